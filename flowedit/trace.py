@@ -1,0 +1,148 @@
+"""What one step, and one run, recorded: the four readings of every keyframe at every step."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from flowedit.errors import SettingError
+
+READINGS = ("r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTrace:
+    """The readings of one Euler step; every tuple has one value per keyframe, root mean square over the slot.
+
+    Attributes:
+        step: index of the step, from 0.
+        sigma: noise level at which the velocities were taken, in (0, 1].
+        sigma_next: noise level after the step, in [0, 1).
+        kappa: share of the residual that the correction took away on the main branch, in [0, 1) when exact.
+        r_k_norm: residual before the correction: the gap this step would have left.
+        v_diff_norm: difference of the two branches' velocities.
+        delta_v_norm: difference of the two branches' latents before the step.
+        gap_norm: gap after the step, divided by the rms of `z_src[slots] - z_key`: 1 = nothing carried over, 0 = reached.
+        seconds: wall-clock time of the step.
+    """
+
+    step: int
+    sigma: float
+    sigma_next: float
+    kappa: float
+    r_k_norm: tuple[float, ...]
+    v_diff_norm: tuple[float, ...]
+    delta_v_norm: tuple[float, ...]
+    gap_norm: tuple[float, ...]
+    seconds: float = 0.0
+
+    def line(self) -> str:
+        """One line for a log: means over the keyframes.
+
+        >>> StepTrace(step=10, sigma=0.9, sigma_next=0.8, kappa=0.5, r_k_norm=(0.1,), v_diff_norm=(0.2,),
+        ...           delta_v_norm=(0.3,), gap_norm=(0.4,)).line()
+        'Step 10: r_k=0.1000, v_diff=0.2000, Δv=0.3000, gap=0.4000'
+        """
+        r_k, v_diff, delta_v, gap = (_mean(getattr(self, name)) for name in READINGS)
+        return f"Step {self.step}: r_k={r_k:.4f}, v_diff={v_diff:.4f}, Δv={delta_v:.4f}, gap={gap:.4f}"
+
+
+@dataclass(kw_only=True)
+class Trace:
+    """The readings of a run, step by step.
+
+    Attributes:
+        keyframes: pixel indices of the keyframes in the clip.
+        slots: their latent slots.
+        method: name of the editing method that made it.
+        alpha: rate of the correction, or None when kappa was given.
+        beta: share of the correction that the keyframe branch takes, in [0, 1].
+        steps: one `StepTrace` per step done so far.
+    """
+
+    keyframes: tuple[int, ...]
+    slots: tuple[int, ...]
+    method: str = ""
+    alpha: float | None = None
+    beta: float = 0.0
+    steps: list[StepTrace] = field(default_factory=list)
+
+    def array(self, reading: str) -> np.ndarray:
+        """One reading as an array (steps, keyframes) of float64.
+
+        Raises:
+            SettingError: `reading` is not one of `READINGS`.
+        """
+        if reading not in READINGS:
+            raise SettingError(f"No reading {reading!r}; a trace holds {', '.join(READINGS)}.")
+        rows = [getattr(step, reading) for step in self.steps]
+        return np.asarray(rows, dtype=np.float64).reshape(len(rows), len(self.keyframes))
+
+    @property
+    def sigmas(self) -> np.ndarray:
+        """Noise level at the start of each step, (steps,)."""
+        return np.asarray([step.sigma for step in self.steps], dtype=np.float64)
+
+    def final_gap(self) -> float:
+        """Largest `gap_norm` over the keyframes after the last step; NaN when there is no step or no keyframe."""
+        return max(self.steps[-1].gap_norm, default=math.nan) if self.steps else math.nan
+
+    def to_csv(self) -> str:
+        """The trace as CSV: one row per step and keyframe."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(("step", "sigma", "keyframe", *READINGS))
+        for step in self.steps:
+            for k, keyframe in enumerate(self.keyframes):
+                values = (repr(float(getattr(step, name)[k])) for name in READINGS)
+                writer.writerow((step.step, repr(float(step.sigma)), keyframe, *values))
+        return buffer.getvalue()
+
+    def to_dict(self) -> dict:
+        """The trace as plain numbers and lists, ready for JSON and for a widget."""
+        return {
+            "keyframes": list(self.keyframes),
+            "slots": list(self.slots),
+            "method": self.method,
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "steps": [
+                {
+                    "step": s.step,
+                    "sigma": s.sigma,
+                    "sigma_next": s.sigma_next,
+                    "kappa": s.kappa,
+                    "seconds": s.seconds,
+                    **{name: list(getattr(s, name)) for name in READINGS},
+                }
+                for s in self.steps
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "Trace":
+        """The inverse of `to_dict`."""
+        steps = [
+            StepTrace(**{key: tuple(value) if key in READINGS else value for key, value in row.items()})
+            for row in data["steps"]
+        ]
+        return cls(
+            keyframes=tuple(data["keyframes"]),
+            slots=tuple(data["slots"]),
+            method=data["method"],
+            alpha=data["alpha"],
+            beta=data["beta"],
+            steps=steps,
+        )
+
+    def write_csv(self, path: Path) -> None:
+        """Write `to_csv` to a file."""
+        path.write_text(self.to_csv(), encoding="utf-8")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
