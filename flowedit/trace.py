@@ -26,7 +26,7 @@ class StepTrace:
         r_k_norm: residual before the correction: the gap this step would have left.
         v_diff_norm: difference of the two branches' velocities.
         delta_v_norm: difference of the two branches' latents before the step.
-        gap_norm: gap after the step, divided by the rms of `z_src[slots] - z_key`: 1 = nothing carried over, 0 = reached.
+        gap_norm: gap after the step, divided by the rms of `z_src[slots] - z_key`: 1 = nothing carried over, 0 = there.
         seconds: wall-clock time of the step.
     """
 

@@ -1,0 +1,170 @@
+"""Pixel frames and latent slots of a causal video autoencoder that groups frames 1, 4, 4, 4, ... (Wan).
+
+Pixel frame `i` lies in latent slot `(i + 3) // 4`; a clip of `4n + 1` frames has `n + 1` slots. Indices that a user
+sees are always pixel indices; `slots_of` is the one place where they become slots.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from flowedit.errors import KeyframeError, VideoShapeError
+
+GROUP = 4
+"""Pixel frames in every latent slot but the first, which holds one."""
+
+
+def slot_of(index: int) -> int:
+    """The latent slot of pixel frame `index` (from 0).
+
+    >>> [slot_of(i) for i in (0, 1, 4, 5, 8)]
+    [0, 1, 1, 2, 2]
+    """
+    return (index + GROUP - 1) // GROUP
+
+
+def group_of(slot: int) -> range:
+    """The pixel frames that latent `slot` stands for.
+
+    >>> list(group_of(0)), list(group_of(2))
+    ([0], [5, 6, 7, 8])
+    """
+    return range(1) if slot == 0 else range(GROUP * (slot - 1) + 1, GROUP * slot + 1)
+
+
+def natural_index(slot: int) -> int:
+    """The last pixel frame of a slot's group, the recommended place for a keyframe: 0, 4, 8, ..."""
+    return GROUP * slot
+
+
+def slot_count(num_frames: int) -> int:
+    """The number of latent slots of a clip.
+
+    Raises:
+        VideoShapeError: `num_frames` is not `4n + 1`.
+
+    >>> slot_count(33)
+    9
+    """
+    check_num_frames(num_frames)
+    return (num_frames - 1) // GROUP + 1
+
+
+def check_num_frames(num_frames: int) -> None:
+    """Refuse a number of frames that is not `4n + 1`, naming the nearest that are."""
+    if num_frames < 1 or num_frames % GROUP != 1:
+        lower = longest_legal(max(num_frames, 1))
+        raise VideoShapeError(f"Wan needs 4n + 1 frames; got {num_frames}. Use {lower} or {lower + GROUP}.")
+
+
+def longest_legal(num_frames: int) -> int:
+    """The largest `4n + 1` that does not exceed `num_frames` (at least 1).
+
+    >>> longest_legal(82)
+    81
+    """
+    return (num_frames - 1) // GROUP * GROUP + 1
+
+
+def check_size(height: int, width: int, multiple: int) -> None:
+    """Refuse a frame size that the model cannot divide, naming the nearest that it can."""
+    if height % multiple or width % multiple or height < multiple or width < multiple:
+        low = [max(multiple, side // multiple * multiple) for side in (height, width)]
+        high = [max(multiple, -(-side // multiple) * multiple) for side in (height, width)]
+        raise VideoShapeError(
+            f"The model needs height and width in multiples of {multiple}; got {height}x{width}. "
+            f"Use {low[0]}x{low[1]} or {high[0]}x{high[1]}."
+        )
+
+
+def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int, int]:
+    """The legal size nearest to a clip's aspect at about `area` pixels.
+
+    Among the multiples around the ideal size it takes the one whose aspect is nearest, then whose area is nearest.
+
+    Args:
+        height: the clip's height in pixels.
+        width: the clip's width in pixels.
+        area: pixels a frame should have, such as 128 * 128.
+        multiple: what both sides must divide by, such as 16.
+
+    Returns:
+        (height, width), multiples of `multiple`.
+
+    >>> fit_size(720, 1280, area=128 * 128, multiple=16)
+    (96, 176)
+    """
+    if height < 1 or width < 1:
+        raise VideoShapeError(
+            f"A frame is at least 1x1; got {height}x{width}. Check the video."
+        )
+    ideal = ((area * height / width) ** 0.5, (area * width / height) ** 0.5)
+    sides = [[max(multiple, (int(side) // multiple + k) * multiple) for k in (0, 1)] for side in ideal]
+    candidates = [(h, w) for h in sides[0] for w in sides[1]]
+
+    def misfit(size: tuple[int, int]) -> float:
+        stretch = max(size[0] * width, size[1] * height) / min(size[0] * width, size[1] * height)
+        growth = max(size[0] * size[1], area) / min(size[0] * size[1], area)
+        return stretch * growth**0.5
+
+    return min(candidates, key=misfit)
+
+
+def slots_of(indices: Sequence[int], num_frames: int) -> tuple[int, ...]:
+    """The latent slots of keyframes given by pixel index.
+
+    Args:
+        indices: pixel indices, strictly increasing, inside the clip, no two in one slot.
+        num_frames: frames of the clip, `4n + 1`.
+
+    Returns:
+        One slot per index, strictly increasing.
+
+    Raises:
+        KeyframeError: an index outside the clip, repeated, out of order, or sharing a slot with another.
+        VideoShapeError: `num_frames` is not `4n + 1`.
+
+    >>> slots_of([0, 16, 32], num_frames=33)
+    (0, 4, 8)
+    """
+    check_num_frames(num_frames)
+    for index in indices:
+        if not 0 <= index < num_frames:
+            raise KeyframeError(f"Keyframe {index} is outside the clip; its frames are 0 to {num_frames - 1}.")
+    for first, second in pairwise(indices):
+        if first == second:
+            raise KeyframeError(f"Keyframe {first} is given twice; give each frame once.")
+        if first > second:
+            raise KeyframeError(f"Keyframe {second} comes after {first}; give the indices in increasing order.")
+        if slot_of(first) == slot_of(second):
+            group = group_of(slot_of(first))
+            raise KeyframeError(
+                f"Keyframes {first} and {second} lie in one latent slot (frames {group[0]} to {group[-1]}); "
+                f"keep one, or move one to frame {natural_index(slot_of(first) + 1)}."
+            )
+    return tuple(slot_of(index) for index in indices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameMap:
+    """Where each frame of the clip came from in the source: nothing is re-timed without this record.
+
+    Attributes:
+        start: source frame that became clip frame 0.
+        num_frames: frames of the clip, `4n + 1`.
+    """
+
+    start: int
+    num_frames: int
+
+    def __post_init__(self) -> None:
+        """Refuse a window that starts before the source or has an illegal length."""
+        check_num_frames(self.num_frames)
+        if self.start < 0:
+            raise VideoShapeError(f"The window starts at frame {self.start}; the first frame of a video is 0.")
+
+    def rows(self) -> list[dict[str, int]]:
+        """Source frame, clip frame and latent slot of every frame of the clip."""
+        return [
+            {"source_frame": self.start + i, "clip_frame": i, "latent_slot": slot_of(i)} for i in range(self.num_frames)
+        ]

@@ -1,0 +1,58 @@
+"""Sigma grids: `steps + 1` decreasing noise levels whose last one is 0."""
+
+import numpy as np
+
+from flowedit.errors import SettingError
+
+
+def wan_sigmas(steps: int, *, strength: float = 1.0, shift: float = 5.0) -> tuple[float, ...]:
+    """Wan's grid: evenly spaced from `strength` to 0, then bent towards noise by `shift`.
+
+    The values are computed in float32, as the vendor's scheduler does, and given as Python floats.
+
+    Args:
+        steps: number of Euler steps, at least 1.
+        strength: how far up the grid starts, in (0, 1]; 1 starts at pure noise.
+        shift: `s -> shift * s / (1 + (shift - 1) * s)`; 1 leaves the grid even, Wan uses 3 to 16.
+
+    Returns:
+        `steps + 1` floats, strictly decreasing, the last one 0.
+
+    Raises:
+        SettingError: a value outside its range.
+
+    >>> wan_sigmas(2, shift=1.0)
+    (1.0, 0.5, 0.0)
+    """
+    check_grid(steps, strength, shift)
+    even = _linspace32(strength, steps + 1)
+    bend = np.float32(shift)
+    bent = bend * even / (np.float32(1) + np.float32(shift - 1) * even)
+    return tuple(float(sigma) for sigma in bent)
+
+
+def check_grid(steps: int, strength: float, shift: float) -> None:
+    """Refuse settings from which no grid can be made."""
+    if steps < 1:
+        raise SettingError(f"steps is {steps}; an edit needs at least 1. Use 20 to 50.")
+    if not 0 < strength <= 1:
+        raise SettingError(f"strength is {strength}; it must lie in (0, 1]. Use 0.8 for a strong edit.")
+    if not shift > 0:
+        raise SettingError(f"shift is {shift}; it must be positive. Use 5, or 3 for small frames.")
+
+
+def skip_steps(steps: int, strength: float) -> int:
+    """How many of the first steps a `strength` below 1 leaves out when the grid itself stays whole.
+
+    >>> skip_steps(50, 0.8)
+    10
+    """
+    return min(round((1 - strength) * steps), steps - 1)
+
+
+def _linspace32(start: float, count: int) -> np.ndarray:
+    """`start` to 0 in `count` float32 values, rounded once each and from both ends, as torch.linspace rounds."""
+    begin = np.float32(start)
+    step = float(np.float32(-begin / np.float32(count - 1)))
+    index = np.arange(count)
+    return np.where(index < count // 2, float(begin) + step * index, -step * (count - 1 - index)).astype(np.float32)
