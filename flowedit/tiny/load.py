@@ -1,0 +1,160 @@
+"""Put the small Wan into diffsynth's own pipeline: with the shipped weights, or with random ones for tests."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from flowedit.errors import ModelError
+from flowedit.tiny.config import SHIPPED, SMOKE, TinySize
+from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_latent_statistics
+from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
+from flowedit.wan import vendor
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the shipped weights."""
+VAE_FILE, DIT_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors"
+"""Names of the two weight files: the autoencoder; the transformer together with its text encoder."""
+
+
+def build_pipeline(
+    device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS
+) -> "vendor.WanVideoPipeline":
+    """Load the shipped small Wan as a diffsynth pipeline.
+
+    Args:
+        device: where the model runs.
+        dtype: the type it computes in.
+        weights: folder that holds the two weight files.
+
+    Returns:
+        A ready ``WanVideoPipeline``.
+
+    Raises:
+        ModelError: a weight file is missing or does not fit the architecture.
+    """
+    with torch.device("meta"):
+        dit, text = build_dit(SHIPPED), build_text_encoder(SHIPPED)
+    vae = load_vae(weights / VAE_FILE)
+    state = _read(weights / DIT_FILE)
+    _fill(dit, _part(state, "dit."), weights / DIT_FILE)
+    _fill(text, _part(state, "text."), weights / DIT_FILE)
+    _restore_tables(dit)
+    return assemble(dit, vae, text, device=device, dtype=dtype)
+
+
+def load_vae(path: Path = WEIGHTS / VAE_FILE, size: TinySize = SHIPPED) -> "vendor.WanVideoVAE":
+    """Load the autoencoder alone, in float32 on the CPU.
+
+    Args:
+        path: its weight file.
+        size: the size it was trained in.
+
+    Returns:
+        The autoencoder with its latent statistics set.
+
+    Raises:
+        ModelError: the file is missing or does not fit.
+    """
+    state = _read(path)
+    mean, std = state.pop("latent_mean"), state.pop("latent_std")
+    with torch.device("meta"):
+        vae = build_vae(size)
+    _fill(vae.model, state, path)
+    set_latent_statistics(vae, mean, std)
+    return vae
+
+
+def random_pipeline(
+    seed: int = 0,
+    size: TinySize = SMOKE,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> "vendor.WanVideoPipeline":
+    """Build the same architecture with random weights, for tests of what needs a model but not a good one.
+
+    Every layer is drawn from a normal distribution, the ones that training starts at zero too, so that each input
+    moves each output.
+
+    Args:
+        seed: of the weights; the caller's random state is left as it was.
+        size: the sizes; small by default.
+        device: where it runs.
+        dtype: the type it computes in.
+
+    Returns:
+        A ready ``WanVideoPipeline``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        dit, vae, text = build_dit(size), build_vae(size), build_text_encoder(size)
+        for module in (dit, vae.model, text):
+            _randomise(module)
+    return assemble(dit, vae, text, device=device, dtype=dtype)
+
+
+def assemble(
+    dit: "vendor.WanModel",
+    vae: "vendor.WanVideoVAE",
+    text: TinyTextEncoder,
+    *,
+    device: str | torch.device,
+    dtype: torch.dtype,
+) -> "vendor.WanVideoPipeline":
+    """Set the parts on a diffsynth pipeline, as its own loader does.
+
+    Args:
+        dit: the transformer.
+        vae: the autoencoder.
+        text: the text encoder.
+        device: where the pipeline runs.
+        dtype: the type it computes in.
+
+    Returns:
+        The pipeline, in evaluation mode, no parameter asking for a gradient.
+    """
+    pipe = vendor.WanVideoPipeline(device=device, torch_dtype=dtype)
+    parts = {"dit": dit, "vae": vae, "text_encoder": text}
+    for name, module in parts.items():
+        setattr(pipe, name, module.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False))
+    pipe.tokenizer = WordTokenizer()
+    pipe.height_division_factor = pipe.width_division_factor = vae.upsampling_factor * 2
+    pipe.vram_management_enabled = False
+    return pipe
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Read one safetensors file into float32."""
+    if not path.is_file():
+        raise ModelError(
+            f"No weights at {path.name}: the small model needs both of its files; reinstall flowedit or train them."
+        )
+    return {name: value.float() for name, value in load_file(path).items()}
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the entries under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _fill(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Give a module built without memory its weights."""
+    try:
+        module.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise ModelError(f"The weights in {path.name} do not fit this version of the small model: {error}") from error
+
+
+def _restore_tables(dit: "vendor.WanModel") -> None:
+    """Compute the rotary tables, which are no parameters and so were built without memory."""
+    head = dit.dim // dit.blocks[0].self_attn.num_heads
+    dit.freqs = vendor.precompute_freqs_cis_3d(head)
+
+
+def _randomise(module: nn.Module) -> None:
+    """Draw every weight matrix from a normal distribution of unit gain; biases a tenth of that."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            fan_in = parameter[0].numel()
+            parameter.data.normal_(0.0, fan_in**-0.5)

@@ -1,0 +1,1 @@
+"""The Wan adapter: the only package that imports diffsynth."""

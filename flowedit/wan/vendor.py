@@ -1,0 +1,62 @@
+"""The one place where diffsynth is imported: the classes and functions of it that flowedit uses, by name.
+
+Each name is loaded when it is first read, so that training, which needs two model classes, does not wait for the
+whole pipeline and its tokenizer libraries.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffsynth.diffusion import FlowMatchScheduler
+    from diffsynth.models.wan_video_dit import WanModel, precompute_freqs_cis_3d, rope_apply
+    from diffsynth.models.wan_video_text_encoder import HuggingfaceTokenizer, WanTextEncoder
+    from diffsynth.models.wan_video_vae import VideoVAE_, WanVideoVAE
+    from diffsynth.pipelines.wan_video import ModelConfig, WanVideoPipeline, model_fn_wan_video
+
+__all__ = [
+    "FlowMatchScheduler",
+    "HuggingfaceTokenizer",
+    "ModelConfig",
+    "VideoVAE_",
+    "WanModel",
+    "WanTextEncoder",
+    "WanVideoPipeline",
+    "WanVideoVAE",
+    "model_fn_wan_video",
+    "precompute_freqs_cis_3d",
+    "rope_apply",
+]
+
+_HOMES = {
+    "FlowMatchScheduler": "diffsynth.diffusion",
+    "HuggingfaceTokenizer": "diffsynth.models.wan_video_text_encoder",
+    "ModelConfig": "diffsynth.pipelines.wan_video",
+    "VideoVAE_": "diffsynth.models.wan_video_vae",
+    "WanModel": "diffsynth.models.wan_video_dit",
+    "WanTextEncoder": "diffsynth.models.wan_video_text_encoder",
+    "WanVideoPipeline": "diffsynth.pipelines.wan_video",
+    "WanVideoVAE": "diffsynth.models.wan_video_vae",
+    "model_fn_wan_video": "diffsynth.pipelines.wan_video",
+    "precompute_freqs_cis_3d": "diffsynth.models.wan_video_dit",
+    "rope_apply": "diffsynth.models.wan_video_dit",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be anything
+    """Load one vendor name.
+
+    Args:
+        name: one of ``__all__``.
+
+    Returns:
+        The vendor's object.
+
+    Raises:
+        AttributeError: the name is not one that flowedit uses.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"flowedit.wan.vendor has no {name!r}; it offers {', '.join(__all__)}.")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
