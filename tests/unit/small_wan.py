@@ -1,0 +1,131 @@
+"""Small random Wan pipelines of every family, and a recorder for what the vendor's own pipeline computes.
+
+The classes are the vendor's; only the widths are small, so that a whole pipeline runs on a CPU in seconds.
+"""
+
+import contextlib
+import unittest.mock
+
+import torch
+from diffsynth.models.wan_video_dit import WanModel
+from diffsynth.models.wan_video_vace import VaceWanModel
+from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_, WanVideoVAE, WanVideoVAE38
+from diffsynth.pipelines.wan_video import WanVideoPipeline
+
+TEXT_DIM = 32
+FAMILIES = {
+    "t2v": {"in_dim": 16, "has_image_input": False},
+    "i2v": {"in_dim": 36, "has_image_input": True},
+    "flf2v": {"in_dim": 36, "has_image_input": True, "has_image_pos_emb": True},
+    "i2v-a14b": {"in_dim": 36, "has_image_input": False, "require_clip_embedding": False},
+    "vace": {"in_dim": 16, "has_image_input": False},
+    "ti2v": {
+        "in_dim": 48,
+        "out_dim": 48,
+        "has_image_input": False,
+        "seperated_timestep": True,
+        "require_clip_embedding": False,
+        "require_vae_embedding": False,
+        "fuse_vae_embedding_in_latents": True,
+    },
+}
+
+
+def randomise(module, seed, scale=0.05):
+    """Fill every parameter with small values, norms around one, so that no output is degenerate."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator) * scale
+        parameter.data = (noise + (1.0 if "norm" in name and name.endswith(("weight", "gamma")) else 0.0)).to(
+            parameter.dtype
+        )
+    return module.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _no_init():
+    """Skip the vendor's slow random initialisation; every value is drawn afterwards."""
+    names = ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_")
+    kept = {name: getattr(torch.nn.init, name) for name in names}
+    for name in names:
+        setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+    try:
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(torch.nn.init, name, function)
+
+
+def small_vae(family="t2v", seed=1):
+    """Make the vendor's VAE, with few channels."""
+    kind, net = (WanVideoVAE38, VideoVAE38_) if family == "ti2v" else (WanVideoVAE, VideoVAE_)
+    narrow = {"dim": 8, "z_dim": 48, "dec_dim": 8} if family == "ti2v" else {"dim": 8, "z_dim": 16}
+    with unittest.mock.patch(f"diffsynth.models.wan_video_vae.{net.__name__}", lambda **_: net(**narrow)):
+        return randomise(kind(), seed)
+
+
+class SmallClip(torch.nn.Module):
+    """An image encoder of the right output shape: mean colours, projected."""
+
+    def __init__(self, dtype=torch.float32):
+        super().__init__()
+        weights = torch.randn(257 * 1280, 12, generator=torch.Generator().manual_seed(9)).to(dtype)
+        self.register_buffer("weights", weights)
+
+    def encode_image(self, videos):
+        pooled = torch.cat([torch.nn.functional.adaptive_avg_pool2d(image, 2).flatten(1) for image in videos])
+        return (pooled @ self.weights.T).view(-1, 257, 1280)
+
+
+class SmallText:
+    """Stands in for tokenizer and text encoder: a prompt's bytes seed its embedding."""
+
+    def __call__(self, prompt):
+        generator = torch.Generator().manual_seed(sum(prompt.encode()) + 1)
+        return torch.randn(1, 8, TEXT_DIM, generator=generator)
+
+
+def small_dit(family, seed=2, **changes):
+    """Make the vendor's transformer of this family, two blocks deep."""
+    sizes = {"dim": 48, "ffn_dim": 64, "out_dim": 16, "text_dim": TEXT_DIM, "freq_dim": 32, "eps": 1e-6}
+    depth = {"patch_size": (1, 2, 2), "num_heads": 2, "num_layers": 2}
+    with _no_init():
+        return randomise(WanModel(**{**sizes, **depth, **FAMILIES[family], **changes}), seed)
+
+
+def small_pipeline(family, dtype=torch.float32):
+    """Assemble the vendor's pipeline of this family from small random parts."""
+    pipe = WanVideoPipeline(device="cpu", torch_dtype=dtype)
+    pipe.dit = small_dit(family)
+    pipe.vae = small_vae(family)
+    if family == "i2v-a14b":
+        pipe.dit2 = small_dit(family, seed=3)
+    if pipe.dit.has_image_input:
+        pipe.image_encoder = SmallClip(dtype)
+    if family == "vace":
+        pipe.vace = randomise(
+            VaceWanModel(vace_layers=(0, 1), vace_in_dim=96, dim=48, num_heads=2, ffn_dim=64, eps=1e-6), seed=4
+        )
+    pipe.height_division_factor = pipe.width_division_factor = pipe.vae.upsampling_factor * 2
+    text = SmallText()
+    unit = next(unit for unit in pipe.units if type(unit).__name__ == "WanVideoUnit_PromptEmbedder")
+    unit.process = lambda pipe, prompt, positive: {"context": text(prompt).to(pipe.torch_dtype)}
+    return pipe.to(dtype=dtype)
+
+
+def record(pipe, **call):
+    """Run the vendor's pipeline; return its video and every call of its model function (inputs, output)."""
+    calls, inner = [], pipe.model_fn
+
+    def spy(**kwargs):
+        copied = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in kwargs.items()}
+        output = inner(**kwargs)
+        calls.append((copied, output.clone()))
+        return output
+
+    pipe.model_fn = spy
+    try:
+        video = pipe(**call, progress_bar_cmd=lambda steps: steps, tiled=False, output_type="floatpoint")
+    finally:
+        pipe.model_fn = inner
+    return video, calls

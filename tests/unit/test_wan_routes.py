@@ -1,0 +1,73 @@
+"""Keyframe conditioning equals what the vendor's own pipeline computes, and refuses what cannot be meant."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_wan import record, small_pipeline
+
+from flowedit.errors import KeyframeError, VideoShapeError
+from flowedit.wan import routes
+
+SIZE = (9, 32, 48)  # frames, height, width
+
+
+def pictures(count, seed=0, size=SIZE[1:]):
+    return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("indices", [[0], [0, 8]], ids=["first", "first and last"])
+def test_i2v_condition_is_the_vendors_to_the_last_bit(dtype, indices):
+    pipe, images = small_pipeline("i2v", dtype), pictures(len(indices))
+    frames, height, width = SIZE
+    ends = {"end_image": Image.fromarray(images[1])} if len(indices) == 2 else {}
+    _, calls = record(
+        pipe, prompt="a cat", input_image=Image.fromarray(images[0]), **ends,
+        num_frames=frames, height=height, width=width, num_inference_steps=1, cfg_scale=1.0, seed=3,
+    )  # fmt: skip
+    ours = routes.i2v_condition(
+        routes.unit_images(torch.from_numpy(images), dtype=dtype),
+        indices,
+        frames,
+        lambda clip: pipe.vae.encode(clip, device="cpu"),
+    )
+    assert calls[0][0]["y"].std() > 0.1
+    assert torch.equal(ours, calls[0][0]["y"])
+
+
+def test_a_keyframe_in_the_middle_sets_one_bit_of_its_slot():
+    mask = routes.keyframe_mask([0, 3, 8], 9, 2, 3)[:, :, 0, 0]
+    assert mask.T.tolist() == [[1, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
+
+
+def test_each_image_lands_on_its_own_frame():
+    images = torch.stack([torch.full((3, 4, 4), 0.25), torch.full((3, 4, 4), 0.75)])
+    clip = routes.keyframe_video(images, [8, 2], 9)[0, 0, :, 0, 0]
+    assert clip.tolist() == [0, 0, 0.75, 0, 0, 0, 0, 0, 0.25]
+
+
+def test_no_keyframe_leaves_the_mask_empty():
+    encode = lambda clip: clip[:, :1, ::4, ::8, ::8]  # noqa: E731 - a one-line stand-in for a VAE
+    y = routes.i2v_condition(torch.zeros(0, 3, 16, 16), [], 9, encode)
+    assert y.shape == (1, 5, 3, 2, 2)
+    assert not y.any()
+
+
+@pytest.mark.parametrize(
+    ("indices", "frames", "error", "words"),
+    [
+        ([9], 9, KeyframeError, "0 to 8"),
+        ([-1], 9, KeyframeError, "-1"),
+        ([1, 2], 9, KeyframeError, "2 indices"),
+        ([1], 8, VideoShapeError, "5 or 9"),
+    ],
+)
+def test_impossible_keyframes_are_refused(indices, frames, error, words):
+    with pytest.raises(error, match=words):
+        routes.keyframe_video(torch.zeros(1, 3, 16, 16), indices, frames)
+
+
+def test_a_frame_given_twice_is_refused():
+    with pytest.raises(KeyframeError, match="twice"):
+        routes.keyframe_video(torch.zeros(2, 3, 16, 16), [4, 4], 9)
