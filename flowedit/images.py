@@ -1,0 +1,146 @@
+"""Still images and pixel arrays: read and write a picture, resize, and go between uint8 and [-1, 1]."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Video = UInt8[np.ndarray, "F H W 3"]
+
+_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_image(path: str | Path) -> Picture:
+    """Read a picture as 8-bit RGB, whatever it was stored as.
+
+    Grey, palette and 16-bit pictures are converted, transparency is laid on white, and the camera's rotation (EXIF) is
+    applied.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        VideoFileError: the file is missing, or is not a picture, or is cut short.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise VideoFileError(f"No picture at {path}; give the path of a PNG, JPEG or WebP file.") from None
+    except UnidentifiedImageError:
+        raise VideoFileError(f"{path} is not a picture; give a PNG, JPEG or WebP file.") from None
+    except Image.DecompressionBombError as error:
+        raise VideoFileError(f"{path} is too large to open ({_one_line(error)}); scale it down first.") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise VideoFileError(f"{path} cannot be read ({_one_line(error)}); save it again as a PNG.") from None
+
+
+def write_image(path: str | Path, image: Picture) -> None:
+    """Write a picture; the file appears under its name only once it is whole.
+
+    Args:
+        path: where to; the suffix chooses the format (`.png`, `.jpg`, `.webp`).
+        image: uint8 (H, W, 3), RGB.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full, or the suffix names no picture format.
+    """
+    path = Path(path)
+    part = partial_path(path)
+    try:
+        Image.fromarray(_checked_picture(image)).save(part)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path} ({_one_line(error)}); choose another folder or free some space."
+        ) from None
+    except ValueError as error:
+        raise OutputError(f"Cannot write {path} ({_one_line(error)}); name it .png, .jpg or .webp.") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def partial_path(path: Path) -> Path:
+    """The hidden name beside `path` under which a file is written until it is whole, with the same suffix."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+
+
+def resize_image(image: UInt8[np.ndarray, "H W *c"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w *c"]:
+    """Resize one picture: by area average when it shrinks (no aliasing), by cubic interpolation when it grows.
+
+    Args:
+        image: uint8 (H, W, C) or (H, W).
+        size: the new (height, width) in pixels.
+
+    Returns:
+        uint8 of the new size; the same array when it already has it.
+    """
+    height, width = size
+    if min(height, width) < 1:
+        raise VideoShapeError(f"A picture cannot be {height}x{width}; both sides must be at least 1 pixel.")
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def resize_video(frames: Video, size: tuple[int, int]) -> Video:
+    """Resize every frame as `resize_image` does; the same array when it already has the size.
+
+    Args:
+        frames: uint8 (F, H, W, 3).
+        size: the new (height, width) in pixels.
+    """
+    if frames.shape[1:3] == tuple(size):
+        return frames
+    return np.stack([resize_image(frame, size) for frame in frames])
+
+
+def to_float(pixels: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """uint8 in [0, 255] to float32 in [-1, 1], the range that video models read: `x / 127.5 - 1`.
+
+    >>> to_float(np.array([0, 255], np.uint8)).tolist()
+    [-1.0, 1.0]
+    """
+    if pixels.dtype != np.uint8:
+        raise SettingError(f"to_float takes uint8 pixels, got {pixels.dtype}; convert with to_uint8 first.")
+    return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_uint8(values: np.ndarray) -> UInt8[np.ndarray, "*shape"]:
+    """Floats in [-1, 1] to uint8, rounded to the nearest and clipped; the inverse of `to_float`, exactly.
+
+    >>> to_uint8(np.array([-1.5, 0.0, 1.0], np.float32)).tolist()
+    [0, 128, 255]
+    """
+    scaled = (np.asarray(values, dtype=np.float32) + np.float32(1)) * np.float32(127.5)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _to_rgb(image: Image.Image) -> Picture:
+    if image.mode in _SIXTEEN_BIT:
+        grey = np.rint(np.asarray(image).astype(np.float64) / 257).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(image.convert("RGB"))
+
+
+def _checked_picture(image: np.ndarray) -> Picture:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise VideoShapeError(f"A picture is uint8 (H, W, 3); got {image.dtype} {image.shape}.")
+    return np.ascontiguousarray(image)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
