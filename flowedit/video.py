@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from flowedit.errors import SettingError, VideoFileError
+from flowedit.frameindex import FrameIndex, index_frames
 from flowedit.images import (
     Picture,
     Video,
@@ -100,19 +99,6 @@ class Clip:
     has_audio: bool
 
 
-@dataclass(frozen=True)
-class _Index:
-    """Where the frames of a stream are.
-
-    Attributes:
-        times: presentation time of every frame, sorted, in units of the stream's time base.
-        entries: (presentation, decoding) times where decoding can start; empty where the file cannot be entered midway.
-    """
-
-    times: list[int]
-    entries: list[tuple[int, int]]
-
-
 def probe(path: str | Path) -> VideoInfo:
     """What a video file holds, without decoding more than its first frame.
 
@@ -120,7 +106,7 @@ def probe(path: str | Path) -> VideoInfo:
         VideoFileError: the file is missing, cut short, without frames, or not a video.
     """
     with _opened(Path(path)) as (container, stream):
-        index = _index(Path(path), container, stream)
+        index = index_frames(Path(path), container, stream)
         height, width = _collect(Path(path), _frames_from(container, stream, index, 0), 0, 1).shape[1:3]
         fps = _rate(Path(path), stream)
         return VideoInfo(
@@ -154,7 +140,7 @@ def read_video(path: str | Path, *, start: int = 0, num_frames: int | None = Non
     """
     path = Path(path)
     with _opened(path) as (container, stream):
-        index = _index(path, container, stream)
+        index = index_frames(path, container, stream)
         total = len(index.times)
         count = _checked_window(path, total, start, num_frames)
         frames = _collect(path, _frames_from(container, stream, index, start), start, count)
@@ -168,22 +154,6 @@ def read_video(path: str | Path, *, start: int = 0, num_frames: int | None = Non
             total=total,
             has_audio=bool(container.streams.audio),
         )
-
-
-class _PacketTimes(NamedTuple):
-    """What the index needs of a packet, copied so that the packet's bytes can go."""
-
-    pts: int | None
-    dts: int | None
-    duration: int
-    entry: bool
-    hidden: bool
-    damaged: bool
-
-    @classmethod
-    def of(cls, packet: Packet) -> "_PacketTimes":
-        duration = packet.duration or 0
-        return cls(packet.pts, packet.dts, duration, packet.is_keyframe, packet.is_discard, packet.is_corrupt)
 
 
 @contextmanager
@@ -214,45 +184,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     return streams[0]
 
 
-def _index(path: Path, container: InputContainer, stream: VideoStream) -> _Index:
-    """Read through the file without decoding it, and refuse it when frames that it promises are missing."""
-    # The demuxer closes with an empty packet.
-    packets = [_PacketTimes.of(packet) for packet in container.demux(stream) if packet.size]
-    shown = [packet for packet in packets if not packet.hidden]
-    if not shown:
-        raise VideoFileError(f"{path} holds no frames; give {_KINDS} with at least 1 frame.")
-    times = sorted(packet.pts for packet in shown if packet.pts is not None)
-    timed = len(times) == len(shown) == len(set(times))
-    if any(packet.damaged for packet in packets) or (timed and _ends_early(stream, packets, times)):
-        raise VideoFileError(
-            f"{path} is cut short: {len(shown)} frames are there, fewer than its header names; copy it again."
-        )
-    if not timed:
-        return _Index(list(range(len(shown))), [])
-    return _Index(times, [(p.pts, p.pts if p.dts is None else p.dts) for p in packets if p.entry and p.pts is not None])
-
-
-def _ends_early(stream: VideoStream, packets: list["_PacketTimes"], times: list[int]) -> bool:
-    """Whether the last frame ends well before the length in the header: by more than the longest frame and a half."""
-    promised = _promised_end(stream)
-    last = max((p.pts or 0) + p.duration for p in packets)
-    longest = max(np.diff(times), default=max(1, last - times[-1]))
-    return promised is not None and promised - last > 1.5 * longest
-
-
-def _promised_end(stream: VideoStream) -> float | None:
-    """Where the header says that the stream ends, in units of its time base; None when it does not say."""
-    base = stream.time_base or Fraction(1)
-    if stream.duration is not None:
-        return (stream.start_time or 0) + stream.duration
-    clock = stream.metadata.get("DURATION", "")
-    if clock.count(":") != 2:
-        return None
-    hours, minutes, seconds = clock.split(":")
-    return float((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) / base)
-
-
-def _frames_from(container: InputContainer, stream: VideoStream, index: _Index, start: int) -> Iterator[Picture]:
+def _frames_from(container: InputContainer, stream: VideoStream, index: FrameIndex, start: int) -> Iterator[Picture]:
     """Frames from number `start` on, decoded from the nearest place before it where decoding can start."""
     target = index.times[start]
     places = [dts for pts, dts in index.entries if pts <= target]
