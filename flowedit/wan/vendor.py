@@ -11,17 +11,36 @@ if TYPE_CHECKING:
     from diffsynth.diffusion import FlowMatchScheduler
     from diffsynth.models.wan_video_dit import WanModel, precompute_freqs_cis_3d, rope_apply
     from diffsynth.models.wan_video_text_encoder import HuggingfaceTokenizer, WanTextEncoder
-    from diffsynth.models.wan_video_vae import VideoVAE_, WanVideoVAE
-    from diffsynth.pipelines.wan_video import ModelConfig, WanVideoPipeline, model_fn_wan_video
+    from diffsynth.models.wan_video_vae import (
+        AttentionBlock,
+        CausalConv3d,
+        Resample,
+        ResidualBlock,
+        RMS_norm,
+        VideoVAE_,
+        WanVideoVAE,
+    )
+    from diffsynth.pipelines.wan_video import (
+        ModelConfig,
+        WanVideoPipeline,
+        WanVideoUnit_PromptEmbedder,
+        model_fn_wan_video,
+    )
 
 __all__ = [
+    "AttentionBlock",
+    "CausalConv3d",
     "FlowMatchScheduler",
     "HuggingfaceTokenizer",
     "ModelConfig",
+    "RMS_norm",
+    "Resample",
+    "ResidualBlock",
     "VideoVAE_",
     "WanModel",
     "WanTextEncoder",
     "WanVideoPipeline",
+    "WanVideoUnit_PromptEmbedder",
     "WanVideoVAE",
     "model_fn_wan_video",
     "precompute_freqs_cis_3d",
@@ -29,6 +48,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "RMS_norm": "diffsynth.models.wan_video_vae",
+    "ResidualBlock": "diffsynth.models.wan_video_vae",
+    "Resample": "diffsynth.models.wan_video_vae",
+    "CausalConv3d": "diffsynth.models.wan_video_vae",
+    "AttentionBlock": "diffsynth.models.wan_video_vae",
     "FlowMatchScheduler": "diffsynth.diffusion",
     "HuggingfaceTokenizer": "diffsynth.models.wan_video_text_encoder",
     "ModelConfig": "diffsynth.pipelines.wan_video",
@@ -36,6 +60,7 @@ _HOMES = {
     "WanModel": "diffsynth.models.wan_video_dit",
     "WanTextEncoder": "diffsynth.models.wan_video_text_encoder",
     "WanVideoPipeline": "diffsynth.pipelines.wan_video",
+    "WanVideoUnit_PromptEmbedder": "diffsynth.pipelines.wan_video",
     "WanVideoVAE": "diffsynth.models.wan_video_vae",
     "model_fn_wan_video": "diffsynth.pipelines.wan_video",
     "precompute_freqs_cis_3d": "diffsynth.models.wan_video_dit",

@@ -1,0 +1,274 @@
+"""`edit_video`: from a clip and styled keyframes to an edited clip.
+
+`prepare` encodes everything once, `edit_steps` is a generator of steps (progress, preview, cancel and early stop are a
+plain `for` around it), `finish` decodes, and `edit_video` is the three in one call.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from flowedit.config import EditSettings
+from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
+from flowedit.detail import decode_plain, decode_residual
+from flowedit.errors import NumericalError
+from flowedit.frames import check_size, slot_count
+from flowedit.keyframes import Keyframe, check_keyframes, encode_keyframes, to_frames, to_pixels
+from flowedit.methods import CLASSICAL, METHODS, Step, check_method
+from flowedit.methods.branches import (
+    POSITIONS,
+    EditProblem,
+    NoiseSource,
+    PairVelocity,
+    anchored_branch,
+    free_branch,
+    joint_velocity,
+    main_velocity,
+)
+from flowedit.methods.propagation import propagation
+from flowedit.model import ClipShape, Condition, Latent, VideoModel
+from flowedit.result import EditResult
+from flowedit.schedule import skip_steps, wan_sigmas
+from flowedit.trace import Trace
+
+Video = UInt8[np.ndarray, "F H W 3"]
+
+
+@dataclass(kw_only=True)
+class PreparedEdit:
+    """A clip, its keyframes and a model, encoded and ready to run.
+
+    Attributes:
+        model: the video model.
+        settings: the settings of the edit.
+        frames: the source clip, uint8 (F, H, W, 3).
+        keyframes: the styled keyframes, in order.
+        reference: frames that the decoded change is laid on: the source, or the propagated guess.
+        reference_latents: their clean latents.
+        problem: what the method works on.
+        trace: readings of the steps done so far.
+        seconds: wall-clock time of each stage so far, by name.
+    """
+
+    model: VideoModel
+    settings: EditSettings
+    frames: np.ndarray
+    keyframes: tuple[Keyframe, ...]
+    reference: np.ndarray
+    reference_latents: Latent
+    problem: EditProblem
+    trace: Trace
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def edit_video(
+    frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings | None = None
+) -> EditResult:
+    """Carry the style of a few keyframes to every frame of a clip.
+
+    Args:
+        frames: the clip, uint8 (F, H, W, 3); F is `4n + 1`, H and W multiples of the model's `size_multiple`.
+        keyframes: styled pictures at pixel frames of the clip, in order, at most one per latent slot.
+        model: the video model.
+        settings: how to edit; the defaults when None.
+
+    Returns:
+        The edited clip with its trace, settings and timings.
+
+    Raises:
+        VideoShapeError, KeyframeError, SettingError, ModelError: the inputs do not fit each other.
+        NumericalError: a step produced values that are not finite.
+    """
+    settings = settings or EditSettings()
+    check_method(settings.method)
+    if settings.method in CLASSICAL:
+        return _classical_edit(frames, keyframes, model, settings)
+    prepared = prepare(frames, keyframes, model, settings)
+    *_, last = edit_steps(prepared)
+    return finish(prepared, last.latents)
+
+
+@torch.inference_mode()
+def prepare(frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings) -> PreparedEdit:
+    """Check the inputs against each other and encode clip, keyframes, words and images once."""
+    begun = time.perf_counter()
+    shape = clip_shape(frames, model)
+    slots = check_keyframes(keyframes, shape)
+    source = model.encode(to_pixels(frames))
+    reference, start = frames, source
+    if settings.init == "propagated" and keyframes:
+        reference = propagation(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
+        start = model.encode(to_pixels(reference))
+    own = [Keyframe(keyframe.index, frames[keyframe.index]) for keyframe in keyframes]
+    target_velocity, after_step = _velocity(model, shape, keyframes, settings, of="target")
+    source_velocity = target_velocity
+    if settings.method == "difference":
+        source_velocity, _ = _velocity(model, shape, own, settings, of="source")
+    problem = EditProblem(
+        source=source,
+        start=start,
+        keys=encode_keyframes(model, keyframes, frames, source, settings.keyframe_encoding),
+        source_keys=encode_keyframes(model, own, frames, source, settings.keyframe_encoding),
+        slots=slots,
+        noise=_noise(source, settings),
+        sigmas=sigma_grid(settings),
+        gain=_gain(settings),
+        beta=settings.beta,
+        v_target=target_velocity,
+        v_source=source_velocity,
+        key_velocity=free_branch if settings.branch == "free" else anchored_branch,
+        after_step=after_step,
+    )
+    trace = Trace(
+        keyframes=tuple(keyframe.index for keyframe in keyframes),
+        slots=slots,
+        method=settings.method,
+        alpha=settings.alpha if settings.kappa is None else None,
+        beta=settings.beta,
+    )
+    return PreparedEdit(
+        model=model,
+        settings=settings,
+        frames=frames,
+        keyframes=tuple(keyframes),
+        reference=reference,
+        reference_latents=start,
+        problem=problem,
+        trace=trace,
+        seconds={"prepare": time.perf_counter() - begun},
+    )
+
+
+def edit_steps(prepared: PreparedEdit) -> Iterator[Step]:
+    """Run the method one step at a time; the trace of `prepared` grows with every step.
+
+    Raises:
+        NumericalError: a step produced values that are not finite; the trace keeps the steps before it.
+    """
+    begun = time.perf_counter()
+    steps = METHODS[prepared.settings.method](prepared.problem)
+    while True:
+        with torch.inference_mode():
+            step = next(steps, None)
+        if step is None:
+            return
+        if not torch.isfinite(step.x_main).all():
+            raise NumericalError(
+                f"Step {step.trace.step} (sigma {step.trace.sigma:.3f}) gave values that are not finite; "
+                "try a smaller alpha, guidance nearer 1, or dtype float32."
+            )
+        prepared.trace.steps.append(step.trace)
+        prepared.seconds["steps"] = time.perf_counter() - begun
+        yield step
+
+
+@torch.inference_mode()
+def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
+    """Decode the edited latents and gather what the run recorded."""
+    begun = time.perf_counter()
+    decode = decode_plain if prepared.settings.detail == "plain" else decode_residual
+    reference = to_pixels(prepared.reference, latents.device)
+    pixels = decode(prepared.model, latents, reference, prepared.reference_latents)
+    prepared.seconds["decode"] = time.perf_counter() - begun
+    return EditResult(
+        frames=to_frames(pixels),
+        source=prepared.frames,
+        keyframes=prepared.keyframes,
+        settings=prepared.settings,
+        model=prepared.model.name,
+        trace=prepared.trace,
+        seconds=dict(prepared.seconds),
+    )
+
+
+def clip_shape(frames: Video, model: VideoModel) -> ClipShape:
+    """The clip's size, if the model can take it."""
+    num_frames, height, width = frames.shape[:3]
+    slot_count(num_frames)
+    check_size(height, width, model.size_multiple)
+    return ClipShape(num_frames=num_frames, height=height, width=width)
+
+
+def sigma_grid(settings: EditSettings) -> tuple[float, ...]:
+    """Noise levels: `difference` leaves out the first steps of a whole grid, `coupled` bends a shorter one."""
+    if settings.method == "difference":
+        whole = wan_sigmas(settings.steps, shift=settings.shift)
+        return whole[skip_steps(settings.steps, settings.strength) :]
+    return wan_sigmas(settings.steps, strength=settings.strength, shift=settings.shift)
+
+
+def _classical_edit(
+    frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings
+) -> EditResult:
+    """A method that needs no model, through the same call."""
+    begun = time.perf_counter()
+    slots = check_keyframes(keyframes, clip_shape(frames, model))
+    images: Mapping[int, np.ndarray] = {keyframe.index: keyframe.image for keyframe in keyframes}
+    edited = CLASSICAL[settings.method](frames, images)
+    return EditResult(
+        frames=edited,
+        source=frames,
+        keyframes=tuple(keyframes),
+        settings=settings,
+        model=model.name,
+        trace=Trace(keyframes=tuple(images), slots=slots, method=settings.method),
+        seconds={"steps": time.perf_counter() - begun},
+    )
+
+
+def _velocity(
+    model: VideoModel, shape: ClipShape, keyframes: Sequence[Keyframe], settings: EditSettings, *, of: str
+) -> tuple[PairVelocity, object]:
+    """Velocities under one prompt and one set of keyframes, and the model's hook after a step."""
+    is_source = of == "source"
+    guidance = settings.source_guidance if is_source and settings.source_guidance is not None else settings.guidance
+    sees_images = settings.conditioning in ("i2v", "both")
+    sees_tokens = settings.conditioning in ("tokens", "both") and len(keyframes) > 0
+    slots = tuple(keyframe.slot for keyframe in keyframes)
+    condition = Condition(
+        shape=shape,
+        prompt=(settings.source_prompt or settings.prompt) if is_source else settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        guidance=guidance,
+        images={keyframe.index: keyframe.image for keyframe in keyframes} if sees_images else {},
+        key_slots=slots if sees_tokens else (),
+    )
+    prepared = model.prepare(condition)
+    positions = POSITIONS[settings.positions](slot_count(shape.num_frames), slots)
+    make = joint_velocity if sees_tokens else main_velocity
+    return make(model, prepared, positions), lambda latents, sigma: model.after_step(latents, sigma, prepared)
+
+
+def _noise(source: Latent, settings: EditSettings) -> NoiseSource:
+    """The run's noise, drawn on the CPU so that a seed gives one result on every device."""
+    generator = torch.Generator().manual_seed(settings.seed)
+
+    def draw() -> Latent:
+        return torch.randn(source.shape, generator=generator, dtype=torch.float32).to(source.device, source.dtype)
+
+    coupled = draw()
+    fresh: dict[int, Latent] = {0: coupled}
+
+    def at(step: int) -> Latent:
+        if settings.noise == "coupled":
+            return coupled
+        if step not in fresh:
+            fresh.clear()
+            fresh[step] = draw()
+        return fresh[step]
+
+    return at
+
+
+def _gain(settings: EditSettings) -> Gain:
+    """The correction's share per step, from the settings."""
+    if settings.kappa is not None:
+        return constant_gain(settings.kappa)
+    if settings.gain == "euler":
+        warn_if_unstable(settings.alpha, settings.beta, sigma_grid(settings))
+        return euler_gain(settings.alpha)
+    return exact_gain(settings.alpha, settings.beta)

@@ -1,0 +1,195 @@
+"""What both editing methods share: the prepared problem, the two branches, and one corrected step."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flowedit.correction import Gain, correct, residual
+from flowedit.flow import euler_step, interpolate, velocity
+from flowedit.model import Latent, VideoModel
+from flowedit.trace import StepTrace
+
+PairVelocity = Callable[[Latent, Latent, float], tuple[Latent, Latent | None]]
+"""(main branch, keyframe branch, sigma) -> velocities of both; None where the model does not see keyframe tokens."""
+
+KeyVelocity = Callable[[Latent | None, Latent, Latent], Latent]
+"""(the model's velocity of the keyframe tokens, their noise, their clean latents) -> velocity of the branch."""
+
+NoiseSource = Callable[[int], Latent]
+"""Step index -> noise of that step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditProblem:
+    """An edit with everything encoded: what a method needs, and nothing of where it came from.
+
+    Attributes:
+        source: clean latents of the source clip.
+        start: clean latents that the trajectory starts from.
+        keys: clean latents of the styled keyframes, one frame per slot.
+        source_keys: the source's own frames at the same slots, by the same route.
+        slots: latent slots of the keyframes.
+        noise: noise of a step, in the shape of `source`.
+        sigmas: decreasing noise levels, the last one 0.
+        gain: share of the residual to correct in a step of length dt.
+        beta: share of it that the keyframe branch takes.
+        v_target: velocities under the target prompt and the styled keyframes.
+        v_source: velocities under the source prompt and the source's own frames.
+        key_velocity: how the keyframe branch moves.
+        after_step: the model's own hook on the clip's latents.
+    """
+
+    source: Latent
+    start: Latent
+    keys: Latent
+    source_keys: Latent
+    slots: tuple[int, ...]
+    noise: NoiseSource
+    sigmas: tuple[float, ...]
+    gain: Gain
+    beta: float
+    v_target: PairVelocity
+    v_source: PairVelocity
+    key_velocity: KeyVelocity
+    after_step: Callable[[Latent, float], Latent]
+
+    def noise_at(self, step: int) -> tuple[Latent, Latent]:
+        """The noise of the clip and, coupled to it, of the keyframes."""
+        noise = self.noise(step)
+        return noise, coupled_noise(noise, self.slots)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The state after one step.
+
+    Attributes:
+        latents: best estimate of the edited clip's clean latents so far.
+        x_main: main branch at `trace.sigma_next`.
+        x_key: keyframe branch at `trace.sigma_next`.
+        trace: what the step read.
+    """
+
+    latents: Latent
+    x_main: Latent
+    x_key: Latent
+    trace: StepTrace
+
+
+def coupled_noise(noise: Latent, slots: Sequence[int]) -> Latent:
+    """The keyframes' noise: the clip's own at their slots, so that both branches differ by style alone."""
+    return noise[:, :, list(slots)]
+
+
+def shared_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]:
+    """Temporal positions of the joint sequence: the clip's, then each keyframe at its own slot's position."""
+    return (*range(num_slots), *slots)
+
+
+def appended_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]:
+    """The naive choice, for comparison: keyframes numbered on after the clip, as if they were later frames."""
+    return tuple(range(num_slots + len(slots)))
+
+
+def restarted_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]:
+    """The other naive choice: keyframes numbered from 0, as if all of them stood at the beginning."""
+    return (*range(num_slots), *range(len(slots)))
+
+
+POSITIONS = {"shared": shared_positions, "appended": appended_positions, "restarted": restarted_positions}
+
+
+def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
+    """Velocities of clip and keyframes in one joint sequence: the model sees keyframe tokens."""
+
+    def joint(x_main: Latent, x_key: Latent, sigma: float) -> tuple[Latent, Latent]:
+        v = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
+        return v[:, :, : x_main.shape[2]], v[:, :, x_main.shape[2] :]
+
+    return joint
+
+
+def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
+    """The velocity of the clip alone: the model does not see keyframe tokens."""
+
+    def alone(x_main: Latent, x_key: Latent, sigma: float) -> tuple[Latent, None]:
+        del x_key
+        return model.velocity(x_main, sigma, prepared, position_ids[: x_main.shape[2]]), None
+
+    return alone
+
+
+def free_branch(v_model: Latent | None, noise: Latent, keys: Latent) -> Latent:
+    """The keyframe branch moves as the model says."""
+    return velocity(keys, noise) if v_model is None else v_model
+
+
+def anchored_branch(v_model: Latent | None, noise: Latent, keys: Latent) -> Latent:
+    """The keyframe branch moves straight to the styled keyframe."""
+    del v_model
+    return velocity(keys, noise)
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Positions and velocities of both branches at one sigma; the main ones for the whole clip."""
+
+    x_main: Latent
+    x_key: Latent
+    v_main: Latent
+    v_key: Latent
+
+
+def correct_step(
+    problem: EditProblem, at: Branches, step: int, sigma: float, sigma_next: float
+) -> tuple[Latent, Latent, StepTrace]:
+    """Both velocities after the correction at the keyframe slots, and what it read.
+
+    The gap in the trace is that of the positions which an Euler step with these velocities reaches.
+    """
+    slots = list(problem.slots)
+    dt = sigma - sigma_next
+    kappa = problem.gain(dt)
+    x_slots, v_slots = at.x_main[:, :, slots], at.v_main[:, :, slots]
+    gap = residual(x_slots, at.x_key, v_slots, at.v_key, dt)
+    v_slots, v_key = correct(v_slots, at.v_key, gap.r, kappa / dt, problem.beta)
+    v_main = at.v_main.clone()
+    v_main[:, :, slots] = v_slots
+    left = euler_step(x_slots, v_slots, sigma, sigma_next) - euler_step(at.x_key, v_key, sigma, sigma_next)
+    trace = StepTrace(
+        step=step,
+        sigma=sigma,
+        sigma_next=sigma_next,
+        kappa=kappa,
+        r_k_norm=rms_per_slot(gap.r),
+        v_diff_norm=rms_per_slot(gap.v_diff),
+        delta_v_norm=rms_per_slot(gap.z_diff),
+        gap_norm=_relative(rms_per_slot(left), rms_per_slot(problem.source[:, :, slots] - problem.keys)),
+    )
+    return v_main, v_key, trace
+
+
+def took(trace: StepTrace, begun: float) -> StepTrace:
+    """The trace with the seconds since `begun`, a reading of `time.perf_counter`."""
+    return replace(trace, seconds=time.perf_counter() - begun)
+
+
+def rms_per_slot(latents: Tensor) -> tuple[float, ...]:
+    """Root mean square over everything but the frame axis, one value per latent frame."""
+    return tuple(latents.double().square().mean(dim=(0, 1, 3, 4)).sqrt().tolist())
+
+
+def _relative(values: tuple[float, ...], scales: tuple[float, ...]) -> tuple[float, ...]:
+    """Value over scale; where the style changes nothing there is no gap to close, and it counts as 0."""
+    return tuple(value / scale if scale > 0 else 0.0 for value, scale in zip(values, scales, strict=True))
+
+
+def noised_start(problem: EditProblem) -> tuple[Latent, Latent]:
+    """Both branches at the first sigma, on one noise."""
+    noise, noise_key = problem.noise_at(0)
+    sigma = problem.sigmas[0]
+    return interpolate(problem.start, noise, sigma), interpolate(problem.keys, noise_key, sigma)

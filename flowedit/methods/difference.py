@@ -1,0 +1,56 @@
+"""`difference`: edit without inversion, along the difference of a target and a source velocity.
+
+The idea is FlowEdit's (Kulikov et al. 2024, arXiv 2412.08629); the keyframes in both velocities, the one coupled noise
+and the correction on the effective velocity are this project's.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+from flowedit.flow import euler_step, interpolate, velocity
+from flowedit.methods.branches import Branches, EditProblem, Step, correct_step, took
+from flowedit.model import Latent
+
+
+def difference(problem: EditProblem) -> Iterator[Step]:
+    """Move the source's latents from the first sigma to 0, one step at a time.
+
+    Unstyled keyframes with equal prompts and guidance make both velocities equal, and the source comes back.
+
+    Args:
+        problem: the edit; `strength` has already cut the first steps off its grid.
+
+    Yields:
+        The state after each step; `latents` of the last one is the edited clip.
+    """
+    source = problem.source
+    edit = source + (1 - problem.sigmas[0]) * (problem.start - source)
+    x_key = interpolate(problem.keys, problem.noise_at(0)[1], problem.sigmas[0])
+    for step, (sigma, sigma_next) in enumerate(pairwise(problem.sigmas)):
+        begun = time.perf_counter()
+        noise, noise_key = problem.noise_at(step)
+        x_source = interpolate(source, noise, sigma)
+        x_target = edit + x_source - source
+        drift, drift_key = _drift(problem, (x_target, x_key), (x_source, noise_key), sigma)
+        v_main = drift + velocity(source, noise)
+        v_key = problem.key_velocity(drift_key, noise_key, problem.keys)
+        at = Branches(x_target, x_key, v_main, v_key)
+        v_main, v_key, trace = correct_step(problem, at, step, sigma, sigma_next)
+        edit = problem.after_step(euler_step(edit, v_main - velocity(source, noise), sigma, sigma_next), sigma_next)
+        x_key = euler_step(x_key, v_key, sigma, sigma_next)
+        x_main = edit + interpolate(source, noise, sigma_next) - source
+        yield Step(latents=edit, x_main=x_main, x_key=x_key, trace=took(trace, begun))
+
+
+def _drift(
+    problem: EditProblem, target: tuple[Latent, Latent], source: tuple[Latent, Latent], sigma: float
+) -> tuple[Latent, Latent | None]:
+    """Target minus source velocity of the clip, and the effective velocity of keyframe tokens if there are any."""
+    x_source, noise_key = source
+    x_source_key = interpolate(problem.source_keys, noise_key, sigma)
+    v_target, v_target_key = problem.v_target(*target, sigma)
+    v_source, v_source_key = problem.v_source(x_source, x_source_key, sigma)
+    if v_target_key is None or v_source_key is None:
+        return v_target - v_source, None
+    return v_target - v_source, v_target_key - v_source_key + velocity(problem.source_keys, noise_key)
