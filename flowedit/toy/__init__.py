@@ -1,0 +1,30 @@
+"""Flows that can be solved by hand: exact velocity fields and solvers, in NumPy only.
+
+The lessons and their widgets use these to check the package's own equations: everything here calls the functions of
+`flowedit.flow`, `flowedit.schedule` and `flowedit.correction` that the real edit calls on tensors.
+"""
+
+from flowedit.toy.editing import difference_field
+from flowedit.toy.gap import GapStep, kappas_of, last_only, two_branches
+from flowedit.toy.mixture import Mixture, gaussian, point_mass
+from flowedit.toy.scenes import SCENES, Scene
+from flowedit.toy.solvers import SOLVERS, euler, heun, observed_order, solve, trajectory
+
+__all__ = [
+    "SCENES",
+    "SOLVERS",
+    "GapStep",
+    "Mixture",
+    "Scene",
+    "difference_field",
+    "euler",
+    "gaussian",
+    "heun",
+    "kappas_of",
+    "last_only",
+    "observed_order",
+    "point_mass",
+    "solve",
+    "trajectory",
+    "two_branches",
+]
