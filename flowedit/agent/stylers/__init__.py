@@ -1,0 +1,34 @@
+"""The offline looks. Adding one is a new file with a `LOOK` and a line here."""
+
+from flowedit.agent.stylers import anime, comic, neon, oil, pencil, transfer, vintage, watercolour
+from flowedit.agent.stylers.look import Look
+from flowedit.errors import SettingError
+
+__all__ = ["LOOKS", "Look", "find_look", "look_named"]
+
+LOOKS: dict[str, Look] = {
+    module.LOOK.name: module.LOOK for module in (anime, comic, neon, oil, pencil, transfer, vintage, watercolour)
+}
+"""Every look by name."""
+
+
+def look_named(name: str) -> Look:
+    """The look of that name.
+
+    Raises:
+        SettingError: there is none; the message lists the names.
+    """
+    if name not in LOOKS:
+        raise SettingError(f'No look is named "{name}"; choose one of {", ".join(LOOKS)}.')
+    return LOOKS[name]
+
+
+def find_look(description: str) -> Look | None:
+    """The look that a description means, by the longest of its words found in it; None where none is.
+
+    >>> find_look("a soft Aquarelle of the sea").name
+    'watercolour'
+    """
+    text = description.lower()
+    hits = [(len(word), look.name) for look in LOOKS.values() for word in (look.name, *look.words) if word in text]
+    return LOOKS[max(hits)[1]] if hits else None

@@ -1,0 +1,69 @@
+"""Anime: flat cel colours in a few tones, violet shadows, clean thin lines, a glow on the lights."""
+
+import numpy as np
+
+from flowedit.agent.card import StyleCard
+from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers.look import Look, Picture
+
+_TONES = (0.16, 0.40, 0.66, 0.90)
+
+
+def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
+    """Paint one picture as an animation cel.
+
+    Args:
+        image: uint8 RGB.
+        card: its master gives black, white and edge strength for all keyframes.
+        seed: not used; a cel has no grain.
+    """
+    del seed
+    s, master = canvas.scale_of(image), card.master
+    source = canvas.to_paint(image)
+    flat = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 3.2 * s)
+    flat = canvas.flatten(flat, radius=max(2, 4 * s), contrast=0.12, rounds=4)
+    lab = canvas.to_lab(flat)
+    colour = canvas.from_lab(_cel(lab, master))
+    glow = canvas.blur(canvas.smoothstep(0.72, 1.0, colour.min(axis=2))[..., None] * colour, 18 * s)
+    colour = canvas.screen(colour, 0.35 * glow)
+    ink = _outline(flat, master, s)
+    line = 0.55 * colour * np.float32([0.35, 0.22, 0.30])
+    return canvas.to_pixels(canvas.mix(colour, line, ink))
+
+
+def _outline(flat: canvas.Paint, master: canvas.Master, s: float) -> canvas.Plane:
+    lab = canvas.to_lab(flat)
+    by_light = canvas.ink_lines(lab[..., 0], master, width=1.25 * s, amount=2.4, flow_length=8 * s)
+    colourful = 100 - np.hypot(lab[..., 1], lab[..., 2])
+    by_colour = canvas.ink_lines(colourful, master, width=1.25 * s, amount=1.4, flow_length=8 * s)
+    return np.maximum(by_light, 0.7 * by_colour)
+
+
+def _cel(lab: canvas.Paint, master: canvas.Master) -> canvas.Paint:
+    light = canvas.tone(lab[..., 0], master) ** np.float32(0.85)
+    stepped = _steps(light)
+    level = canvas.mix(light, stepped, 0.75)
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    boost = np.float32(1.0) + np.float32(0.55) * canvas.smoothstep(4, 25, chroma)
+    shadow = 1 - canvas.smoothstep(0.15, 0.55, level)
+    a = lab[..., 1] * boost + 7 * shadow
+    b = lab[..., 2] * boost - 14 * shadow + 4 * canvas.smoothstep(0.6, 1.0, level)
+    return np.stack([16 + 82 * level, a, b], axis=2).astype(np.float32)
+
+
+def _steps(light: canvas.Plane) -> canvas.Plane:
+    edges = np.float32([0.28, 0.53, 0.78])
+    out = np.full_like(light, _TONES[0])
+    for edge, low, high in zip(edges, _TONES, _TONES[1:], strict=False):
+        out += np.float32(high - low) * canvas.smoothstep(float(edge) - 0.035, float(edge) + 0.035, light)
+    return out
+
+
+LOOK = Look(
+    name="anime",
+    title="Anime",
+    medium="hand-painted animation cel",
+    words=("anime", "cel", "cartoon", "manga colour", "animation", "japanese animation", "toon"),
+    prompt="anime style, hand-painted cel animation, flat colours, clean thin line art, soft glowing light",
+    paint=paint,
+)

@@ -1,0 +1,66 @@
+"""Comic: bold ink, a few flat bright colours, and dots of the printing screen in the half-tones."""
+
+import numpy as np
+
+from flowedit.agent.card import StyleCard
+from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers.look import Look, Picture
+
+_PULP = np.float32([1.0, 0.975, 0.92])
+_PITCH = 9.0
+_INK = np.float32([0.05, 0.04, 0.07])
+
+
+def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
+    """Print one picture as a comic panel.
+
+    Args:
+        image: uint8 RGB.
+        card: its master gives black, white and edge strength for all keyframes.
+        seed: not used; the printing screen is fixed to the sheet.
+    """
+    del seed
+    s, master = canvas.scale_of(image), card.master
+    source = canvas.to_paint(image)
+    flat = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4.5 * s)
+    flat = canvas.flatten(flat, radius=max(2, 4 * s), contrast=0.12, rounds=3)
+    lab = canvas.to_lab(flat)
+    light = canvas.tone(lab[..., 0], master)
+    colour = canvas.from_lab(_flat_colours(lab, light))
+    shade = canvas.from_lab(canvas.to_lab(colour) * np.float32([0.70, 1.12, 1.0]) + np.float32([0, 6, -10]))
+    dots = _dots(image.shape, max(4.0, _PITCH * s), 0.62 * canvas.smoothstep(0.86, 0.20, light))
+    printed = canvas.mix(colour * _PULP, shade, dots)
+    lines = canvas.ink_lines(lab[..., 0], master, width=1.9 * s, amount=2.2, flow_length=9 * s)
+    black = canvas.smoothstep(0.17, 0.10, canvas.blur(light, 1.2 * s))
+    ink = np.maximum(lines, black)
+    return canvas.to_pixels(canvas.mix(printed, np.broadcast_to(_INK, printed.shape), ink))
+
+
+def _flat_colours(lab: canvas.Paint, light: canvas.Plane) -> canvas.Paint:
+    level = 0.52 + 0.20 * canvas.smoothstep(0.27, 0.33, light) + 0.24 * canvas.smoothstep(0.60, 0.66, light)
+    chroma = np.hypot(lab[..., 1], lab[..., 2]) + np.float32(1e-3)
+    target = 92 * canvas.smoothstep(3, 34, chroma)
+    gain = np.maximum(target / chroma, 0.6)
+    return np.stack([100 * level, lab[..., 1] * gain, lab[..., 2] * gain], axis=2).astype(np.float32)
+
+
+def _dots(shape: tuple[int, ...], pitch: float, cover: canvas.Plane) -> canvas.Plane:
+    """Round dots on a 45 degree screen whose area covers the given share of the sheet."""
+    rows, columns = np.indices(shape[:2], dtype=np.float32)
+    u, v = (columns + rows) / np.float32(1.41421356 * pitch), (columns - rows) / np.float32(1.41421356 * pitch)
+    away = np.hypot(u - np.rint(u), v - np.rint(v))
+    radius = np.sqrt(np.clip(cover, 0, 1) / np.float32(np.pi)) * np.float32(1.12)
+    soft = 0.7 / pitch
+    dots = np.clip((radius - away) / np.float32(2 * soft) + 0.5, 0, 1)
+    return (dots * canvas.smoothstep(0.02, 0.10, cover)).astype(np.float32)
+
+
+LOOK = Look(
+    name="comic",
+    title="Comic",
+    medium="ink and halftone print",
+    words=("comic", "halftone", "pop art", "comic book", "graphic novel", "ben-day", "lichtenstein", "manga"),
+    prompt="comic book panel, bold black ink outlines, halftone dots, flat bright primary colours, pop art print",
+    paint=paint,
+    structure=0.25,
+)

@@ -1,0 +1,74 @@
+"""Neon: the scene at night, every contour a glowing tube in magenta, violet and cyan, light spilling into the dark."""
+
+import numpy as np
+
+from flowedit.agent.card import StyleCard
+from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers.look import Look, Picture
+
+_PINK = np.float32([1.0, 0.10, 0.62])
+_VIOLET = np.float32([0.50, 0.22, 1.0])
+_CYAN = np.float32([0.05, 0.86, 1.0])
+_AMBER = np.float32([1.0, 0.55, 0.12])
+
+
+def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
+    """Light one picture with neon at night.
+
+    Args:
+        image: uint8 RGB.
+        card: its master gives black, white and edge strength for all keyframes.
+        seed: not used; light has no grain here.
+    """
+    del seed
+    s, master = canvas.scale_of(image), card.master
+    source = canvas.to_paint(image)
+    flat = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4 * s)
+    lab = canvas.to_lab(flat)
+    light = canvas.tone(lab[..., 0], master)
+    gas = _gas(lab, s)
+    night = _night(light, gas)
+    tube = _tubes(lab, master, s)
+    halo = tube[..., None] * gas
+    lit = canvas.screen(night, 0.5 * canvas.blur(night * canvas.smoothstep(0.6, 1.0, light)[..., None], 22 * s))
+    for reach, power in ((60, 1.2), (16, 1.3), (5, 1.2)):
+        lit = canvas.screen(lit, power * canvas.blur(halo, reach * s))
+    core = canvas.mix(gas, np.ones_like(gas), 0.45)
+    return canvas.to_pixels(canvas.mix(lit, core, canvas.smoothstep(0.25, 0.85, tube)))
+
+
+def _night(light: canvas.Plane, gas: canvas.Paint) -> canvas.Paint:
+    """The unlit scene: deep blue shadows, the nearest neon's colour on what is bright by day."""
+    positions = np.float32([0, 0.35, 0.7, 1])
+    shades = np.float32([[0.015, 0.01, 0.06], [0.07, 0.05, 0.26], [0.20, 0.10, 0.50], [0.52, 0.24, 0.80]])
+    base = np.stack([np.interp(light, positions, shades[:, c]) for c in range(3)], axis=2).astype(np.float32)
+    return canvas.screen(0.8 * base, 0.55 * (light ** np.float32(1.6))[..., None] * gas)
+
+
+def _tubes(lab: canvas.Paint, master: canvas.Master, s: float) -> canvas.Plane:
+    by_light = canvas.ink_lines(lab[..., 0], master, width=1.7 * s, amount=3.4, flow_length=12 * s)
+    colourful = 100 - np.hypot(lab[..., 1], lab[..., 2])
+    by_colour = canvas.ink_lines(colourful, master, width=1.7 * s, amount=1.8, flow_length=12 * s)
+    return np.maximum(by_light, 0.8 * by_colour)
+
+
+def _gas(lab: canvas.Paint, s: float) -> canvas.Paint:
+    """The colour of the tubes: pink lights from the left, cyan ones from the right, pulled by the hue of the place."""
+    wide = canvas.blur(lab, 26 * s)
+    side = np.linspace(-1, 1, lab.shape[1], dtype=np.float32)[None] + np.zeros(lab.shape[:2], np.float32)
+    warmth = np.clip((wide[..., 1] + 0.3 * wide[..., 2]) / 40, -1, 1) - 1.5 * side
+    pink, cyan = canvas.smoothstep(-0.1, 1.0, warmth), canvas.smoothstep(0.0, -1.1, warmth)
+    colour = canvas.mix(np.broadcast_to(_VIOLET, lab.shape), np.broadcast_to(_PINK, lab.shape), pink)
+    colour = canvas.mix(colour, np.broadcast_to(_CYAN, lab.shape), cyan)
+    return canvas.mix(colour, np.broadcast_to(_AMBER, lab.shape), 0.5 * canvas.smoothstep(45, 75, wide[..., 2]) * pink)
+
+
+LOOK = Look(
+    name="neon",
+    title="Neon night",
+    medium="neon light at night",
+    words=("neon", "night", "cyberpunk", "synthwave", "vaporwave", "tron", "glow", "blade runner"),
+    prompt="neon-lit night, glowing magenta and cyan contours, cyberpunk, deep shadows, light bloom",
+    paint=paint,
+    structure=0.25,
+)

@@ -1,0 +1,69 @@
+"""Pencil: graphite hatching that follows the forms, layered by tone, and searching contour lines on toothed paper."""
+
+import numpy as np
+
+from flowedit.agent.card import StyleCard
+from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers.look import Look, Picture
+
+_SHEET = np.float32([0.965, 0.955, 0.93])
+_GRAPHITE = np.float32([0.17, 0.17, 0.19])
+_HATCHES = ((-0.86, 0.10, 0.55), (0.70, 0.38, 0.80), (-0.18, 0.62, 1.0))
+"""(angle in radians, darkness at which the layer starts, darkness at which it is full)"""
+
+
+def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
+    """Draw one picture in pencil.
+
+    Tone by hatching and lines apart, after Lu, Xu, Jia, "Combining sketch and tone for pencil drawing" (2012).
+
+    Args:
+        image: uint8 RGB.
+        card: its master gives black, white and edge strength for all keyframes.
+        seed: of the hatching and of the paper.
+    """
+    s, master = canvas.scale_of(image), card.master
+    lightness = canvas.blur(canvas.to_lab(canvas.to_paint(image))[..., 0], 0.7 * s)
+    dark = 1 - canvas.tone(canvas.blur(lightness, 1.6 * s), master) ** np.float32(0.8)
+    tooth = canvas.noise(image.shape, max(1.0, 1.5 * s), seed) + 0.5 * canvas.paper(image.shape, s, seed + 1)
+    graphite = 0.20 * dark + _hatching(dark, lightness, master, (s, seed))
+    graphite = np.maximum(np.clip(graphite, 0, 0.80), _contours(lightness, master, s))
+    graphite = graphite - 0.55 * graphite * (1 - graphite) * (tooth + 0.15)
+    sheet = _SHEET * (1 + 0.012 * tooth)[..., None]
+    return canvas.to_pixels(canvas.mix(sheet, np.broadcast_to(_GRAPHITE, sheet.shape), np.clip(graphite, 0, 1)))
+
+
+def _hatching(
+    dark: canvas.Plane, lightness: canvas.Plane, master: canvas.Master, look: tuple[float, int]
+) -> canvas.Plane:
+    s, seed = look
+    total = np.zeros_like(dark)
+    for k, (angle, start, full) in enumerate(_HATCHES):
+        x, y, _ = canvas.contour_flow(lightness, 14 * s, master, angle)
+        straight = np.full_like(x, np.cos(angle)), np.full_like(x, np.sin(angle))
+        flow = (x, y) if k == 0 else straight
+        grain = canvas.noise(dark.shape, max(1.2, 2.0 * s), seed + 11 * k)
+        streaks = canvas.along(grain, flow, 34 * s, steps=8)
+        streaks = np.clip(0.5 + streaks / max(float(streaks.std()) * 4.0, 1e-6), 0, 1)
+        pressure = canvas.smoothstep(start, full, dark)
+        total += 0.36 * pressure * canvas.smoothstep(0.85, 0.15, streaks - 0.35 * (pressure - 0.5))
+    return total
+
+
+def _contours(lightness: canvas.Plane, master: canvas.Master, s: float) -> canvas.Plane:
+    firm = canvas.ink_lines(lightness, master, width=1.15 * s, amount=2.2, flow_length=9 * s)
+    search = canvas.ink_lines(
+        canvas.displace(lightness, 2.2 * s, -1.6 * s), master, width=0.9 * s, amount=1.1, flow_length=14 * s
+    )
+    return np.maximum(0.90 * firm, 0.34 * search)
+
+
+LOOK = Look(
+    name="pencil",
+    title="Pencil sketch",
+    medium="graphite pencil on drawing paper",
+    words=("pencil", "sketch", "graphite", "drawing", "charcoal", "hatching"),
+    prompt="graphite pencil sketch on white drawing paper, cross-hatching, fine contour lines, no colour",
+    paint=paint,
+    structure=0.25,
+)

@@ -1,0 +1,84 @@
+"""Watercolour: pale washes with dark drying edges, pigment that pools in the paper's tooth, white paper left bare."""
+
+import numpy as np
+
+from flowedit.agent.card import StyleCard
+from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers.look import Look, Picture
+
+_SHEET = np.float32([0.985, 0.975, 0.95])
+
+
+def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
+    """Paint one picture in watercolour.
+
+    Pigment density after Bousseau et al., "Interactive watercolor rendering" (2006): `c - (c - c^2) (d - 1)`.
+
+    Args:
+        image: uint8 RGB.
+        card: its master gives black and white for all keyframes.
+        seed: of the paper, the turbulence and the ragged edge of the painted field.
+    """
+    s, master = canvas.scale_of(image), card.master
+    source = canvas.to_paint(image)
+    hand = 2.6 * s
+    trembling = canvas.displace(
+        source,
+        hand * canvas.clouds(image.shape, 34 * s, seed + 1, 3),
+        hand * canvas.clouds(image.shape, 34 * s, seed + 2, 3),
+    )
+    wash = canvas.brushed(trembling, canvas.to_lab(trembling)[..., 0], master, 6.5 * s)
+    wash = canvas.brushed(wash, canvas.to_lab(wash)[..., 0], master, 4 * s)
+    wet = canvas.smoothstep(0.1, 0.7, canvas.clouds(image.shape, 150 * s, seed + 3, 3))
+    wash = canvas.mix(wash, canvas.blur(wash, 9 * s), 0.75 * wet)
+    colour = canvas.from_lab(_thinned(canvas.to_lab(wash), master))
+    colour = canvas.mix(np.broadcast_to(_SHEET, colour.shape), colour * _SHEET, 1 - _bare(wash, master))
+    density = _density(wash, image.shape, s, seed)
+    pencil = canvas.ink_lines(canvas.to_lab(trembling)[..., 0], master, width=1.0 * s, amount=1.3, flow_length=5 * s)
+    colour = colour - (colour - colour * colour) * density[..., None]
+    colour = canvas.mix(colour, np.float32([0.27, 0.25, 0.27]) + 0.25 * colour, 0.5 * pencil)
+    sheet = _SHEET * (1 + 0.035 * canvas.paper(image.shape, s, seed))[..., None]
+    field = _field(image.shape, s, seed)
+    painted = colour * (1 + 0.05 * canvas.paper(image.shape, s, seed))[..., None]
+    return canvas.to_pixels(canvas.mix(sheet, painted, field))
+
+
+def _thinned(lab: canvas.Paint, master: canvas.Master) -> canvas.Paint:
+    light = canvas.tone(lab[..., 0], master)
+    lightness = 40 + 58 * light ** np.float32(0.72)
+    chroma = np.float32(1.25) * np.ones_like(light)
+    a = lab[..., 1] * chroma
+    b = lab[..., 2] * chroma - 7 * (1 - canvas.smoothstep(0.05, 0.5, light))
+    return np.stack([lightness, a, b], axis=2).astype(np.float32)
+
+
+def _bare(wash: canvas.Paint, master: canvas.Master) -> canvas.Plane:
+    lab = canvas.to_lab(wash)
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    return canvas.smoothstep(0.80, 1.0, canvas.tone(lab[..., 0], master)) * canvas.smoothstep(40, 12, chroma)
+
+
+def _density(wash: canvas.Paint, shape: tuple[int, ...], s: float, seed: int) -> canvas.Plane:
+    grey = wash.mean(axis=2)
+    rim = np.abs(canvas.blur(grey, 1.2 * s + 0.4) - canvas.blur(grey, 4.5 * s + 0.4))
+    pool = 0.55 * canvas.clouds(shape, 120 * s, seed + 4, 4) + 0.30 * canvas.clouds(shape, 16 * s, seed + 5, 3)
+    tooth = 0.35 * canvas.paper(shape, s, seed)
+    return (0.75 * pool + tooth + np.clip(11 * rim, 0, 1.3)).astype(np.float32)
+
+
+def _field(shape: tuple[int, ...], s: float, seed: int) -> canvas.Plane:
+    height, width = shape[:2]
+    rows, columns = np.indices((height, width), dtype=np.float32)
+    inward = np.minimum(np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns))
+    ragged = 12 * s + 13 * s * canvas.clouds(shape, 90 * s, seed + 6, 4)
+    return canvas.smoothstep(-2.0 * s, 2.0 * s, inward - ragged)
+
+
+LOOK = Look(
+    name="watercolour",
+    title="Watercolour",
+    medium="transparent watercolour on cold-pressed paper",
+    words=("watercolour", "watercolor", "aquarelle", "wash", "water colour"),
+    prompt="watercolour painting, transparent washes, soft bleeding edges, visible paper grain, pale luminous colours",
+    paint=paint,
+)
