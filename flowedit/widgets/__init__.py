@@ -1,0 +1,29 @@
+"""Widgets for notebooks, which also work without a kernel.
+
+Each is one Python file here with one `.js` and one `.css` in `static/`. Importing this package loads nothing heavy; a
+name is imported when it is first used. To add a widget, see `flowedit.widgets._base`.
+"""
+
+from importlib import import_module
+
+REGISTRY = {
+    "FrameScrubber": "frame_scrubber",
+}
+"""Every widget and the module of this package it lives in: one line each."""
+
+_FUNCTIONS = {"page": "export", "demo_clip": "demo"}
+
+__all__ = sorted([*REGISTRY, *_FUNCTIONS])
+
+
+def __getattr__(name: str) -> object:
+    """Import a widget, or `page`, on first use."""
+    module = REGISTRY.get(name) or _FUNCTIONS.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, so that completion finds them before they are imported."""
+    return list(__all__)

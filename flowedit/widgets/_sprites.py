@@ -1,0 +1,206 @@
+"""Frames as sprite sheets: a clip becomes a few WebP pictures of many frames, small enough to travel with a notebook.
+
+A sheet is text (base64), not a binary buffer, because JupyterLab drops buffers when it saves a widget's state.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from flowedit.errors import WidgetError
+
+MAX_FRAMES = 600
+"""Longest clip a widget takes."""
+
+CLIP_BYTES = 300_000
+"""Encoded size of one clip, unless the caller asks for more."""
+
+WIDGET_BYTES = 720_000
+"""Encoded size of all clips of a widget together: 960 kB as base64."""
+
+_SHEET_PIXELS = 3_000_000
+_MIN_QUALITY, _MAX_QUALITY = 25, 90
+_LOSSLESS_PIXELS = 1_500_000
+_WORKERS = 2
+
+
+def check_clip(frames: np.ndarray, name: str) -> np.ndarray:
+    """Refuse what is not a clip: uint8 (F, H, W, 3), 1 to `MAX_FRAMES` frames.
+
+    Raises:
+        WidgetError: another type or shape, no frame, or too many frames.
+    """
+    array = np.asarray(frames)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
+        raise WidgetError(
+            f"Clip {name!r} is {array.dtype} of shape {array.shape}; a widget shows uint8 (frames, height, width, 3). "
+            "Convert it, or add the missing axis."
+        )
+    if len(array) > MAX_FRAMES:
+        step = math.ceil(len(array) / MAX_FRAMES)
+        raise WidgetError(
+            f"Clip {name!r} has {len(array)} frames; a widget shows at most {MAX_FRAMES}. Pass frames[::{step}]."
+        )
+    return array
+
+
+def check_same_shape(clips: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+    """The one shape of all clips.
+
+    Raises:
+        WidgetError: no clip, or clips of different shapes.
+    """
+    shapes = {name: check_clip(clip, name).shape for name, clip in clips.items()}
+    if len(set(shapes.values())) != 1:
+        raise WidgetError(f"Clips shown in step must have one shape; got {shapes or 'no clip'}. Crop or resize them.")
+    return next(iter(shapes.values()))
+
+
+def encode_clips(clips: Mapping[str, np.ndarray], kilobytes: int | None = None) -> list[dict]:
+    """`encode_clip` of each clip, sharing the widget's size among them.
+
+    Args:
+        clips: name to uint8 (F, H, W, 3).
+        kilobytes: encoded size of one clip; by default 300, or less when there are many clips.
+    """
+    budget = 1000 * kilobytes if kilobytes else min(CLIP_BYTES, WIDGET_BYTES // max(len(clips), 1))
+    return [{"name": name, **encode_clip(check_clip(clip, name), budget)} for name, clip in clips.items()]
+
+
+def encode_clip(frames: np.ndarray, budget: int = CLIP_BYTES) -> dict:
+    """A clip as sprite sheets within about `budget` bytes: lossless if that fits, else the best quality that does.
+
+    Where even low quality is too large, frames are drawn smaller (area average); the result says so.
+
+    Args:
+        frames: uint8 (F, H, W, 3).
+        budget: target size in bytes, before base64.
+
+    Returns:
+        `frames`, `width`, `height` of the clip; `cell` (width, height) as drawn; `quality` (an int, or "lossless");
+        `bytes`; and `sheets`, each with `start`, `count`, `columns` and `data` (base64 WebP).
+    """
+    count, height, width, _ = frames.shape
+    small, quality = _choose(frames, budget)
+    cell = (small.shape[2], small.shape[1])
+    per_sheet = max(1, _SHEET_PIXELS // (cell[0] * cell[1]))
+    per_sheet = math.ceil(count / math.ceil(count / per_sheet))
+    starts = range(0, count, per_sheet)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        pictures = list(pool.map(lambda start: _webp(sheet(small[start : start + per_sheet]), quality), starts))
+    return {
+        "frames": count,
+        "width": width,
+        "height": height,
+        "cell": list(cell),
+        "quality": quality,
+        "bytes": sum(map(len, pictures)),
+        "sheets": [
+            {
+                "start": start,
+                "count": min(per_sheet, count - start),
+                "columns": _columns(min(per_sheet, count - start)),
+                "data": base64.b64encode(picture).decode("ascii"),
+            }
+            for start, picture in zip(starts, pictures, strict=True)
+        ],
+    }
+
+
+def sheet(frames: np.ndarray) -> np.ndarray:
+    """Frames laid out row by row in one picture, uint8 (rows * H, columns * W, 3); unused cells are black."""
+    count, height, width, _ = frames.shape
+    columns = _columns(count)
+    rows = math.ceil(count / columns)
+    cells = np.zeros((rows * columns, height, width, 3), np.uint8)
+    cells[:count] = frames
+    grid = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(rows * height, columns * width, 3)
+
+
+def decode_frame(clip: Mapping, index: int) -> np.ndarray:
+    """The frame that a browser shows for `index`, uint8 (h, w, 3): the inverse of `encode_clip`, with its loss."""
+    part = next(part for part in reversed(clip["sheets"]) if part["start"] <= index)
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(part["data"]))).convert("RGB"))
+    width, height = clip["cell"]
+    row, column = divmod(index - part["start"], part["columns"])
+    return picture[row * height : (row + 1) * height, column * width : (column + 1) * width]
+
+
+def encode_image(image: np.ndarray, *, max_side: int = 480, quality: int = 82) -> str:
+    """One picture as a WebP data URL, no side longer than `max_side`.
+
+    Raises:
+        WidgetError: not uint8 (H, W, 3).
+    """
+    array = check_clip(np.asarray(image)[None], "image")[0]
+    scale = min(1.0, max_side / max(array.shape[:2]))
+    data = _webp(_resized(array[None], scale)[0], quality)
+    return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+
+
+def contact_sheet(frames: np.ndarray, *, height: int = 120) -> np.ndarray:
+    """Frames side by side at `height` pixels, uint8 (height, n * width, 3)."""
+    small = _resized(frames, min(1.0, height / frames.shape[1]))
+    return np.concatenate(list(small), axis=1)
+
+
+def _columns(count: int) -> int:
+    return math.ceil(math.sqrt(count))
+
+
+def _webp(picture: np.ndarray, quality: int | str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"lossless": True, "quality": 20} if quality == "lossless" else {"quality": quality}
+    Image.fromarray(picture).save(buffer, "WEBP", method=2, **options)
+    return buffer.getvalue()
+
+
+def _resized(frames: np.ndarray, scale: float) -> np.ndarray:
+    if scale >= 1:
+        return frames
+    size = (max(1, round(frames.shape[2] * scale)), max(1, round(frames.shape[1] * scale)))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+
+
+def _choose(frames: np.ndarray, budget: int) -> tuple[np.ndarray, int | str]:
+    """Frames at the size, and the quality, that should fit; the size is read off a few frames, not by encoding all."""
+    sample = frames[np.linspace(0, len(frames) - 1, min(4, len(frames))).astype(int)]
+    if frames.size // 3 <= _LOSSLESS_PIXELS and _predicted(sample, len(frames), "lossless") <= budget:
+        return frames, "lossless"
+    lowest = _predicted(sample, len(frames), _MIN_QUALITY)
+    if lowest > budget:
+        return _resized(frames, math.sqrt(budget / lowest)), _MIN_QUALITY
+    return frames, _quality_for(budget, lowest, _predicted(sample, len(frames), _MAX_QUALITY))
+
+
+def _predicted(sample: np.ndarray, count: int, quality: int | str) -> float:
+    return len(_webp(sheet(sample), quality)) * count / len(sample)
+
+
+def _quality_for(budget: int, lowest: float, highest: float) -> int:
+    """The quality whose size meets the budget, taking log size as linear in quality, which errs on the small side."""
+    if highest <= budget:
+        return _MAX_QUALITY
+    share = math.log(budget / lowest) / math.log(highest / lowest)
+    return round(_MIN_QUALITY + share * (_MAX_QUALITY - _MIN_QUALITY))
+
+
+def spread(count: int, wanted: Sequence[int], most: int = 6) -> list[int]:
+    """Up to `most` frame indices for a static picture: `wanted` ones first, then evenly spread, in order.
+
+    >>> spread(33, [0, 16, 32])
+    [0, 6, 13, 16, 26, 32]
+    """
+    chosen = list(dict.fromkeys(i for i in wanted if 0 <= i < count))[:most]
+    even = [round(i) for i in np.linspace(0, count - 1, min(most, count))]
+    for index in sorted(even, key=lambda i: -min((abs(i - c) for c in chosen), default=count)):
+        if len(chosen) < most and index not in chosen:
+            chosen.append(index)
+    return sorted(chosen)

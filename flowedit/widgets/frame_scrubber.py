@@ -1,0 +1,130 @@
+"""Clips in step: scrub, play, zoom, and compare two by wipe, blink or difference, without a kernel."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import traitlets
+
+from flowedit.errors import WidgetError
+from flowedit.frames import slot_of
+from flowedit.widgets._assets import script, style
+from flowedit.widgets._base import FlowWidget, Table
+from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image, spread
+
+MODES = ("side", "wipe", "blink", "difference")
+
+
+class FrameScrubber(FlowWidget):
+    """Any number of clips of one shape, moved through together.
+
+    Keys: arrows step, PgUp and PgDn move by one latent slot (4 frames), Home and End, space plays, `[` and `]` jump
+    between keyframes, `+` `-` `0` zoom, shift with arrows pans.
+
+    Attributes:
+        index: pixel frame shown, from 0; follows the user and can be set or linked.
+        mode: "side", "wipe", "blink" or "difference".
+        pair: positions of the two clips compared.
+        gain: factor on the difference.
+        loop: first and last frame of the range that plays; empty for the whole clip.
+        speed: playback speed, 1 is the clip's own.
+
+    >>> scrubber = FrameScrubber({"source": np.zeros((5, 16, 16, 3), np.uint8)}, keyframes=[4])
+    >>> scrubber.index, scrubber.keyframes
+    (0, [4])
+    """
+
+    _esm = script("player", "frame_scrubber")
+    _css = style("player", "frame_scrubber")
+
+    clips = traitlets.List().tag(sync=True)
+    fps = traitlets.Float(16.0).tag(sync=True)
+    keyframes = traitlets.List(traitlets.Int()).tag(sync=True)
+    index = traitlets.Int(0).tag(sync=True)
+    mode = traitlets.Enum(MODES, "side").tag(sync=True)
+    pair = traitlets.List(traitlets.Int()).tag(sync=True)
+    gain = traitlets.Float(4.0).tag(sync=True)
+    loop = traitlets.List(traitlets.Int()).tag(sync=True)
+    speed = traitlets.Float(1.0).tag(sync=True)
+
+    def __init__(
+        self,
+        clips: Mapping[str, np.ndarray],
+        *,
+        fps: float = 16.0,
+        keyframes: Sequence[int] = (),
+        kilobytes: int | None = None,
+        **traits: object,
+    ) -> None:
+        """Show `clips`.
+
+        Args:
+            clips: name to uint8 (F, H, W, 3), all of one shape, such as `{"source": ..., "edited": ...}`.
+            fps: frames per second.
+            keyframes: pixel indices marked on the track.
+            kilobytes: size of one encoded clip; by default 300, less for many clips.
+            **traits: any attribute above, and `heading` and `note`.
+
+        Raises:
+            WidgetError: clips that differ in shape or cannot be shown, or a keyframe outside the clip.
+        """
+        count = check_same_shape(clips)[0]
+        outside = [i for i in keyframes if not 0 <= i < count]
+        if outside:
+            raise WidgetError(f"Keyframes {outside} lie outside the clip's frames 0 to {count - 1}.")
+        if not fps > 0:
+            raise WidgetError(f"fps is {fps}; it must be positive. Use the clip's own, such as 16.")
+        self._still = _still(clips, [int(i) for i in keyframes])
+        super().__init__(
+            clips=encode_clips(clips, kilobytes),
+            fps=float(fps),
+            keyframes=sorted({int(i) for i in keyframes}),
+            **{"pair": [0, min(1, len(clips) - 1)], "heading": "Frames", **traits},
+        )
+
+    @traitlets.validate("index")
+    def _keep_index_inside(self, proposal: traitlets.Bunch) -> int:
+        """Clamp: a linked slider of another length must not break the view."""
+        count = self.clips[0]["frames"] if self.clips else 1
+        return min(max(proposal["value"], 0), count - 1)
+
+    @classmethod
+    def example(cls) -> "FrameScrubber":
+        """A computed scene and its exactly recoloured twin."""
+        from flowedit.widgets.demo import demo_clip
+
+        source, edited = demo_clip()
+        return cls(
+            {"source": source, "edited": edited},
+            keyframes=(0, 16, 32),
+            index=16,
+            heading="A scene and its recoloured twin",
+            note="computed scene",
+        )
+
+    def _picture(self) -> str:
+        return self._still[0]
+
+    def _table(self) -> Table:
+        return self._still[1]
+
+
+def _still(clips: Mapping[str, np.ndarray], keyframes: Sequence[int]) -> tuple[str, Table]:
+    """The static picture (one row of frames per clip) and the table that says the same in numbers."""
+    names = list(clips)
+    first = np.asarray(clips[names[0]])
+    shown = spread(len(first), keyframes)
+    rows = [contact_sheet(np.asarray(clip)[shown]) for clip in clips.values()]
+    words = f"Rows: {', '.join(names)}. Columns: frames {', '.join(map(str, shown))}."
+    picture = f'<img alt="{html.escape(words)}" src="{encode_image(np.concatenate(rows), max_side=900)}">'
+    others = names[1:]
+    table = Table(
+        words,
+        ("frame", "latent slot", "keyframe", *(f"mean |{name} - {names[0]}|, 0 to 255" for name in others)),
+        [(i, slot_of(i), i in keyframes, *(_distance(clips[name][i], first[i]) for name in others)) for i in shown],
+    )
+    return picture, table
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).mean())

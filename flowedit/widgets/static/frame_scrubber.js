@@ -1,0 +1,182 @@
+// Clips in step: scrub, play, loop a range, zoom and pan together, and compare two by wipe, blink or difference.
+
+const MODES = [["side", "Side by side"], ["wipe", "Wipe"], ["blink", "Blink"], ["difference", "Difference"]];
+const BLINK_MS = 500; // one change every half second: far from the three flashes a second that can harm
+
+// |a - b| * gain of two frames, drawn into `pen`.
+const drawDifference = (pen, a, b, gain) => {
+  const [one, two] = [a, b].map((other) => other.getImageData(0, 0, other.canvas.width, other.canvas.height));
+  const [left, right] = [one.data, two.data];
+  for (let i = 0; i < left.length; i += 4) {
+    for (let c = i; c < i + 3; c += 1) left[c] = Math.abs(left[c] - right[c]) * gain;
+  }
+  pen.putImageData(one, 0, 0);
+};
+
+export default fe.widget("frame-scrubber", (ctx) => {
+  const data = ctx.get("clips");
+  const names = data.map((clip) => clip.name);
+  const view = { x: 0, y: 0, scale: 1 };
+  let wipe = 0.5;
+  let swapped = false;
+  let drawn = -1;
+
+  const clips = data.map((clip) => fe.clip(clip, () => draw()));
+  const transport = fe.transport(ctx, { count: clips[0].frames, fps: ctx.get("fps"), marks: ctx.get("keyframes") });
+  const cells = clips.map((clip) => {
+    const { canvas, pen } = fe.canvas(clip, clip.name);
+    return { canvas, pen, figure: fe.el("figure", { class: "fe-cell" }, canvas, fe.el("figcaption", {}, clip.name)) };
+  });
+  const both = fe.canvas(clips[0], "Comparison");
+  const bar = fe.el("i", { class: "fe-bar", "aria-hidden": "true" });
+  const bothCaption = fe.el("figcaption", {});
+  const bothFigure = fe.el("figure", { class: "fe-cell fe-both" }, fe.el("div", { class: "fe-wipebox" }, both.canvas, bar), bothCaption);
+  const stage = fe.el("div", { class: "fe-stage", tabindex: 0, role: "group",
+    "aria-label": "Frames. Arrow keys move, space plays, plus and minus zoom, shift with arrows pans." },
+  cells.map((cell) => cell.figure), bothFigure);
+  const scratch = [0, 1].map(() => fe.el("canvas", { width: clips[0].width, height: clips[0].height })
+    .getContext("2d", { alpha: false, willReadFrequently: true }));
+
+  const mode = () => (clips.length > 1 ? ctx.get("mode") : "side");
+  const pair = () => (ctx.get("pair") ?? []).map((i) => fe.clamp(i, 0, clips.length - 1));
+
+  const draw = () => {
+    const index = transport.index();
+    const [a, b] = pair();
+    let complete = true;
+    if (mode() === "side") {
+      cells.forEach((cell, i) => { complete = clips[i].draw(cell.pen, index, view) && complete; });
+    } else if (mode() === "difference") {
+      complete = [a, b].map((i, place) => clips[i].draw(scratch[place], index, view)).every(Boolean);
+      if (complete) drawDifference(both.pen, scratch[0], scratch[1], ctx.get("gain"));
+    } else if (mode() === "blink") {
+      complete = clips[swapped ? b : a].draw(both.pen, index, view);
+      bothCaption.textContent = names[swapped ? b : a];
+    } else {
+      complete = clips[b].draw(both.pen, index, view);
+      both.pen.save();
+      both.pen.beginPath();
+      both.pen.rect(0, 0, wipe * both.canvas.width, both.canvas.height);
+      both.pen.clip();
+      complete = clips[a].draw(both.pen, index, view) && complete;
+      both.pen.restore();
+    }
+    if (complete) ctx.root.dataset.drawn = index;
+    drawn = complete ? index : drawn;
+  };
+
+  const zoom = (factor) => {
+    const scale = fe.clamp(view.scale * factor, 1, 16);
+    const centre = [view.x + 0.5 / view.scale, view.y + 0.5 / view.scale];
+    view.scale = scale;
+    pan(centre[0] - 0.5 / scale - view.x, centre[1] - 0.5 / scale - view.y);
+    zoomText.textContent = `${Number(scale.toFixed(1))}×`;
+  };
+  const pan = (dx, dy) => {
+    const most = 1 - 1 / view.scale;
+    view.x = fe.clamp(view.x + dx, 0, most);
+    view.y = fe.clamp(view.y + dy, 0, most);
+    stage.toggleAttribute("data-zoomed", view.scale > 1);
+    draw();
+  };
+  const zoomText = fe.el("span", { class: "fe-zoom", role: "status" }, "1×");
+
+  const blinker = fe.ticker(ctx, { interval: () => BLINK_MS, step: () => { swapped = !swapped; draw(); }, onchange: () => {} });
+  const swap = fe.button("Swap", () => { blinker.stop(); swapped = !swapped; draw(); ctx.announce(names[pair()[swapped ? 1 : 0]]); });
+  const wipeSlider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: 100, value: 50, "aria-label": "Wipe position",
+    oninput: (event) => setWipe(event.target.value / 100) });
+  const setWipe = (share) => {
+    wipe = fe.clamp(share, 0, 1);
+    wipeSlider.value = Math.round(100 * wipe);
+    wipeSlider.setAttribute("aria-valuetext", `${Math.round(100 * wipe)} percent ${names[pair()[0]]}`);
+    bar.style.left = `${100 * wipe}%`;
+    draw();
+  };
+  const gainSelect = fe.select("Gain", [1, 2, 4, 8, 16].map((gain) => [gain, `×${gain}`]), ctx.get("gain"), (gain) => ctx.set({ gain: Number(gain) }));
+  const choose = (label, place) => fe.select(label, names.map((name, i) => [i, name]), pair()[place], (value) => {
+    const next = pair();
+    next[place] = Number(value);
+    ctx.set({ pair: next });
+  });
+  const [chooseA, chooseB] = [choose("A", 0), choose("B", 1)];
+  const modes = fe.segments("View", MODES, mode(), (value) => { ctx.set({ mode: value }); ctx.announce(value); });
+  const wipeField = fe.el("label", { class: "fe-field fe-grow" }, fe.el("span", {}, "Wipe"), wipeSlider);
+  const compare = fe.el("div", { class: "fe-row" }, modes.node, chooseA, chooseB, gainSelect, swap, wipeField);
+
+  const showMode = () => {
+    const current = mode();
+    const [a, b] = pair();
+    const side = current === "side";
+    cells.forEach((cell) => { cell.figure.hidden = !side; });
+    bothFigure.hidden = side;
+    for (const field of [chooseA, chooseB]) field.hidden = side;
+    gainSelect.hidden = current !== "difference";
+    swap.hidden = current !== "blink";
+    wipeField.hidden = bar.hidden = current !== "wipe";
+    modes.show(current);
+    chooseA.querySelector("select").value = a;
+    chooseB.querySelector("select").value = b;
+    gainSelect.querySelector("select").value = ctx.get("gain");
+    stage.dataset.mode = current;
+    bothCaption.textContent = current === "difference" ? `|${names[a]} − ${names[b]}| × ${ctx.get("gain")}` : `${names[a]} | ${names[b]}`;
+    both.canvas.setAttribute("aria-label", `${current} of ${names[a]} and ${names[b]}`);
+    if (current === "blink" && !fe.reducedMotion()) blinker.start();
+    else blinker.stop();
+    swapped = false;
+    setWipe(wipe);
+  };
+
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  stage.addEventListener("keydown", (event) => {
+    if (event.shiftKey && moves[event.key]) {
+      event.preventDefault();
+      pan(...moves[event.key].map((by) => (0.1 * by) / view.scale));
+    } else if (event.key === "+" || event.key === "=") zoom(2);
+    else if (event.key === "-") zoom(0.5);
+    else if (event.key === "0") zoom(1 / view.scale);
+    else transport.onkey(event);
+  });
+  // Drag: moves the wipe's edge, or the picture when zoomed in (with shift while wiping).
+  stage.addEventListener("pointerdown", (event) => {
+    const canvas = event.target.closest("canvas");
+    if (!canvas || event.button !== 0) return;
+    const wiping = mode() === "wipe" && !event.shiftKey;
+    if (!wiping && view.scale === 1) return;
+    const box = canvas.getBoundingClientRect();
+    const move = (next) => (wiping ? setWipe((next.clientX - box.left) / box.width)
+      : pan(-next.movementX / box.width / view.scale, -next.movementY / box.height / view.scale));
+    const end = () => { canvas.removeEventListener("pointermove", move); canvas.removeEventListener("pointerup", end); };
+    canvas.setPointerCapture(event.pointerId);
+    canvas.addEventListener("pointermove", move);
+    canvas.addEventListener("pointerup", end);
+    if (wiping) move(event);
+  });
+  stage.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return; // plain scrolling belongs to the page
+    event.preventDefault();
+    zoom(event.deltaY < 0 ? 1.25 : 0.8);
+  }, { passive: false });
+
+  const setLoop = (from, to) => { if (from < to) ctx.set({ loop: [from, to] }); };
+  const loopRow = fe.el("div", { class: "fe-row fe-tools" },
+    fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Loop"),
+      fe.button("Loop from here", () => setLoop(transport.index(), transport.loop()[1]), { text: "from here" }),
+      fe.button("Loop to here", () => setLoop(transport.loop()[0], transport.index()), { text: "to here" }),
+      fe.button("Loop all", () => ctx.set({ loop: [] }), { text: "all" })),
+    fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Zoom"),
+      fe.button("Zoom out", () => zoom(0.5), { icon: "minus" }), zoomText, fe.button("Zoom in", () => zoom(2), { icon: "plus" }),
+      fe.button("Zoom to fit", () => zoom(1 / view.scale), { text: "fit" })));
+
+  const { width, height } = data[0];
+  const size = clips[0].width === width ? `${width} × ${height}` : `${width} × ${height}, shown at ${clips[0].width} × ${clips[0].height}`;
+  ctx.root.style.setProperty("--fe-columns", Math.min(clips.length, width > height ? 2 : 4));
+  ctx.root.style.setProperty("--fe-natural", `${Math.max(clips[0].width, 240)}px`);
+  ctx.root.append(stage, transport.node, clips.length > 1 ? compare : "", loopRow,
+    fe.el("div", { class: "fe-muted" }, `${clips[0].frames} frames of ${size}, ${fe.number(ctx.get("fps"))} frames per second`));
+
+  ctx.on("index", draw);
+  ctx.on(["mode", "pair", "gain"], showMode);
+  ctx.cleanup(() => clips.forEach((clip) => clip.close()));
+  showMode();
+  clips.forEach((clip) => clip.all(transport.index()));
+});

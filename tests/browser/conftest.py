@@ -1,0 +1,268 @@
+"""A real Chromium, a real JupyterLab, and pages opened from disk; every request that leaves the machine is recorded."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+CHROMIUM = os.environ.get("FLOWEDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+AXE = next(
+    (
+        path
+        for path in (os.environ.get("FLOWEDIT_AXE"), "node_modules/axe-core/axe.min.js")
+        if path and Path(path).is_file()
+    ),
+    None,
+)
+LOCAL = ("file:", "data:", "blob:", "about:", "chrome:")
+
+# What a lab page says on its own; none of it comes from a widget.
+NOT_OURS = ("Failed to load resource", "ResizeObserver loop", "Could not send widget sync message")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("browser")
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
+
+
+@dataclass
+class Watched:
+    """A browser page together with what went wrong on it."""
+
+    page: Page
+    base: str = ""
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.route("**/*", self._route)
+        self.page.on("request", self._note)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._console)
+
+    def _inside(self, url: str) -> bool:
+        return url.startswith(LOCAL) or bool(self.base) and url.startswith((self.base, self.base.replace("http", "ws")))
+
+    def _note(self, request: object) -> None:
+        if not self._inside(request.url):
+            self.outside.append(request.url)
+
+    def _route(self, route: object) -> None:
+        if self._inside(route.request.url):
+            route.continue_()
+        else:
+            route.abort()
+
+    def _console(self, message: object) -> None:
+        if message.type == "error" and not any(text in message.text for text in NOT_OURS):
+            self.errors.append(message.text)
+
+    def root(self, name: str, nth: int = 0) -> Locator:
+        """The `nth` drawn widget whose class is `fe-<name>`."""
+        return self.page.locator(f".fe-{name}").nth(nth)
+
+    def check_quiet(self) -> None:
+        assert self.outside == []
+        assert self.errors == []
+
+
+class Notebook(Watched):
+    """A notebook open in JupyterLab, all its cells run."""
+
+    def kernel(self, code: str) -> str:
+        """Run `code` in the notebook's kernel, outside any cell; what it printed."""
+        text = self.page.evaluate(
+            """async (code) => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                let text = "";
+                const future = kernel.requestExecute({ code });
+                future.onIOPub = ({ header, content }) => {
+                    if (header.msg_type === "stream") text += content.text;
+                    if (header.msg_type === "error") text += content.traceback.join("\\n");
+                };
+                await future.done;
+                return text;
+            }""",
+            code,
+        )
+        return text.strip()
+
+    def cell_count(self) -> int:
+        return self.page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.length")
+
+    def shut_down_kernel(self) -> None:
+        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
+
+    def set_theme(self, name: str) -> None:
+        self.page.evaluate(
+            "async (theme) => { await jupyterapp.commands.execute('apputils:change-theme', { theme }); }", name
+        )
+        self.page.wait_for_function(
+            "(light) => document.body.dataset.jpThemeLight === light", arg=str("Light" in name).lower()
+        )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab server of its own: (address, folder it serves)."""
+    home = tmp_path_factory.mktemp("lab")
+    root = home / "root"
+    root.mkdir()
+    port = _free_port()
+    config = home / "jupyter_server_config.py"
+    config.write_text(
+        "from jupyterlab.galata import configure_jupyter_server\n"
+        "configure_jupyter_server(c)\n"
+        f"c.ServerApp.port = {port}\nc.ServerApp.ip = '127.0.0.1'\nc.ServerApp.root_dir = {str(root)!r}\n"
+        "c.ServerApp.allow_root = True\nc.LabApp.news_url = None\nc.LabApp.check_for_updates_class = "
+        "'jupyterlab.NeverCheckForUpdate'\n",
+        encoding="utf-8",
+    )
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
+    log = (home / "log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", f"--config={config}"],
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{base}/api", server, home / "log")
+        yield base, root
+    finally:
+        server.terminate()
+        server.wait(20)
+        log.close()
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def open_notebook(lab: tuple[str, Path], chromium: Browser, request: pytest.FixtureRequest) -> Iterator:
+    """`open_notebook(*cells)`: write a notebook with these code cells, open it in JupyterLab and run it."""
+    base, root = lab
+    opened: list[Notebook] = []
+
+    def start(*cells: str) -> Notebook:
+        name = f"{request.module.__name__}_{len(opened)}.ipynb"
+        sheet = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        sheet.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(sheet, root / name)
+        page = chromium.new_context(viewport={"width": 1200, "height": 1000}).new_page()
+        page.set_default_timeout(30_000)
+        notebook = Notebook(page, base)
+        page.goto(f"{base}/lab/tree/{name}?reset")
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=60_000)
+        page.evaluate(
+            """async () => {
+                await jupyterapp.shell.currentWidget.sessionContext.ready;
+                jupyterapp.commands.execute('application:toggle-left-area').catch(() => null);
+                await jupyterapp.commands.execute('notebook:run-all-cells');
+            }"""
+        )
+        opened.append(notebook)
+        return notebook
+
+    yield start
+    for notebook in opened:
+        notebook.shut_down_kernel()
+        notebook.page.context.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
+    """`open_page(html, ...)`: write an exported page to disk and open it from there."""
+    contexts = []
+
+    def start(html: str, *, scripts: bool = True, theme: str = "light", width: int = 1000) -> Watched:
+        path = tmp_path / f"page{len(contexts)}.html"
+        path.write_text(html, encoding="utf-8")
+        context = chromium.new_context(
+            java_script_enabled=scripts,
+            color_scheme=theme,
+            viewport={"width": width, "height": 900},
+            bypass_csp=False,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        watched = Watched(page)
+        page.goto(path.as_uri())
+        if scripts:
+            page.wait_for_selector("html[data-fe-ready]", state="attached")
+        return watched
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def canvas_pixels(canvas: Locator) -> list[int]:
+    """The RGBA bytes of a canvas, row by row."""
+    return json.loads(
+        canvas.evaluate(
+            "(node) => JSON.stringify([...node.getContext('2d').getImageData(0, 0, node.width, node.height).data])"
+        )
+    )
+
+
+def axe_findings(watched: Watched, selector: str) -> list[str]:
+    """Serious and critical findings of axe-core inside `selector`."""
+    if AXE is None:
+        pytest.skip("axe-core is not installed: npm install axe-core, or set FLOWEDIT_AXE to axe.min.js")
+    if not watched.page.evaluate("Boolean(window.axe)"):
+        watched.page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+    found = watched.page.evaluate("async (where) => (await axe.run(where)).violations", selector)
+    return [
+        f"{item['id']}: {item['nodes'][0]['html'][:160]}" for item in found if item["impact"] in ("serious", "critical")
+    ]

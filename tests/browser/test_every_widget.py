@@ -1,0 +1,133 @@
+"""What holds for every widget of the registry, on its own `example()`, in JupyterLab and in an exported page."""
+
+import re
+from importlib import import_module
+
+import pytest
+
+from flowedit import widgets
+from flowedit.widgets import REGISTRY
+
+from .conftest import axe_findings
+
+NAMES = sorted(REGISTRY)
+CELL = "from flowedit.widgets import {name}\nwidget = {name}.example()\nwidget"
+ROOT = ".fe-root"
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def notebook(request, open_notebook):
+    book = open_notebook(CELL.format(name=request.param), "widget", "1 + 1")
+    book.page.wait_for_selector(ROOT)
+    return book
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def exported(request):
+    return getattr(widgets, request.param).example().to_html()
+
+
+def test_script_imports_nothing_and_names_no_address():
+    for name in NAMES:
+        widget = getattr(widgets, name)
+        assert not re.search(r"^\s*import\s|import\(|https?://(?!www\.w3\.org/)", widget._esm, re.M), name
+        assert not re.search(r"@import|url\(", widget._css), name
+        unprefixed = [rule for rule in re.findall(r"\.([A-Za-z][\w-]*)", _selectors(widget._css)) if rule[:3] != "fe-"]
+        assert unprefixed == [], name
+
+
+def _selectors(css: str) -> str:
+    return "\n".join(part.split("}")[-1] for part in css.split("{"))
+
+
+def test_keys_stay_in_the_widget_and_the_kernel_may_go(notebook):
+    page = notebook.page
+    cells = notebook.cell_count()
+    target = page.locator(f"{ROOT} :is(input, button, select, [tabindex='0']):not([disabled]):visible").first
+    target.focus()
+    for key in ("ArrowRight", "ArrowLeft", "Home", "End", "PageUp", "PageDown", "b", "a", "d", "d", "Space"):
+        target.focus()
+        page.keyboard.press(key)
+    assert notebook.cell_count() == cells
+    page.wait_for_timeout(400)
+    notebook.shut_down_kernel()
+    target.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("b")
+    page.wait_for_timeout(300)
+    assert notebook.cell_count() == cells
+    notebook.check_quiet()
+
+
+def test_theme_follows_the_lab_and_the_contrast_is_enough(notebook):
+    for theme, expected in (("JupyterLab Dark", "dark"), ("JupyterLab Light", "light")):
+        notebook.set_theme(theme)
+        notebook.page.wait_for_selector(f"{ROOT}[data-fe-theme={expected}]")
+        notebook.page.wait_for_timeout(300)
+        assert axe_findings(notebook, ROOT) == [], theme
+
+
+def test_exported_page_draws_with_no_request(exported, open_page):
+    for theme in ("light", "dark"):
+        watched = open_page(exported, theme=theme)
+        assert watched.page.locator(ROOT).count() == 1
+        assert watched.page.locator(ROOT).get_attribute("data-fe-theme") == theme
+        watched.page.wait_for_timeout(300)
+        assert axe_findings(watched, ROOT) == []
+        watched.check_quiet()
+
+
+def test_exported_page_fits_a_narrow_screen(exported, open_page):
+    watched = open_page(exported, width=320)
+    watched.page.wait_for_timeout(300)
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_without_scripts_a_picture_and_a_table_show(exported, open_page):
+    watched = open_page(exported, scripts=False)
+    assert watched.page.locator("figure.fe-static table").is_visible()
+    picture = watched.page.locator("figure.fe-static :is(img, svg)").first
+    assert picture.is_visible()
+    assert picture.bounding_box()["width"] > 100
+    watched.check_quiet()
+
+
+def test_a_host_that_throws_is_survived(exported, open_page):
+    """Some static sites hand widgets a model whose `off`, `send` and `save_changes` throw."""
+    broken = exported.replace(
+        "save_changes() {},",
+        "save_changes() { throw new Error('no kernel'); }, send() { throw new Error('no kernel'); },",
+    )
+    broken = re.sub(r"off: \(event, handler\) =>[^\n]*", "off() { throw new Error('no off'); },", broken)
+    broken = broken.replace("widget.render({", "window.feEnd = widget.render({")
+    assert broken.count("throw new Error") == 3
+    watched = open_page(broken)
+    page = watched.page
+    page.locator(f"{ROOT} :is(button, input):not([disabled]):visible").first.focus()
+    for key in ("ArrowRight", "Enter", "End"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    page.evaluate("feEnd()")
+    watched.check_quiet()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_colab_widget_manager_is_enabled_once(name, monkeypatch):
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    from anywidget import _util
+
+    calls = []
+    output = ModuleType("google.colab.output")
+    output.enable_custom_widget_manager = lambda: calls.append(name)
+    output._widgets = SimpleNamespace(_installed_url="https://example.invalid/manager.js")
+    monkeypatch.setitem(sys.modules, "google.colab.output", output)
+    _util.enable_custom_widget_manager_once.cache_clear()
+    widget = getattr(import_module("flowedit.widgets"), name).example()
+    data, metadata = widget._repr_mimebundle_()
+    widget._repr_mimebundle_()
+    _util.enable_custom_widget_manager_once.cache_clear()
+    assert calls == [name]
+    assert "colab" in metadata["application/vnd.jupyter.widget-view+json"]
+    assert "text/html" in data

@@ -1,0 +1,271 @@
+"""FrameScrubber in JupyterLab and from disk: the pixels, the keys, the modes, the links, the extremes."""
+
+import re
+
+import numpy as np
+import pytest
+
+from flowedit.errors import WidgetError
+from flowedit.widgets import FrameScrubber
+from flowedit.widgets._sprites import decode_frame
+from flowedit.widgets.demo import demo_clip
+
+from .conftest import canvas_pixels
+
+SETUP = """
+import ipywidgets
+from flowedit.widgets import FrameScrubber
+from flowedit.widgets.demo import demo_clip
+source, edited = demo_clip(33, 48, 64)
+widget = FrameScrubber({"source": source, "edited": edited}, keyframes=[0, 16, 32], index=3)
+seen = []
+widget.observe(lambda change: seen.append(change["new"]), "index")
+widget
+"""
+COMPOSED = """
+other = FrameScrubber({"only": source[:9]})
+slider = ipywidgets.IntSlider(max=32)
+ipywidgets.jslink((widget, "index"), (slider, "value"))
+ipywidgets.link((widget, "index"), (other, "index"))
+ipywidgets.VBox([ipywidgets.HBox([widget, other]), slider])
+"""
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    book = open_notebook(SETUP, COMPOSED, "1 + 1")
+    book.page.wait_for_function("document.querySelectorAll('.fe-frame-scrubber[data-drawn]').length === 3")
+    return book
+
+
+def frame_of(root) -> int:
+    return int(root.get_attribute("data-frame"))
+
+
+def at(root, frame: int) -> None:
+    root.page.wait_for_function(
+        "([node, frame]) => node.dataset.drawn === String(frame)", arg=[root.element_handle(), frame]
+    )
+
+
+def pixels(canvas, shape) -> np.ndarray:
+    return np.array(canvas_pixels(canvas), np.uint8).reshape(shape[0], shape[1], 4)[..., :3]
+
+
+def test_pixels_equal_the_frame_in_python(book):
+    source, edited = demo_clip(33, 48, 64)
+    root = book.root("frame-scrubber")
+    for place, clip in enumerate((source, edited)):
+        shown = pixels(root.locator("canvas").nth(place), (48, 64))
+        np.testing.assert_array_equal(shown, clip[frame_of(root)])
+
+
+def test_keys_move_and_the_trait_reaches_the_kernel_and_comes_back(book):
+    root = book.root("frame-scrubber")
+    slider = root.get_by_label("Frame", exact=True)
+    for key, frame in (
+        ("Home", 0),
+        ("ArrowRight", 1),
+        ("PageUp", 5),
+        ("]", 16),
+        ("]", 32),
+        ("ArrowLeft", 31),
+        ("PageDown", 27),
+        ("[", 16),
+        ("End", 32),
+    ):
+        slider.press(key)
+        at(root, frame)
+    book.page.wait_for_timeout(400)
+    assert book.kernel("print(widget.index)") == "32"
+    book.kernel("widget.index = 12")
+    at(root, 12)
+    assert slider.get_attribute("aria-valuetext") == "frame 12 of 32, latent slot 3, 0.75 s"
+
+
+def test_scrubbing_sends_few_messages(book):
+    """Forty steps in a row reach the kernel as the last value, not as forty messages."""
+    book.kernel("widget.index = 0; seen.clear()")
+    root = book.root("frame-scrubber")
+    at(root, 0)
+    slider = root.get_by_label("Frame", exact=True)
+    slider.focus()
+    book.page.evaluate(
+        """(node) => { for (let i = 1; i <= 30; i += 1) { node.value = i; node.dispatchEvent(new Event('input')); } }""",
+        slider.element_handle(),
+    )
+    book.page.wait_for_timeout(500)
+    assert book.kernel("print(widget.index, len(seen))") == "30 1"
+
+
+def test_two_views_a_link_and_a_jslink_agree(book):
+    first, second, other = (book.root("frame-scrubber", i) for i in range(3))
+    second.get_by_label("Frame", exact=True).press("Home")
+    second.get_by_label("Frame", exact=True).press("PageUp")
+    at(first, 4)
+    at(second, 4)
+    at(other, 4)
+    assert book.page.locator(".widget-slider .widget-readout").inner_text() == "4"
+    second.get_by_label("Frame", exact=True).press("End")
+    at(first, 32)
+    at(other, 8)  # the shorter clip stops at its last frame
+    second.get_by_role("button", name="Difference").click()
+    assert first.locator(".fe-stage").get_attribute("data-mode") == "difference"
+    second.get_by_role("button", name="Side by side").click()
+
+
+def test_play_loops_inside_the_range_and_space_stops_it(book):
+    root = book.root("frame-scrubber")
+    book.kernel("widget.loop = [5, 8]; widget.index = 5; widget.speed = 2.0; seen.clear()")
+    at(root, 5)
+    slider = root.get_by_label("Frame", exact=True)
+    slider.press("Space")
+    root.get_by_role("button", name="Pause").wait_for()
+    frames = set()
+    for _ in range(12):
+        frames.add(frame_of(root))
+        book.page.wait_for_timeout(40)
+    slider.press("Space")
+    root.get_by_role("button", name="Play").wait_for()
+    assert len(frames) > 1
+    assert frames <= {5, 6, 7, 8}
+    stopped = frame_of(root)
+    book.page.wait_for_timeout(250)
+    assert frame_of(root) == stopped
+    book.kernel("widget.loop = []; widget.speed = 1.0")
+
+
+def test_still_scrubs_after_the_kernel_is_gone(book):
+    book.shut_down_kernel()
+    first, second = book.root("frame-scrubber"), book.root("frame-scrubber", 1)
+    first.get_by_label("Frame", exact=True).press("Home")
+    first.get_by_label("Frame", exact=True).press("ArrowRight")
+    at(first, 1)
+    at(second, 1)
+    source, _ = demo_clip(33, 48, 64)
+    np.testing.assert_array_equal(pixels(first.locator("canvas").first, (48, 64)), source[1])
+    assert book.page.locator(".widget-slider .widget-readout").inner_text() == "1"  # jslink lives in the page
+    book.check_quiet()
+
+
+@pytest.fixture
+def page_of(open_page):
+    def start(*clips, **options):
+        widget = FrameScrubber(dict(zip("ab", clips, strict=False)), **options)
+        watched = open_page(widget.to_html())
+        watched.page.wait_for_selector(".fe-frame-scrubber[data-drawn]")
+        return widget, watched, watched.root("frame-scrubber")
+
+    return start
+
+
+def comparison(root) -> np.ndarray:
+    return pixels(root.locator(".fe-both canvas"), (48, 64)).astype(int)
+
+
+def test_modes_draw_what_they_say(page_of):
+    source, edited = demo_clip(9, 48, 64)
+    _, watched, root = page_of(source, edited, index=4)
+    root.get_by_role("button", name="Difference").click()
+    root.get_by_label("Gain").select_option("2")
+    expected = np.minimum(2 * np.abs(source[4].astype(int) - edited[4]), 255)
+    np.testing.assert_array_equal(comparison(root), expected)
+    root.get_by_role("button", name="Wipe").click()
+    root.get_by_label("Wipe position").press("Home")
+    np.testing.assert_array_equal(comparison(root), edited[4])
+    root.get_by_label("Wipe position").press("End")
+    np.testing.assert_array_equal(comparison(root), source[4])
+    for _ in range(5):
+        root.get_by_label("Wipe position").press("PageDown")
+    np.testing.assert_array_equal(comparison(root)[:, :31], source[4][:, :31])
+    np.testing.assert_array_equal(comparison(root)[:, 33:], edited[4][:, 33:])
+    root.get_by_role("button", name="Blink").click()
+    swap = root.get_by_role("button", name="Swap")
+    swap.click()
+    first = comparison(root)
+    swap.click()
+    second = comparison(root)
+    assert {first.tobytes(), second.tobytes()} == {source[4].astype(int).tobytes(), edited[4].astype(int).tobytes()}
+    watched.check_quiet()
+
+
+def test_zoom_and_pan_move_all_clips_together(page_of):
+    source, edited = demo_clip(5, 48, 64)
+    _, _, root = page_of(source, edited)
+    stage = root.locator(".fe-stage")
+    stage.focus()
+    for _ in range(2):
+        stage.press("+")
+    for _ in range(25):
+        stage.press("Shift+ArrowLeft")
+        stage.press("Shift+ArrowUp")
+    for place, clip in enumerate((source, edited)):
+        shown = pixels(root.locator("canvas").nth(place), (48, 64))
+        np.testing.assert_array_equal(shown, clip[0][np.arange(48) // 4][:, np.arange(64) // 4])
+    stage.press("0")
+    np.testing.assert_array_equal(pixels(root.locator("canvas").first, (48, 64)), source[0])
+    assert frame_of(root) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (2, 64, 32), (5, 8, 300)])
+def test_extreme_shapes_draw(page_of, shape):
+    rng = np.random.default_rng(0)
+    clip = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    _, watched, root = page_of(clip)
+    np.testing.assert_array_equal(pixels(root.locator("canvas").first, shape[1:]), clip[0])
+    assert root.get_by_role("button", name="Wipe").count() == 0
+    watched.check_quiet()
+
+
+def test_a_large_clip_shows_what_its_lossy_sheet_holds(page_of):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (40, 120, 160, 3), dtype=np.uint8)
+    widget, _, root = page_of(noise, index=33)
+    held = decode_frame(widget.clips[0], 33)
+    assert widget.clips[0]["bytes"] < 330_000
+    shown = pixels(root.locator("canvas").first, held.shape[:2])
+    np.testing.assert_allclose(shown.astype(int), held.astype(int), atol=2)
+    width, height = widget.clips[0]["cell"]
+    assert width < 160
+    assert re.search(f"160 × 120, shown at {width} × {height}", root.inner_text())
+
+
+def test_no_autoplay_and_no_blinking_for_those_who_ask(open_page, chromium):
+    source, edited = demo_clip(5, 48, 64)
+    html = FrameScrubber({"a": source, "b": edited}, mode="blink").to_html()
+    watched = open_page(html)
+    root = watched.root("frame-scrubber")
+    caption = root.locator(".fe-both figcaption")
+    seen = set()
+    for _ in range(14):
+        seen.add(caption.inner_text())
+        watched.page.wait_for_timeout(100)
+    assert seen == {"a", "b"}
+    assert frame_of(root) == 0
+    watched.page.emulate_media(reduced_motion="reduce")
+    watched.page.reload()
+    watched.page.wait_for_selector(".fe-frame-scrubber[data-drawn]")
+    seen = set()
+    for _ in range(14):
+        seen.add(caption.inner_text())
+        watched.page.wait_for_timeout(100)
+    assert seen == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("clips", "options", "said"),
+    [
+        ({"a": np.zeros((2000, 4, 4, 3), np.uint8)}, {}, r"2000 frames.*at most 600.*frames\[::4\]"),
+        ({"a": np.zeros((0, 4, 4, 3), np.uint8)}, {}, r"\(0, 4, 4, 3\)"),
+        ({"a": np.zeros((3, 4, 4, 3), np.float32)}, {}, "float32"),
+        ({"a": np.zeros((3, 4, 4), np.uint8)}, {}, r"\(3, 4, 4\)"),
+        ({"a": np.zeros((3, 4, 4, 3), np.uint8), "b": np.zeros((4, 4, 4, 3), np.uint8)}, {}, "one shape"),
+        ({}, {}, "no clip"),
+        ({"a": np.zeros((3, 4, 4, 3), np.uint8)}, {"keyframes": [1, 3]}, r"\[3\] lie outside.*0 to 2"),
+        ({"a": np.zeros((3, 4, 4, 3), np.uint8)}, {"fps": 0}, "fps is 0"),
+    ],
+)
+def test_refused_in_one_line(clips, options, said):
+    with pytest.raises(WidgetError, match=said) as caught:
+        FrameScrubber(clips, **options)
+    assert "\n" not in str(caught.value)
