@@ -24,7 +24,7 @@ class VaeSize:
     """
 
     dim: int = 32
-    dim_mult: tuple[int, ...] = (1, 2, 4, 4)
+    dim_mult: tuple[int, ...] = (1, 2, 3, 4)
     num_res_blocks: int = 1
     z_dim: int = 32
 

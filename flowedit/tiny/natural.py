@@ -1,0 +1,125 @@
+"""Photographs for training and for the benchmark: the freely licensed images in scikit-image's wheel, under a moving camera."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from flowedit.errors import ModelError
+from flowedit.tiny.textures import lines, uniform
+from flowedit.tiny.world import Clip
+
+TRAINING = {
+    "astronaut.png": "photo woman",
+    "chelsea.png": "photo cat",
+    "motorcycle_left.png": "photo motorcycle",
+    "motorcycle_right.png": "photo motorcycle",
+    "hubble_deep_field.jpg": "photo galaxy star",
+    "ihc.png": "photo tissue",
+    "retina.jpg": "photo eye",
+    "camera.png": "photo man grey",
+    "brick.png": "photo bricks grey",
+    "grass.png": "photo grass grey",
+    "gravel.png": "photo stones grey",
+    "coins.png": "photo coins grey",
+    "moon.png": "photo moon grey",
+    "page.png": "photo page grey",
+}
+"""Images that training may use, and the words for them."""
+HELD_OUT = ("coffee.png", "rocket.jpg")
+"""Images that no training ever reads; the benchmark does."""
+
+
+def image_folder() -> Path:
+    """Where scikit-image keeps the images of its wheel.
+
+    Returns:
+        The folder.
+    """
+    import skimage
+
+    return Path(skimage.__file__).parent / "data"
+
+
+def load_images(names: list[str], side: int = 384, folder: Path | None = None) -> Tensor:
+    """Read images, cut to their middle square.
+
+    Args:
+        names: file names.
+        side: of the result, in pixels.
+        folder: where they are, scikit-image's own by default.
+
+    Returns:
+        ``(n, 3, side, side)`` in [0, 1].
+
+    Raises:
+        ModelError: an image is missing.
+    """
+    folder = folder or image_folder()
+    found = []
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"scikit-image's wheel holds no {name}: install scikit-image 0.24 or newer.")
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+            edge = min(picture.size)
+            left, top = (picture.width - edge) // 2, (picture.height - edge) // 2
+            picture = picture.crop((left, top, left + edge, top + edge)).resize((side, side), Image.Resampling.LANCZOS)
+        found.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
+    return torch.stack(found)
+
+
+def camera_path(g: torch.Generator, batch: int, frames: int) -> Tensor:
+    """Draw camera paths over a picture: pan, zoom and rotation at a steady speed.
+
+    Args:
+        g: the source of randomness.
+        batch: how many.
+        frames: frames a clip.
+
+    Returns:
+        ``(b, T, 2, 3)``: from screen coordinates to the picture's, where the picture spans [-1, 1].
+    """
+    time = torch.arange(frames, device=g.device).view(1, frames) / 32
+    half = uniform(g, batch, 1, low=0.3, high=0.75)
+    growth = uniform(g, batch, 1, low=-0.35, high=0.35) * (uniform(g, batch, 1) < 0.6)
+    turn = uniform(g, batch, 1, low=-0.5, high=0.5) * (uniform(g, batch, 1) < 0.45)
+    start = uniform(g, batch, 1, low=-0.3, high=0.3) + math.tau * 0
+    middle = uniform(g, batch, 1, 2, low=-0.3, high=0.3)
+    speed = torch.randn(batch, 1, 2, generator=g, device=g.device) * 0.3 * (uniform(g, batch, 1, 1) < 0.85)
+    scale, angle = half * torch.exp(growth * time), start + turn * time
+    where = middle + speed * (time - 0.5).unsqueeze(-1)
+    linear = torch.stack(
+        [torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2
+    )
+    return torch.cat([linear * scale[..., None, None], where.unsqueeze(-1)], dim=-1)
+
+
+def move(pictures: Tensor, path: Tensor, height: int, width: int) -> Clip:
+    """Film pictures with a moving camera.
+
+    Args:
+        pictures: ``(b, 3, S, S)`` in [0, 1].
+        path: ``(b, T, 2, 3)`` of :func:`camera_path`.
+        height: of a frame.
+        width: of a frame.
+
+    Returns:
+        The clips; the whole picture is one layer, lines are found by their contrast.
+    """
+    from flowedit.tiny.world import screen_points
+
+    b, frames = path.shape[:2]
+    at = screen_points(height, width, pictures.device) @ path[..., :2].mT + path[..., None, :, 2]
+    grid = at.view(b, frames * height, width, 2)
+    rgb = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+    rgb = rgb.unflatten(2, (frames, height)).transpose(1, 2)
+    ink = lines(rgb.flatten(0, 1)).view(b, frames, 1, height, width)
+    ids = torch.zeros(b, frames, 1, height, width, dtype=torch.int64, device=rgb.device)
+    anchor = at.view(b, frames, height, width, 2).permute(0, 1, 4, 2, 3)
+    return Clip(rgb.clamp(0, 1), ink, ids, anchor, [""] * b)

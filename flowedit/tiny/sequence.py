@@ -1,0 +1,184 @@
+"""The Wan autoencoder on a whole clip at once: equal to diffsynth's loop over chunks, and fast to train.
+
+The vendor's code encodes frame by group of frames, carrying two frames of every layer's input to the next group. That
+is the same as zero padding of two frames at the start of the clip, except where time is halved or doubled: there the
+first frame passes untouched. Written so, a training step is a few large operations instead of thousands of small ones.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowedit.wan import vendor
+
+_FAST: dict[str, Callable[..., Tensor]] = {}
+
+
+def encode_sequence(model: "vendor.VideoVAE_", video: Tensor) -> tuple[Tensor, Tensor]:
+    """Encode clips to the mean and log variance of their raw latents.
+
+    Args:
+        model: diffsynth's ``VideoVAE_``.
+        video: ``(b, 3, T, H, W)`` in [-1, 1], ``T = 4n + 1``.
+
+    Returns:
+        Mean and log variance, each ``(b, z, n + 1, H / 8, W / 8)``, before normalisation.
+    """
+    encoder = model.encoder
+    x = causal(encoder.conv1, _pad(video))
+    for layer in (*encoder.downsamples, *encoder.middle):
+        x = _layer(layer, x)
+    x = _head(encoder.head, x)
+    mean, log_variance = _pointwise(model.conv1, x).chunk(2, dim=1)
+    return mean, log_variance
+
+
+def decode_sequence(model: "vendor.VideoVAE_", latents: Tensor) -> Tensor:
+    """Decode raw latents to clips.
+
+    Args:
+        model: diffsynth's ``VideoVAE_``.
+        latents: ``(b, z, n + 1, h, w)``, not normalised.
+
+    Returns:
+        ``(b, 3, 4n + 1, 8h, 8w)``, about [-1, 1], not clamped.
+    """
+    decoder = model.decoder
+    x = causal(decoder.conv1, _pad(_pointwise(model.conv2, latents)))
+    for layer in (*decoder.middle, *decoder.upsamples):
+        x = _layer(layer, x)
+    return _head(decoder.head, x)
+
+
+def causal(conv: nn.Conv3d, padded: Tensor) -> Tensor:
+    """Apply a 3x3x3 causal convolution to an input that already holds its two leading frames.
+
+    Args:
+        conv: the layer.
+        padded: ``(b, c, T + 2, H, W)``.
+
+    Returns:
+        ``(b, o, T, H, W)``.
+    """
+    if _FAST.get("folded"):
+        return _folded(conv, padded)
+    return F.conv3d(padded, conv.weight, conv.bias, padding=(0, 1, 1))
+
+
+@contextmanager
+def fast_forms(*, folded: bool, compiled: bool) -> Iterator[None]:
+    """Choose faster equal forms of the layers for as long as the context lasts (on a GPU).
+
+    Args:
+        folded: one 2-D convolution over three stacked frames instead of a 3-D convolution.
+        compiled: fuse normalisation, activation and padding with ``torch.compile``.
+    """
+    previous = dict(_FAST)
+    if folded:
+        _FAST["folded"] = _folded
+    if compiled:
+        _FAST["activate"] = torch.compile(_activate, dynamic=True)
+    try:
+        yield
+    finally:
+        _FAST.clear()
+        _FAST.update(previous)
+
+
+def _folded(conv: nn.Conv3d, padded: Tensor) -> Tensor:
+    """Stack each frame with its two predecessors in the channels, then convolve in 2-D."""
+    frames = padded.shape[2] - 2
+    stacked = torch.cat([padded[:, :, k : k + frames] for k in range(3)], dim=1)
+    weight = conv.weight.transpose(1, 2).flatten(1, 2)
+    flat = F.conv2d(_fold(stacked), weight.contiguous(memory_format=torch.channels_last), conv.bias, padding=1)
+    return _unfold(flat, padded.shape[0])
+
+
+def _fold(x: Tensor) -> Tensor:
+    """Frames into the batch: ``(b, c, t, h, w)`` to ``(b t, c, h, w)``, channels last in memory."""
+    b, c, t, h, w = x.shape
+    return x.permute(0, 2, 3, 4, 1).reshape(b * t, h, w, c).permute(0, 3, 1, 2)
+
+
+def _unfold(x: Tensor, batch: int) -> Tensor:
+    """Frames out of the batch, the inverse of :func:`_fold`."""
+    n, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(batch, n // batch, h, w, c).permute(0, 4, 1, 2, 3)
+
+
+def _pad(x: Tensor) -> Tensor:
+    """Put two zero frames before the clip."""
+    return F.pad(x, (0, 0, 0, 0, 2, 0))
+
+
+def _activate(x: Tensor, gamma: Tensor) -> Tensor:
+    """RMS norm over channels, SiLU, two zero frames before: the prelude of every convolution in a residual block."""
+    wide = x.float()
+    normal = F.normalize(wide, dim=1) * (x.shape[1] ** 0.5) * gamma
+    return _pad(F.silu(normal).to(x.dtype)).contiguous(memory_format=torch.channels_last_3d)
+
+
+def _prelude(norm: "vendor.RMS_norm", x: Tensor) -> Tensor:
+    """Run the fused prelude if there is one, else the plain one."""
+    if x.is_cuda:
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+    return _FAST.get("activate", _activate)(x, norm.gamma)
+
+
+def _pointwise(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """Apply a 1x1x1 convolution."""
+    return F.conv3d(x, conv.weight, conv.bias)
+
+
+def _layer(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply one layer of the encoder or the decoder."""
+    if isinstance(layer, vendor.ResidualBlock):
+        return _residual(layer, x)
+    if isinstance(layer, vendor.AttentionBlock):
+        return layer(x)
+    if isinstance(layer, vendor.Resample):
+        return _resample(layer, x)
+    raise TypeError(f"The whole-clip form knows no layer {type(layer).__name__}; it follows diffsynth 2.1.")
+
+
+def _residual(block: "vendor.ResidualBlock", x: Tensor) -> Tensor:
+    """Norm, SiLU, convolution, twice, beside the shortcut."""
+    norm1, _, conv1, norm2, _, _, conv2 = block.residual
+    shortcut = x if isinstance(block.shortcut, nn.Identity) else _pointwise(block.shortcut, x)
+    x = causal(conv1, _prelude(norm1, x))
+    return causal(conv2, _prelude(norm2, x)) + shortcut
+
+
+def _head(head: nn.Sequential, x: Tensor) -> Tensor:
+    """Norm, SiLU, convolution to the output channels."""
+    norm, _, conv = head
+    return causal(conv, _prelude(norm, x))
+
+
+def _resample(layer: "vendor.Resample", x: Tensor) -> Tensor:
+    """Change resolution; the first frame is left out of what happens in time."""
+    if layer.mode == "upsample3d" and x.shape[2] > 1:
+        x = torch.cat([x[:, :, :1], _double_time(layer.time_conv, x[:, :, 1:])], dim=2)
+    batch = x.shape[0]
+    flat = _fold(x)
+    if layer.mode.startswith("up"):
+        flat = F.interpolate(flat, scale_factor=2.0, mode="nearest")
+        flat = layer.resample[1](flat)
+    else:
+        flat = layer.resample(flat)
+    x = _unfold(flat, batch)
+    if layer.mode == "downsample3d" and x.shape[2] > 1:
+        conv = layer.time_conv
+        halved = F.conv3d(x, conv.weight, conv.bias, stride=conv.stride)
+        x = torch.cat([x[:, :, :1], halved], dim=2)
+    return x
+
+
+def _double_time(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """Two frames out of each: the convolution gives both in its channels."""
+    pairs = F.conv3d(_pad(x), conv.weight, conv.bias)
+    b, c, t, h, w = pairs.shape
+    return pairs.view(b, 2, c // 2, t, h, w).permute(0, 2, 3, 1, 4, 5).reshape(b, c // 2, 2 * t, h, w)
