@@ -1,0 +1,44 @@
+PYTHON ?= python3
+ENV := .venv/bin
+PY := $(ENV)/python
+UNIT := tests/unit
+
+.PHONY: demo test check lint types setup setup-tests lab lessons site binder-check clean
+
+demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
+	$(ENV)/flowedit demo -o runs/demo --overwrite
+
+test: setup-tests lint types  ## Everything: style, types, import contracts, all tests
+	$(PY) -m pytest
+
+check: setup-tests lint types  ## The quick part of it, under two minutes
+	$(PY) -m pytest $(UNIT) -m "not slow and not browser and not gpu" -n 2
+
+lint:
+	$(ENV)/ruff check .
+	$(ENV)/ruff format --check .
+	$(ENV)/lint-imports
+
+types:
+	$(ENV)/pyright --pythonpath $(PY)
+
+setup:
+	@$(PYTHON) tools/setup_env.py
+
+setup-tests:
+	@$(PYTHON) tools/setup_env.py --tests
+
+lab: setup  ## JupyterLab on the lessons
+	$(ENV)/jupyter lab notebooks/00_start_here.ipynb
+
+lessons: setup-tests  ## Execute every lesson and write its measured minutes and memory into its header
+	$(PY) -m flowedit.lessons run
+
+site: setup-tests  ## The lessons as plain pages, widgets alive, in site/
+	$(PY) -m flowedit.lessons site
+
+binder-check: setup  ## Build what Binder builds and run lesson 00 in it, offline, within 2 GB
+	$(PY) -m flowedit.lessons binder-check
+
+clean:
+	rm -rf .venv runs site build dist

@@ -1,0 +1,48 @@
+"""The command line: parse, call, print. Heavy libraries are imported by the commands that need them, when they run."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from flowedit import __version__
+from flowedit.commands import register
+from flowedit.errors import FlowEditError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="flowedit",
+    help="Keyframe-guided video editing by flow matching on Wan video models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+register(app)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"flowedit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Keyframe-guided video editing by flow matching on Wan video models."""
+    del version
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 input that does not fit, 130 interrupted."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+    except FlowEditError as error:
+        typer.echo(f"flowedit: {error}", err=True)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        typer.echo("flowedit: interrupted", err=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,90 @@
+"""`flowedit edit`: carry the style of keyframes through a video."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from flowedit.commands.progress import watching
+
+if TYPE_CHECKING:
+    from flowedit.runner import EditOutcome
+
+Text = Annotated[str | None, typer.Option()]
+Number = Annotated[float | None, typer.Option()]
+
+
+def edit(
+    video: Annotated[Path, typer.Argument(help="The source video.")],
+    keyframes: Annotated[list[Path], typer.Option("--keyframes", "-k", help="Styled images, or one folder of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    at: Annotated[str | None, typer.Option(help="Frame of each keyframe, such as 0,16,32.")] = None,
+    prompt: Text = None,
+    source_prompt: Text = None,
+    negative_prompt: Text = None,
+    model: Annotated[str, typer.Option(help="tiny, 1.3B, 14B, a checkpoint's name or a path.")] = "tiny",
+    preset: Annotated[str, typer.Option(help="default, draft or method.")] = "default",
+    method: Annotated[str | None, typer.Option(help="coupled, difference, colour-map or propagation.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="still, hold or delta.")] = None,
+    conditioning: Annotated[str | None, typer.Option(help="tokens, i2v, both or none.")] = None,
+    branch: Annotated[str | None, typer.Option(help="free or anchored.")] = None,
+    init: Annotated[str | None, typer.Option(help="source, propagated or noise.")] = None,
+    detail: Annotated[str | None, typer.Option(help="plain, residual or guided.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Rate of the correction.")] = None,
+    kappa: Annotated[float | None, typer.Option(help="Fixed share per step, instead of alpha.")] = None,
+    beta: Annotated[float | None, typer.Option(help="How far the keyframes yield, 0 to 1.")] = None,
+    gain: Annotated[str | None, typer.Option(help="exact, or the literal euler.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How strong the edit is, above 0 to 1.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Euler steps.")] = None,
+    cfg: Annotated[float | None, typer.Option(help="Guidance of the target; 1 is off.")] = None,
+    source_cfg: Annotated[float | None, typer.Option(help="Guidance of the source (difference).")] = None,
+    shift: Annotated[float | None, typer.Option(help="Bend of the sigma grid.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    frames: Annotated[int | None, typer.Option(help="Frames to edit, 4n + 1.")] = None,
+    start: Annotated[int, typer.Option(help="First frame of the window.")] = 0,
+    size: Annotated[str | None, typer.Option(help="Height x width to edit at, such as 480x832.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel of the result exactly.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
+) -> None:
+    """Carry the style of a few keyframes to every frame of a video."""
+    from flowedit.job import pair_keyframes, parse_indices, parse_size
+    from flowedit.presets import preset_settings
+    from flowedit.runner import EditRequest
+
+    given = {
+        **{"prompt": prompt, "source_prompt": source_prompt, "negative_prompt": negative_prompt, "method": method},
+        **{"keyframe_encoding": encoding, "conditioning": conditioning, "branch": branch, "init": init},
+        **{"detail": detail, "alpha": alpha, "kappa": kappa, "beta": beta, "gain": gain, "strength": strength},
+        **{"steps": steps, "guidance": cfg, "source_guidance": source_cfg, "shift": shift, "seed": seed},
+    }
+    settings = preset_settings(model, preset, **{name: value for name, value in given.items() if value is not None})
+    request = EditRequest(
+        video=video,
+        keyframes=pair_keyframes(keyframes, parse_indices(at) if at is not None else None),
+        output=output,
+        settings=settings,
+        model=model,
+        size=parse_size(size) if size is not None else None,
+        num_frames=frames,
+        start=start,
+        overwrite=overwrite,
+        lossless=lossless,
+    )
+    show_run(request, verbose=verbose)
+
+
+def show_run(request: Any, *, verbose: bool) -> "EditOutcome":  # noqa: ANN401 - an EditRequest, imported when run
+    """Run a request with progress on the terminal, then say where the results are."""
+    from flowedit.runner import run_edit
+
+    console = Console(stderr=True)
+    with watching(console, verbose=verbose) as watch:
+        outcome = run_edit(request, watch, announce=lambda line: console.print(line, highlight=False))
+    for line in outcome.advice:
+        console.print(f"advice: {line}", highlight=False)
+    seconds = outcome.manifest["seconds"]["total"]
+    console.print(f"{seconds:.1f} s, peak memory {outcome.manifest['peak_memory_mb']:.0f} MB", highlight=False)
+    typer.echo(outcome.folder / "report.html")
+    return outcome

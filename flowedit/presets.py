@@ -1,0 +1,68 @@
+"""What a model works at by default, and the presets that the command line offers for it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flowedit.config import EditSettings
+from flowedit.errors import SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDefaults:
+    """The clip a model was trained on, and its presets.
+
+    Attributes:
+        area: pixels of a frame.
+        window: frames of the longest clip it edits at once, `4n + 1`.
+        multiple: what height and width must divide by.
+        presets: settings by preset name; every model has `default`, `draft` and `method`.
+    """
+
+    area: int
+    window: int
+    multiple: int
+    presets: dict[str, dict[str, Any]]
+
+
+_TINY = ModelDefaults(
+    area=128 * 128,
+    window=33,
+    multiple=16,
+    presets={
+        "default": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 20, "shift": 3.0},
+        "draft": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 6, "shift": 3.0},
+        "method": {"method": "difference", "init": "source", "strength": 0.9, "steps": 20, "shift": 3.0},
+    },
+)
+_REAL = ModelDefaults(
+    area=832 * 480,
+    window=81,
+    multiple=16,
+    presets={
+        "default": {"method": "difference", "strength": 0.8, "steps": 50, "shift": 5.0, "guidance": 5.0},
+        "draft": {"method": "difference", "strength": 0.8, "steps": 20, "shift": 5.0, "guidance": 5.0},
+        "method": {"method": "difference", "strength": 0.8, "steps": 50, "shift": 5.0, "guidance": 5.0},
+    },
+)
+
+
+def model_defaults(model: str) -> ModelDefaults:
+    """The defaults of a model by name; every model but the small one shares Wan's 480p."""
+    return _TINY if model == "tiny" else _REAL
+
+
+def preset_settings(model: str, preset: str = "default", **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
+    """The settings of a preset, with some changed.
+
+    Args:
+        model: name of the model.
+        preset: `default`, `draft` or `method`.
+        changes: settings by name that replace the preset's.
+
+    Raises:
+        SettingError: no such preset, or a setting that makes no sense.
+    """
+    presets = model_defaults(model).presets
+    if preset not in presets:
+        raise SettingError(f"preset is {preset!r}; use one of {', '.join(presets)}.")
+    return EditSettings(**{**presets[preset], **changes})

@@ -1,0 +1,120 @@
+"""`report.html`: a page that needs no network, no server and no other file."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib
+
+from flowedit.trace import Trace
+
+matplotlib.use("Agg")
+from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("report.html")
+PANELS = (
+    ("gap_norm", "gap to the keyframe (relative)"),
+    ("r_k_norm", "residual r_k (rms)"),
+    ("v_diff_norm", "velocity difference (rms)"),
+)
+EMBED_LIMIT = 24_000_000
+"""Bytes of a video up to which the page carries it; a larger one is linked beside the page."""
+
+
+def render_report(
+    manifest: Mapping[str, Any],
+    trace: Trace,
+    *,
+    videos: Mapping[str, Path],
+    sheet: Path,
+    advice: Sequence[str],
+) -> str:
+    """The report as one HTML page.
+
+    Args:
+        manifest: what `run.json` holds.
+        trace: the readings of the run; may be empty.
+        videos: label -> mp4 file, shown side by side and played together.
+        sheet: the contact sheet, PNG.
+        advice: sentences of advice; may be empty.
+    """
+    num_frames, height, width = (manifest[name] for name in ("num_frames", "height", "width"))
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(f"{manifest['source']['name']}: {manifest['settings']['method']}"),
+        lead=html.escape(
+            f"{num_frames} frames, edited at {width} x {height}, model {manifest['model']}, "
+            f"keyframes at {', '.join(map(str, manifest['keyframes'])) or 'none'}."
+        ),
+        videos="".join(_video(label, path) for label, path in videos.items()),
+        sheet=_image(sheet.read_bytes(), "png", "Contact sheet: source frames, styled keyframes, edited frames"),
+        advice=_list(advice) or "<p>Nothing to change stands out.</p>",
+        plot=_plot(trace),
+        metrics=_table(manifest["metrics"]),
+        settings=_table(manifest["settings"]),
+        timings=_table(manifest["seconds"]),
+        machine=_table({**manifest["versions"], **manifest["machine"]}),
+    )
+
+
+def residual_figure(trace: Trace) -> Figure:
+    """Three panels over sigma: gap, residual and velocity difference, one line per keyframe."""
+    figure = Figure(figsize=(10.5, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(PANELS), sharex=True)
+    for axis, (reading, label) in zip(axes, PANELS, strict=True):
+        for k, keyframe in enumerate(trace.keyframes):
+            values = trace.array(reading)[:, k]
+            axis.plot(trace.sigmas, values, marker=".", linewidth=1.2, label=f"frame {keyframe}")
+        axis.set_xlabel("sigma (noise to data)")
+        axis.set_title(label, fontsize=10)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.25)
+    axes[0].invert_xaxis()
+    axes[1].axhline(0.01, color="0.5", linewidth=0.8, linestyle="--")
+    axes[1].annotate("0.01, a rule of thumb", (trace.sigmas[0], 0.01), fontsize=7, color="0.4", va="bottom")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def _plot(trace: Trace) -> str:
+    if not trace.steps or not trace.keyframes:
+        return "<p>This method takes no steps with keyframes, so there are no residuals to show.</p>"
+    buffer = io.BytesIO()
+    residual_figure(trace).savefig(buffer, format="svg", metadata={"Date": None})
+    alt = "Gap, residual and velocity difference per keyframe against sigma"
+    return _image(buffer.getvalue(), "svg+xml", alt)
+
+
+def _video(label: str, path: Path) -> str:
+    data = path.read_bytes()
+    source = f"data:video/mp4;base64,{base64.b64encode(data).decode()}" if len(data) <= EMBED_LIMIT else path.name
+    name = html.escape(label)
+    return f'<figure><video src="{source}" muted loop playsinline preload="auto" aria-label="{name}"></video><figcaption>{name}</figcaption></figure>'  # noqa: E501
+
+
+def _image(data: bytes, kind: str, alt: str) -> str:
+    return f'<img alt="{html.escape(alt)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+
+
+def _list(items: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>" if items else ""
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = (
+        f"<tr><th scope='row'>{html.escape(str(k))}</th><td>{html.escape(_cell(v))}</td></tr>"
+        for k, v in values.items()
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if value != "" else "(empty)"

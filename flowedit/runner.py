@@ -1,0 +1,210 @@
+"""One run from files to files: what `flowedit edit`, `flowedit demo` and the notebooks call."""
+
+import hashlib
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowedit.advice import advise
+from flowedit.config import EditSettings
+from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.environment import machine, peak_memory_mb, versions
+from flowedit.errors import FlowEditError
+from flowedit.job import EditJob, load_job, video_window
+from flowedit.measure import measure
+from flowedit.methods import CLASSICAL, Step, check_method
+from flowedit.model import VideoModel
+from flowedit.models import checkpoint_files, load_model
+from flowedit.presets import model_defaults
+from flowedit.report import comparison_frames, contact_sheet, render_report
+from flowedit.result import EditResult
+from flowedit.runfolder import MANIFEST, RunFolder
+from flowedit.video import write_image, write_video
+
+Watch = Callable[[str, int, int, Step | None], None]
+"""(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
+
+EDITED, COMPARISON, SHEET, TRACE, REPORT = (
+    "edited.mp4",
+    "comparison.mp4",
+    "contact-sheet.png",
+    "trace.csv",
+    "report.html",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRequest:
+    """A run as a user asks for it.
+
+    Attributes:
+        video: the source file.
+        keyframes: clip index and image file of each keyframe.
+        output: folder for the results.
+        settings: the settings of the edit.
+        model: name of the model.
+        size: (height, width) to edit at; None lets the model choose.
+        num_frames: frames to edit; None takes the longest legal window.
+        start: first source frame.
+        overwrite: whether an earlier run in the folder may be replaced.
+        lossless: whether the edited file keeps every pixel exactly.
+    """
+
+    video: Path
+    keyframes: Sequence[tuple[int, Path]]
+    output: Path
+    settings: EditSettings
+    model: str = "tiny"
+    size: tuple[int, int] | None = None
+    num_frames: int | None = None
+    start: int = 0
+    overwrite: bool = False
+    lossless: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditOutcome:
+    """What a run left behind.
+
+    Attributes:
+        result: the edit itself.
+        folder: where the files are.
+        advice: what the run suggests doing differently.
+        manifest: the contents of `run.json`.
+    """
+
+    result: EditResult
+    folder: Path
+    advice: list[str]
+    manifest: dict[str, Any]
+
+
+def silent(stage: str, done: int, total: int, step: Step | None) -> None:
+    """A watcher that shows nothing."""
+
+
+def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[str], None] = str) -> EditOutcome:
+    """Edit a video file and write the results.
+
+    Args:
+        request: what to do.
+        watch: called as the work goes on.
+        announce: called once with the line that says which frames and sizes were chosen.
+
+    Returns:
+        The edit and what was written.
+
+    Raises:
+        FlowEditError: any input that does not fit; nothing is left half-written.
+        KeyboardInterrupt: passed on, after the trace so far was written.
+    """
+    begun = time.perf_counter()
+    check_method(request.settings.method)
+    job = _load(request)
+    announce(job.summary())
+    folder = RunFolder(request.output, overwrite=request.overwrite)
+    watch("loading the model", 0, 0, None)
+    model = load_model(request.model)
+    loaded = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = _edit(request, job, model, folder, watch)
+    watch("writing the results", 0, 0, None)
+    result.seconds["load"] = loaded - begun
+    advice = [*advise(result), *(str(w.message) for w in caught if issubclass(w.category, UserWarning))]
+    manifest = _manifest(request, job, result, advice)
+    _write(folder, request, job, result)
+    result.seconds["total"] = time.perf_counter() - begun
+    manifest["seconds"] = {name: round(value, 3) for name, value in result.seconds.items()}
+    manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
+    _write_report(folder, result, manifest, advice)
+    folder.write_json(MANIFEST, manifest)
+    return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
+
+
+def _load(request: EditRequest) -> EditJob:
+    defaults = model_defaults(request.model)
+    frame_map = video_window(request.video, start=request.start, num_frames=request.num_frames, window=defaults.window)
+    return load_job(
+        request.video, request.keyframes, defaults, frame_map=frame_map, size=request.size, multiple=defaults.multiple
+    )
+
+
+def _edit(request: EditRequest, job: EditJob, model: VideoModel, folder: RunFolder, watch: Watch) -> EditResult:
+    if request.settings.method in CLASSICAL:
+        watch(f"running {request.settings.method}", 0, 0, None)
+        return edit_video(job.frames, job.keyframes, model, request.settings)
+    watch("encoding", 0, 0, None)
+    prepared = prepare(job.frames, job.keyframes, model, request.settings)
+    total = len(prepared.problem.sigmas) - 1
+    latents = prepared.reference_latents
+    try:
+        for step in edit_steps(prepared):
+            latents = step.latents
+            watch("denoising", step.trace.step + 1, total, step)
+    except (KeyboardInterrupt, FlowEditError) as stop:
+        _keep_trace(folder, request, prepared, stop)
+        raise
+    watch("decoding", total, total, None)
+    return finish(prepared, latents)
+
+
+def _keep_trace(folder: RunFolder, request: EditRequest, prepared: PreparedEdit, stop: BaseException) -> None:
+    """A run that stops early keeps what it measured, and says in its manifest why it stopped."""
+    folder.write_text(TRACE, prepared.trace.to_csv())
+    reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
+    state = {"status": "stopped", "reason": reason, "steps_done": len(prepared.trace.steps)}
+    folder.write_json("stopped.json", {**state, "settings": request.settings.to_dict(), "versions": versions()})
+
+
+def _manifest(request: EditRequest, job: EditJob, result: EditResult, advice: list[str]) -> dict[str, Any]:
+    source_height, source_width = job.clip.frames.shape[1:3]
+    return {
+        "status": "done",
+        **result.manifest(),
+        "source": {
+            "name": job.clip.path.name,
+            "sha256": sha256(job.clip.path),
+            "height": source_height,
+            "width": source_width,
+            "frames": job.clip.total,
+            "fps": str(job.fps),
+        },
+        "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
+        "metrics": measure(result),
+        "advice": advice,
+        "versions": versions(),
+        "machine": machine(),
+        "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
+        "frame_map": job.frame_map.rows(),
+    }
+
+
+def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditResult) -> None:
+    """The videos, the sheet and the trace; the report and the manifest come last, when all is known."""
+    sound = {"audio_from": job.clip.path, "audio_start_s": job.clip.start_s} if job.clip.has_audio else {}
+    write_video(folder.file(EDITED), result.frames, job.fps, lossless=request.lossless, **sound)
+    comparison = comparison_frames(result.source, result.frames, result.keyframes)
+    write_video(folder.file(COMPARISON), comparison, job.fps)
+    write_image(folder.file(SHEET), contact_sheet(result.source, result.frames, result.keyframes))
+    folder.write_text(TRACE, result.trace.to_csv())
+
+
+def _write_report(folder: RunFolder, result: EditResult, manifest: dict[str, Any], advice: list[str]) -> None:
+    page = render_report(
+        manifest,
+        result.trace,
+        videos={"source and edited": folder.file(COMPARISON)},
+        sheet=folder.file(SHEET),
+        advice=advice,
+    )
+    folder.write_text(REPORT, page)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
