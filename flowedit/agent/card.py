@@ -74,6 +74,7 @@ class StyleCard(_Record):
         words: what else was said about it.
         master: the source clip's measures, shared by all keyframes.
         reference: measures of the style image, where one was given.
+        recoloured: measures of the keyframes in the style image's colours, where a look is painted on top of them.
         analysed_by: "offline", or the model that added words.
     """
 
@@ -83,6 +84,7 @@ class StyleCard(_Record):
     words: tuple[str, ...] = ()
     master: Measures
     reference: Measures | None = None
+    recoloured: Measures | None = None
     analysed_by: str = "offline"
 
 

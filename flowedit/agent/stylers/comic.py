@@ -31,15 +31,15 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     dots = _dots(image.shape, max(4.0, _PITCH * s), 0.62 * canvas.smoothstep(0.86, 0.20, light))
     printed = canvas.mix(colour * _PULP, shade, dots)
     lines = canvas.ink_lines(lab[..., 0], master, width=1.9 * s, amount=2.2, flow_length=9 * s)
-    black = canvas.smoothstep(0.17, 0.10, canvas.blur(light, 1.2 * s))
+    black = canvas.smoothstep(0.19, 0.05, canvas.blur(light, 1.2 * s))
     ink = np.maximum(lines, black)
     return canvas.to_pixels(canvas.mix(printed, np.broadcast_to(_INK, printed.shape), ink))
 
 
 def _flat_colours(lab: canvas.Paint, light: canvas.Plane) -> canvas.Paint:
-    level = 0.52 + 0.20 * canvas.smoothstep(0.27, 0.33, light) + 0.24 * canvas.smoothstep(0.60, 0.66, light)
+    level = 0.54 + 0.18 * canvas.smoothstep(0.25, 0.35, light) + 0.22 * canvas.smoothstep(0.57, 0.69, light)
     chroma = np.hypot(lab[..., 1], lab[..., 2]) + np.float32(1e-3)
-    target = 92 * canvas.smoothstep(3, 34, chroma)
+    target = 88 * canvas.smoothstep(-4, 52, chroma)
     gain = np.maximum(target / chroma, 0.6)
     return np.stack([100 * level, lab[..., 1] * gain, lab[..., 2] * gain], axis=2).astype(np.float32)
 

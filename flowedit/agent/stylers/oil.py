@@ -69,7 +69,7 @@ def _lay(
     pigment = pigment + rng.normal(0, 0.025, (len(rows), 1))
     load = np.concatenate([pigment, rng.uniform(0.1, 0.9, (len(rows), 1))], axis=1)
     load = np.rint(np.clip(load, 0, 1) * 255).astype(int)
-    busy = canvas.blur(np.abs(base - canvas.blur(base, width)).mean(axis=2), 0.5 * width)
+    busy = canvas.blur(np.abs(base - canvas.blur(base, width)).mean(axis=2), width)
     wanted = busy[rows, columns] >= 0.25 * detail * doubt
     paths = _paths(rows, columns, flow, width)
     thick = max(1, round(0.75 * width))

@@ -1,0 +1,176 @@
+"""The record of a run: what each node did, how long it took, what it asked and what it cost; written as it happens."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flowedit.errors import AgentError
+
+RECORD = "agent.json"
+FORMAT = 1
+
+
+class Usage(BaseModel):
+    """What a call to a model took.
+
+    Attributes:
+        calls: requests sent.
+        tokens_in: tokens sent.
+        tokens_out: tokens received.
+        usd: estimated cost in US dollars.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """The sum of both."""
+        return Usage(
+            calls=self.calls + other.calls,
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+            usd=round(self.usd + other.usd, 6),
+        )
+
+
+class Event(BaseModel):
+    """One thing that a node did.
+
+    Attributes:
+        order: position in the record, from 0.
+        node: the node's name.
+        keyframe: clip frame it worked on, where it worked on one.
+        seconds: how long it took.
+        prompt: what a model was told; empty offline.
+        usage: what the calls took.
+        images: files it made, inside the run's folder.
+        values: numbers and names worth showing.
+        notes: what did not go as planned, one sentence each.
+        outcome: "done", "failed" (the node raised) or "waiting" (for a person).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    order: int = 0
+    node: str
+    keyframe: int | None = None
+    seconds: float = 0.0
+    prompt: str = ""
+    usage: Usage = Field(default_factory=Usage)
+    images: list[str] = Field(default_factory=list)
+    values: dict[str, Any] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    outcome: Literal["done", "failed", "waiting"] = "done"
+
+
+class Record(BaseModel):
+    """A whole run: what was asked, and the events in order.
+
+    Attributes:
+        format: version of this layout.
+        fingerprint: of the clip and the settings; a run goes on only where they are the same.
+        video: name of the clip.
+        settings: the settings as plain values.
+        status: how far the run is.
+        events: what happened.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = FORMAT
+    fingerprint: str
+    video: str
+    settings: dict[str, Any]
+    status: Literal["running", "waiting", "done", "rejected"] = "running"
+    events: list[Event] = Field(default_factory=list)
+
+    def usage(self) -> Usage:
+        """All calls of the run together."""
+        return sum((event.usage for event in self.events), Usage())
+
+    def notes(self) -> list[str]:
+        """Every sentence about what did not go as planned, each once, in order."""
+        return list(dict.fromkeys(note for event in self.events for note in event.notes))
+
+
+class EventLog:
+    """Appends events to a folder's record; the file is whole at every moment, and parallel nodes may write at once."""
+
+    def __init__(self, folder: Path, record: Record, redact: Callable[[str], str] = str) -> None:
+        """Keep `record` in `folder`.
+
+        Args:
+            folder: where the record lies.
+            record: a new one, or what an interrupted run left.
+            redact: removes what must not be written from a text.
+        """
+        self._path = folder / RECORD
+        self._redact = redact
+        self._lock = threading.Lock()
+        self.record = record
+        self._write()
+
+    @contextmanager
+    def node(self, name: str, keyframe: int | None = None) -> Iterator[Event]:
+        """Time a node; what it fills into the event is written when it ends, also when it raises."""
+        event, began = Event(node=name, keyframe=keyframe), time.perf_counter()
+        try:
+            yield event
+        except Exception as error:
+            event.outcome = "failed"
+            event.notes.append(" ".join(str(error).split()) or type(error).__name__)
+            raise
+        finally:
+            event.seconds = round(time.perf_counter() - began, 4)
+            self._append(event)
+
+    def set_status(self, status: Literal["running", "waiting", "done", "rejected"]) -> None:
+        """Say how far the run is."""
+        with self._lock:
+            self.record.status = status
+            self._write()
+
+    def _append(self, event: Event) -> None:
+        with self._lock:
+            event.order = len(self.record.events)
+            self.record.events.append(event)
+            self._write()
+
+    def _write(self) -> None:
+        text = self._redact(json.dumps(self.record.model_dump(mode="json"), indent=1, ensure_ascii=False))
+        part = self._path.with_name(f".{self._path.name}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(self._path)
+
+
+def read_record(folder: str | Path) -> Record:
+    """The record of a run, finished or not.
+
+    Raises:
+        AgentError: the folder holds none, or a damaged one.
+    """
+    path = Path(folder) / RECORD
+    try:
+        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AgentError(f"No styling run in {folder}; give the folder that `flowedit style` wrote.") from None
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise AgentError(f"{path} is not the record of a styling run ({reason}); style the clip again.") from None
+
+
+def replay(folder: str | Path) -> Iterator[tuple[Event, list[Path]]]:
+    """The events of a run in order, each with the paths of its pictures that are still there: what a viewer shows."""
+    folder = Path(folder)
+    for event in read_record(folder).events:
+        yield event, [folder / name for name in event.images if (folder / name).is_file()]

@@ -1,0 +1,171 @@
+"""Are the keyframes of one clip consistent? Measured on the pictures, with thresholds, so that it works offline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from flowedit.agent.card import StyleCard, measure, shrink
+from flowedit.agent.colour import palette_distance
+from flowedit.agent.state import Styled, Verdict
+from flowedit.agent.stylers import LOOKS
+
+Picture = UInt8[np.ndarray, "H W 3"]
+
+_SIDE = 192
+_LEAST_MASS = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """What the judge accepts.
+
+    Attributes:
+        structure: least likeness of contours to the source; None takes the look's own.
+        disagreement: most that a keyframe's colours may lie from the other keyframes', in Lab units, beyond what the
+            same colours of the source differ.
+        change: least mean colour change from the source, in Lab units: below it the style has not been laid on.
+        style_distance: most of the source's palette distance to the reference that may remain, as a share.
+    """
+
+    structure: float | None = None
+    disagreement: float = 9.0
+    change: float = 2.0
+    style_distance: float = 1.0
+
+
+def judge_keyframes(
+    sources: Mapping[int, Picture],
+    styled: Mapping[int, tuple[Styled, Picture]],
+    card: StyleCard,
+    thresholds: Thresholds,
+) -> dict[int, Verdict]:
+    """Read every keyframe against its source and against the others.
+
+    Args:
+        sources: source frame by keyframe index.
+        styled: the attempt and its picture by keyframe index.
+        card: the style; its palette defines which source colours count as the same.
+        thresholds: what is accepted.
+
+    Returns:
+        A verdict by keyframe index, with reasons in words that a styler can act on.
+    """
+    small = {index: _aligned(sources[index], styled[index][1]) for index in styled}
+    disagreement = _disagreements(small, card)
+    return {
+        index: _verdict(attempt, small[index], disagreement[index], card, thresholds)
+        for index, (attempt, _) in styled.items()
+    }
+
+
+def structure_likeness(source: Picture, styled: Picture) -> float:
+    """Correlation of the contours of two pictures of one size, in [-1, 1]; colours and contrast do not count."""
+    first, second = (_contours(picture) for picture in (source, styled))
+    first, second = first - first.mean(), second - second.mean()
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / scale if scale > 1e-9 else 0.0
+
+
+def _verdict(
+    attempt: Styled,
+    pair: tuple[Picture, Picture],
+    disagreement: tuple[float, float],
+    card: StyleCard,
+    thresholds: Thresholds,
+) -> Verdict:
+    source, styled = pair
+    structure = structure_likeness(source, styled)
+    change = float(np.linalg.norm(_lab(source) - _lab(styled), axis=2).mean())
+    least = LOOKS[card.look].structure if thresholds.structure is None else thresholds.structure
+    apart, usual = disagreement
+    reasons = []
+    if structure < least:
+        reasons.append(
+            f"It keeps too little of the source's contours ({structure:.2f}, at least {least:.2f} is needed): "
+            "keep every shape where it is in the source frame."
+        )
+    if apart > usual + thresholds.disagreement:
+        reasons.append(
+            f"Its colours lie {apart:.0f} Lab units from the other keyframes' where the source is alike (at most "
+            f"{usual + thresholds.disagreement:.0f}): use the palette and lighting of the reference picture."
+        )
+    if change < thresholds.change:
+        reasons.append(f"It is almost the source frame (colour change {change:.1f}): apply the style fully.")
+    left = None
+    if card.reference is not None:
+        left = palette_distance(measure([styled]).palette, card.reference.palette)
+        before = palette_distance(measure([source]).palette, card.reference.palette)
+        if left > max(thresholds.style_distance * before, 12.0):
+            reasons.append(
+                f"Its palette is farther from the reference picture ({left:.0f} Lab units) than the source frame "
+                f"was ({before:.0f}): use the reference picture's colours."
+            )
+    return Verdict(
+        index=attempt.index,
+        attempt=attempt.attempt,
+        structure=round(structure, 4),
+        disagreement=round(apart, 3),
+        change=round(change, 3),
+        style_distance=None if left is None else round(left, 3),
+        reasons=tuple(reasons),
+    )
+
+
+def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard) -> dict[int, tuple[float, float]]:
+    """For each keyframe: how far its colours are from the others' for like source colours, styled and in the source."""
+    swatches = np.array([swatch.lab for swatch in card.master.palette])
+    tables = {index: _response(source, styled, swatches) for index, (source, styled) in small.items()}
+    out = {}
+    for index, (mass, before, after) in tables.items():
+        others = [tables[other] for other in tables if other != index]
+        shared = np.array([np.minimum(mass, other[0]) for other in others])
+        shared[shared < _LEAST_MASS] = 0
+        total = shared.sum()
+        if not others or total == 0:
+            out[index] = (0.0, 0.0)
+            continue
+        apart = np.array([np.linalg.norm(after - other[2], axis=1) for other in others])
+        usual = np.array([np.linalg.norm(before - other[1], axis=1) for other in others])
+        # The median over the others: one odd keyframe must not make all the good ones look odd.
+        weight = shared.sum(axis=1) / total
+        order = np.argsort([_mean(a, w) for a, w in zip(apart, shared, strict=True)], kind="stable")
+        middle = order[np.searchsorted(np.cumsum(weight[order]), 0.5)]
+        out[index] = (_mean(apart[middle], shared[middle]), _mean(usual[middle], shared[middle]))
+    return out
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    return float((values * weights).sum() / max(float(weights.sum()), 1e-9))
+
+
+def _response(
+    source: Picture, styled: Picture, swatches: Float[np.ndarray, "k 3"]
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k 3"], Float[np.ndarray, "k 3"]]:
+    """For each swatch: share of the picture nearest to it, its mean colour there before and after styling."""
+    before, after = _lab(source).reshape(-1, 3), _lab(styled).reshape(-1, 3)
+    nearest = ((before[:, None] - swatches[None]) ** 2).sum(axis=2).argmin(axis=1)
+    count = np.bincount(nearest, minlength=len(swatches))
+    means = [
+        np.stack([np.bincount(nearest, pixels[:, c], len(swatches)) for c in range(3)], axis=1)
+        / np.maximum(count, 1)[:, None]
+        for pixels in (before, after)
+    ]
+    return count / len(before), means[0], means[1]
+
+
+def _aligned(source: Picture, styled: Picture) -> tuple[Picture, Picture]:
+    source = shrink(source, _SIDE)
+    return source, cv2.resize(styled, source.shape[1::-1], interpolation=cv2.INTER_AREA)
+
+
+def _lab(image: Picture) -> Float[np.ndarray, "H W 3"]:
+    return cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab).astype(np.float64)
+
+
+def _contours(image: Picture) -> Float[np.ndarray, "H W"]:
+    calm = cv2.GaussianBlur(_lab(image)[..., 0], (0, 0), 1.5)
+    slope = np.hypot(cv2.Sobel(calm, cv2.CV_64F, 1, 0), cv2.Sobel(calm, cv2.CV_64F, 0, 1))
+    return np.sqrt(slope)

@@ -1,0 +1,210 @@
+"""The clip that is styled: read it once for its cuts, choose the frames to key, read those."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from flowedit.agent.settings import DEFAULT_WINDOW
+from flowedit.errors import SettingError, VideoShapeError
+from flowedit.frames import GROUP, check_num_frames, longest_legal
+from flowedit.video import probe, read_video
+
+Video = UInt8[np.ndarray, "F H W 3"]
+
+_CHUNK = 24
+_THUMB = (48, 27)
+_CUT = 5.0
+_PROMINENCE = 4.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """A window of a video, read piece by piece.
+
+    Attributes:
+        name: what to call it in records.
+        identity: changes when the pixels do.
+        fps: frames a second.
+        start: frame of the file that is clip frame 0.
+        num_frames: frames of the clip, `4n + 1`.
+        read: (first clip frame, how many) to those frames.
+    """
+
+    name: str
+    identity: str
+    fps: float
+    start: int
+    num_frames: int
+    read: Callable[[int, int], Video]
+
+    def frame(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """One frame of the clip."""
+        return self.read(index, 1)[0]
+
+
+def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Source:
+    """A window of a video file.
+
+    Args:
+        path: the file.
+        start: its frame that becomes clip frame 0.
+        num_frames: `4n + 1`; None takes the longest legal window there is, at most 81 frames.
+
+    Raises:
+        VideoFileError: the file is missing or not a video.
+        VideoShapeError: `num_frames` is not `4n + 1`.
+        SettingError: the window does not lie inside the file.
+    """
+    path = Path(path)
+    info = probe(path)
+    window = _window(path.name, info.num_frames, start, num_frames)
+
+    def read(first: int, count: int) -> Video:
+        return read_video(path, start=start + first, num_frames=count).frames
+
+    return Source(
+        name=path.name,
+        identity=_file_identity(path),
+        fps=float(info.fps),
+        start=start,
+        num_frames=window,
+        read=read,
+    )
+
+
+def frames_source(frames: Video, *, fps: float = 24.0, name: str = "frames") -> Source:
+    """A clip that is already in memory.
+
+    Args:
+        frames: uint8 (F, H, W, 3), `F = 4n + 1`.
+        fps: frames a second.
+        name: what to call it in records.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise VideoShapeError(f"A clip is uint8 (F, H, W, 3); got {frames.dtype} {frames.shape}.")
+    check_num_frames(len(frames))
+    identity = hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest()
+    return Source(
+        name=name,
+        identity=identity,
+        fps=fps,
+        start=0,
+        num_frames=len(frames),
+        read=lambda first, count: frames[first : first + count],
+    )
+
+
+def find_cuts(source: Source) -> tuple[int, ...]:
+    """First frames of the shots after the first, found where neighbouring frames differ far more than around them.
+
+    A camera that pans or a light that flares changes many neighbouring frames alike; a cut changes one pair.
+    """
+    thumbs = np.concatenate(
+        [
+            np.stack([_thumb(frame) for frame in source.read(first, min(_CHUNK, source.num_frames - first))])
+            for first in range(0, source.num_frames, _CHUNK)
+        ]
+    )
+    steps = np.abs(np.diff(thumbs, axis=0)).mean(axis=(1, 2, 3))
+    cuts = []
+    for k, step in enumerate(steps):
+        around = np.concatenate([steps[max(0, k - 6) : k], steps[k + 1 : k + 7]])
+        usual = float(np.median(around)) if len(around) else 0.0
+        if step > _CUT and step > _PROMINENCE * usual and not _flash(thumbs, k):
+            cuts.append(k + 1)
+    return tuple(cuts)
+
+
+def choose_indices(
+    num_frames: int, cuts: Sequence[int], *, wanted: int, most: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Frames to key, all of them the last of their latent slot's group (0, 4, 8, ...), so never two in one slot.
+
+    Args:
+        num_frames: `4n + 1`.
+        cuts: first frames of the shots after the first.
+        wanted: keyframes to aim for.
+        most: keyframes at most.
+
+    Returns:
+        (indices, shots left without a keyframe, by their first frame). First and last frame are always among the
+        indices; each shot gets one while there is room, the longest shots first.
+
+    >>> choose_indices(33, [18], wanted=3, most=10)
+    ((0, 20, 32), ())
+    """
+    last = num_frames - 1
+    chosen = {0, last}
+    shots = list(pairwise([0, *cuts, num_frames]))
+    missed = []
+    for first, end in sorted(shots, key=lambda shot: (shot[0] - shot[1], shot[0])):
+        if any(first <= index < end for index in chosen):
+            continue
+        natural = -(-first // GROUP) * GROUP
+        if natural < end and len(chosen) < most:
+            chosen.add(natural)
+        else:
+            missed.append(first)
+    count = min(max(wanted, len(chosen)), most, last // GROUP + 1)
+    return _filled(sorted(chosen), count), tuple(sorted(missed))
+
+
+def wanted_keyframes(source: Source, target_fps: float) -> int:
+    """How many keyframes a rate means for this clip: one at each end and `target_fps` a second between."""
+    return round((source.num_frames - 1) / source.fps * target_fps) + 1
+
+
+def _filled(chosen: list[int], count: int) -> tuple[int, ...]:
+    gaps = [(end - first) // GROUP for first, end in pairwise(chosen)]
+    extra = [0] * len(gaps)
+    for _ in range(count - len(chosen)):
+        widest = max(range(len(gaps)), key=lambda k: (gaps[k] / (extra[k] + 1), -k))
+        extra[widest] += 1
+    inside = [
+        first + GROUP * round(gap * (j + 1) / (more + 1))
+        for first, gap, more in zip(chosen, gaps, extra, strict=False)
+        for j in range(more)
+    ]
+    return tuple(sorted({*chosen, *inside}))
+
+
+def _window(name: str, total: int, start: int, num_frames: int | None) -> int:
+    if start >= total:
+        raise SettingError(f"{name} has {total} frames; frame {start} is not in it. Start at 0 to {total - 1}.")
+    if num_frames is None:
+        return longest_legal(min(DEFAULT_WINDOW, total - start))
+    check_num_frames(num_frames)
+    if start + num_frames > total:
+        raise SettingError(
+            f"{num_frames} frames from frame {start} do not fit {name}, which has {total}; "
+            f"use {longest_legal(total - start)} frames or start earlier."
+        )
+    return num_frames
+
+
+def _thumb(frame: np.ndarray) -> Float[np.ndarray, "h w 3"]:
+    small = cv2.resize(frame, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    return cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2Lab), (0, 0), 1.0)
+
+
+def _flash(thumbs: np.ndarray, k: int) -> bool:
+    """Whether the picture before frame `k + 1` comes back within a few frames: a flash, not a cut."""
+    step = np.abs(thumbs[k + 1] - thumbs[k]).mean()
+    later, earlier = thumbs[k + 2 : k + 6], thumbs[max(0, k - 4) : k]
+    back = any(np.abs(after - thumbs[k]).mean() < 0.35 * step for after in later)
+    return back or any(np.abs(before - thumbs[k + 1]).mean() < 0.35 * step for before in earlier)
+
+
+def _file_identity(path: Path) -> str:
+    digest = hashlib.sha256(str(path.stat().st_size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 20))
+        file.seek(max(0, path.stat().st_size - (1 << 20)))
+        digest.update(file.read())
+    return digest.hexdigest()

@@ -1,0 +1,104 @@
+"""What a user can choose about a styling run, checked when it is made."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from flowedit.errors import SettingError
+
+Backend = Literal["auto", "offline", "gemini"]
+DEFAULT_WINDOW = 81
+"""Frames that a run covers where the caller names none: the clip length that Wan was trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeminiSettings:
+    """How Gemini is called and what it may cost.
+
+    Attributes:
+        text_model: reads pictures and words, answers in words.
+        image_model: draws keyframes.
+        base_url: another server that speaks the same API; None is Google's.
+        timeout_s: seconds until a call is given up.
+        attempts: how often one call is tried when the server is busy or failing.
+        backoff_s: seconds before the second try; doubled before each further one.
+        max_calls: requests that a run may send, failed ones included.
+        max_usd: US dollars that a run may cost by the prices below.
+        usd_per_million_in: price of a million tokens sent.
+        usd_per_million_out: price of a million tokens of text received.
+        usd_per_image: price of a picture received.
+    """
+
+    text_model: str = "gemini-3.8-flash"
+    image_model: str = "gemini-3.1-flash-image"
+    base_url: str | None = None
+    timeout_s: float = 90.0
+    attempts: int = 4
+    backoff_s: float = 2.0
+    max_calls: int = 60
+    max_usd: float = 2.0
+    usd_per_million_in: float = 0.75
+    usd_per_million_out: float = 3.75
+    usd_per_image: float = 0.07
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        for name in ("timeout_s", "attempts"):
+            _at_least(name, getattr(self, name), 1e-3 if name == "timeout_s" else 1)
+        for name in ("backoff_s", "max_calls", "max_usd", "usd_per_million_in", "usd_per_million_out", "usd_per_image"):
+            _at_least(name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleSettings:
+    """What to style and how.
+
+    Attributes:
+        style: name of a look, see `flowedit.agent.stylers.LOOKS`.
+        style_image: picture whose style to take.
+        describe: the style in words.
+        start: frame of the file that is frame 0 of the clip.
+        num_frames: frames of the clip, `4n + 1`; None is the longest that fits, at most 81.
+        target_fps: keyframes a second to aim for.
+        max_frames: most keyframes.
+        seed: of every texture.
+        redo: how often the judge may send a keyframe back.
+        backend: "auto" uses Gemini where a key is found, "offline" never, "gemini" says so when there is none.
+        gemini: how Gemini is called.
+    """
+
+    style: str | None = None
+    style_image: Path | None = None
+    describe: str | None = None
+    start: int = 0
+    num_frames: int | None = None
+    target_fps: float = 1.0
+    max_frames: int = 10
+    seed: int = 0
+    redo: int = 2
+    backend: Backend = "auto"
+    gemini: GeminiSettings = field(default_factory=GeminiSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if not (self.style or self.style_image or (self.describe or "").strip()):
+            raise SettingError("No style given; name a look, give a style image, or describe one.")
+        if self.target_fps <= 0:
+            raise SettingError(f"target_fps is {self.target_fps}; give a rate above 0, such as 1.")
+        if self.max_frames < 2:
+            raise SettingError(
+                f"max_frames is {self.max_frames}; give 2 or more: both ends of the clip get a keyframe."
+            )
+        for name in ("start", "seed", "redo"):
+            _at_least(name, getattr(self, name), 0)
+        if self.backend not in ("auto", "offline", "gemini"):
+            raise SettingError(f'No backend is named "{self.backend}"; choose auto, offline or gemini.')
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings."""
+        return asdict(self) | {"style_image": None if self.style_image is None else str(self.style_image)}
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise SettingError(f"{name} is {value}; give {least:g} or more.")

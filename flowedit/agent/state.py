@@ -1,0 +1,137 @@
+"""What travels through the graph. Pictures stay on disk; the state holds their file names, so checkpoints are small."""
+
+from operator import add
+from typing import Annotated, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowedit.agent.card import StyleCard, Unit
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Plan(_Record):
+    """What to do with each keyframe, and what the editor is told about the whole clip.
+
+    Attributes:
+        prompts: one per keyframe index, for a model that draws from words.
+        video_prompt: for the editor.
+        negative_prompt: what the editor should avoid.
+        reference: file of the one picture that all keyframes are styled after, inside the run's folder.
+    """
+
+    prompts: dict[int, str]
+    video_prompt: str
+    negative_prompt: str = ""
+    reference: str | None = None
+
+
+class Styled(_Record):
+    """One attempt at a keyframe.
+
+    Attributes:
+        index: clip frame.
+        attempt: from 0.
+        file: the picture, inside the run's folder.
+        by: what painted it, "offline" or a model's name.
+        strength: share of the look that is laid on, 1 for all of it.
+        note: why something else painted it than was planned; empty where nothing did.
+    """
+
+    index: int
+    attempt: int
+    file: str
+    by: str
+    strength: Unit = 1.0
+    note: str = ""
+
+
+class Verdict(_Record):
+    """The judge's reading of one keyframe.
+
+    Attributes:
+        index: clip frame.
+        attempt: the attempt that was read.
+        structure: likeness of contours to the source, in [-1, 1].
+        disagreement: how far its colours lie from the other keyframes' for the same source colours, in Lab units.
+        change: mean colour change from the source, in Lab units.
+        style_distance: palette distance to the reference picture, in Lab units; None without one.
+        reasons: why it is rejected, one sentence each; none where it passed.
+        by: "offline", or the model that also looked at it.
+    """
+
+    index: int
+    attempt: int
+    structure: float
+    disagreement: Annotated[float, Field(ge=0)]
+    change: Annotated[float, Field(ge=0)]
+    style_distance: float | None = None
+    reasons: tuple[str, ...] = ()
+    by: str = "offline"
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+class Decision(_Record):
+    """A person's answer to the keyframes shown.
+
+    Attributes:
+        approve: take them as they are (where nothing is to be redone).
+        redo: reasons by keyframe index; these are styled again and shown again.
+    """
+
+    approve: bool = True
+    redo: dict[int, str] = Field(default_factory=dict)
+
+
+class ApprovalRequest(_Record):
+    """What a person is shown before the keyframes are handed on.
+
+    Attributes:
+        files: picture of each keyframe, inside the run's folder.
+        sources: the source frame of each.
+        verdicts: the judge's reading of each.
+        escalated: keyframes that the judge still rejects after the last redo.
+    """
+
+    files: dict[int, str]
+    sources: dict[int, str]
+    verdicts: dict[int, Verdict]
+    escalated: tuple[int, ...] = ()
+
+
+def merged(old: dict | None, new: dict | None) -> dict:
+    """Join what parallel nodes wrote, in the order of the keyframes."""
+    joined = {**(old or {}), **(new or {})}
+    return {key: joined[key] for key in sorted(joined)}
+
+
+class AgentState(TypedDict, total=False):
+    """Everything the graph knows; each node declares the part it reads and the part it writes."""
+
+    cuts: tuple[int, ...]
+    indices: tuple[int, ...]
+    sources: dict[int, str]
+    card: StyleCard
+    plan: Plan
+    styled: Annotated[dict[int, Styled], merged]
+    verdicts: Annotated[dict[int, Verdict], merged]
+    decision: Decision
+    exported: bool
+    notes: Annotated[list[str], add]
+
+
+class Task(TypedDict):
+    """What one `style_keyframe` node is sent."""
+
+    index: int
+    attempt: int
+    card: StyleCard
+    plan: Plan
+    reasons: tuple[str, ...]
+    strength: float
