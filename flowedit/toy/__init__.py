@@ -5,20 +5,23 @@ The lessons and their widgets use these to check the package's own equations: ev
 """
 
 from flowedit.toy.editing import difference_field
-from flowedit.toy.gap import GapStep, kappas_of, last_only, two_branches
-from flowedit.toy.mixture import Mixture, gaussian, point_mass
+from flowedit.toy.gap import Branches, GapStep, branches_of, kappas_of, last_only, two_branches
+from flowedit.toy.mixture import Mixture, gaussian, gaussian_flow, point_mass
 from flowedit.toy.scenes import SCENES, Scene
 from flowedit.toy.solvers import SOLVERS, euler, heun, observed_order, solve, trajectory
 
 __all__ = [
     "SCENES",
     "SOLVERS",
+    "Branches",
     "GapStep",
     "Mixture",
     "Scene",
+    "branches_of",
     "difference_field",
     "euler",
     "gaussian",
+    "gaussian_flow",
     "heun",
     "kappas_of",
     "last_only",

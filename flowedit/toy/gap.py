@@ -13,7 +13,8 @@ import numpy as np
 
 from flowedit.correction import Gain, correct, residual
 from flowedit.errors import SettingError
-from flowedit.flow import euler_step
+from flowedit.flow import euler_step, interpolate
+from flowedit.toy.mixture import Mixture
 from flowedit.toy.solvers import Field
 
 
@@ -42,6 +43,22 @@ class Branches(NamedTuple):
     key: Field
     x_main: np.ndarray
     x_key: np.ndarray
+
+
+def branches_of(main: Mixture, key: Mixture, noise: np.ndarray, sigma: float) -> Branches:
+    """Two branches on one noise, each moved by the exact field of its own data.
+
+    Args:
+        main: data of the main branch, one component: the branch starts from its centre.
+        key: data of the keyframe branch, likewise.
+        noise: the noise that both share, (n, d).
+        sigma: noise level at which both start.
+
+    Returns:
+        Fields and starting points for `two_branches`.
+    """
+    starts = (interpolate(data.means[:1], noise, sigma) for data in (main, key))
+    return Branches(main.velocity, key.velocity, *starts)
 
 
 def two_branches(
