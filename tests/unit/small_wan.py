@@ -31,14 +31,15 @@ FAMILIES = {
 }
 
 
-def randomise(module, seed, scale=0.05):
-    """Fill every parameter with small values, norms around one, so that no output is degenerate."""
+def randomise(module, seed):
+    """Draw every parameter so that signals keep their size: no output is degenerate and each input moves it."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in module.named_parameters():
-        noise = torch.randn(parameter.shape, generator=generator) * scale
-        parameter.data = (noise + (1.0 if "norm" in name and name.endswith(("weight", "gamma")) else 0.0)).to(
-            parameter.dtype
-        )
+        centre = 1.0 if "norm" in name and name.endswith(("weight", "gamma")) else 0.0
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 0
+        spread = fan_in**-0.5 if fan_in > 1 and not centre else 0.05
+        noise = torch.randn(parameter.shape, generator=generator) * spread
+        parameter.data = (noise + centre).to(parameter.dtype)
     return module.eval().requires_grad_(False)
 
 
