@@ -1,0 +1,234 @@
+"""The benchmark's cases: clips whose exact edit is known, from three worlds, under three keyframe conditions."""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowedit.errors import SettingError
+from flowedit.keyframes import Keyframe
+from flowedit.tiny.natural import HELD_OUT, camera_path, load_images, move
+from flowedit.tiny.splits import Split, generator
+from flowedit.tiny.styles import Family, sample, stylize
+from flowedit.tiny.world import Clip, Scene, correspond, render, sample_scene
+
+FRAMES = 33
+AT = (0, 16, 32)
+SIZE = (128, 128)
+EXAM_STYLES = {"colour matrix": (False, 0.0), "posterised": (True, 0.0), "posterised and inked": (True, 0.9)}
+"""The frozen world's styles: posterised or not, strength of the ink."""
+_JITTER_SEED = 77_000
+
+
+class World(StrEnum):
+    """Where a clip comes from."""
+
+    OWN = "own"
+    EXAM = "exam"
+    NATURAL = "natural"
+
+
+class Condition(StrEnum):
+    """How well the keyframes agree, and how many there are."""
+
+    EXACT = "exact"
+    DISAGREEING = "disagreeing"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One edit whose answer is known.
+
+    Attributes:
+        world: where the clip comes from.
+        scene: number of the scene.
+        family: what the style changes.
+        condition: how the keyframes were made.
+        caption: words for the clip and its style.
+        source_caption: words for the clip alone.
+        frames: the source, uint8 (F, H, W, 3).
+        truth: the same scene in the style, uint8 (F, H, W, 3).
+        ink: where the scene has lines, (F, H, W) in [0, 1].
+        hidden: (F, H, W) bool, True where no keyframe shows that point of the scene; None where the world cannot tell.
+        flow: (F - 1, H, W, 2), position of each pixel of frame i in frame i + 1, with `visible`; None likewise.
+        visible: (F - 1, H, W) bool, whether that point can be seen there.
+        keyframes: the styled keyframes.
+    """
+
+    world: World
+    scene: int
+    family: str
+    condition: Condition
+    caption: str
+    source_caption: str
+    frames: np.ndarray
+    truth: np.ndarray
+    ink: np.ndarray
+    hidden: np.ndarray | None
+    flow: np.ndarray | None
+    visible: np.ndarray | None
+    keyframes: tuple[Keyframe, ...]
+
+    @property
+    def name(self) -> str:
+        """A name that is unique in a benchmark."""
+        return f"{self.world}-{self.scene:03d}-{self.condition}"
+
+
+def own_case(scene: int, split: Split = Split.TEST) -> Case:
+    """A scene of the project's own world; the families take turns.
+
+    Args:
+        scene: its number within the split.
+        split: held-out by default.
+    """
+    g = generator(split, scene)
+    family = list(Family)[scene % len(Family)]
+    layout = sample_scene(g, 1, FRAMES)
+    clip = render(layout, *SIZE)
+    style = sample(g, 1, split, family)
+    flows = [correspond(layout, clip, i, i + 1) for i in range(FRAMES - 1)]
+    return _case(
+        clip,
+        stylize(clip, style),
+        world=World.OWN,
+        scene=scene,
+        family=str(family),
+        caption=f"{style.words[0]} {clip.captions[0]}".strip(),
+        hidden=_hidden_own(layout, clip),
+        flow=np.stack([position[0].numpy() for position, _ in flows]),
+        visible=np.stack([seen[0].numpy() for _, seen in flows]),
+    )
+
+
+def natural_case(scene: int, split: Split = Split.TEST) -> Case:
+    """A photograph that no training reads, under a known camera, with a filter that is the truth on every frame."""
+    g = generator(split, 50_000 + scene)
+    family = [f for f in Family if f is not Family.LOCAL][scene % (len(Family) - 1)]
+    picture = load_images([HELD_OUT[scene % len(HELD_OUT)]])
+    path = camera_path(g, 1, FRAMES)
+    clip = move(picture, path, *SIZE)
+    style = sample(g, 1, split, family)
+    flow, visible = zip(*(_camera_flow(path, clip, i, i + 1) for i in range(FRAMES - 1)), strict=True)
+    hidden = np.stack([~np.any([_camera_flow(path, clip, i, k)[1] for k in AT], axis=0) for i in range(FRAMES)])
+    return _case(
+        clip,
+        stylize(clip, style),
+        world=World.NATURAL,
+        scene=scene,
+        family=str(family),
+        caption=style.words[0],
+        hidden=hidden,
+        flow=np.stack(flow),
+        visible=np.stack(visible),
+    )
+
+
+def exam_cases(folder: Path, scenes: int, seed: int = 7) -> Iterator[Case]:
+    """The frozen reference world: `scenes` clips in each of its three styles, in its own order of random numbers.
+
+    Raises:
+        SettingError: the folder does not hold the world.
+    """
+    world = _load_exam(folder)
+    g = torch.Generator().manual_seed(seed)
+    rgb, ink, _ = world.render(scenes, FRAMES, g)
+    for number, (family, (posterised, strength)) in enumerate(EXAM_STYLES.items()):
+        style = world.sample_style(scenes, g, 0.0, strong=True)
+        style["post"][:], style["lev"][:], style["es"][:] = posterised, 4.0, strength
+        truth = world.stylize(rgb, ink, style)
+        for scene in range(scenes):
+            clip = Clip(rgb[scene : scene + 1], ink[scene : scene + 1], *(torch.zeros(1),) * 2, captions=[""])
+            yield _case(
+                clip,
+                truth[scene : scene + 1],
+                world=World.EXAM,
+                scene=number * scenes + scene,
+                family=family,
+                caption="",
+                hidden=None,
+                flow=None,
+                visible=None,
+            )
+
+
+def under(case: Case, condition: Condition) -> Case:
+    """The same case with keyframes of another condition."""
+    if condition is Condition.SPARSE:
+        return replace(case, condition=condition, keyframes=case.keyframes[:1])
+    if condition is Condition.DISAGREEING:
+        rng = np.random.default_rng(_JITTER_SEED + case.scene)
+        keyframes = [Keyframe(k.index, disagree(k.image, case.ink[k.index], rng)) for k in case.keyframes]
+        return replace(case, condition=condition, keyframes=tuple(keyframes))
+    return case
+
+
+def disagree(image: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A keyframe as an image model would give it: right on average, off in colour, contrast and line each time.
+
+    Args:
+        image: the exact keyframe, uint8 (H, W, 3).
+        ink: where lines are, (H, W) in [0, 1].
+        rng: draws the deviation; its mean is no deviation.
+    """
+    picture = image.astype(np.float64) / 255
+    mix = np.eye(3) + rng.normal(0, 0.04, (3, 3))
+    contrast = 1 + rng.normal(0, 0.08)
+    picture = (picture @ mix.T - 0.5) * contrast + 0.5 + rng.normal(0, 0.025, 3)
+    picture = picture - rng.normal(0, 0.1) * ink[..., None]
+    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _case(clip: Clip, truth: Tensor, **known: object) -> Case:
+    styled = _frames(truth)
+    return Case(
+        condition=Condition.EXACT,
+        frames=_frames(clip.rgb),
+        truth=styled,
+        ink=clip.ink[0, :, 0].numpy(),
+        keyframes=tuple(Keyframe(index, styled[index]) for index in AT),
+        source_caption=clip.captions[0],
+        **known,
+    )
+
+
+def _frames(video: Tensor) -> np.ndarray:
+    return (video[0].permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _hidden_own(scene: Scene, clip: Clip) -> np.ndarray:
+    """Pixels of each frame whose point of the scene no keyframe shows."""
+    seen = [[correspond(scene, clip, i, k)[1][0].numpy() for k in AT] for i in range(FRAMES)]
+    return ~np.any(np.asarray(seen), axis=1)
+
+
+def _camera_flow(path: Tensor, clip: Clip, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pixel of one frame of a filmed picture lies in another, and whether that is inside the frame."""
+    height, width = clip.rgb.shape[-2:]
+    pixel = 2 / (height * width) ** 0.5
+    at = clip.anchor[0, source].permute(1, 2, 0)
+    linear, shift = path[0, target, :, :2], path[0, target, :, 2]
+    there = (at - shift) @ torch.linalg.inv(linear).T
+    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2])
+    position = there / pixel + centre
+    inside = (position >= 0).all(-1) & (position <= 2 * centre).all(-1)
+    return position.numpy(), inside.numpy()
+
+
+def _load_exam(folder: Path) -> ModuleType:
+    path = folder / "world.py"
+    if not path.is_file():
+        raise SettingError(f"No world.py in {folder}; give the folder of the reference world.")
+    spec = importlib.util.spec_from_file_location("reference_world", path)
+    if spec is None or spec.loader is None:
+        raise SettingError(f"{path} is no Python file; give the folder of the reference world.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,130 @@
+"""The benchmark's rows: every way of editing that is compared, by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from flowedit.bench.cases import Case, disagree
+from flowedit.editor import edit_video
+from flowedit.keyframes import to_frames, to_pixels
+from flowedit.methods.colour_map import colour_map
+from flowedit.methods.propagation import propagation
+from flowedit.model import VideoModel
+from flowedit.presets import preset_settings
+
+Row = Callable[[Case, VideoModel], np.ndarray]
+"""(case, model) -> edited frames, uint8 (F, H, W, 3)."""
+
+_STYLER_SEED = 55_000
+
+
+def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
+    """A preset of the editor with some settings changed."""
+
+    def row(case: Case, model: VideoModel) -> np.ndarray:
+        words = {"prompt": case.caption, "source_prompt": case.source_caption}
+        settings = preset_settings("tiny", preset, **{**words, **changes})
+        return edit_video(case.frames, case.keyframes, model, settings).frames
+
+    return row
+
+
+def source(case: Case, model: VideoModel) -> np.ndarray:
+    """The source untouched."""
+    del model
+    return case.frames
+
+
+def ceiling(case: Case, model: VideoModel) -> np.ndarray:
+    """The truth through the autoencoder: what a perfect edit with a plain decode would reach."""
+    return to_frames(model.decode(model.encode(to_pixels(case.truth))))
+
+
+def classical_colour_map(case: Case, model: VideoModel) -> np.ndarray:
+    """A colour map fitted on the keyframes."""
+    del model
+    return colour_map(case.frames, {k.index: k.image for k in case.keyframes})
+
+
+def classical_propagation(case: Case, model: VideoModel) -> np.ndarray:
+    """Optical-flow propagation of the keyframes from both sides."""
+    del model
+    return propagation(case.frames, {k.index: k.image for k in case.keyframes})
+
+
+def per_frame(case: Case, model: VideoModel) -> np.ndarray:
+    """Every frame styled by itself, each a little differently: what an image model gives."""
+    del model
+    rng = np.random.default_rng(_STYLER_SEED + case.scene)
+    return np.stack([disagree(frame, ink, rng) for frame, ink in zip(case.truth, case.ink, strict=True)])
+
+
+def swapped(row: Row) -> Row:
+    """The same row with the first and last keyframe images exchanged: what the keyframes themselves are worth."""
+
+    def exchanged(case: Case, model: VideoModel) -> np.ndarray:
+        images = [k.image for k in case.keyframes]
+        images[0], images[-1] = images[-1], images[0]
+        keyframes = tuple(replace(k, image=image) for k, image in zip(case.keyframes, images, strict=True))
+        return row(replace(case, keyframes=keyframes), model)
+
+    return exchanged
+
+
+def first_only(row: Row) -> Row:
+    """The same row with the first keyframe alone."""
+    return lambda case, model: row(replace(case, keyframes=case.keyframes[:1]), model)
+
+
+def _matrix() -> dict[str, Row]:
+    """Both methods with each encoding and each conditioning."""
+    rows = {}
+    for method in ("coupled", "difference"):
+        for encoding in ("still", "hold", "delta"):
+            rows[f"{method}, i2v, {encoding}"] = edit_row("method", method=method, keyframe_encoding=encoding)
+        for conditioning in ("tokens", "both", "none"):
+            rows[f"{method}, {conditioning}, hold"] = edit_row("method", method=method, conditioning=conditioning)
+    return rows
+
+
+DEFAULT, METHOD = edit_row("default"), edit_row("method")
+
+ROWS: Mapping[str, Row] = {
+    "source": source,
+    "ceiling": ceiling,
+    "colour map": classical_colour_map,
+    "propagation": classical_propagation,
+    "per-frame styling": per_frame,
+    "sdedit": edit_row("method", method="coupled", conditioning="none", alpha=0.0, strength=0.6),
+    "first-frame i2v": first_only(
+        edit_row("method", method="coupled", init="noise", strength=1.0, alpha=0.0, detail="plain")
+    ),
+    "difference alone": edit_row("method", alpha=0.0),
+    **_matrix(),
+    "kappa 0": edit_row("method", kappa=0.0),
+    "kappa 0.25": edit_row("method", kappa=0.25),
+    "kappa 1": edit_row("method", kappa=1.0),
+    "positions shared": edit_row("method", conditioning="tokens", positions="shared"),
+    "positions appended": edit_row("method", conditioning="tokens", positions="appended"),
+    "positions restarted": edit_row("method", conditioning="tokens", positions="restarted"),
+    "draft": edit_row("draft"),
+    "method": METHOD,
+    "default": DEFAULT,
+    "default without model": edit_row("default", method="propagation"),
+    "default without correction": edit_row("default", alpha=0.0),
+    "default without conditioning": edit_row("default", conditioning="none"),
+    "default, keyframes swapped": swapped(DEFAULT),
+}
+CLASSICAL_ROWS = ("source", "colour map", "propagation")
+TELLING_ROWS = (
+    "source",
+    "colour map",
+    "propagation",
+    "per-frame styling",
+    "first-frame i2v",
+    "difference alone",
+    "method",
+    "default",
+)
