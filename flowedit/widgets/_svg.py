@@ -1,0 +1,83 @@
+"""Static line plots as SVG text: the picture that a widget shows where no script runs."""
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 260, 64, 16, 32, 44
+_COLOURS = ("#0a6c8f", "#ad4518", "#6b6b6b", "#2b7338")
+_PER_NAME = 180
+
+Place = Callable[[int, float], tuple[float, float]]
+
+
+class Line(NamedTuple):
+    """One curve: its name, its values at 0, 1, 2, ..., and the dash pattern that tells it apart without colour."""
+
+    name: str
+    values: Sequence[float]
+    dash: str = "none"
+
+
+def line_plot(lines: Sequence[Line], *, x_label: str, y_label: str) -> str:
+    """Curves over their index on a white card, with axes and a legend; values that are not finite are left out.
+
+    Args:
+        lines: up to four curves.
+        x_label: name of the horizontal axis.
+        y_label: name of the vertical axis.
+
+    Returns:
+        The text of an SVG picture.
+    """
+    finite = [value for line in lines for value in line.values if math.isfinite(value)]
+    low, high = min(0.0, *finite, 0.0), max(0.0, *finite, 0.0)
+    high = high if high > low else low + 1
+    count = max((len(line.values) for line in lines), default=1)
+
+    def place(index: int, value: float) -> tuple[float, float]:
+        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * index / max(count - 1, 1)
+        return x, _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low)
+
+    curves = [_curve(line, colour, place) for line, colour in zip(lines, _COLOURS, strict=False)]
+    names = [_name(line, colour, i) for i, (line, colour) in enumerate(zip(lines, _COLOURS, strict=False))]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#222">'
+        f'<rect width="100%" height="100%" rx="6" fill="#fff"/>{_axes(place, {low, 0.0, high}, count)}'
+        f"{_label((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label)}"
+        f'<g transform="translate(14 {_HEIGHT / 2:.0f}) rotate(-90)">{_label(0, 0, y_label)}</g>'
+        f"{''.join(curves + names)}</svg>"
+    )
+
+
+def _curve(line: Line, colour: str, place: Place) -> str:
+    points = [place(i, value) for i, value in enumerate(line.values) if math.isfinite(value)]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline points="{path}" {_stroke(line, colour)}/>'
+
+
+def _name(line: Line, colour: str, position: int) -> str:
+    left = _LEFT + _PER_NAME * position
+    return (
+        f'<path d="M{left} 13h28" {_stroke(line, colour)}/><text x="{left + 34}" y="17">{html.escape(line.name)}</text>'
+    )
+
+
+def _stroke(line: Line, colour: str) -> str:
+    return f'fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{line.dash}"'
+
+
+def _axes(place: Place, values: set[float], count: int) -> str:
+    parts = []
+    for value in sorted(values):
+        x, y = place(0, value)
+        parts.append(f'<path d="M{x:.1f} {y:.1f}H{_WIDTH - _RIGHT}" stroke="#ccc"/>')
+        parts.append(_label(x - 8, y + 4, f"{value:.3g}", "end"))
+    parts += [_label(place(i, 0.0)[0], _HEIGHT - 26, str(i)) for i in sorted({0, count - 1})]
+    return "".join(parts)
+
+
+def _label(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'

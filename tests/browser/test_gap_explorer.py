@@ -1,0 +1,150 @@
+"""GapExplorer: the browser's closed form against the package's own loop, its keys, and life without a kernel."""
+
+import csv
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from flowedit.widgets.export import page
+from flowedit.widgets.gap_explorer import GapExplorer
+
+MINUS = "\N{MINUS SIGN}"
+SETTINGS = [
+    dict(zip(("steps", "shift", "strength", "alpha", "beta", "gain", "spread"), values, strict=True))
+    for values in itertools.chain(
+        itertools.product((1, 7, 50), (1.0, 5.0), (0.8,), (10.0,), (0.0, 0.5), ("exact", "euler"), (0.0, 0.5)),
+        [(30, 5.0, 1.0, 10.0, 0.0, "euler", 0.0), (10, 3.3, 0.37, 100.0, 1.0, "euler", 2.0)],
+        [(200, 16.0, 1.0, 0.0, 1.0, "exact", 0.0), (2, 0.5, 0.05, 0.5, 0.25, "exact", 1.7)],
+    )
+]
+
+
+def saved_rows(watched, nth=0) -> np.ndarray:
+    """The numbers of the CSV that the page offers, read before the browser saves it, which it does not do for many."""
+    watched.page.evaluate(
+        """() => {
+            window.makeAddress ??= URL.createObjectURL.bind(URL);
+            URL.createObjectURL = (blob) => { window.offered = blob; return makeAddress(blob); };
+        }"""
+    )
+    watched.root("gap-explorer", nth).get_by_role("button", name="CSV").click()
+    text = watched.page.evaluate("offered.text()")
+    return np.array([[float(cell) for cell in row] for row in list(csv.reader(text.splitlines()))[1:]])
+
+
+def expected_rows(widget) -> np.ndarray:
+    curves = widget.curves()
+    sigmas = np.array(curves.sigmas)
+    columns = (curves.kappas, curves.residuals, curves.corrected, curves.last_only, curves.never)
+    return np.column_stack([np.arange(widget.steps), sigmas[:-1], sigmas[:-1] - sigmas[1:], *columns])
+
+
+def test_the_browser_equals_python_to_1e_9(open_page):
+    """Catches a grid in double precision, a gain without beta, a field that does not read where it is."""
+    widgets = [GapExplorer(**settings) for settings in SETTINGS]
+    watched = open_page(page(widgets, "all"))
+    for nth, widget in enumerate(widgets):
+        expected = expected_rows(widget)
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(saved_rows(watched, nth) / scale, expected / scale, rtol=0, atol=1e-9)
+        unstable = watched.root("gap-explorer", nth).get_attribute("data-unstable")
+        assert unstable == " ".join(map(str, widget.curves().unstable))
+    watched.check_quiet()
+
+
+def test_it_says_where_euler_diverges_and_what_is_forgotten(open_page):
+    ideal = GapExplorer(steps=20, gain="euler", spread=0.0)
+    wide = GapExplorer(steps=20, gain="exact", spread=0.5)
+    watched = open_page(page([ideal, wide], "both"))
+    first, second = (watched.root("gap-explorer", nth) for nth in (0, 1))
+    assert re.search(r"Diverges at step 19: .* reaches 2\.083.*under 9\.600", first.locator(".fe-verdict").inner_text())
+    assert "every push but the last is forgotten; the two ends are equal" in first.inner_text()
+    assert "Stable for every alpha" in second.locator(".fe-verdict").inner_text()
+    curves = wide.curves()
+    assert f"{curves.corrected[-1]:.3f} D when every step".replace("-", MINUS) in second.inner_text()
+    assert "keeps part of each push" in second.inner_text()
+    assert abs(curves.corrected[-1]) < 0.5 * abs(curves.last_only[-1])
+
+
+def test_drawn_curve_passes_through_the_values(open_page):
+    """Catches a path drawn upside down or on the wrong scale: reads three points back from the SVG."""
+    widget = GapExplorer(steps=12, gain="exact", spread=0.5)
+    watched = open_page(widget.to_html())
+    root = watched.root("gap-explorer")
+    paths = root.locator("path[data-curve]").evaluate_all("nodes => nodes.map(n => n.getAttribute('d'))")
+    drawn = [np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", d), dtype=float) for d in paths]
+    curves = widget.curves()
+    for points, values in zip(drawn, (curves.never, curves.last_only, curves.corrected), strict=True):
+        assert len(points) == 12
+        slope, offset = np.polyfit(points[:, 1], values, 1)
+        assert slope < 0
+        np.testing.assert_allclose(slope * points[:, 1] + offset, values, atol=2e-3)
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    notebook = open_notebook(
+        "import ipywidgets as W\nfrom flowedit.widgets.gap_explorer import GapExplorer\n"
+        "widget = GapExplorer(steps=20, spread=0.5)\nseen = []\n"
+        "widget.observe(lambda change: seen.append((change['name'], change['new'])), ['alpha', 'gain', 'step'])\n"
+        "alpha = W.FloatText()\nW.jslink((widget, 'alpha'), (alpha, 'value'))\nW.VBox([widget, alpha])",
+        "widget",
+    )
+    notebook.page.wait_for_selector(".fe-gap-explorer svg")
+    notebook.page.wait_for_function("document.querySelectorAll('.fe-gap-explorer').length === 2")
+    return notebook
+
+
+def test_gestures_reach_the_kernel_and_both_views(book):
+    first, second = book.root("gap-explorer"), book.root("gap-explorer", 1)
+    slider = first.get_by_label("alpha, the rate")
+    slider.press("End")
+    first.get_by_role("button", name="Euler gain").click()
+    first.get_by_role("slider", name="Step read out").press("End")
+    book.page.wait_for_timeout(600)
+    assert book.kernel("print(widget.alpha, widget.gain, widget.step)") == "100.0 euler 19"
+    assert second.get_by_label("alpha, the rate").get_attribute("aria-valuetext") == "100"
+    assert second.get_attribute("data-step") == "19"
+    assert second.get_attribute("data-unstable") == first.get_attribute("data-unstable") != ""
+    slider.press("Home")
+    slider.press("PageUp")
+    assert float(slider.get_attribute("aria-valuetext")) > 0
+    book.page.wait_for_timeout(600)
+
+
+def test_the_kernel_moves_the_view_and_refuses_nonsense(book):
+    book.kernel("widget.set_trait('gain', 'exact'); widget.alpha = 7.3; widget.steps = 5")
+    root = book.root("gap-explorer")
+    book.page.wait_for_function("document.querySelector('.fe-gap-explorer').dataset.step === '4'")
+    assert root.get_by_label("alpha, the rate").get_attribute("aria-valuetext") == "7.3"
+    assert "alpha is -1.0" in book.kernel("widget.alpha = -1.0")
+    assert book.kernel("print(widget.alpha)") == "7.3"
+    widget = GapExplorer(steps=5, alpha=7.3, spread=0.5)
+    np.testing.assert_allclose(saved_rows(book), expected_rows(widget), rtol=0, atol=1e-9)
+
+
+def test_it_goes_on_without_a_kernel(book):
+    cells = book.cell_count()
+    book.shut_down_kernel()
+    root = book.root("gap-explorer")
+    root.get_by_label("beta, the keyframe's share").press("End")
+    for key in ("b", "d", "d"):
+        root.get_by_label("Steps", exact=True).press(key)
+    widget = GapExplorer(steps=5, alpha=7.3, spread=0.5, beta=1.0)
+    np.testing.assert_allclose(saved_rows(book), expected_rows(widget), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(saved_rows(book, 1), expected_rows(widget), rtol=0, atol=1e-9)
+    assert book.cell_count() == cells
+    book.check_quiet()
+
+
+def test_log_scale_and_table(open_page):
+    watched = open_page(GapExplorer(steps=10, alpha=100.0, gain="euler", spread=0.5).to_html())
+    root = watched.root("gap-explorer")
+    root.get_by_role("button", name="log |gap|").click()
+    assert "1e" in root.locator(".fe-panels svg").text_content()
+    assert "NaN" not in root.locator(".fe-panels svg").evaluate("node => node.outerHTML")
+    root.locator("summary").click()
+    assert root.locator("tbody tr").count() == 10
+    watched.check_quiet()
