@@ -13,6 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 Latent = Float[Tensor, "b c f h w"]
+"""A clip's latents, one frame per slot."""
+KeyLatent = Float[Tensor, "b c k h w"]
+"""Latents of keyframes, one frame per keyframe."""
+JointLatent = Float[Tensor, "b c n h w"]
+"""A clip's latents, with those of keyframes after it or without."""
 Pixels = Float[Tensor, "b 3 F H W"]
 
 
@@ -70,7 +75,13 @@ class VideoModel(Protocol):
         """
         ...
 
-    def velocity(self, latents: Latent, sigma: float, prepared: Any, position_ids: Sequence[int]) -> Latent:  # noqa: ANN401
+    def velocity(
+        self,
+        latents: JointLatent,
+        sigma: float,
+        prepared: Any,  # noqa: ANN401
+        position_ids: Sequence[int],
+    ) -> JointLatent:
         """The velocity `noise - data` after guidance, in the shape of `latents`.
 
         Args:

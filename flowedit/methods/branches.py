@@ -1,5 +1,6 @@
 """What both editing methods share: the prepared problem, the two branches, and one corrected step."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +11,13 @@ from torch import Tensor
 
 from flowedit.correction import Gain, correct, residual
 from flowedit.flow import euler_step, interpolate, velocity
-from flowedit.model import Latent, VideoModel
+from flowedit.model import JointLatent, KeyLatent, Latent, VideoModel
 from flowedit.trace import StepTrace
 
-PairVelocity = Callable[[Latent, Latent, float], tuple[Latent, Latent | None]]
+PairVelocity = Callable[[Latent, KeyLatent, float], tuple[Latent, KeyLatent | None]]
 """(main branch, keyframe branch, sigma) -> velocities of both; None where the model does not see keyframe tokens."""
 
-KeyVelocity = Callable[[Latent | None, Latent, Latent], Latent]
+KeyVelocity = Callable[[KeyLatent | None, KeyLatent, KeyLatent], KeyLatent]
 """(the model's velocity of the keyframe tokens, their noise, their clean latents) -> velocity of the branch."""
 
 NoiseSource = Callable[[int], Latent]
@@ -45,8 +46,8 @@ class EditProblem:
 
     source: Latent
     start: Latent
-    keys: Latent
-    source_keys: Latent
+    keys: KeyLatent
+    source_keys: KeyLatent
     slots: tuple[int, ...]
     noise: NoiseSource
     sigmas: tuple[float, ...]
@@ -57,7 +58,7 @@ class EditProblem:
     key_velocity: KeyVelocity
     after_step: Callable[[Latent, float], Latent]
 
-    def noise_at(self, step: int) -> tuple[Latent, Latent]:
+    def noise_at(self, step: int) -> tuple[Latent, KeyLatent]:
         """The noise of the clip and, coupled to it, of the keyframes."""
         noise = self.noise(step)
         return noise, coupled_noise(noise, self.slots)
@@ -76,11 +77,11 @@ class Step:
 
     latents: Latent
     x_main: Latent
-    x_key: Latent
+    x_key: KeyLatent
     trace: StepTrace
 
 
-def coupled_noise(noise: Latent, slots: Sequence[int]) -> Latent:
+def coupled_noise(noise: Latent, slots: Sequence[int]) -> KeyLatent:
     """The keyframes' noise: the clip's own at their slots, so that both branches differ by style alone."""
     return noise[:, :, list(slots)]
 
@@ -106,8 +107,8 @@ POSITIONS = {"shared": shared_positions, "appended": appended_positions, "restar
 def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
     """Velocities of clip and keyframes in one joint sequence: the model sees keyframe tokens."""
 
-    def joint(x_main: Latent, x_key: Latent, sigma: float) -> tuple[Latent, Latent]:
-        v = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
+    def joint(x_main: Latent, x_key: KeyLatent, sigma: float) -> tuple[Latent, KeyLatent]:
+        v: JointLatent = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
         return v[:, :, : x_main.shape[2]], v[:, :, x_main.shape[2] :]
 
     return joint
@@ -116,19 +117,19 @@ def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ..
 def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
     """The velocity of the clip alone: the model does not see keyframe tokens."""
 
-    def alone(x_main: Latent, x_key: Latent, sigma: float) -> tuple[Latent, None]:
+    def alone(x_main: Latent, x_key: KeyLatent, sigma: float) -> tuple[Latent, None]:
         del x_key
         return model.velocity(x_main, sigma, prepared, position_ids[: x_main.shape[2]]), None
 
     return alone
 
 
-def free_branch(v_model: Latent | None, noise: Latent, keys: Latent) -> Latent:
+def free_branch(v_model: KeyLatent | None, noise: KeyLatent, keys: KeyLatent) -> KeyLatent:
     """The keyframe branch moves as the model says."""
     return velocity(keys, noise) if v_model is None else v_model
 
 
-def anchored_branch(v_model: Latent | None, noise: Latent, keys: Latent) -> Latent:
+def anchored_branch(v_model: KeyLatent | None, noise: KeyLatent, keys: KeyLatent) -> KeyLatent:
     """The keyframe branch moves straight to the styled keyframe."""
     del v_model
     return velocity(keys, noise)
@@ -139,14 +140,14 @@ class Branches:
     """Positions and velocities of both branches at one sigma; the main ones for the whole clip."""
 
     x_main: Latent
-    x_key: Latent
+    x_key: KeyLatent
     v_main: Latent
-    v_key: Latent
+    v_key: KeyLatent
 
 
 def correct_step(
     problem: EditProblem, at: Branches, step: int, sigma: float, sigma_next: float
-) -> tuple[Latent, Latent, StepTrace]:
+) -> tuple[Latent, KeyLatent, StepTrace]:
     """Both velocities after the correction at the keyframe slots, and what it read.
 
     The gap in the trace is that of the positions which an Euler step with these velocities reaches.
@@ -184,11 +185,11 @@ def rms_per_slot(latents: Tensor) -> tuple[float, ...]:
 
 
 def _relative(values: tuple[float, ...], scales: tuple[float, ...]) -> tuple[float, ...]:
-    """Value over scale; where the style changes nothing there is no gap to close, and it counts as 0."""
-    return tuple(value / scale if scale > 0 else 0.0 for value, scale in zip(values, scales, strict=True))
+    """Value over scale; NaN where the keyframe's latent is the source's own and there is nothing to compare with."""
+    return tuple(value / scale if scale > 0 else math.nan for value, scale in zip(values, scales, strict=True))
 
 
-def noised_start(problem: EditProblem) -> tuple[Latent, Latent]:
+def noised_start(problem: EditProblem) -> tuple[Latent, KeyLatent]:
     """Both branches at the first sigma, on one noise."""
     noise, noise_key = problem.noise_at(0)
     sigma = problem.sigmas[0]

@@ -10,13 +10,14 @@ from itertools import pairwise
 
 from flowedit.flow import euler_step, interpolate, velocity
 from flowedit.methods.branches import Branches, EditProblem, Step, correct_step, took
-from flowedit.model import Latent
+from flowedit.model import KeyLatent, Latent
 
 
 def difference(problem: EditProblem) -> Iterator[Step]:
-    """Move the source's latents from the first sigma to 0, one step at a time.
+    """Move the source's latents, and the keyframes' beside them, from the first sigma to 0, one step at a time.
 
-    Unstyled keyframes with equal prompts and guidance make both velocities equal, and the source comes back.
+    Unstyled keyframes with equal prompts and guidance make both velocities equal: the source comes back, except where
+    the correction pulls it to a keyframe latent that is not the source's own (`still`, `hold`; `delta` leaves none).
 
     Args:
         problem: the edit; `strength` has already cut the first steps off its grid.
@@ -24,28 +25,31 @@ def difference(problem: EditProblem) -> Iterator[Step]:
     Yields:
         The state after each step; `latents` of the last one is the edited clip.
     """
-    source = problem.source
+    source, keys = problem.source, problem.keys
     edit = source + (1 - problem.sigmas[0]) * (problem.start - source)
-    x_key = interpolate(problem.keys, problem.noise_at(0)[1], problem.sigmas[0])
+    edit_key = keys
     for step, (sigma, sigma_next) in enumerate(pairwise(problem.sigmas)):
         begun = time.perf_counter()
         noise, noise_key = problem.noise_at(step)
         x_source = interpolate(source, noise, sigma)
-        x_target = edit + x_source - source
+        # The offsets are summed first: where the edit changes nothing, the target sees the source's own bits.
+        x_target = x_source + (edit - source)
+        x_key = interpolate(keys, noise_key, sigma) + (edit_key - keys)
         drift, drift_key = _drift(problem, (x_target, x_key), (x_source, noise_key), sigma)
         v_main = drift + velocity(source, noise)
-        v_key = problem.key_velocity(drift_key, noise_key, problem.keys)
+        v_key = problem.key_velocity(drift_key, noise_key, keys)
         at = Branches(x_target, x_key, v_main, v_key)
         v_main, v_key, trace = correct_step(problem, at, step, sigma, sigma_next)
         edit = problem.after_step(euler_step(edit, v_main - velocity(source, noise), sigma, sigma_next), sigma_next)
-        x_key = euler_step(x_key, v_key, sigma, sigma_next)
-        x_main = edit + interpolate(source, noise, sigma_next) - source
+        edit_key = euler_step(edit_key, v_key - velocity(keys, noise_key), sigma, sigma_next)
+        x_main = interpolate(source, noise, sigma_next) + (edit - source)
+        x_key = interpolate(keys, noise_key, sigma_next) + (edit_key - keys)
         yield Step(latents=edit, x_main=x_main, x_key=x_key, trace=took(trace, begun))
 
 
 def _drift(
-    problem: EditProblem, target: tuple[Latent, Latent], source: tuple[Latent, Latent], sigma: float
-) -> tuple[Latent, Latent | None]:
+    problem: EditProblem, target: tuple[Latent, KeyLatent], source: tuple[Latent, KeyLatent], sigma: float
+) -> tuple[Latent, KeyLatent | None]:
     """Target minus source velocity of the clip, and the effective velocity of keyframe tokens if there are any."""
     x_source, noise_key = source
     x_source_key = interpolate(problem.source_keys, noise_key, sigma)
