@@ -3,6 +3,7 @@
 import math
 import warnings
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from flowedit.errors import SettingError, UnusualSettingWarning
@@ -11,7 +12,7 @@ Encoding = Literal["still", "hold", "delta"]
 Conditioning = Literal["tokens", "i2v", "both", "none"]
 Branch = Literal["free", "anchored"]
 Init = Literal["source", "propagated", "noise"]
-Detail = Literal["plain", "residual", "guided"]
+Detail = Literal["plain", "residual"]
 Gain = Literal["exact", "euler"]
 Noise = Literal["coupled", "fresh"]
 Positions = Literal["shared", "appended", "restarted"]
@@ -36,8 +37,7 @@ class EditSettings:
         kappa: fixed share of the residual per step, in [0, 1]; replaces `alpha` when given.
         gain: `exact` integrates the rate over the step, `euler` takes the literal `alpha * dt`.
         init: what the trajectory starts from: the source, the propagated guess, or pure noise.
-        detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or the change
-            carried to the source's own resolution (`guided`).
+        detail: how latents become pixels: `plain` decode, or the `residual` change on the reference.
         strength: how far up the sigma grid the edit starts, in (0, 1].
         steps: Euler steps of the whole grid, at least 1.
         guidance: classifier-free guidance scale of the target; 1 switches it off.
@@ -73,12 +73,14 @@ class EditSettings:
         """Refuse what makes no sense; warn about what is merely unusual."""
         for name, choices in _CHOICES.items():
             _check_choice(name, getattr(self, name), choices)
-        _check_number("steps", self.steps, self.steps >= 1, "at least 1. Use 20 to 50")
+        whole = isinstance(self.steps, Integral) and self.steps >= 1
+        _check_number("steps", self.steps, whole, "a whole number of at least 1. Use 20 to 50")
         _check_number("alpha", self.alpha, 0 <= self.alpha < math.inf, "at least 0. Use 10, or 0 for no correction")
         _check_number("beta", self.beta, 0 <= self.beta <= 1, "in [0, 1]. Use 0 to leave the keyframes alone")
         _check_number("strength", self.strength, 0 < self.strength <= 1, "in (0, 1]. Use 0.8 for a strong edit")
         _check_number("shift", self.shift, 0 < self.shift < math.inf, "positive. Use 5, or 3 for small frames")
-        _check_number("seed", self.seed, 0 <= self.seed < 2**63, "in [0, 2**63). Use 0")
+        whole = isinstance(self.seed, Integral) and 0 <= self.seed < 2**63
+        _check_number("seed", self.seed, whole, "a whole number in [0, 2**63). Use 0")
         _check_number("guidance", self.guidance, 0 <= self.guidance < math.inf, "at least 0. 1 is off, 5 is usual")
         if self.source_guidance is not None:
             valid = 0 <= self.source_guidance < math.inf
@@ -101,13 +103,19 @@ class EditSettings:
                 "Use conditioning tokens or both, or branch anchored."
             )
         if self.noise == "fresh" and self.method != "difference":
-            raise SettingError(f"noise is fresh and the method is {self.method}; only difference redraws its noise.")
+            raise SettingError(
+                f"noise is fresh and the method is {self.method}; only difference redraws its noise. Use noise coupled."
+            )
 
     def _warn_if_unusual(self) -> None:
         for name, low, high in (("alpha", 1, 20), ("guidance", 1, 10), ("steps", 4, 100)):
             value = getattr(self, name)
             if not low <= value <= high and not (name == "alpha" and (value == 0 or self.kappa is not None)):
-                warnings.warn(f"{name} is {value}; {low} to {high} usually works.", UnusualSettingWarning, stacklevel=4)
+                _warn(f"{name} is {value}; {low} to {high} usually works.")
+        if self.method == "coupled" and self.init != "noise" and self.strength == 1:
+            _warn("strength is 1; the edit starts at pure noise and the clip cannot shape it. Use 0.5 to 0.9.")
+        if self.init == "noise" and self.detail == "residual":
+            _warn("init is noise and detail is residual; the source's fine detail is laid on another clip. Use plain.")
 
     def with_(self, **changes: Any) -> "EditSettings":  # noqa: ANN401 - any field of this class
         """A copy with some settings changed, checked anew."""
@@ -133,6 +141,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SettingError(f"{name.replace('_', ' ')} is {value!r}; use one of {', '.join(choices)}.")
+
+
+def _warn(sentence: str) -> None:
+    """Warn at the line that made the settings: above this, the two checks and the dataclass's own `__init__`."""
+    warnings.warn(sentence, UnusualSettingWarning, stacklevel=5)
 
 
 def _check_number(name: str, value: float, valid: bool, rule: str) -> None:  # noqa: FBT001 - the outcome of the rule

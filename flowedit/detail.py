@@ -1,31 +1,25 @@
 """How edited latents become pixels: the plain decode, or the decoded change laid on a sharp reference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from jaxtyping import Float
-from torch import Tensor
+from flowedit.model import Latent, Pixels, VideoModel
 
-from flowedit.model import Latent, VideoModel
-
-Decode = Callable[
-    [VideoModel, Latent, Float[Tensor, "b 3 F H W"], Float[Tensor, "b c f h w"]], Float[Tensor, "b 3 F H W"]
-]
+Decode = Callable[[VideoModel, Latent, Pixels, Latent], Pixels]
 """(model, edited latents, reference pixels, the reference's own latents) -> edited pixels."""
 
 
-def decode_plain(
-    model: VideoModel, edited: Latent, reference: Float[Tensor, "b 3 F H W"], latents: Latent
-) -> Float[Tensor, "b 3 F H W"]:
+def decode_plain(model: VideoModel, edited: Latent, reference: Pixels, latents: Latent) -> Pixels:
     """The picture that the latents stand for, blur of the autoencoder included."""
     del reference, latents
     return model.decode(edited).clamp(-1, 1)
 
 
-def decode_residual(
-    model: VideoModel, edited: Latent, reference: Float[Tensor, "b 3 F H W"], latents: Latent
-) -> Float[Tensor, "b 3 F H W"]:
+def decode_residual(model: VideoModel, edited: Latent, reference: Pixels, latents: Latent) -> Pixels:
     """The reference plus the decoded change: the autoencoder's blur cancels wherever the edit changes nothing.
 
     `reference + (decode(edited) - decode(latents))`, in this order, so that no edit returns the reference to the bit.
     """
     return (reference + (model.decode(edited) - model.decode(latents))).clamp(-1, 1)
+
+
+DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual}

@@ -95,9 +95,7 @@ def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int,
     (96, 176)
     """
     if height < 1 or width < 1:
-        raise VideoShapeError(
-            f"A frame is at least 1x1; got {height}x{width}. Check the video."
-        )
+        raise VideoShapeError(f"A frame is at least 1x1; got {height}x{width}. Check the video.")
     ideal = ((area * height / width) ** 0.5, (area * width / height) ** 0.5)
     sides = [[max(multiple, (int(side) // multiple + k) * multiple) for k in (0, 1)] for side in ideal]
     candidates = [(h, w) for h in sides[0] for w in sides[1]]

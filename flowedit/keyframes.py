@@ -6,6 +6,7 @@ keyframe is encoded by itself: encoding several distant ones as one clip would c
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -13,17 +14,18 @@ from einops import repeat
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from flowedit.errors import KeyframeError, SettingError
+from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import GROUP, slot_of, slots_of
-from flowedit.model import ClipShape, Latent, VideoModel
+from flowedit.model import ClipShape, KeyLatent, Latent, VideoModel
 
 Image = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]
-Encoder = Callable[[VideoModel, "Keyframe", Image, Float[Tensor, "b c f h w"]], Float[Tensor, "b c 1 h w"]]
+OneSlot = Float[Tensor, "b c 1 h w"]
+Encoder = Callable[[VideoModel, "Keyframe", Image, Latent], OneSlot]
 """(model, styled keyframe, the source's own frame, the source's latents) -> clean latent of the keyframe's slot."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Keyframe:
     """A styled image at a pixel frame of the clip.
 
@@ -45,9 +47,18 @@ def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[in
     """The slots of keyframes that fit a clip.
 
     Raises:
-        KeyframeError: an index outside the clip, out of order or in a slot already taken; an image of another size.
+        KeyframeError: an index that is not a whole number, outside the clip, out of order or in a slot already taken;
+            an image that is not uint8 RGB, or of another size.
     """
-    slots = slots_of([keyframe.index for keyframe in keyframes], shape.num_frames)
+    for keyframe in keyframes:
+        if not isinstance(keyframe.index, Integral):
+            raise KeyframeError(f"Keyframe index {keyframe.index!r} is not a whole number; give a pixel frame.")
+        if not _is_rgb(keyframe.image):
+            raise KeyframeError(
+                f"Keyframe {keyframe.index} is {_kind(keyframe.image)}; an image is uint8 (H, W, 3). "
+                "Read it with flowedit.images.read_image."
+            )
+    slots = slots_of([int(keyframe.index) for keyframe in keyframes], shape.num_frames)
     for keyframe in keyframes:
         height, width = keyframe.image.shape[:2]
         if (height, width) != (shape.height, shape.width):
@@ -56,6 +67,26 @@ def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[in
                 "resize the keyframe to the clip's size."
             )
     return slots
+
+
+def check_frames(frames: np.ndarray) -> None:
+    """Refuse what is not a clip of RGB frames.
+
+    Raises:
+        VideoShapeError: not an array, not uint8, or not (F, H, W, 3).
+    """
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise VideoShapeError(
+            f"The clip is {_kind(frames)}; it must be uint8 (F, H, W, 3), 0 to 255. Read it with flowedit.read_video."
+        )
+
+
+def _is_rgb(image: np.ndarray) -> bool:
+    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
+def _kind(value: object) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Float[Tensor, "1 3 F H W"]:
@@ -70,13 +101,13 @@ def to_frames(pixels: Float[Tensor, "1 3 F H W"]) -> Video:
     return video.permute(1, 2, 3, 0).cpu().numpy()
 
 
-def encode_still(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> Float[Tensor, "b c 1 h w"]:
+def encode_still(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
     """The keyframe alone, as a video of one frame: right for slot 0, the wrong distribution for any other slot."""
     del own
     return model.encode(to_pixels(keyframe.image[None], source.device)).to(source.dtype)
 
 
-def encode_hold(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> Float[Tensor, "b c 1 h w"]:
+def encode_hold(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
     """The keyframe held still for its whole group and one frame before it; the group's latent is taken."""
     if keyframe.slot == 0:
         return encode_still(model, keyframe, own, source)
@@ -84,7 +115,7 @@ def encode_hold(model: VideoModel, keyframe: Keyframe, own: Image, source: Laten
     return model.encode(to_pixels(held, source.device))[:, :, 1:].to(source.dtype)
 
 
-def encode_delta(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> Float[Tensor, "b c 1 h w"]:
+def encode_delta(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
     """The source's own latent plus the change of style, so that the motion inside the group stays.
 
     The change is written as `hold(styled) - hold(source)` added last, so that an unstyled keyframe is the source's
@@ -100,7 +131,7 @@ ENCODINGS: Mapping[str, Encoder] = {"still": encode_still, "hold": encode_hold, 
 
 def encode_keyframes(
     model: VideoModel, keyframes: Sequence[Keyframe], frames: Video, source: Latent, encoding: str
-) -> Latent:
+) -> KeyLatent:
     """Clean latents of the keyframes' slots, one after the other.
 
     Args:

@@ -1,5 +1,6 @@
 """`EditResult`: an edited clip and everything that the run recorded about it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from flowedit.keyframes import Keyframe
 from flowedit.trace import Trace
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class EditResult:
     """An edited clip with its source, keyframes, settings, trace and timings.
 
@@ -35,6 +36,7 @@ class EditResult:
     def manifest(self) -> dict[str, Any]:
         """The run as plain numbers and strings: settings, keyframes, timings, and the last readings."""
         num_frames, height, width = self.frames.shape[:3]
+        final_gap = self.trace.final_gap()
         return {
             "model": self.model,
             "num_frames": num_frames,
@@ -43,5 +45,5 @@ class EditResult:
             "keyframes": [keyframe.index for keyframe in self.keyframes],
             "settings": self.settings.to_dict(),
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
-            "final_gap": self.trace.final_gap() if self.trace.steps else None,
+            "final_gap": None if math.isnan(final_gap) else final_gap,
         }

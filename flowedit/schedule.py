@@ -1,5 +1,9 @@
 """Sigma grids: `steps + 1` decreasing noise levels whose last one is 0."""
 
+from itertools import pairwise
+from math import isfinite
+from numbers import Integral
+
 import numpy as np
 
 from flowedit.errors import SettingError
@@ -19,7 +23,7 @@ def wan_sigmas(steps: int, *, strength: float = 1.0, shift: float = 5.0) -> tupl
         `steps + 1` floats, strictly decreasing, the last one 0.
 
     Raises:
-        SettingError: a value outside its range.
+        SettingError: a value outside its range, or a shift so large that steps fall together in float32.
 
     >>> wan_sigmas(2, shift=1.0)
     (1.0, 0.5, 0.0)
@@ -28,17 +32,23 @@ def wan_sigmas(steps: int, *, strength: float = 1.0, shift: float = 5.0) -> tupl
     even = _linspace32(strength, steps + 1)
     bend = np.float32(shift)
     bent = bend * even / (np.float32(1) + np.float32(shift - 1) * even)
-    return tuple(float(sigma) for sigma in bent)
+    sigmas = tuple(float(sigma) for sigma in bent)
+    if any(sigma <= sigma_next for sigma, sigma_next in pairwise(sigmas)):
+        raise SettingError(
+            f"{steps} steps at strength {strength} and shift {shift} have steps of length 0; each must lower sigma. "
+            "Use a shift of 1 to 16."
+        )
+    return sigmas
 
 
 def check_grid(steps: int, strength: float, shift: float) -> None:
     """Refuse settings from which no grid can be made."""
-    if steps < 1:
-        raise SettingError(f"steps is {steps}; an edit needs at least 1. Use 20 to 50.")
+    if not isinstance(steps, Integral) or steps < 1:
+        raise SettingError(f"steps is {steps}; an edit needs a whole number of at least 1. Use 20 to 50.")
     if not 0 < strength <= 1:
         raise SettingError(f"strength is {strength}; it must lie in (0, 1]. Use 0.8 for a strong edit.")
-    if not shift > 0:
-        raise SettingError(f"shift is {shift}; it must be positive. Use 5, or 3 for small frames.")
+    if not (shift > 0 and isfinite(shift)):
+        raise SettingError(f"shift is {shift}; it must be positive and finite. Use 5, or 3 for small frames.")
 
 
 def skip_steps(steps: int, strength: float) -> int:

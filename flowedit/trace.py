@@ -26,7 +26,8 @@ class StepTrace:
         r_k_norm: residual before the correction: the gap this step would have left.
         v_diff_norm: difference of the two branches' velocities.
         delta_v_norm: difference of the two branches' latents before the step.
-        gap_norm: gap after the step, divided by the rms of `z_src[slots] - z_key`: 1 = nothing carried over, 0 = there.
+        gap_norm: gap after the step, divided by the rms of `z_src[slots] - z_key`: 1 = nothing carried over, 0 = there;
+            NaN for an unstyled keyframe whose latent is the source's own, where there is nothing to divide by.
         seconds: wall-clock time of the step.
     """
 
@@ -88,8 +89,9 @@ class Trace:
         return np.asarray([step.sigma for step in self.steps], dtype=np.float64)
 
     def final_gap(self) -> float:
-        """Largest `gap_norm` over the keyframes after the last step; NaN when there is no step or no keyframe."""
-        return max(self.steps[-1].gap_norm, default=math.nan) if self.steps else math.nan
+        """Largest `gap_norm` over the styled keyframes after the last step; NaN when there is no step or none."""
+        last = self.steps[-1].gap_norm if self.steps else ()
+        return max((gap for gap in last if not math.isnan(gap)), default=math.nan)
 
     def to_csv(self) -> str:
         """The trace as CSV: one row per step and keyframe."""
@@ -103,7 +105,7 @@ class Trace:
         return buffer.getvalue()
 
     def to_dict(self) -> dict:
-        """The trace as plain numbers and lists, ready for JSON and for a widget."""
+        """The trace as plain numbers and lists, ready for JSON and for a widget; NaN, which JSON lacks, is None."""
         return {
             "keyframes": list(self.keyframes),
             "slots": list(self.slots),
@@ -117,7 +119,7 @@ class Trace:
                     "sigma_next": s.sigma_next,
                     "kappa": s.kappa,
                     "seconds": s.seconds,
-                    **{name: list(getattr(s, name)) for name in READINGS},
+                    **{name: [_or_none(value) for value in getattr(s, name)] for name in READINGS},
                 }
                 for s in self.steps
             ],
@@ -127,7 +129,7 @@ class Trace:
     def from_dict(cls, data: dict) -> "Trace":
         """The inverse of `to_dict`."""
         steps = [
-            StepTrace(**{key: tuple(value) if key in READINGS else value for key, value in row.items()})
+            StepTrace(**{**row, **{name: tuple(_or_nan(value) for value in row[name]) for name in READINGS}})
             for row in data["steps"]
         ]
         return cls(
@@ -145,4 +147,13 @@ class Trace:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
