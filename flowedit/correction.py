@@ -11,11 +11,11 @@ import math
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from flowedit.errors import SettingError, UnusualSettingWarning
+from flowedit.flow import Array
 
-Array = TypeVar("Array")
 Gain = Callable[[float], float]
 """Maps a step's length `dt` to the correction's share `kappa` of the main branch."""
 
@@ -23,9 +23,9 @@ Gain = Callable[[float], float]
 class Residual(NamedTuple):
     """What one step sees between the branches, each in the shape of the keyframe slots."""
 
-    z_diff: object
-    v_diff: object
-    r: object
+    z_diff: Any
+    v_diff: Any
+    r: Any
 
 
 def residual(x_main: Array, x_key: Array, v_main: Array, v_key: Array, dt: float) -> Residual:
@@ -102,9 +102,7 @@ def constant_gain(kappa: float) -> Gain:
     0.5
     """
     if not 0 <= kappa <= 1:
-        raise SettingError(
-            f"kappa is {kappa}; it must lie in [0, 1]. 0 corrects nothing, 1 closes the gap at once."
-        )
+        raise SettingError(f"kappa is {kappa}; it must lie in [0, 1]. 0 corrects nothing, 1 closes the gap at once.")
     return lambda dt: kappa
 
 

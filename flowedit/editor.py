@@ -5,8 +5,10 @@ plain `for` around it), `finish` decodes, and `edit_video` is the three in one c
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,10 +16,10 @@ from jaxtyping import UInt8
 
 from flowedit.config import EditSettings
 from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
-from flowedit.detail import decode_plain, decode_residual
-from flowedit.errors import NumericalError
+from flowedit.detail import DETAILS
+from flowedit.errors import NumericalError, SettingError
 from flowedit.frames import check_size, slot_count
-from flowedit.keyframes import Keyframe, check_keyframes, encode_keyframes, to_frames, to_pixels
+from flowedit.keyframes import Keyframe, check_frames, check_keyframes, encode_keyframes, to_frames, to_pixels
 from flowedit.methods import CLASSICAL, METHODS, Step, check_method
 from flowedit.methods.branches import (
     POSITIONS,
@@ -88,14 +90,22 @@ def edit_video(
     if settings.method in CLASSICAL:
         return _classical_edit(frames, keyframes, model, settings)
     prepared = prepare(frames, keyframes, model, settings)
-    *_, last = edit_steps(prepared)
+    last = deque(edit_steps(prepared), maxlen=1).pop()
     return finish(prepared, last.latents)
 
 
 @torch.inference_mode()
 def prepare(frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings) -> PreparedEdit:
-    """Check the inputs against each other and encode clip, keyframes, words and images once."""
+    """Check the inputs against each other and encode clip, keyframes, words and images once.
+
+    Raises:
+        SettingError: the method does not exist, or has no steps because it is a classical one.
+        VideoShapeError, KeyframeError, ModelError: the inputs do not fit each other.
+    """
     begun = time.perf_counter()
+    check_method(settings.method)
+    if settings.method in CLASSICAL:
+        raise SettingError(f"method {settings.method!r} has no steps; call edit_video, or use {' or '.join(METHODS)}.")
     shape = clip_shape(frames, model)
     slots = check_keyframes(keyframes, shape)
     source = model.encode(to_pixels(frames))
@@ -146,17 +156,20 @@ def prepare(frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, set
 def edit_steps(prepared: PreparedEdit) -> Iterator[Step]:
     """Run the method one step at a time; the trace of `prepared` grows with every step.
 
+    A prepared edit can be run again: each run begins a trace of its own and gives the same steps.
+
     Raises:
         NumericalError: a step produced values that are not finite; the trace keeps the steps before it.
     """
     begun = time.perf_counter()
+    prepared.trace = replace(prepared.trace, steps=[])
     steps = METHODS[prepared.settings.method](prepared.problem)
     while True:
         with torch.inference_mode():
             step = next(steps, None)
         if step is None:
             return
-        if not torch.isfinite(step.x_main).all():
+        if not (torch.isfinite(step.x_main).all() and torch.isfinite(step.x_key).all()):
             raise NumericalError(
                 f"Step {step.trace.step} (sigma {step.trace.sigma:.3f}) gave values that are not finite; "
                 "try a smaller alpha, guidance nearer 1, or dtype float32."
@@ -170,7 +183,7 @@ def edit_steps(prepared: PreparedEdit) -> Iterator[Step]:
 def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     """Decode the edited latents and gather what the run recorded."""
     begun = time.perf_counter()
-    decode = decode_plain if prepared.settings.detail == "plain" else decode_residual
+    decode = DETAILS[prepared.settings.detail]
     reference = to_pixels(prepared.reference, latents.device)
     pixels = decode(prepared.model, latents, reference, prepared.reference_latents)
     prepared.seconds["decode"] = time.perf_counter() - begun
@@ -187,6 +200,7 @@ def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
 
 def clip_shape(frames: Video, model: VideoModel) -> ClipShape:
     """The clip's size, if the model can take it."""
+    check_frames(frames)
     num_frames, height, width = frames.shape[:3]
     slot_count(num_frames)
     check_size(height, width, model.size_multiple)
@@ -222,7 +236,7 @@ def _classical_edit(
 
 def _velocity(
     model: VideoModel, shape: ClipShape, keyframes: Sequence[Keyframe], settings: EditSettings, *, of: str
-) -> tuple[PairVelocity, object]:
+) -> tuple[PairVelocity, Callable[[Latent, float], Latent]]:
     """Velocities under one prompt and one set of keyframes, and the model's hook after a step."""
     is_source = of == "source"
     guidance = settings.source_guidance if is_source and settings.source_guidance is not None else settings.guidance
@@ -245,23 +259,19 @@ def _velocity(
 
 def _noise(source: Latent, settings: EditSettings) -> NoiseSource:
     """The run's noise, drawn on the CPU so that a seed gives one result on every device."""
-    generator = torch.Generator().manual_seed(settings.seed)
 
-    def draw() -> Latent:
+    @lru_cache(maxsize=1)
+    def draw(step: int) -> Latent:
+        seed = settings.seed if step == 0 else _derived_seed(settings.seed, step)
+        generator = torch.Generator().manual_seed(seed)
         return torch.randn(source.shape, generator=generator, dtype=torch.float32).to(source.device, source.dtype)
 
-    coupled = draw()
-    fresh: dict[int, Latent] = {0: coupled}
+    return draw if settings.noise == "fresh" else lambda step: draw(0)
 
-    def at(step: int) -> Latent:
-        if settings.noise == "coupled":
-            return coupled
-        if step not in fresh:
-            fresh.clear()
-            fresh[step] = draw()
-        return fresh[step]
 
-    return at
+def _derived_seed(seed: int, step: int) -> int:
+    """A seed for a later step that no other run begins with by counting up."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _gain(settings: EditSettings) -> Gain:

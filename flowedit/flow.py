@@ -4,9 +4,23 @@
 Wan: arXiv 2503.20314). Every function is plain arithmetic, so NumPy arrays and torch tensors both work, in any shape.
 """
 
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-Array = TypeVar("Array")
+
+@runtime_checkable
+class Arithmetic(Protocol):
+    """What the equations ask of a value: floats, NumPy arrays and torch tensors have it."""
+
+    def __add__(self, other: Any, /) -> Any: ...  # noqa: ANN401 - each library widens it in its own way
+
+    def __sub__(self, other: Any, /) -> Any: ...  # noqa: ANN401
+
+    def __mul__(self, other: Any, /) -> Any: ...  # noqa: ANN401
+
+    def __rmul__(self, other: Any, /) -> Any: ...  # noqa: ANN401
+
+
+Array = TypeVar("Array", bound=Arithmetic)
 
 
 def interpolate(data: Array, noise: Array, sigma: float) -> Array:

@@ -8,6 +8,7 @@ gives them any position.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from flowedit.errors import ModelError
 from flowedit.flow import guide
-from flowedit.model import Condition, Latent, Pixels
+from flowedit.model import Condition, JointLatent, Latent, Pixels
 from flowedit.wan import vendor
 from flowedit.wan.routes import i2v_condition, unit_images
 
@@ -101,8 +102,8 @@ class WanVideo:
         )
 
     def velocity(
-        self, latents: Latent, sigma: float, prepared: PreparedCondition, position_ids: Sequence[int]
-    ) -> Latent:
+        self, latents: JointLatent, sigma: float, prepared: PreparedCondition, position_ids: Sequence[int]
+    ) -> JointLatent:
         """The velocity after guidance, float32; see `flowedit.model.VideoModel.velocity`."""
         models = self._models_at(sigma)
         timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32)
@@ -123,7 +124,7 @@ class WanVideo:
         del sigma, prepared
         return latents
 
-    def _models_at(self, sigma: float) -> dict[str, torch.nn.Module | None]:
+    def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""
         pipe = self.pipe
         low_noise = pipe.dit2 is not None and sigma * TRAIN_TIMESTEPS < self._boundary * TRAIN_TIMESTEPS
