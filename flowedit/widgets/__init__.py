@@ -7,7 +7,10 @@ name is imported when it is first used. To add a widget, see `flowedit.widgets._
 from importlib import import_module
 
 REGISTRY = {
+    "AlphaExplorer": "alpha_explorer",
     "FrameScrubber": "frame_scrubber",
+    "GapExplorer": "gap_explorer",
+    "ResidualInspector": "residual_inspector",
 }
 """Every widget and the module of this package it lives in: one line each."""
 

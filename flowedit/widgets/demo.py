@@ -11,6 +11,8 @@ from flowedit.trace import StepTrace, Trace
 
 KEYFRAMES = (0, 16, 32)
 
+_RETURN = np.array([0.95, 0.8, 0.6]).reshape(-1, 1, 1, 1)
+
 _WARM = np.array([[0.95, 0.35, 0.05], [0.25, 0.75, 0.10], [0.10, 0.25, 0.60]])
 
 
@@ -41,15 +43,26 @@ def partial_edit(source: np.ndarray, edited: np.ndarray, trace: Trace) -> np.nda
     return np.round(np.clip(edited + (source.astype(np.float64) - edited) * gap, 0, 255)).astype(np.uint8)
 
 
-def run_trace(alpha: float = 10.0, steps: int = 20, shift: float = 5.0, hold: float = 0.8, seed: int = 0) -> Trace:
-    """The correction run on point masses: every reading comes out of the package's own loop, none is made up.
+def alpha_run(alpha: float) -> tuple[float, np.ndarray, Trace, dict[str, float]]:
+    """One run of the linear field as `AlphaExplorer` takes it: alpha, frames, trace and metrics."""
+    source, edited = demo_clip()
+    trace = run_trace(alpha)
+    frames = partial_edit(source, edited, trace)
+    error = (frames.astype(np.float64) - edited)[list(KEYFRAMES)]
+    change = float(np.abs(frames.astype(np.float64) - source).mean())
+    return alpha, frames, trace, {"error at keyframes": float(np.sqrt((error**2).mean())), "change from source": change}
+
+
+def run_trace(alpha: float = 10.0, steps: int = 20, shift: float = 5.0, seed: int = 0) -> Trace:
+    """The correction run on a linear field: every reading comes out of the package's own functions, none is made up.
+
+    At each keyframe the field returns to the source by another share (`_RETURN`): 1 would be the ideal field, which
+    forgets every push but the last; a learned field re-reads where it is and keeps part of each.
 
     Args:
         alpha: rate of the correction.
         steps: Euler steps.
         shift: Wan's schedule shift.
-        hold: how strongly the main branch's field returns to its own data, in [0, 1]; 1 is the ideal field, which
-            forgets every push but the last.
         seed: of the noise.
     """
     rng = np.random.default_rng(seed)
@@ -59,11 +72,11 @@ def run_trace(alpha: float = 10.0, steps: int = 20, shift: float = 5.0, hold: fl
     styled = source + np.array([0.5, 1.0, 0.7]).reshape(-1, 1, 1, 1) * rng.standard_normal(shape)
     line = np.linspace(1.0, 0.0, steps + 1)
     sigmas = shift * line / (1 + (shift - 1) * line)
-    trace = Trace(keyframes=KEYFRAMES, slots=(0, 4, 8), method="point masses", alpha=alpha)
+    trace = Trace(keyframes=KEYFRAMES, slots=(0, 4, 8), method="linear field", alpha=alpha)
     x_main, x_key = interpolate(source, noise, sigmas[0]), interpolate(styled, noise, sigmas[0])
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         dt = sigma - sigma_next
-        data = hold * source + (1 - hold) * (x_main - sigma * noise) / max(1 - sigma, 0.05)
+        data = _RETURN * source + (1 - _RETURN) * (x_main - sigma * noise) / max(1 - sigma, 0.05)
         v_main, v_key = (x_main - data) / sigma, noise - styled
         z_diff, v_diff, r = residual(x_main, x_key, v_main, v_key, dt)
         kappa = exact_gain(alpha)(dt)

@@ -1,0 +1,94 @@
+"""Work that a widget starts: in a thread, with progress and cancel, so that neither page nor notebook freezes."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from inspect import isgenerator
+
+from flowedit.errors import FlowEditError
+
+IDLE = {"state": "idle", "done": 0, "total": 0, "text": "", "seconds": 0.0}
+"""What a `job` trait holds before anything ran; `state` is idle, running, cancelling, done, cancelled or failed."""
+
+_REPORT_EVERY = 0.1
+
+
+class Job:
+    """One piece of work at a time.
+
+    The work is a callable. A plain one runs to its end, and a cancel only drops its result. One that returns a
+    generator is watched: it yields `(done, total)` or a line of text, returns its result, and a cancel closes it at
+    its next yield.
+    """
+
+    def __init__(self, report: Callable[[dict], None]) -> None:
+        """Tell `report` what the job's trait should hold, at most ten times a second while it runs."""
+        self._report = report
+        self._cancel = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._status = dict(IDLE)
+        self._began = self._told = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether work is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, work: Callable[[], object], finish: Callable[[object], None]) -> bool:
+        """Run `work` in a thread and hand its result to `finish`; False, and nothing happens, while one is running."""
+        if self.running:
+            return False
+        self._cancel.clear()
+        self._began = time.monotonic()
+        self._status = {**IDLE, "state": "running"}
+        self._tell()
+        self._thread = threading.Thread(target=self._run, args=(work, finish), daemon=True)
+        self._thread.start()
+        return True
+
+    def cancel(self) -> None:
+        """Ask the work to stop."""
+        if self.running:
+            self._cancel.set()
+            self._tell(state="cancelling")
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the work ended; for scripts and tests."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _run(self, work: Callable[[], object], finish: Callable[[object], None]) -> None:
+        try:
+            result = work()
+            if isgenerator(result):
+                result = self._watch(result)
+            if self._cancel.is_set():
+                self._tell(state="cancelled", text="cancelled")
+                return
+            finish(result)
+            self._tell(state="done", text="done")
+        except FlowEditError as error:
+            self._tell(state="failed", text=str(error))
+        except Exception as error:  # shown on the widget: nobody reads a thread's traceback
+            self._tell(state="failed", text=f"{type(error).__name__}: {error}")
+
+    def _watch(self, work: Generator) -> object:
+        while not self._cancel.is_set():
+            try:
+                news = next(work)
+            except StopIteration as end:
+                return end.value
+            if isinstance(news, str):
+                self._status["text"] = news
+            else:
+                self._status["done"], self._status["total"] = (float(value) for value in news)
+            if time.monotonic() - self._told >= _REPORT_EVERY:
+                self._tell()
+        work.close()
+        return None
+
+    def _tell(self, **changes: object) -> None:
+        self._status.update(changes)
+        self._told = time.monotonic()
+        self._status["seconds"] = round(self._told - self._began, 2)
+        self._report(dict(self._status))

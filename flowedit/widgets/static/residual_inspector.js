@@ -1,0 +1,163 @@
+// What each step saw at each keyframe: heat map, lines, table, and the stability of the correction.
+
+const READINGS = [["gap_norm", "gap left"], ["r_k_norm", "r_k"], ["v_diff_norm", "v_diff"], ["delta_v_norm", "Δv"]];
+const MEANING = {
+  gap_norm: "gap after the step, share of the distance from source to keyframe: 1 = nothing carried over, 0 = reached",
+  r_k_norm: "residual before the correction: the gap this step would have left (rms)",
+  v_diff_norm: "difference of the two branches' velocities (rms)",
+  delta_v_norm: "difference of the two branches' latents before the step (rms)",
+};
+const RULE = 0.01; // the rule of thumb in circulation for r_k
+const CELL = 26;
+
+const csvOf = (trace) => {
+  const names = READINGS.map(([key]) => key);
+  const rows = trace.steps.flatMap((step) => trace.keyframes.map((keyframe, k) =>
+    [step.step, step.sigma, keyframe, ...names.map((name) => step[name][k] ?? "nan")].join(",")));
+  return [`step,sigma,keyframe,${names.join(",")}`, ...rows].join("\n") + "\n";
+};
+
+export default fe.widget("residual-inspector", (ctx) => {
+  const body = fe.el("div", { class: "fe-body" });
+  const readout = fe.el("output", { class: "fe-readout", "aria-live": "polite" });
+  const readings = fe.segments("Reading", READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
+  const scales = fe.segments("Scale", [["linear", "linear"], ["log", "log"]], ctx.get("scale"), (scale) => ctx.set({ scale }));
+  const views = fe.segments("View", [["heat", "heat map"], ["lines", "lines"], ["table", "table"]], ctx.get("view"), (view) => ctx.set({ view }));
+  const meaning = fe.el("p", { class: "fe-muted" });
+  const save = fe.button("Save CSV", () => fe.download("residuals.csv", csvOf(trace())), {});
+  const stability = fe.el("details", { class: "fe-stability" });
+  ctx.root.append(fe.el("div", { class: "fe-row" }, readings.node, scales.node, views.node, save), meaning, body, readout, stability);
+
+  const trace = () => ctx.get("trace");
+  const value = (step, k) => trace().steps[step]?.[ctx.get("reading")]?.[k] ?? null;
+  const column = () => trace().keyframes.indexOf(ctx.get("index"));
+  const row = () => fe.clamp(ctx.get("step"), 0, Math.max(0, trace().steps.length - 1));
+  // A gesture picks a keyframe and a step; a linked scrubber follows `index`.
+  const pick = (step, k) => ctx.set({ step, index: trace().keyframes[k] });
+  const nameOf = (k) => `keyframe ${trace().keyframes[k]} (slot ${trace().slots[k]})`;
+
+  const lines = fe.plot(ctx, { label: "Reading of every keyframe over the steps", xLabel: "step", yLabel: "reading", height: 240,
+    onpick: (step) => pick(step, Math.max(0, column())),
+    describe: (step) => `step ${step}, sigma ${fe.number(trace().steps[step].sigma)}` });
+  const legend = fe.el("div", {});
+  const linesBox = fe.el("div", {}, lines.node, legend);
+  const heatBox = fe.el("div", { class: "fe-heat", tabindex: 0, role: "group",
+    "aria-label": "Heat map of step by keyframe. Arrow keys move the selected cell; its value is read out below." });
+  const drawHeat = (width) => {
+    const { steps, keyframes } = trace();
+    const log = ctx.get("scale") === "log";
+    const all = steps.flatMap((_, s) => keyframes.map((_, k) => value(s, k)));
+    const domain = log ? fe.domain(all, true) : fe.domain([0, ...all]);
+    const scale = fe.scale(domain, log);
+    const left = 44;
+    const cell = (width - left) / steps.length;
+    const height = keyframes.length * CELL;
+    const svg = fe.svg("svg", { width, height: height + 34, role: "presentation" },
+      fe.svg("defs", {}, fe.svg("pattern", { id: "fe-hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+        fe.svg("rect", { width: 2, height: 6, fill: "var(--fe-edge)" }))));
+    keyframes.forEach((keyframe, k) => {
+      svg.append(fe.svg("text", { class: "fe-ticktext", x: left - 6, y: k * CELL + CELL / 2 + 4, "text-anchor": "end" }, `f ${keyframe}`));
+      steps.forEach((_, s) => {
+        const at = scale(value(s, k));
+        svg.append(fe.svg("rect", { class: "fe-hcell", x: left + s * cell, y: k * CELL + 1, width: Math.max(1, cell - (cell > 6 ? 1 : 0)), height: CELL - 2,
+          rx: cell > 8 ? 2 : 0, fill: at === null ? "url(#fe-hatch)" : fe.ramp(at), "data-step": s, "data-keyframe": k }));
+        if (ctx.get("reading") === "r_k_norm" && value(s, k) !== null && value(s, k) < RULE) {
+          svg.append(fe.svg("circle", { class: "fe-under", cx: left + (s + 0.5) * cell, cy: (k + 0.5) * CELL, r: Math.min(3, cell / 3) }));
+        }
+      });
+    });
+    const every = Math.max(1, Math.ceil(steps.length / Math.max(1, Math.floor((width - left) / 40))));
+    steps.forEach((step, s) => {
+      if (s % every === 0) svg.append(fe.svg("text", { class: "fe-ticktext", x: left + (s + 0.5) * cell, y: height + 14, "text-anchor": "middle" }, step.step));
+    });
+    svg.append(fe.svg("text", { class: "fe-axistext", x: left + (width - left) / 2, y: height + 29, "text-anchor": "middle" }, "step, from noise to data"));
+    const k = column();
+    if (k >= 0) svg.append(fe.svg("rect", { class: "fe-picked", x: left + row() * cell, y: k * CELL + 1, width: Math.max(3, cell - 1), height: CELL - 2, rx: 2 }));
+    heatBox.replaceChildren(svg, colourBar(domain, log));
+  };
+  const colourBar = (domain, log) => {
+    const stops = [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => `${fe.ramp(share)} ${100 * share}%`).join(",");
+    const ruled = ctx.get("reading") === "r_k_norm";
+    return fe.el("div", { class: "fe-colourbar" }, fe.el("span", {}, fe.number(domain[0])),
+      fe.el("i", { style: `background:linear-gradient(90deg,${stops})` }), fe.el("span", {}, `${fe.number(domain[1])}${log ? " (log)" : ""}`),
+      ruled ? fe.el("span", { class: "fe-muted" }, `● under ${RULE}, the rule of thumb`) : null,
+      fe.el("span", { class: "fe-muted" }, "hatched: not finite"));
+  };
+  const redrawHeat = fe.onWidth(ctx, heatBox, drawHeat);
+
+  const say = (step, k) => {
+    const { steps } = trace();
+    if (k < 0) return readout.replaceChildren(fe.el("span", {}, `Frame ${ctx.get("index")} is no keyframe; pick a cell.`));
+    const spans = [`step ${steps[step].step}`, `sigma ${fe.number(steps[step].sigma)}`, nameOf(k), `kappa ${fe.number(steps[step].kappa)}`,
+      ...READINGS.map(([key, name]) => `${name} ${fe.number(steps[step][key][k] ?? null)}`)];
+    readout.replaceChildren(...spans.map((text) => fe.el("span", {}, text)));
+  };
+  heatBox.addEventListener("pointermove", ({ target }) => { if (target.dataset.step) say(Number(target.dataset.step), Number(target.dataset.keyframe)); });
+  heatBox.addEventListener("pointerleave", () => say(row(), column()));
+  heatBox.addEventListener("click", ({ target }) => { if (target.dataset.step) pick(Number(target.dataset.step), Number(target.dataset.keyframe)); });
+  heatBox.addEventListener("keydown", (event) => {
+    const [ds, dk] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1], PageDown: [10, 0], PageUp: [-10, 0],
+      Home: [-Infinity, 0], End: [Infinity, 0] }[event.key] ?? [0, 0];
+    if (!ds && !dk) return;
+    event.preventDefault();
+    const { steps, keyframes } = trace();
+    pick(fe.clamp(row() + ds, 0, steps.length - 1), fe.clamp(Math.max(0, column()) + dk, 0, keyframes.length - 1));
+  });
+
+  const drawLines = () => {
+    const { steps, keyframes } = trace();
+    const series = keyframes.map((_, k) => ({ name: nameOf(k), ...fe.lineStyle(k), faint: column() >= 0 && column() !== k && keyframes.length > 4,
+      points: steps.map((_, s) => [s, value(s, k)]) }));
+    const ruled = ctx.get("reading") === "r_k_norm";
+    lines.update({ series, y: { log: ctx.get("scale") === "log" }, cursor: row(), x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] },
+      lines: ruled ? [{ y: RULE, text: `${RULE}: a rule of thumb, not a proof` }] : [] });
+    legend.replaceChildren(fe.legend(series));
+  };
+  const drawTable = () => {
+    const { steps, keyframes } = trace();
+    return fe.table(MEANING[ctx.get("reading")], ["step", "sigma", "kappa", ...keyframes.map((_, k) => nameOf(k))],
+      steps.map((step, s) => [step.step, step.sigma, step.kappa, ...keyframes.map((_, k) => value(s, k))]));
+  };
+
+  const gains = fe.plot(ctx, { label: "Gain of the correction over the steps", xLabel: "step", yLabel: "share of the gap", height: 180,
+    describe: (step) => `step ${step}` });
+  const drawStability = () => {
+    const { steps, alpha, beta } = trace();
+    const total = steps.map((step, s) => [s, fe.isNumber(step.kappa) ? step.kappa * (1 + beta) : null]);
+    const literal = fe.isNumber(alpha) ? steps.map((step, s) => [s, alpha * (step.sigma - step.sigma_next) * (1 + beta)]) : [];
+    const series = [{ name: "used: kappa (1 + beta)", points: total, colour: "var(--fe-accent)" },
+      ...(literal.length ? [{ name: "literal Euler: alpha dt (1 + beta)", points: literal, colour: "var(--fe-second)", dash: "6 3" }] : [])];
+    const top = Math.max(2.2, ...series.flatMap((line) => line.points.map(([, y]) => y ?? 0)));
+    const growing = literal.filter(([, y]) => y >= 2).length;
+    const over = literal.filter(([, y]) => y > 1 && y < 2).length;
+    gains.update({ series, x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] }, y: { domain: [0, top] }, cursor: row(),
+      bands: [{ from: 0, to: 1, colour: "var(--fe-good)" }, { from: 1, to: 2, colour: "var(--fe-warn)" }, { from: 2, to: top, colour: "var(--fe-bad)" }],
+      lines: [{ y: 1, text: "overshoots above 1" }, { y: 2, text: "the gap grows above 2" }] });
+    const verdict = literal.length ? `the literal form overshoots at ${over} and diverges at ${growing} of ${steps.length} steps` : "kappa was given, there is no alpha";
+    stability.replaceChildren(fe.el("summary", {}, `Stability of alpha dt: ${verdict}`), gains.node, fe.legend(series));
+  };
+
+  const show = () => {
+    const { steps, keyframes } = trace();
+    const view = ctx.get("view");
+    readings.show(ctx.get("reading"));
+    scales.show(ctx.get("scale"));
+    views.show(view);
+    meaning.textContent = `${READINGS.find(([key]) => key === ctx.get("reading"))[1]}: ${MEANING[ctx.get("reading")]}`;
+    const empty = steps.length === 0 || keyframes.length === 0;
+    stability.hidden = save.disabled = empty;
+    if (empty) {
+      body.replaceChildren(fe.el("p", { class: "fe-message" }, steps.length ? "This run had no keyframe, so there is nothing to compare." : "No step was recorded yet."));
+      readout.replaceChildren();
+      return;
+    }
+    body.replaceChildren(view === "heat" ? heatBox : view === "lines" ? linesBox : drawTable());
+    if (view === "heat") redrawHeat();
+    if (view === "lines") drawLines();
+    drawStability();
+    say(row(), column());
+    ctx.root.dataset.cell = `${row()},${column()}`;
+  };
+  ctx.on(["trace", "reading", "scale", "view", "step", "index"], show);
+  show();
+});
