@@ -1,0 +1,209 @@
+"""What a weight file really holds, told from its header before anything is loaded.
+
+A safetensors header states every tensor's name, shape and place, so that a file that was cut, renamed or swapped is
+found in milliseconds. A `.pth` is opened weights-only and without reading its values.
+"""
+
+import hashlib
+import json
+import pickle
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowedit.errors import ModelError
+from flowedit.wan.checkpoints import CHECKPOINTS, Role
+
+Shapes = dict[str, list[int]]
+SUFFIXES = (".safetensors", ".pth")
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})$")
+_WRAPPERS = ("state_dict", "module", "model_state")
+"""Keys under which a `.pth` may hold its weights, the ones that diffsynth unwraps."""
+_ROLES: Mapping[str, Role] = {
+    "wan_video_dit": "dit",
+    "wan_video_text_encoder": "text",
+    "wan_video_vae": "vae",
+    "wan_video_image_encoder": "image",
+}
+_WORDS: Mapping[Role, str] = {
+    "dit": "transformer",
+    "dit2": "low-noise transformer",
+    "text": "text encoder",
+    "vae": "VAE",
+    "image": "image encoder",
+}
+_MAX_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One model on disk: a file, or all shards of one.
+
+    Attributes:
+        paths: its files, in order.
+        hash: diffsynth's fingerprint of the tensor names and shapes.
+        role: its place in a Wan pipeline; None when diffsynth does not know it.
+    """
+
+    paths: tuple[Path, ...]
+    hash: str
+    role: Role | None
+
+    def describe(self) -> str:
+        """Say in words what it holds."""
+        owners = [entry.name for entry in CHECKPOINTS.values() if any(part.hash == self.hash for part in entry.parts)]
+        if self.role is None:
+            return "weights that diffsynth does not know"
+        several = self.role in ("text", "vae", "image") or not owners
+        return f"a Wan {_WORDS[self.role]}" if several else f"the {_WORDS[self.role]} of {' or '.join(owners)}"
+
+
+def read_shapes(path: Path) -> Shapes:
+    """Names and shapes of the tensors in a weight file, without reading their values.
+
+    Args:
+        path: a `.safetensors` or `.pth` file.
+
+    Raises:
+        ModelError: missing, cut, of another format than its name says, or holding more than tensors.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no weight file {path}. Check the path, or fetch the checkpoint.")
+    if path.suffix not in SUFFIXES:
+        raise ModelError(f"{path.name} is not a weight file; flowedit reads {' and '.join(SUFFIXES)}.")
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path.name} is a Git LFS pointer, not the weights. Run `git lfs pull`, or fetch it again.")
+    return _safetensors_shapes(path, start) if path.suffix == ".safetensors" else _pth_shapes(path, start)
+
+
+def fingerprint(shapes: Shapes) -> str:
+    """Compute diffsynth's model hash from tensor names and shapes."""
+    from diffsynth.core.loader.file import convert_keys_dict_to_single_str
+
+    text = convert_keys_dict_to_single_str(shapes)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def read_weights(paths: Iterable[Path]) -> WeightFile:
+    """Check one model's files and tell what they hold.
+
+    Args:
+        paths: the file, or every shard.
+
+    Raises:
+        ModelError: a file is broken, a shard is missing, or shards of two models are mixed.
+    """
+    ordered = tuple(sorted(paths))
+    shapes: Shapes = {}
+    for path in ordered:
+        found = read_shapes(path)
+        twice = shapes.keys() & found.keys()
+        if twice:
+            raise ModelError(f"{path.name} repeats the tensor {min(twice)!r}: shards of two models are mixed.")
+        shapes |= found
+    _check_shards(ordered)
+    value = fingerprint(shapes)
+    return WeightFile(ordered, value, _role_of(value))
+
+
+def scan(folder: Path) -> list[WeightFile]:
+    """Find every model under a folder, shards put together, `.pth` files passed over where a safetensors copy is.
+
+    Raises:
+        ModelError: no weight file there, or a broken one.
+    """
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in SUFFIXES and path.is_file() and not any(part.startswith(".") for part in path.parts[-3:]):
+            shard = _SHARD.match(path.stem)
+            groups.setdefault((path.parent, shard["stem"] if shard else path.name), []).append(path)
+    copies = {path.with_suffix("") for paths in groups.values() for path in paths if path.suffix == ".safetensors"}
+    kept = [p for p in groups.values() if p[0].suffix == ".safetensors" or p[0].with_suffix("") not in copies]
+    if not kept:
+        raise ModelError(f"{folder} holds no {' or '.join(SUFFIXES)} file. Give a checkpoint's folder or its name.")
+    return [read_weights(paths) for paths in kept]
+
+
+def _safetensors_shapes(path: Path, start: bytes) -> Shapes:
+    kind = "a .pth (zip) file" if start[:2] == b"PK" else "another format"
+    wrong = f"{path.name} is not a safetensors file; it looks like {kind}. Give it its own name, or fetch it again."
+    size = path.stat().st_size
+    (length,) = struct.unpack("<Q", start[:8].ljust(8, b"\0"))
+    if not 2 <= length <= _MAX_HEADER:
+        raise ModelError(wrong)
+    with path.open("rb") as file:
+        file.seek(8)
+        text = file.read(length)
+    if len(text) < length:
+        raise ModelError(
+            f"{path.name} was cut: its header is {length} bytes and {len(text)} are there. Fetch it again."
+        )
+    try:
+        header = json.loads(text)
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        shapes = {name: list(entry["shape"]) for name, entry in entries.items()}
+        end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(wrong) from error
+    if size != end:
+        state = "was cut" if size < end else "has bytes after its end"
+        raise ModelError(f"{path.name} {state}: {size} bytes where its header promises {end}. Fetch it again.")
+    return shapes
+
+
+def _pth_shapes(path: Path, start: bytes) -> Shapes:
+    import torch
+
+    try:
+        state = torch.load(path, map_location="meta", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if start[:2] != b"PK":
+            raise ModelError(
+                f"{path.name} is no .pth that PyTorch wrote. Give it its own name, or fetch it."
+            ) from error
+        raise ModelError(
+            f"{path.name} holds more than tensors, and reading that could run code: refused. "
+            "Use a safetensors file, or one from the checkpoint's own repository."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise ModelError(f"{path.name} is broken, most likely cut. Fetch it again.") from error
+    return {name: list(value.shape) for name, value in unwrap(state, path).items()}
+
+
+def unwrap(state: object, path: Path) -> "dict[str, torch.Tensor]":  # noqa: F821 - torch stays unimported here
+    """Take a `.pth` file's tensors out of the one dictionary around them.
+
+    Raises:
+        ModelError: there is no plain dictionary of tensors in it.
+    """
+    if isinstance(state, dict) and len(state) == 1:
+        (key, inner) = next(iter(state.items()))
+        state = inner if key in _WRAPPERS else state
+    if not isinstance(state, dict) or not all(hasattr(value, "shape") for value in state.values()):
+        raise ModelError(f"{path.name} holds no plain dictionary of tensors. Use the checkpoint's own file.")
+    return state
+
+
+def _check_shards(paths: tuple[Path, ...]) -> None:
+    shards = [_SHARD.match(path.stem) for path in paths]
+    totals = {int(shard["total"]) for shard in shards if shard}
+    if len(totals) > 1 or (totals and not all(shards)):
+        names = ", ".join(path.name for path in paths)
+        raise ModelError(f"These files are not shards of one model: {names}. Keep each model in a folder of its own.")
+    for total in totals:
+        numbers = {int(shard["number"]) for shard in shards if shard}
+        missing = sorted(set(range(1, total + 1)) - numbers)
+        if missing:
+            raise ModelError(f"{paths[0].parent} lacks shard {missing[0]} of {total}. Fetch the checkpoint again.")
+
+
+def _role_of(value: str) -> Role | None:
+    from diffsynth.configs import MODEL_CONFIGS
+
+    names = [config["model_name"] for config in MODEL_CONFIGS if config["model_hash"] == value]
+    roles = [_ROLES[name] for name in names if name in _ROLES]
+    return roles[0] if roles else None

@@ -1,0 +1,239 @@
+"""Load a Wan checkpoint by name, folder or file, through diffsynth's loader, after checking what its files hold."""
+
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowedit.errors import ModelError
+from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TOKENIZER, Checkpoint, Part, Role, resolve
+from flowedit.wan.files import SUFFIXES, WeightFile, read_weights, scan
+
+if TYPE_CHECKING:
+    import torch
+
+    from flowedit.wan import vendor
+    from flowedit.wan.fit import Fit
+
+log = logging.getLogger(__name__)
+BASE_PATH_VARIABLE = "DIFFSYNTH_MODEL_BASE_PATH"
+
+
+class Loaded(NamedTuple):
+    """A pipeline, and the registry entry whose files it was made from."""
+
+    pipe: "vendor.WanVideoPipeline"
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files of a checkpoint on this machine, checked.
+
+    Attributes:
+        checkpoint: the registry entry.
+        files: role -> files.
+        tokenizer: folder of the tokenizer; None when it is not there.
+    """
+
+    checkpoint: Checkpoint
+    files: Mapping[Role, WeightFile]
+    tokenizer: Path | None
+
+
+def models_folder() -> Path:
+    """Where fetched checkpoints lie: diffsynth's own variable if it is set, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    given = os.environ.get(BASE_PATH_VARIABLE)
+    return Path(given) if given else user_cache_path("flowedit") / "models"
+
+
+def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Located:
+    """Find and check a checkpoint's files without loading them.
+
+    Args:
+        name_or_path: a registered name or alias, a folder, or a transformer's file; parts that are not in the folder
+            are looked for among the fetched ones.
+        roles: the parts wanted; None means all.
+
+    Raises:
+        ModelError: a file is missing, broken, or holds something else.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) not in {*ALIASES, *CHECKPOINTS} and (path.exists() or len(path.parts) > 1):
+        if not path.exists():
+            raise ModelError(f"There is no file or folder {path}. Check the path, or give a checkpoint's name.")
+        return _locate_path(path, roles)
+    checkpoint = resolve(str(name_or_path))
+    root = models_folder()
+    files = {part.role: _fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)}
+    return Located(checkpoint, files, _tokenizer(root))
+
+
+def load_pipeline(
+    name_or_path: str | Path,
+    *,
+    fit: "Fit | None" = None,
+    device: "str | torch.device" = "cpu",
+    dtype: "torch.dtype | None" = None,
+    roles: Sequence[Role] | None = None,
+) -> Loaded:
+    """Load a checkpoint, or some of its parts, as diffsynth's pipeline.
+
+    Args:
+        name_or_path: a registered name or alias, a folder, or a transformer's file.
+        fit: how the parts share GPU, host and disk, from `flowedit.wan.fit`; None puts every part on the device.
+        device: where it computes.
+        dtype: the type it computes in; None takes the fit's, or bfloat16.
+        roles: the parts to load, e.g. `("text",)` to encode prompts and let go of the encoder; None means all.
+
+    Returns:
+        The vendor's pipeline and the registry entry.
+
+    Raises:
+        ModelError: a file is missing, broken, or holds something else; nothing is loaded then.
+
+    Example:
+        >>> load_pipeline("1.3B", roles=("dit", "vae", "image"))  # doctest: +SKIP
+    """
+    import torch
+
+    from flowedit.wan import vendor
+
+    located = locate(name_or_path, roles)
+    if "text" in located.files and located.tokenizer is None:
+        raise ModelError(
+            f"The tokenizer folder {TOKENIZER[1]} is not on this machine. Run `flowedit models fetch "
+            f"{located.checkpoint.name}`, or put it beside the text encoder."
+        )
+    configs = [
+        vendor.ModelConfig(path=_path_argument(file), **(fit.placement(role) if fit else {}))
+        for role, file in located.files.items()
+    ]
+    with_text = "text" in located.files
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        pipe = vendor.WanVideoPipeline.from_pretrained(
+            torch_dtype=dtype or (fit.dtype if fit else torch.bfloat16),
+            device=device,
+            model_configs=configs,
+            tokenizer_config=vendor.ModelConfig(path=str(located.tokenizer)) if with_text else None,
+            redirect_common_files=False,
+            vram_limit=fit.vram_limit if fit else None,
+        )
+    log.debug("%s", said.getvalue())
+    multiple = located.checkpoint.size_multiple
+    pipe.height_division_factor = pipe.width_division_factor = multiple
+    return Loaded(pipe, located.checkpoint)
+
+
+def _wanted(checkpoint: Checkpoint, roles: Sequence[Role] | None) -> list[Part]:
+    if roles is None:
+        return list(checkpoint.parts)
+    return [part for part in checkpoint.parts if part.role in roles or (part.role == "dit2" and "dit" in roles)]
+
+
+def _path_argument(file: WeightFile) -> str | list[str]:
+    paths = [str(path) for path in file.paths]
+    return paths[0] if len(paths) == 1 else paths
+
+
+def _fetched(part: Part, checkpoint: Checkpoint, root: Path) -> WeightFile:
+    """The files of one part under the models folder, from either hub, safetensors before `.pth`."""
+    found = _find_fetched(part, root)
+    if not found:
+        raise ModelError(
+            f"The {part.role} of {checkpoint.name} is not on this machine. Run `flowedit models fetch "
+            f"{checkpoint.name}`, or set {BASE_PATH_VARIABLE} to the folder that holds {part.huggingface[0]}."
+        )
+    return _checked(part, checkpoint, read_weights(found))
+
+
+def _find_fetched(part: Part, root: Path) -> list[Path]:
+    for repository, pattern in (part.modelscope, part.huggingface):
+        stem = pattern.removesuffix(Path(pattern).suffix)
+        for suffix in SUFFIXES:
+            found = sorted((root / repository).glob(stem + suffix))
+            if found:
+                return found
+    return []
+
+
+def is_fetched(part: Part, root: Path) -> bool:
+    """Whether every file of a part lies under a models folder, whole.
+
+    Raises:
+        ModelError: files are there, but broken or something else.
+    """
+    found = _find_fetched(part, root)
+    return bool(found) and read_weights(found).hash == part.hash
+
+
+def _checked(part: Part, checkpoint: Checkpoint, file: WeightFile) -> WeightFile:
+    if file.hash != part.hash:
+        raise ModelError(
+            f"{file.paths[0].name} should be the {part.role} of {checkpoint.name} and holds {file.describe()}. "
+            "Put each checkpoint's files back in their own folder, or fetch it again."
+        )
+    return file
+
+
+def _tokenizer(root: Path) -> Path | None:
+    folder = root / TOKENIZER[0] / TOKENIZER[1]
+    return folder if folder.is_dir() and any(folder.iterdir()) else None
+
+
+def _locate_path(path: Path, roles: Sequence[Role] | None) -> Located:
+    found = scan(path) if path.is_dir() else [read_weights([path])]
+    transformers = [file for file in found if file.role == "dit"]
+    if not transformers:
+        held = "; ".join(f"{file.paths[0].name} holds {file.describe()}" for file in found)
+        raise ModelError(f"{path} holds no Wan transformer: {held}. Give the folder or file of a transformer.")
+    checkpoint = _entry_of(transformers, path)
+    root = models_folder()
+    files: dict[Role, WeightFile] = {}
+    for part in _wanted(checkpoint, roles):
+        own = transformers if part.role in ("dit", "dit2") else [file for file in found if file.role == part.role]
+        fitting = [file for file in own if file.hash == part.hash]
+        if own and not fitting:
+            raise ModelError(
+                f"{path} mixes checkpoints: {own[0].paths[0].name} holds {own[0].describe()}, which {checkpoint.name} "
+                "does not use. Keep each checkpoint in a folder of its own."
+            )
+        chosen = _expert(fitting, part.role, checkpoint) if fitting else _fetched(part, checkpoint, root)
+        files[part.role] = chosen
+    beside = next((folder for folder in path.rglob("umt5-xxl") if folder.is_dir()), None) if path.is_dir() else None
+    return Located(checkpoint, files, beside or _tokenizer(root))
+
+
+def _entry_of(transformers: Sequence[WeightFile], path: Path) -> Checkpoint:
+    """The registry entry of the transformers in a folder; where two look alike, the one that the path names."""
+    hashes = {file.hash for file in transformers}
+    if len(hashes) > 1:
+        held = " and ".join(sorted(file.describe() for file in transformers))
+        raise ModelError(f"{path} mixes checkpoints: it holds {held}. Give the folder or file of one.")
+    entries = [entry for entry in CHECKPOINTS.values() if entry.part("dit").hash in hashes]
+    if not entries:
+        known = ", ".join(CHECKPOINTS)
+        name = transformers[0].paths[0].name
+        raise ModelError(f"{name} is a Wan transformer that flowedit does not drive. It drives {known}.")
+    return next((entry for entry in entries if entry.name in str(path)), entries[0])
+
+
+def _expert(fitting: Sequence[WeightFile], role: Role, checkpoint: Checkpoint) -> WeightFile:
+    """Tell two experts of one shape apart: only their folders' names can."""
+    if checkpoint.boundary is None or role not in ("dit", "dit2"):
+        return fitting[0]
+    word = "high" if role == "dit" else "low"
+    named = [file for file in fitting if word in f"{file.paths[0].parent.name}/{file.paths[0].name}"]
+    if len(named) != 1:
+        raise ModelError(
+            f"{checkpoint.name} has two experts of one shape, told apart by name; {len(named)} of the files here say "
+            f"{word!r}. Keep them in folders high_noise_model and low_noise_model."
+        )
+    return named[0]

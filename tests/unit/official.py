@@ -1,0 +1,126 @@
+"""Weight files that look exactly like the official ones, made without any weights.
+
+Names and shapes come from the vendor's own classes built on the meta device with the settings of the vendor's table,
+with the prefixes put back that its converters take away. A file is a true header over a sparse body, so that even a
+checkpoint of 60 GB takes no room on disk.
+"""
+
+import importlib
+import json
+import struct
+import unittest.mock
+from functools import cache
+
+import torch
+from diffsynth.configs import MODEL_CONFIGS
+
+BYTES, DTYPE = 2, "BF16"
+UNCONVERTED_PREFIX = {"wan_video_vae": "model.", "wan_video_image_encoder": "model."}
+
+
+def _class(path):
+    module, name = path.rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
+
+
+def _on_meta(path, **settings):
+    """Build a vendor class without memory; its image encoder asks for the CPU inside and is told otherwise."""
+    home, kind = importlib.import_module(path.rsplit(".", 1)[0]), _class(path)
+    if path.endswith("WanImageEncoder"):
+        vision = home.clip_xlm_roberta_vit_h_14
+        with unittest.mock.patch.object(
+            home, "clip_xlm_roberta_vit_h_14", lambda **given: vision(**{**given, "device": "meta"})
+        ):
+            return kind()
+    with torch.device("meta"):
+        return kind(**settings)
+
+
+def _shapes(model):
+    return {name: list(value.shape) for name, value in model.state_dict().items()}
+
+
+def _clip_text_shapes(dim=1024, layers=24, vocabulary=250002, places=514):
+    """List the tensors of the text half of XLM-RoBERTa CLIP, which is in the official file and is not loaded."""
+    shapes = {
+        "token_embedding.weight": [vocabulary, dim],
+        "type_embedding.weight": [1, dim],
+        "pos_embedding.weight": [places, dim],
+        "norm.weight": [dim],
+        "norm.bias": [dim],
+        "head.0.weight": [dim, dim],
+        "head.2.weight": [dim, dim],
+    }
+    for block in range(layers):
+        linear = {f"attn.{name}": (dim, dim) for name in "qkvo"} | {"ffn.0": (4 * dim, dim), "ffn.2": (dim, 4 * dim)}
+        for name, (rows, columns) in linear.items():
+            shapes |= {f"blocks.{block}.{name}.weight": [rows, columns], f"blocks.{block}.{name}.bias": [rows]}
+        for name in ("norm1", "norm2"):
+            shapes |= {f"blocks.{block}.{name}.{kind}": [dim] for kind in ("weight", "bias")}
+    return {f"textual.{name}": shape for name, shape in shapes.items()}
+
+
+@cache
+def official_shapes(value):
+    """Names and shapes of the unconverted file with this hash in the vendor's table."""
+    configs = [config for config in MODEL_CONFIGS if config["model_hash"] == value]
+    shapes = {}
+    for config in configs:
+        prefix = UNCONVERTED_PREFIX.get(config["model_name"], "")
+        made = _shapes(_on_meta(config["model_class"], **config.get("extra_kwargs", {})))
+        shapes |= {name.removeprefix(prefix): shape for name, shape in made.items()}
+        if config["model_name"] == "wan_video_image_encoder":
+            shapes |= _clip_text_shapes()
+    return shapes
+
+
+@cache
+def loaded_weights(value):
+    """Count the weights that the vendor's classes take from the file with this hash."""
+    total = 0
+    for config in (config for config in MODEL_CONFIGS if config["model_hash"] == value):
+        model = _on_meta(config["model_class"], **config.get("extra_kwargs", {}))
+        total += sum(parameter.numel() for parameter in model.parameters())
+    return total
+
+
+def write_sparse(path, shapes):
+    """Write a safetensors file with a true header and a body of zeros that takes no room."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = torch.Size(shape).numel() * BYTES
+        header[name] = {"dtype": DTYPE, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+def write_shards(folder, shapes, count, stem="diffusion_pytorch_model"):
+    """Write the same in several files, named as the official ones are."""
+    names = list(shapes)
+    step = -(-len(names) // count)
+    return [
+        write_sparse(
+            folder / f"{stem}-{number + 1:05d}-of-{count:05d}.safetensors",
+            {name: shapes[name] for name in names[number * step : (number + 1) * step]},
+        )
+        for number in range(count)
+    ]
+
+
+def lay_out(checkpoint, root, hub="modelscope"):
+    """Put every part of a checkpoint under a models folder, as the vendor's downloader leaves it."""
+    for part in checkpoint.parts:
+        repository, pattern = getattr(part, hub)
+        target = root / repository / pattern
+        shapes = official_shapes(part.hash)
+        if "*" not in pattern:
+            write_sparse(target, shapes)
+        elif part.weights > 5e9:
+            write_shards(target.parent, shapes, 7)
+        else:
+            write_sparse(target.parent / "diffusion_pytorch_model.safetensors", shapes)

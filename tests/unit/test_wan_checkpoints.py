@@ -1,0 +1,249 @@
+"""The registry against the vendor's table, and the loading of every entry, without the weights."""
+
+import pickle
+
+import pytest
+import torch
+from diffsynth.configs import MODEL_CONFIGS
+from official import lay_out, loaded_weights, official_shapes, write_shards, write_sparse
+from safetensors.torch import save_file
+
+from flowedit.errors import ModelError
+from flowedit.wan import files, loading
+from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, resolve
+
+ENTRIES = [pytest.param(entry, id=name) for name, entry in CHECKPOINTS.items()]
+PARTS = {part.hash: part for entry in CHECKPOINTS.values() for part in entry.parts}
+VENDOR_NAMES = {
+    "dit": "wan_video_dit",
+    "dit2": "wan_video_dit",
+    "text": "wan_video_text_encoder",
+    "vae": "wan_video_vae",
+    "image": "wan_video_image_encoder",
+}
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def vendor_configs(value):
+    return [config for config in MODEL_CONFIGS if config["model_hash"] == value]
+
+
+@pytest.mark.parametrize("part", [pytest.param(p, id=f"{p.role} of {p.huggingface[0]}") for p in PARTS.values()])
+def test_official_names_and_shapes_give_the_hash_in_the_vendors_table(part):
+    assert files.fingerprint(official_shapes(part.hash)) == part.hash
+    assert VENDOR_NAMES[part.role] in {config["model_name"] for config in vendor_configs(part.hash)}
+    assert loaded_weights(part.hash) == part.weights
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_entry_agrees_with_the_vendors_settings(entry):
+    for config in vendor_configs(entry.part("dit").hash):
+        settings = config.get("extra_kwargs", {})
+        if config["model_name"] == "wan_video_vace":
+            layers = settings.get("vace_layers", tuple(range(0, 30, 2)))
+            assert len(layers) == entry.width.vace_layers
+            continue
+        width = entry.width
+        assert (width.dim, width.ffn, width.heads, width.layers) == tuple(
+            settings[name] for name in ("dim", "ffn_dim", "num_heads", "num_layers")
+        )
+        assert settings["out_dim"] == entry.latent_channels
+        takes_y = settings["in_dim"] == 2 * settings["out_dim"] + 4
+        assert takes_y == (entry.image_route == "i2v")
+        assert bool(settings.get("fuse_vae_embedding_in_latents")) == (entry.image_route == "first-latent")
+        assert settings["has_image_input"] == any(part.role == "image" for part in entry.parts)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("hub", ["modelscope", "huggingface"])
+def test_every_entry_is_found_where_the_downloader_puts_it(entry, hub, models):
+    if hub == "huggingface":  # the .pth parts are tested below: a sparse file cannot stand in for them
+        parts = [part for part in entry.parts if part.role in ("dit", "dit2")]
+        entry = entry.__class__(**{**vars(entry), "parts": tuple(parts)})
+    lay_out(entry, models, hub)
+    located = loading.locate(entry.name, [part.role for part in entry.parts])
+    assert {role: file.hash for role, file in located.files.items()} == {p.role: p.hash for p in entry.parts}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_is_recognised_in_a_folder_of_any_name(entry, tmp_path, models):
+    folder = tmp_path / "somewhere" / entry.name
+    lay_out(entry, folder)
+    located = loading.locate(folder)
+    assert located.checkpoint is entry
+    assert set(located.files) == {part.role for part in entry.parts}
+
+
+def test_aliases_name_entries_and_an_unknown_name_lists_them():
+    assert {resolve(alias).name for alias in ALIASES} == set(ALIASES.values())
+    with pytest.raises(ModelError, match=r"Wan2\.1-VACE-1\.3B"):
+        resolve("Wan3")
+
+
+def test_experts_are_told_apart_by_their_folders(models):
+    entry = resolve("Wan2.2-I2V-A14B")
+    lay_out(entry, models)
+    located = loading.locate(models)
+    assert "high_noise_model" in str(located.files["dit"].paths[0])
+    assert "low_noise_model" in str(located.files["dit2"].paths[0])
+
+
+def test_experts_without_telling_names_are_refused(tmp_path, models):
+    shapes = official_shapes(resolve("Wan2.2-I2V-A14B").part("dit").hash)
+    for name in ("one", "two"):
+        write_sparse(tmp_path / "experts" / name / "model.safetensors", shapes)
+    with pytest.raises(ModelError, match="high_noise_model"):
+        loading.locate(tmp_path / "experts", ["dit"])
+
+
+class TestBrokenFiles:
+    """Each way in which files go wrong gives one line that says what and where."""
+
+    @pytest.fixture
+    def dit(self, models):
+        lay_out(resolve("Wan2.1-T2V-1.3B"), models)
+        return models / "Wan-AI/Wan2.1-T2V-1.3B/diffusion_pytorch_model.safetensors"
+
+    def refused(self, words):
+        with pytest.raises(ModelError, match=words) as caught:
+            loading.locate("Wan2.1-T2V-1.3B")
+        assert "\n" not in str(caught.value)
+
+    def test_missing(self, dit):
+        dit.unlink()
+        self.refused("models fetch Wan2.1-T2V-1.3B")
+
+    def test_cut(self, dit):
+        with dit.open("r+b") as file:
+            file.truncate(dit.stat().st_size - 1)
+        self.refused("was cut")
+
+    def test_cut_inside_the_header(self, dit):
+        with dit.open("r+b") as file:
+            file.truncate(1000)
+        self.refused("was cut: its header is .* bytes and 992 are there")
+
+    def test_longer_than_it_says(self, dit):
+        with dit.open("ab") as file:
+            file.write(b"x")
+        self.refused("after its end")
+
+    def test_empty(self, dit):
+        dit.write_bytes(b"")
+        self.refused("not a safetensors file")
+
+    def test_a_web_page_saved_in_its_place(self, dit):
+        dit.write_text("<!doctype html><title>Please log in</title>" * 9)
+        self.refused("another format")
+
+    def test_a_pth_renamed(self, dit):
+        torch.save({"weight": torch.zeros(2)}, dit)
+        self.refused("looks like a .pth")
+
+    def test_a_git_lfs_pointer(self, dit):
+        dit.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+        self.refused("Git LFS pointer")
+
+    def test_the_vae_under_the_transformers_name(self, dit):
+        write_sparse(dit, official_shapes(resolve("1.3B").part("vae").hash))
+        self.refused("should be the dit of Wan2.1-T2V-1.3B and holds a Wan VAE")
+
+    def test_another_checkpoints_transformer(self, dit):
+        write_sparse(dit, official_shapes(resolve("1.3B").part("dit").hash))
+        self.refused("holds the transformer of Wan2.1-Fun-1.3B-InP")
+
+    def test_weights_of_something_else(self, dit):
+        write_sparse(dit, {"conv.weight": [3, 3]})
+        self.refused("does not know")
+
+    def test_one_tensor_of_another_shape(self, dit):
+        shapes = official_shapes(resolve("Wan2.1-T2V-1.3B").part("dit").hash)
+        write_sparse(dit, {**shapes, "patch_embedding.bias": [1537]})
+        self.refused("does not know")
+
+    def test_a_shard_is_missing(self, dit):
+        shapes = official_shapes(resolve("Wan2.1-T2V-1.3B").part("dit").hash)
+        dit.unlink()
+        write_shards(dit.parent, shapes, 3)[1].unlink()
+        self.refused("lacks shard 2 of 3")
+
+    def test_shards_of_two_models(self, dit):
+        shapes = official_shapes(resolve("Wan2.1-T2V-1.3B").part("dit").hash)
+        dit.unlink()
+        shards = write_shards(dit.parent, shapes, 2)
+        write_sparse(shards[1], {name: shapes[name] for name in list(shapes)[:5]})
+        self.refused("mixed")
+
+    def test_a_folder_with_two_transformers(self, models):
+        for name in ("Wan2.1-T2V-1.3B", "Wan2.1-VACE-1.3B"):
+            lay_out(resolve(name), models)
+        with pytest.raises(ModelError, match="mixes checkpoints"):
+            loading.locate(models)
+
+    def test_a_folder_whose_vae_is_another_models(self, tmp_path, models):
+        entry, other = resolve("Wan2.1-T2V-1.3B"), resolve("Wan2.2-TI2V-5B")
+        write_sparse(tmp_path / "own" / "dit.safetensors", official_shapes(entry.part("dit").hash))
+        write_sparse(tmp_path / "own" / "vae.safetensors", official_shapes(other.part("vae").hash))
+        with pytest.raises(ModelError, match=r"mixes checkpoints: vae\.safetensors"):
+            loading.locate(tmp_path / "own", ["dit", "vae"])
+
+    def test_a_folder_without_weights(self, tmp_path, models):
+        with pytest.raises(ModelError, match="holds no"):
+            loading.locate(tmp_path)
+
+    def test_a_path_that_is_not_there(self, models):
+        with pytest.raises(ModelError, match="no file or folder"):
+            loading.locate("nowhere/at/all")
+
+    def test_a_transformer_that_flowedit_does_not_drive(self, tmp_path, models):
+        control = "349723183fc063b2bfc10bb2835cf677"
+        write_sparse(tmp_path / "control.safetensors", official_shapes(control))
+        with pytest.raises(ModelError, match="does not drive"):
+            loading.locate(tmp_path / "control.safetensors", ["dit"])
+
+
+class _Payload:
+    def __reduce__(self):
+        return (print, ("unpickling ran code",))
+
+
+class TestPth:
+    """A `.pth` is read weights-only, whatever wrapper it has, and never when it holds more than tensors."""
+
+    def test_the_official_vae_is_recognised(self, tmp_path):
+        part = resolve("1.3B").part("vae")
+        state = {name: torch.zeros(shape, dtype=torch.bfloat16) for name, shape in official_shapes(part.hash).items()}
+        path = tmp_path / "Wan2.1_VAE.pth"
+        torch.save({"model_state": state}, path)
+        assert files.read_weights([path]) == files.WeightFile((path,), part.hash, "vae")
+
+    def test_code_is_refused_and_not_run(self, tmp_path, capsys):
+        path = tmp_path / "evil.pth"
+        torch.save({"weight": torch.zeros(2), "payload": _Payload()}, path)
+        with pytest.raises(ModelError, match="could run code: refused"):
+            files.read_shapes(path)
+        assert capsys.readouterr().out == ""
+
+    def test_a_cut_file(self, tmp_path):
+        path = tmp_path / "cut.pth"
+        torch.save({"weight": torch.zeros(1000)}, path)
+        path.write_bytes(path.read_bytes()[:-500])
+        with pytest.raises(ModelError, match="broken"):
+            files.read_shapes(path)
+
+    @pytest.mark.parametrize("content", [b"", b"\x00" * 99, pickle.dumps([1, 2])])
+    def test_something_else(self, tmp_path, content):
+        path = tmp_path / "else.pth"
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=r"else\.pth"):
+            files.read_shapes(path)
+
+    def test_a_safetensors_copy_is_preferred(self, tmp_path):
+        torch.save({"weight": torch.zeros(2)}, tmp_path / "model.pth")
+        save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+        assert [file.paths[0].suffix for file in files.scan(tmp_path)] == [".safetensors"]
