@@ -1,17 +1,16 @@
-"""Photographs for training and for the benchmark: the freely licensed images in scikit-image's wheel, under a moving camera."""
+"""Photographs under a moving camera: the freely licensed images in scikit-image's wheel, two of them held out."""
 
-import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from flowedit.errors import ModelError
 from flowedit.tiny.textures import lines, uniform
-from flowedit.tiny.world import Clip
+from flowedit.tiny.world import GROUND, Scene, sample_scene
 
 TRAINING = {
     "astronaut.png": "photo woman",
@@ -74,6 +73,30 @@ def load_images(names: list[str], side: int = 384, folder: Path | None = None) -
     return torch.stack(found)
 
 
+def natural_scene(g: torch.Generator, pictures: Tensor, frames: int, shapes: float = 0.4) -> Scene:
+    """Film pictures with a moving camera, some of them behind moving shapes.
+
+    Args:
+        g: the source of randomness.
+        pictures: ``(b, 3, S, S)`` in [0, 1].
+        frames: frames a clip.
+        shapes: share of the clips in which procedural shapes move before the picture.
+
+    Returns:
+        Scenes whose background is the picture; render and follow them like any other.
+    """
+    batch = len(pictures)
+    scene = sample_scene(g, batch, frames)
+    ground = camera_path(g, batch, frames).unsqueeze(2) * GROUND
+    hidden = (uniform(g, batch, 1) < shapes).float()
+    return replace(
+        scene,
+        to_local=torch.cat([ground, scene.to_local[:, :, 1:]], dim=2),
+        ground=torch.cat([pictures, lines(pictures)], dim=1),
+        there=scene.there * hidden,
+    )
+
+
 def camera_path(g: torch.Generator, batch: int, frames: int) -> Tensor:
     """Draw camera paths over a picture: pan, zoom and rotation at a steady speed.
 
@@ -89,37 +112,12 @@ def camera_path(g: torch.Generator, batch: int, frames: int) -> Tensor:
     half = uniform(g, batch, 1, low=0.3, high=0.75)
     growth = uniform(g, batch, 1, low=-0.35, high=0.35) * (uniform(g, batch, 1) < 0.6)
     turn = uniform(g, batch, 1, low=-0.5, high=0.5) * (uniform(g, batch, 1) < 0.45)
-    start = uniform(g, batch, 1, low=-0.3, high=0.3) + math.tau * 0
+    angle = uniform(g, batch, 1, low=-0.3, high=0.3) + turn * time
     middle = uniform(g, batch, 1, 2, low=-0.3, high=0.3)
     speed = torch.randn(batch, 1, 2, generator=g, device=g.device) * 0.3 * (uniform(g, batch, 1, 1) < 0.85)
-    scale, angle = half * torch.exp(growth * time), start + turn * time
+    scale = half * torch.exp(growth * time)
     where = middle + speed * (time - 0.5).unsqueeze(-1)
     linear = torch.stack(
         [torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2
     )
     return torch.cat([linear * scale[..., None, None], where.unsqueeze(-1)], dim=-1)
-
-
-def move(pictures: Tensor, path: Tensor, height: int, width: int) -> Clip:
-    """Film pictures with a moving camera.
-
-    Args:
-        pictures: ``(b, 3, S, S)`` in [0, 1].
-        path: ``(b, T, 2, 3)`` of :func:`camera_path`.
-        height: of a frame.
-        width: of a frame.
-
-    Returns:
-        The clips; the whole picture is one layer, lines are found by their contrast.
-    """
-    from flowedit.tiny.world import screen_points
-
-    b, frames = path.shape[:2]
-    at = screen_points(height, width, pictures.device) @ path[..., :2].mT + path[..., None, :, 2]
-    grid = at.view(b, frames * height, width, 2)
-    rgb = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
-    rgb = rgb.unflatten(2, (frames, height)).transpose(1, 2)
-    ink = lines(rgb.flatten(0, 1)).view(b, frames, 1, height, width)
-    ids = torch.zeros(b, frames, 1, height, width, dtype=torch.int64, device=rgb.device)
-    anchor = at.view(b, frames, height, width, 2).permute(0, 1, 4, 2, 3)
-    return Clip(rgb.clamp(0, 1), ink, ids, anchor, [""] * b)

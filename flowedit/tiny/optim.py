@@ -39,7 +39,9 @@ class Muon:
     scalable for LLM training", 2025.
     """
 
-    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], *, plain: tuple[str, ...] = (), decay: float = 0.0):
+    def __init__(
+        self, named: Iterable[tuple[str, nn.Parameter]], *, plain: tuple[str, ...] = (), decay: float = 0.0
+    ) -> None:
         """Sort the parameters.
 
         Args:

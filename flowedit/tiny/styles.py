@@ -1,4 +1,4 @@
-"""Styles: deterministic looks that can be put on every frame of a clip, so that the exact answer of an edit is known."""
+"""Styles: deterministic looks put on every frame of a clip, so that the exact answer of an edit is known."""
 
 import math
 from dataclasses import dataclass, fields, replace

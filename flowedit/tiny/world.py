@@ -184,30 +184,46 @@ def correspond(scene: Scene, clip: Clip, source: int, target: int) -> tuple[Tens
         point can be seen there (inside the frame, and no other surface before it). The true flow is the position
         minus the pixel's own; what is not visible is disoccluded in the source frame with respect to the target.
     """
-    height, width = clip.rgb.shape[-2:]
-    points = screen_points(height, width, clip.rgb.device)
-    layer = clip.ids[:, source, 0].flatten(1)
-    maps = scene.to_local[:, source].gather(1, layer[:, :, None, None].expand(-1, -1, 2, 3))
-    back = _inverse(scene.to_local[:, target]).gather(1, layer[:, :, None, None].expand(-1, -1, 2, 3))
-    local = (maps[..., :2] @ points[None, :, :, None] + maps[..., 2:]).squeeze(-1)
+    frames = torch.tensor([[source], [target]], device=clip.rgb.device).expand(2, len(clip.rgb)).unsqueeze(-1)
+    position, visible = follow(scene, clip.ids[:, source : source + 1, 0], frames[0], frames[1])
+    return position[:, 0], visible[:, 0]
+
+
+def follow(scene: Scene, ids: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Follow the pixels of several frames to one other frame each.
+
+    Args:
+        scene: the scene.
+        ids: ``(b, n, H, W)``: the layer that each followed pixel shows.
+        source: ``(b, n)`` frames whose pixels are followed.
+        target: ``(b, n)`` frames they are looked for in.
+
+    Returns:
+        Positions ``(b, n, H, W, 2)`` in pixels, and ``(b, n, H, W)`` bool, as in :func:`correspond`.
+    """
+    b, n, height, width = ids.shape
+    points = screen_points(height, width, ids.device)
+    layer = ids.flatten(2)
+    rows = torch.arange(b, device=ids.device).unsqueeze(1)
+    pick_layer = layer[..., None, None].expand(-1, -1, -1, 2, 3)
+    maps = scene.to_local[rows, source].gather(2, pick_layer)
+    back = _inverse(scene.to_local[rows, target]).gather(2, pick_layer)
+    local = (maps[..., :2] @ points[:, :, None] + maps[..., 2:]).squeeze(-1)
     there = (back[..., :2] @ local.unsqueeze(-1) + back[..., 2:]).squeeze(-1)
-    top = _top_layer(scene, target, there)
-    pixel = 2 / math.sqrt(height * width)
-    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=there.device)
-    position = there / pixel + centre
+    top = _top_layer(scene, scene.to_local[rows, target], there)
+    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=ids.device)
+    position = there / (2 / math.sqrt(height * width)) + centre
     inside = (position >= 0).all(-1) & (position <= 2 * centre).all(-1)
-    shape = (-1, height, width)
-    return position.view(*shape, 2), (inside & (top == layer)).view(shape)
+    return position.view(b, n, height, width, 2), (inside & (top == layer)).view(b, n, height, width)
 
 
-def _top_layer(scene: Scene, frame: int, points: Tensor) -> Tensor:
-    """Which layer is in front at some screen points ``(b, n, 2)`` of a frame."""
-    top = torch.zeros(points.shape[:2], dtype=torch.int64, device=points.device)
+def _top_layer(scene: Scene, to_local: Tensor, points: Tensor) -> Tensor:
+    """Which layer is in front at screen points ``(b, n, p, 2)``, with the maps ``(b, n, L, 2, 3)`` of their frames."""
+    top = torch.zeros(points.shape[:3], dtype=torch.int64, device=points.device)
     for layer in range(1, SHAPES_MAX + 1):
-        m = scene.to_local[:, frame, layer]
-        local = points @ m[..., :2].mT + m[:, None, :, 2]
-        away = distance(scene.tables[:, layer], scene.kinds[:, layer], local)
-        top = torch.where((away < 0) & (scene.there[:, layer, None] > 0), layer, top)
+        m = to_local[:, :, layer]
+        away = _distance(scene, layer, points @ m[..., :2].mT + m[..., None, :, 2])
+        top = torch.where((away < 0) & (scene.there[:, layer, None, None] > 0), layer, top)
     return top
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffsynth.diffusion import FlowMatchScheduler
-    from diffsynth.models.wan_video_dit import WanModel, precompute_freqs_cis_3d, rope_apply
+    from diffsynth.models.wan_video_dit import DiTBlock, WanModel, precompute_freqs_cis_3d, rope_apply
     from diffsynth.models.wan_video_text_encoder import HuggingfaceTokenizer, WanTextEncoder
     from diffsynth.models.wan_video_vae import (
         AttentionBlock,
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 __all__ = [
     "AttentionBlock",
     "CausalConv3d",
+    "CrossAttention",
+    "DiTBlock",
     "FlowMatchScheduler",
     "HuggingfaceTokenizer",
     "ModelConfig",
+    "RMSNorm",
     "RMS_norm",
     "Resample",
     "ResidualBlock",
+    "SelfAttention",
     "VideoVAE_",
     "WanModel",
     "WanTextEncoder",
@@ -45,9 +49,15 @@ __all__ = [
     "model_fn_wan_video",
     "precompute_freqs_cis_3d",
     "rope_apply",
+    "sinusoidal_embedding_1d",
 ]
 
 _HOMES = {
+    "sinusoidal_embedding_1d": "diffsynth.models.wan_video_dit",
+    "RMSNorm": "diffsynth.models.wan_video_dit",
+    "CrossAttention": "diffsynth.models.wan_video_dit",
+    "SelfAttention": "diffsynth.models.wan_video_dit",
+    "DiTBlock": "diffsynth.models.wan_video_dit",
     "RMS_norm": "diffsynth.models.wan_video_vae",
     "ResidualBlock": "diffsynth.models.wan_video_vae",
     "Resample": "diffsynth.models.wan_video_vae",

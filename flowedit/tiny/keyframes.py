@@ -1,0 +1,140 @@
+"""Which frames a training clip shows the model, and how: the mask and the clip of keyframe images of the i2v route."""
+
+import random
+
+import torch
+from torch import Tensor
+
+from flowedit.tiny.config import TEMPORAL
+
+
+def slot(index: int) -> int:
+    """Give the latent slot of a pixel frame.
+
+    Args:
+        index: pixel frame.
+
+    Returns:
+        ``(index + 3) // 4``.
+    """
+    return (index + TEMPORAL - 1) // TEMPORAL
+
+
+def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
+    """Draw a subset of keyframes: none, first, first and last, evenly spaced, or random ones.
+
+    Args:
+        rng: the source of randomness.
+        frames: frames in the clip, ``4n + 1``.
+
+    Returns:
+        Sorted pixel indices, at most one a latent slot, mostly multiples of 4 (the last frame of their slot).
+    """
+    kind, last = rng.random(), frames - 1
+    if kind < 0.12:
+        return []
+    if kind < 0.25:
+        return [0]
+    if kind < 0.37:
+        return [0, last]
+    if kind < 0.67:
+        return sorted({0, last, *range(16, last, 16)})
+    if kind < 0.75:
+        return list(range(0, frames, 8))
+    slots = sorted(rng.sample(range(last // TEMPORAL + 1), min(rng.randint(1, 5), last // TEMPORAL + 1)))
+    late = [rng.choice((0, 0, 0, 0, 1, 2, 3)) for _ in slots]
+    return [max(0, TEMPORAL * s - (back if s else 0)) for s, back in zip(slots, late, strict=True)]
+
+
+def keyframe_mask(indices: list[list[int]], frames: int, height: int, width: int) -> Tensor:
+    """Build the mask channels of the i2v route: one bit a pixel frame.
+
+    Args:
+        indices: pixel indices of the keyframes, clip by clip.
+        frames: pixel frames.
+        height: of the latents.
+        width: of the latents.
+
+    Returns:
+        ``(b, 4, slots, height, width)``: slot 0 has all four channels set for keyframe 0; a keyframe ``i > 0`` sets
+        channel ``(i - 1) % 4`` of its slot.
+    """
+    mask = torch.zeros(len(indices), TEMPORAL, slot(frames - 1) + 1, height, width)
+    for row, keys in enumerate(indices):
+        for i in keys:
+            if i == 0:
+                mask[row, :, 0] = 1
+            else:
+                mask[row, (i - 1) % TEMPORAL, slot(i)] = 1
+    return mask
+
+
+def keyframe_clip(video: Tensor, indices: list[list[int]], jitter: Tensor | None = None) -> Tensor:
+    """Keep the keyframes of clips, mid grey elsewhere.
+
+    Args:
+        video: ``(b, 3, T, H, W)`` in [-1, 1].
+        indices: pixel indices of the keyframes, clip by clip.
+        jitter: ``(b, T, 2, 3)`` gain and offset of each keyframe's channels, for keyframes that disagree.
+
+    Returns:
+        ``(b, 3, T, H, W)``, 0 where there is no keyframe.
+    """
+    keep = torch.zeros(len(video), 1, video.shape[2], 1, 1, device=video.device)
+    for row, keys in enumerate(indices):
+        keep[row, 0, keys] = 1
+    if jitter is not None:
+        gain, offset = (jitter[:, :, k].transpose(1, 2)[..., None, None] for k in range(2))
+        video = (video * gain + offset).clamp(-1, 1)
+    return video * keep
+
+
+def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.4) -> Tensor:
+    """Draw how keyframes of some clips differ in colour, contrast and brightness, as those of image models do.
+
+    Args:
+        g: the source of randomness.
+        batch: clips.
+        frames: frames a clip.
+        share: of the clips that are affected.
+
+    Returns:
+        ``(b, T, 2, 3)`` gain and offset.
+    """
+    on = (torch.rand(batch, 1, 1, generator=g, device=g.device) < share).float()
+    size = on * torch.rand(batch, 1, 1, generator=g, device=g.device) * 0.16
+    common = torch.randn(batch, frames, 2, generator=g, device=g.device) * size
+    colour = torch.randn(batch, frames, 2, 3, generator=g, device=g.device) * size.unsqueeze(-1) * 0.6
+    return common.unsqueeze(-1) + colour + torch.tensor([1.0, 0.0], device=g.device).view(1, 1, 2, 1)
+
+
+def nearest(indices: list[list[int]], frames: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Find the keyframes before and after each frame.
+
+    Args:
+        indices: keyframes, clip by clip, none of them empty.
+        frames: frames a clip.
+
+    Returns:
+        The keyframe at or before each frame (the first one where there is none), and the one at or after it.
+    """
+    before = [[max((k for k in keys if k <= t), default=keys[0]) for t in range(frames)] for keys in indices]
+    after = [[min((k for k in keys if k >= t), default=keys[-1]) for t in range(frames)] for keys in indices]
+    return before, after
+
+
+def blend_weight(before: Tensor, after: Tensor, frames: int) -> Tensor:
+    """Weight of the keyframe after each frame: linear in time between two keyframes.
+
+    Args:
+        before: ``(b, T)``.
+        after: ``(b, T)``.
+        frames: ``T``.
+
+    Returns:
+        ``(b, T)`` in [0, 1].
+    """
+    time = torch.arange(frames, device=before.device)
+    gap = (after - before).clamp(min=1)
+    weight = ((time - before) / gap).clamp(0, 1)
+    return torch.where(after == before, 0.0, weight)

@@ -1,0 +1,51 @@
+"""Train the small Wan: ``python -m flowedit.tiny.train vae|dit --minutes M --out DIR`` (see docs/training.md)."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from flowedit.tiny.run import Run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and train.
+
+    Args:
+        arguments: of the command line, the program's own by default.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m flowedit.tiny.train", description=__doc__)
+    parser.add_argument("part", choices=("vae", "dit"), help="the autoencoder first, then the transformer")
+    parser.add_argument(
+        "--minutes", type=float, required=True, help="how long to train; the schedule follows the clock"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights and state")
+    parser.add_argument("--resume", type=Path, help="folder of an earlier run to go on from")
+    parser.add_argument("--devices", type=int, default=1, help="processes, one a GPU")
+    parser.add_argument("--config", choices=("shipped", "smoke"), default="shipped")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=Path, help="folder of the photographs, scikit-image's own by default")
+    parser.add_argument("--extra-world", type=Path, dest="extra", help="Python file of one more world")
+    parser.add_argument("--done", type=float, default=0.0, help="seconds of the minutes that are already used")
+    settings = vars(parser.parse_args(arguments))
+    devices, part = settings.pop("devices"), settings.pop("part")
+    if devices > 1 and "RANK" not in os.environ:
+        given = sys.argv[1:] if arguments is None else arguments
+        command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+        return subprocess.call([sys.executable, *command, "-m", "flowedit.tiny.train", *given])
+    run = Run.begin(**settings)
+    if part == "vae":
+        from flowedit.tiny.train_vae import train_vae as train
+    else:
+        from flowedit.tiny.train_dit import train_dit as train
+    train(run)
+    run.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
