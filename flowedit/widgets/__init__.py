@@ -7,9 +7,12 @@ name is imported when it is first used. To add a widget, see `flowedit.widgets._
 from importlib import import_module
 
 REGISTRY = {
+    "AgentTrace": "agent_trace",
     "AlphaExplorer": "alpha_explorer",
+    "CompareGrid": "compare_grid",
     "FrameScrubber": "frame_scrubber",
     "GapExplorer": "gap_explorer",
+    "KeyframeGallery": "keyframe_gallery",
     "ResidualInspector": "residual_inspector",
 }
 """Every widget and the module of this package it lives in: one line each."""

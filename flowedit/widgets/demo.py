@@ -1,6 +1,7 @@
 """Small computed cases for the widgets' `example()`: a moving scene, its recolouring, and a real corrected run."""
 
 import math
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -51,6 +52,58 @@ def alpha_run(alpha: float) -> tuple[float, np.ndarray, Trace, dict[str, float]]
     error = (frames.astype(np.float64) - edited)[list(KEYFRAMES)]
     change = float(np.abs(frames.astype(np.float64) - source).mean())
     return alpha, frames, trace, {"error at keyframes": float(np.sqrt((error**2).mean())), "change from source": change}
+
+
+def compared_rows() -> list[tuple[str, np.ndarray, dict[str, float]]]:
+    """A source, its exact recolouring, and four attempts at it, each measured against the exact one."""
+    source, exact = demo_clip()
+    noise = np.random.default_rng(0).normal(0, 12, (len(exact), 1, 1, 3))
+    attempts = {
+        "source": source,
+        "exact": exact,
+        "half strength": (exact / 2 + source / 2).astype(np.uint8),
+        "flickering": np.round(np.clip(exact + noise, 0, 255)).astype(np.uint8),
+        "one frame late": np.concatenate([exact[:1], exact[:-1]]),
+        "eight grey levels": (exact // 32 * 32 + 16).astype(np.uint8),
+    }
+    return [(name, clip, _scores(clip, exact) if name != "exact" else {}) for name, clip in attempts.items()]
+
+
+def gallery_pairs() -> list[tuple[np.ndarray, np.ndarray, int, dict[str, object]]]:
+    """Three keyframes as `KeyframeGallery` takes them; the last one is recoloured at a third of the strength."""
+    source, exact = demo_clip()
+    pairs = []
+    for index, strength in zip(KEYFRAMES, (1.0, 1.0, 0.35), strict=True):
+        styled = np.round(source[index] + strength * (exact[index].astype(np.float64) - source[index])).astype(np.uint8)
+        rms = float(np.sqrt(np.mean((styled.astype(np.float64) - exact[index]) ** 2)))
+        reasons = [f"Its colours lie {rms:.1f} of 255 from the exact ones."] if rms > 10 else []
+        pairs.append((source[index], styled, index, {"rms to exact": rms, "reasons": reasons}))
+    return pairs
+
+
+def recorded_events() -> list[dict]:
+    """What it takes to make `gallery_pairs`, as timed events: read, recolour each keyframe, judge."""
+    began = time.perf_counter()
+    source, _ = demo_clip()
+    events = [{"node": "draw_scene", "seconds": time.perf_counter() - began, "values": {"frames": len(source)}}]
+    for index in KEYFRAMES:
+        began = time.perf_counter()
+        styled = recolour(source[index])
+        seconds = time.perf_counter() - began
+        events.append({"node": "recolour", "keyframe": index, "seconds": seconds, "images": [source[index], styled]})
+    began = time.perf_counter()
+    pairs = gallery_pairs()
+    notes = [f"Keyframe {index}: {reason}" for _, _, index, scores in pairs for reason in scores["reasons"]]
+    worst = max(float(scores["rms to exact"]) for *_, scores in pairs)
+    judged = {"node": "judge", "seconds": time.perf_counter() - began, "values": {"worst rms": worst}, "notes": notes}
+    return [*events, judged, {"node": "ask_a_person", "outcome": "waiting", "values": {"keyframes": list(KEYFRAMES)}}]
+
+
+def _scores(clip: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+    """PSNR to the exact clip, and how unevenly the error moves from frame to frame (both on 0 to 255)."""
+    error = clip.astype(np.float64) - exact
+    drift = np.abs(np.diff(error.mean(axis=(1, 2)), axis=0)).mean()
+    return {"PSNR, dB": 10 * math.log10(255**2 / float((error**2).mean())), "flicker": float(drift)}
 
 
 def run_trace(alpha: float = 10.0, steps: int = 20, shift: float = 5.0, seed: int = 0) -> Trace:

@@ -1,0 +1,133 @@
+"""A styling run replayed node by node: what ran, for how long, what it was told, what it cost, what it made."""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import traitlets
+from PIL import Image
+
+from flowedit.errors import WidgetError
+from flowedit.widgets._assets import script, style
+from flowedit.widgets._base import FlowWidget, Table, plain
+from flowedit.widgets._picture import bars_svg, image
+from flowedit.widgets._sprites import encode_image
+
+MAX_EVENTS = 400
+_PICTURE_SIDE = 240
+
+
+class AgentTrace(FlowWidget):
+    """The events of a run, in the order in which they ended.
+
+    Keys: arrows step, PgUp and PgDn move by five, Home and End, space replays.
+
+    Attributes:
+        events: what is shown.
+        position: the event shown, from 0.
+    """
+
+    _esm = script("player", "agent_trace")
+    _css = style("player", "frame_scrubber", "keyframe_gallery", "agent_trace")
+
+    events = traitlets.List().tag(sync=True)
+    position = traitlets.Int(0).tag(sync=True)
+
+    def __init__(self, events: Sequence[Mapping], *, folder: str | Path | None = None, **traits: object) -> None:
+        """Show `events`.
+
+        Args:
+            events: one mapping each, with `node` and any of `keyframe`, `seconds`, `prompt`, `usage` (`calls`,
+                `tokens_in`, `tokens_out`, `usd`), `images` (arrays uint8 (H, W, 3), or file names), `values`, `notes`
+                and `outcome` ("done", "failed", "waiting"). `tokens` and `cost` are taken for short forms of `usage`.
+            folder: where image file names are looked up; one that is not there is named instead of shown.
+            **traits: any attribute above, and `heading` and `note`.
+
+        Raises:
+            WidgetError: an event without a node, or too many events.
+        """
+        if len(events) > MAX_EVENTS:
+            raise WidgetError(f"Got {len(events)} events; this widget shows at most {MAX_EVENTS}. Pass a part of them.")
+        shown = [_event(event, Path(folder) if folder is not None else None) for event in events]
+        defaults = {"position": max(len(shown) - 1, 0), "heading": "What the agent did"}
+        super().__init__(events=shown, **{**defaults, **traits})
+
+    @classmethod
+    def example(cls) -> "AgentTrace":
+        """The widget's own working steps on a computed scene, timed as they run."""
+        from flowedit.widgets.demo import recorded_events
+
+        return cls(recorded_events(), heading="Keyframes styled step by step", note="timed here, no model called")
+
+    def _picture(self) -> str:
+        names = [_name(event) for event in self.events]
+        lengths = [event["seconds"] or 0.0 for event in self.events]
+        starts = [0.0, *accumulate(lengths)][:-1]
+        title = "Seconds of work of each event, in order"
+        return image(bars_svg(names, starts, lengths, title, "s"), title) if names else "<p>Nothing was recorded.</p>"
+
+    def _table(self) -> Table:
+        columns = ("event", "outcome", "seconds", "calls", "tokens", "USD", "notes")
+        return Table("Every event of the run", columns, [_row(event) for event in self.events])
+
+
+def _event(event: Mapping, folder: Path | None) -> dict:
+    if not event.get("node"):
+        raise WidgetError(f"Event {dict(event)!r:.80} names no node; every event needs one.")
+    usage = dict(event.get("usage") or {})
+    if "tokens" in event:
+        usage.setdefault("tokens_out", event["tokens"])
+    if "cost" in event:
+        usage.setdefault("usd", event["cost"])
+    return {
+        "node": str(event["node"]),
+        "keyframe": event.get("keyframe"),
+        "seconds": plain(float(event.get("seconds") or 0.0)),
+        "prompt": str(event.get("prompt") or ""),
+        "usage": plain(usage),
+        "pictures": [p for p in (_shown(item, folder) for item in event.get("images", ())) if p],
+        "values": plain(dict(event.get("values") or {})),
+        "notes": [*map(str, event.get("notes", ())), *_missing(event.get("images", ()), folder)],
+        "outcome": str(event.get("outcome", "done")),
+    }
+
+
+def _file(item: object, folder: Path | None) -> Path | None:
+    if isinstance(item, np.ndarray):
+        return None
+    return (folder / str(item)) if folder is not None else Path(str(item))
+
+
+def _shown(item: object, folder: Path | None) -> dict | None:
+    path = _file(item, folder)
+    if path is None:
+        return {"name": "picture", "src": encode_image(np.asarray(item), max_side=_PICTURE_SIDE)}
+    if not path.is_file():
+        return None
+    with Image.open(path) as opened:
+        return {"name": path.name, "src": encode_image(np.asarray(opened.convert("RGB")), max_side=_PICTURE_SIDE)}
+
+
+def _missing(items: Sequence[object], folder: Path | None) -> list[str]:
+    paths = [_file(item, folder) for item in items]
+    return [f"The picture {path.name} is no longer there." for path in paths if path is not None and not path.is_file()]
+
+
+def _name(event: Mapping) -> str:
+    return event["node"] if event["keyframe"] is None else f"{event['node']} {event['keyframe']}"
+
+
+def _row(event: Mapping) -> tuple:
+    usage = event["usage"]
+    tokens = usage.get("tokens_in", 0) + usage.get("tokens_out", 0)
+    notes = " ".join(event["notes"])
+    return (
+        _name(event),
+        event["outcome"],
+        event["seconds"],
+        usage.get("calls", 0),
+        tokens,
+        float(usage.get("usd", 0)),
+        notes,
+    )

@@ -1,0 +1,85 @@
+// A styling run replayed node by node: what ran, for how long, what it was told, what it cost, what it made.
+
+export default fe.widget("agent-trace", (ctx) => {
+  const events = ctx.get("events");
+  const last = events.length - 1;
+  if (last < 0) {
+    ctx.root.append(fe.el("p", { class: "fe-message" }, "Nothing was recorded yet."));
+    return;
+  }
+  const position = () => fe.clamp(ctx.get("position"), 0, last);
+  const go = (to) => ctx.set({ position: fe.clamp(to, 0, last) });
+  const seconds = events.map((event) => event.seconds ?? 0);
+  const total = seconds.reduce((sum, value) => sum + value, 0) || 1;
+  const before = seconds.map((_, i) => seconds.slice(0, i).reduce((sum, value) => sum + value, 0));
+  const nameOf = (event) => (event.keyframe === null ? event.node : `${event.node} ${event.keyframe}`);
+  const MARK = { done: "✓", failed: "✕", waiting: "…" };
+
+  const rows = events.map((event, i) => fe.el("li", {}, fe.el("button", { type: "button", class: "fe-event", "data-outcome": event.outcome,
+    onclick: () => { ticker.stop(); go(i); } },
+  fe.el("span", { class: "fe-outcome", "aria-label": event.outcome }, MARK[event.outcome] ?? "?"), fe.el("span", { class: "fe-eventname" }, nameOf(event)),
+  fe.el("span", { class: "fe-lane", "aria-hidden": "true" }, fe.el("i", { style: `left:${(100 * before[i]) / total}%;width:max(2px,${(100 * seconds[i]) / total}%)` })),
+  fe.el("span", { class: "fe-seconds" }, `${fe.number(seconds[i])} s`))));
+  const list = fe.el("ol", { class: "fe-events" }, rows);
+  const detail = fe.el("div", { class: "fe-detail", "aria-live": "polite" });
+
+  const play = fe.button("Replay", () => { if (!ticker.running && position() === last) go(0); ticker.toggle(); }, { icon: "play", class: "fe-button fe-primary" });
+  const ticker = fe.ticker(ctx, { interval: () => 900, step: () => { go(position() + 1); return position() < last; },
+    onchange: (running) => { fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Replay"); if (!running) ctx.flush(); } });
+  const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: last, step: 1, "aria-label": "Event", disabled: last < 1,
+    oninput: (event) => { ticker.stop(); go(Number(event.target.value)); } });
+  const keys = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, PageDown: 5, PageUp: -5, Home: -Infinity, End: Infinity };
+  for (const node of [slider, list]) {
+    node.addEventListener("keydown", (event) => {
+      if (event.key === " " && node === slider) { event.preventDefault(); play.click(); return; }
+      if (!keys[event.key]) return;
+      event.preventDefault();
+      ticker.stop();
+      go(position() + keys[event.key]);
+      if (node === list) rows[position()].firstElementChild.focus();
+    });
+  }
+  const step = (by) => () => { ticker.stop(); go(position() + by); };
+  const transport = fe.el("div", { class: "fe-transport" }, fe.el("div", { class: "fe-buttons" },
+    fe.button("Previous event", step(-1), { icon: "previous" }), play, fe.button("Next event", step(1), { icon: "next" })), fe.el("div", {}, slider));
+
+  const sum = (upTo, name) => events.slice(0, upTo + 1).reduce((all, event) => all + (event.usage[name] ?? 0), 0);
+  const totals = fe.el("output", { class: "fe-readout" });
+  const words = (text) => fe.el("pre", { class: "fe-words", tabindex: 0 }, text);
+  const shown = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : typeof value === "string" ? value : typeof value === "boolean" ? (value ? "yes" : "no") : fe.number(value));
+  const drawDetail = (event) => {
+    const { calls = 0, tokens_in: sent = 0, tokens_out: received = 0, usd = 0 } = event.usage;
+    const values = Object.entries(event.values);
+    detail.replaceChildren(
+      fe.el("div", { class: "fe-row" }, fe.el("strong", {}, nameOf(event)), fe.el("span", { class: "fe-muted" },
+        `${event.outcome}, ${fe.number(event.seconds)} s${calls || sent || received ? `, ${calls} calls, ${sent} tokens in, ${received} out, $${usd.toFixed(4)}` : ", no call to a model"}`)),
+      ...event.notes.map((note) => fe.el("p", { class: "fe-message" }, note)),
+      event.pictures.length ? fe.el("div", { class: "fe-pictures" }, event.pictures.map((picture) =>
+        fe.el("figure", { class: "fe-cell" }, fe.el("img", { src: picture.src, alt: picture.name }), fe.el("figcaption", {}, picture.name)))) : "",
+      values.length ? fe.el("dl", { class: "fe-scores" }, values.map(([name, value]) => fe.el("div", {}, fe.el("dt", {}, name), fe.el("dd", {}, shown(value))))) : "",
+      event.prompt ? fe.el("div", {}, fe.el("div", { class: "fe-muted" }, "told the model"), words(event.prompt)) : "");
+  };
+  const show = () => {
+    const at = position();
+    const event = events[at];
+    rows.forEach((row, i) => {
+      row.toggleAttribute("data-on", i === at);
+      row.toggleAttribute("data-later", i > at);
+      row.firstElementChild.tabIndex = i === at ? 0 : -1;
+      if (i === at) row.firstElementChild.setAttribute("aria-current", "step");
+      else row.firstElementChild.removeAttribute("aria-current");
+    });
+    const row = rows[at];
+    if (row.offsetTop < list.scrollTop) list.scrollTop = row.offsetTop;
+    else if (row.offsetTop + row.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = row.offsetTop + row.offsetHeight - list.clientHeight;
+    slider.value = at;
+    slider.setAttribute("aria-valuetext", `event ${at + 1} of ${last + 1}, ${nameOf(event)}`);
+    totals.replaceChildren(...[`event ${at + 1} of ${last + 1}`, `${fe.number(before[at] + seconds[at])} of ${fe.number(total)} s of work`,
+      `${sum(at, "calls")} calls`, `${sum(at, "tokens_in") + sum(at, "tokens_out")} tokens`, `$${sum(at, "usd").toFixed(4)}`].map((text) => fe.el("span", {}, text)));
+    ctx.root.dataset.position = at;
+    drawDetail(event);
+  };
+  ctx.root.append(transport, totals, fe.el("div", { class: "fe-agent" }, list, detail));
+  ctx.on("position", show);
+  show();
+});
