@@ -1,0 +1,157 @@
+"""`flowedit bench quality`: run rows on cases, resumably, and gather a `BenchTable`."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flowedit.bench.cases import FRAMES, Case, Condition, World, exam_cases, natural_case, own_case, under
+from flowedit.bench.rows import ROWS
+from flowedit.bench.score import score
+from flowedit.bench.table import BenchTable, Score
+from flowedit.environment import machine, versions
+from flowedit.errors import SettingError
+from flowedit.model import VideoModel
+from flowedit.tiny.splits import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityPlan:
+    """What to run.
+
+    Attributes:
+        rows: names of rows; see `flowedit.bench.rows.ROWS`.
+        scenes: cases per world.
+        first: number of the first scene, so that a run can be split over machines.
+        worlds: which worlds.
+        conditions: which keyframe conditions; rows are run under each.
+        split: held-out test scenes, or the validation scenes on which defaults are chosen.
+        exam: folder of the frozen reference world; needed for that world alone.
+    """
+
+    rows: tuple[str, ...]
+    scenes: int = 24
+    first: int = 0
+    worlds: tuple[World, ...] = (World.OWN,)
+    conditions: tuple[Condition, ...] = (Condition.EXACT, Condition.DISAGREEING)
+    split: Split = Split.TEST
+    exam: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse rows that do not exist and an exam without its folder."""
+        unknown = [row for row in self.rows if row not in ROWS]
+        if unknown:
+            raise SettingError(f"There is no row {unknown[0]!r}; rows: {', '.join(ROWS)}.")
+        if self.scenes < 1:
+            raise SettingError(f"scenes is {self.scenes}; a benchmark needs at least 1.")
+        if World.EXAM in self.worlds and self.exam is None:
+            raise SettingError("The exam world needs its folder; give it with --exam, or leave the world out.")
+
+    def cases(self) -> Iterator[Case]:
+        """Every case, exact condition first."""
+        numbers = range(self.first, self.first + self.scenes)
+        for world in self.worlds:
+            if world is World.EXAM and self.exam is not None:
+                exact = exam_cases(self.exam, self.scenes)
+            else:
+                make = own_case if world is World.OWN else natural_case
+                exact = (make(number, self.split) for number in numbers)
+            for case in exact:
+                yield from (under(case, condition) for condition in self.conditions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """Progress: how many edits are done of how many, and the last score."""
+
+    done: int
+    total: int
+    last: Score
+
+
+def run_quality(plan: QualityPlan, model: VideoModel, *, store: Path | None = None) -> Iterator[Done]:
+    """Run what is not in the store yet, one edit at a time.
+
+    Args:
+        plan: what to run.
+        model: the video model.
+        store: JSON-lines file of finished scores; a run that was stopped goes on from it. None keeps nothing.
+
+    Yields:
+        After each edit, progress; gather the scores with `load_scores` or from `Done.last`.
+    """
+    finished = {(s.row, s.case): s for s in load_scores(store)} if store else {}
+    total = len(plan.rows) * plan.scenes * len(plan.worlds) * len(plan.conditions)
+    total += (len(plan.rows) * plan.scenes * 2 * len(plan.conditions)) if World.EXAM in plan.worlds else 0
+    done = 0
+    for case in plan.cases():
+        for row in plan.rows:
+            key = (row, (str(case.world), case.scene, str(case.condition)))
+            result = finished.get(key) or _score_row(row, case, model)
+            if store and key not in finished:
+                with store.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(asdict(result)) + "\n")
+            done += 1
+            yield Done(done=done, total=total, last=result)
+
+
+def _score_row(row: str, case: Case, model: VideoModel) -> Score:
+    begun = time.perf_counter()
+    edited = ROWS[row](case, model)
+    seconds = time.perf_counter() - begun
+    figures = {**score(case, edited), "seconds_per_frame": seconds / FRAMES}
+    return Score(
+        row=row,
+        world=str(case.world),
+        scene=case.scene,
+        family=case.family,
+        condition=str(case.condition),
+        figures=figures,
+    )
+
+
+def load_scores(store: Path) -> list[Score]:
+    """The scores of a store; an unfinished last line is left out."""
+    if not store.exists():
+        return []
+    scores = []
+    for line in store.read_text(encoding="utf-8").splitlines():
+        try:
+            scores.append(Score(**json.loads(line)))
+        except json.JSONDecodeError:
+            continue
+    return scores
+
+
+def gather(plan: QualityPlan, scores: Sequence[Score], model: str) -> BenchTable:
+    """A table of scores with what was run."""
+    about = {
+        "model": model,
+        "rows": list(plan.rows),
+        "scenes": plan.scenes,
+        "first": plan.first,
+        "worlds": [str(w) for w in plan.worlds],
+        "conditions": [str(c) for c in plan.conditions],
+        "split": str(plan.split),
+        "versions": versions(),
+        "machine": machine(),
+    }
+    return BenchTable(scores=list(scores), about=about)
+
+
+def write_table(table: BenchTable, path: Path) -> None:
+    """The table as JSON at `path`, with Markdown and CSV beside it."""
+    path.write_text(json.dumps(_nulls(table.to_dict()), indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(table.to_markdown(), encoding="utf-8")
+    path.with_suffix(".csv").write_text(table.to_csv(), encoding="utf-8")
+
+
+def _nulls(value: object) -> object:
+    """NaN as null, which JSON knows."""
+    if isinstance(value, dict):
+        return {key: _nulls(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_nulls(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,198 @@
+"""`BenchTable`: scores of rows on cases, their means with bootstrapped intervals, and how they read."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from flowedit.bench.cases import Condition, World
+from flowedit.bench.rows import CLASSICAL_ROWS
+from flowedit.errors import SettingError
+from flowedit.metrics import bootstrap_ci
+from flowedit.tiny.styles import Family
+
+FIGURES = (
+    "psnr_key",
+    "psnr_near",
+    "psnr_far",
+    "psnr_disoccluded",
+    "ssim_far",
+    "flicker",
+    "drift",
+    "edges",
+    "warp_error",
+    "seconds_per_frame",
+)
+GLOBAL_FAMILIES = (str(Family.GLOBAL), "colour matrix")
+"""Families of styles that a fitted colour map reproduces exactly; they are reported, not claimed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The figures of one row on one case."""
+
+    row: str
+    world: str
+    scene: int
+    family: str
+    condition: str
+    figures: dict[str, float]
+
+    @property
+    def case(self) -> tuple[str, int, str]:
+        """What makes the case unique."""
+        return self.world, self.scene, self.condition
+
+
+@dataclass(kw_only=True)
+class BenchTable:
+    """Scores, and what follows from them.
+
+    Attributes:
+        scores: one per row and case.
+        about: what was run: seed, scenes, model, versions.
+    """
+
+    scores: list[Score] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[str]:
+        """Names of the rows, in the order in which they were scored."""
+        return list(dict.fromkeys(score.row for score in self.scores))
+
+    def values(self, row: str, figure: str, *, world: str = World.OWN, condition: str = Condition.EXACT) -> np.ndarray:
+        """A row's values of a figure over the cases of one world and condition, in the order of the scenes."""
+        found = [s for s in self.scores if (s.row, s.world, s.condition) == (row, world, condition)]
+        return np.asarray([s.figures[figure] for s in sorted(found, key=lambda s: s.scene)])
+
+    def nonglobal(self, row: str, *, world: str = World.OWN, condition: str = Condition.EXACT) -> np.ndarray:
+        """`psnr_far` on the styles that no colour map explains."""
+        return self.difference_free(row, "psnr_far", world=world, condition=condition)
+
+    def difference_free(self, row: str, figure: str, *, world: str, condition: str) -> np.ndarray:
+        """A figure over the cases whose style is not a global colour edit."""
+        found = [
+            s
+            for s in self.scores
+            if (s.row, s.world, s.condition) == (row, world, condition) and s.family not in GLOBAL_FAMILIES
+        ]
+        return np.asarray([s.figures[figure] for s in sorted(found, key=lambda s: s.scene)])
+
+    def best_classical(self, *, world: str = World.OWN) -> str:
+        """The classical row with the best far frames on the styles that no colour map explains.
+
+        Raises:
+            SettingError: no classical row was run.
+        """
+        present = [row for row in CLASSICAL_ROWS if len(self.nonglobal(row, world=world))]
+        if not present:
+            raise SettingError(f"No classical row was run on the world {world}; add {', '.join(CLASSICAL_ROWS)}.")
+        return max(present, key=lambda row: float(self.nonglobal(row, world=world).mean()))
+
+    def summary(self, *, world: str = World.OWN) -> dict[str, dict[str, Any]]:
+        """Every row's means with 95 % intervals, and `best_classical` beside them."""
+        table = {row: self._row_summary(row, world) for row in self.rows}
+        if any(len(self.nonglobal(row, world=world)) for row in CLASSICAL_ROWS):
+            best = self.best_classical(world=world)
+            table["best_classical"] = {"row": best, **table[best]}
+        return {name.replace(" ", "_"): entry for name, entry in table.items()}
+
+    def _row_summary(self, row: str, world: str) -> dict[str, Any]:
+        entry = {figure: _mean_ci(self.values(row, figure, world=world)) for figure in FIGURES}
+        entry["psnr_far_nonglobal"] = _mean_ci(self.nonglobal(row, world=world))
+        disagreeing = self.nonglobal(row, world=world, condition=Condition.DISAGREEING)
+        entry["psnr_disagreeing"] = _mean_ci(disagreeing)
+        entry["psnr_sparse"] = _mean_ci(self.nonglobal(row, world=world, condition=Condition.SPARSE))
+        return entry
+
+    def gain(self, row: str, over: str, figure: str = "psnr_far", **where: str) -> dict[str, Any]:
+        """Paired difference of two rows on the non-global styles, with its interval.
+
+        Args:
+            row: the better row, as one hopes.
+            over: the row to beat.
+            figure: what is compared.
+            where: `world` and `condition`; the project's own and exact when left out.
+        """
+        place = {"world": str(World.OWN), "condition": str(Condition.EXACT), **where}
+        ours, theirs = (self.difference_free(name, figure, **place) for name in (row, over))
+        if len(ours) != len(theirs):
+            raise SettingError(f"{row} was scored on {len(ours)} cases and {over} on {len(theirs)}; run both on all.")
+        return _mean_ci(ours - theirs)
+
+    def to_markdown(
+        self, figures: Sequence[str] = ("psnr_key", "psnr_far_nonglobal", "flicker"), world: str = World.OWN
+    ) -> str:
+        """A table of means and intervals, best far frames first."""
+        summary = self.summary(world=world)
+        order = sorted((n for n in summary if n != "best_classical"), key=lambda n: -_rank(summary[n]))
+        lines = [f"| row | {' | '.join(figures)} |", "|---|" + "---|" * len(figures)]
+        for name in order:
+            cells = " | ".join(_cell(summary[name][figure]) for figure in figures)
+            lines.append(f"| {name.replace('_', ' ')} | {cells} |")
+        return "\n".join(lines) + "\n"
+
+    def to_csv(self) -> str:
+        """One line per row and case."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(("row", "world", "scene", "family", "condition", *FIGURES))
+        for s in self.scores:
+            figures = (f"{s.figures[name]:.4f}" for name in FIGURES)
+            writer.writerow((s.row, s.world, s.scene, s.family, s.condition, *figures))
+        return buffer.getvalue()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON: `about`, `summary` per world, and the single scores."""
+        worlds = list(dict.fromkeys(s.world for s in self.scores))
+        return {
+            "about": self.about,
+            "summary": self.summary(world=worlds[0]) if worlds else {},
+            "worlds": {world: self.summary(world=world) for world in worlds},
+            "scores": [
+                {"row": s.row, "world": s.world, "scene": s.scene, "family": s.family, "condition": s.condition}
+                | {"figures": s.figures}
+                for s in self.scores
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "BenchTable":
+        """The inverse of `to_dict`; nulls become NaN."""
+        scores = [
+            Score(**{**row, "figures": {k: math.nan if v is None else v for k, v in row["figures"].items()}})
+            for row in data["scores"]
+        ]
+        return cls(scores=scores, about=data["about"])
+
+    def _repr_html_(self) -> str:
+        body = self.to_markdown().strip().splitlines()
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in body if not line.startswith("|---")]
+        head, *rest = (
+            "".join(f"<{tag}>{cell}</{tag}>" for cell in row) for row, tag in zip(rows, ["th"] + ["td"] * len(rows))
+        )
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rest)}</table>"
+
+
+def _mean_ci(values: np.ndarray) -> dict[str, Any]:
+    known = values[~np.isnan(values)] if len(values) else values
+    if not len(known):
+        return {"mean": None, "low": None, "high": None, "cases": 0}
+    low, high = bootstrap_ci(known, seed=0)
+    return {"mean": float(known.mean()), "low": float(low), "high": float(high), "cases": len(known)}
+
+
+def _rank(entry: dict[str, Any]) -> float:
+    mean = entry["psnr_far_nonglobal"]["mean"]
+    return -math.inf if mean is None else mean
+
+
+def _cell(entry: dict[str, Any]) -> str:
+    if entry["mean"] is None:
+        return ""
+    return f"{entry['mean']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
