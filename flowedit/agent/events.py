@@ -82,6 +82,7 @@ class Record(BaseModel):
         video: name of the clip.
         settings: the settings as plain values.
         status: how far the run is.
+        waiting_for: what a person is asked, while the run waits.
         events: what happened.
     """
 
@@ -92,6 +93,7 @@ class Record(BaseModel):
     video: str
     settings: dict[str, Any]
     status: Literal["running", "waiting", "done", "rejected"] = "running"
+    waiting_for: dict[str, Any] | None = None
     events: list[Event] = Field(default_factory=list)
 
     def usage(self) -> Usage:
@@ -134,10 +136,12 @@ class EventLog:
             event.seconds = round(time.perf_counter() - began, 4)
             self._append(event)
 
-    def set_status(self, status: Literal["running", "waiting", "done", "rejected"]) -> None:
-        """Say how far the run is."""
+    def set_status(
+        self, status: Literal["running", "waiting", "done", "rejected"], waiting_for: dict[str, Any] | None = None
+    ) -> None:
+        """Say how far the run is, and while it waits what for."""
         with self._lock:
-            self.record.status = status
+            self.record.status, self.record.waiting_for = status, waiting_for
             self._write()
 
     def _append(self, event: Event) -> None:

@@ -9,13 +9,15 @@ from jaxtyping import Float, UInt8
 
 from flowedit.agent.card import StyleCard, measure, shrink
 from flowedit.agent.colour import palette_distance
-from flowedit.agent.state import Styled, Verdict
+from flowedit.agent.state import Fault, Styled, Verdict
 from flowedit.agent.stylers import LOOKS
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
 _SIDE = 192
 _LEAST_MASS = 0.01
+_NEAR = 12.0
+"""Palette distance, in Lab units, that counts as near the reference whatever the source's was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,41 +79,73 @@ def _verdict(
     thresholds: Thresholds,
 ) -> Verdict:
     source, styled = pair
-    structure = structure_likeness(source, styled)
-    change = float(np.linalg.norm(_lab(source) - _lab(styled), axis=2).mean())
-    least = LOOKS[card.look].structure if thresholds.structure is None else thresholds.structure
     apart, usual = disagreement
-    reasons = []
-    if structure < least:
-        reasons.append(
-            f"It keeps too little of the source's contours ({structure:.2f}, at least {least:.2f} is needed): "
-            "keep every shape where it is in the source frame."
-        )
-    if apart > usual + thresholds.disagreement:
-        reasons.append(
-            f"Its colours lie {apart:.0f} Lab units from the other keyframes' where the source is alike (at most "
-            f"{usual + thresholds.disagreement:.0f}): use the palette and lighting of the reference picture."
-        )
-    if change < thresholds.change:
-        reasons.append(f"It is almost the source frame (colour change {change:.1f}): apply the style fully.")
-    left = None
-    if card.reference is not None:
-        left = palette_distance(measure([styled]).palette, card.reference.palette)
-        before = palette_distance(measure([source]).palette, card.reference.palette)
-        if left > max(thresholds.style_distance * before, 12.0):
-            reasons.append(
-                f"Its palette is farther from the reference picture ({left:.0f} Lab units) than the source frame "
-                f"was ({before:.0f}): use the reference picture's colours."
-            )
-    return Verdict(
+    verdict = Verdict(
         index=attempt.index,
         attempt=attempt.attempt,
-        structure=round(structure, 4),
+        structure=round(structure_likeness(source, styled), 4),
         disagreement=round(apart, 3),
-        change=round(change, 3),
-        style_distance=None if left is None else round(left, 3),
-        reasons=tuple(reasons),
+        change=round(float(np.linalg.norm(_lab(source) - _lab(styled), axis=2).mean()), 3),
+        style_distance=_left_to_reference(styled, card),
     )
+    faults = (
+        *_lost_contours(verdict, card, thresholds),
+        *_other_colours(verdict, usual + thresholds.disagreement),
+        *_too_faint(verdict, thresholds),
+        *_wrong_palette(verdict, source, card, thresholds),
+    )
+    return verdict.model_copy(update={"faults": faults})
+
+
+def _lost_contours(verdict: Verdict, card: StyleCard, thresholds: Thresholds) -> list[Fault]:
+    least = LOOKS[card.look].structure if thresholds.structure is None else thresholds.structure
+    if verdict.structure >= least:
+        return []
+    text = (
+        f"It keeps too little of the source's contours ({verdict.structure:.2f}, {least:.2f} is needed): "
+        "keep every shape where it is in the source frame."
+    )
+    return [Fault(kind="contours", text=text)]
+
+
+def _other_colours(verdict: Verdict, most: float) -> list[Fault]:
+    if verdict.disagreement <= most:
+        return []
+    text = (
+        f"Its colours lie {verdict.disagreement:.0f} Lab units from the other keyframes' where the source is alike "
+        f"({most:.0f} at most): use the palette and light of the reference picture."
+    )
+    return [Fault(kind="colours", text=text)]
+
+
+def _too_faint(verdict: Verdict, thresholds: Thresholds) -> list[Fault]:
+    if verdict.change >= thresholds.change:
+        return []
+    text = f"It is almost the source frame (colour change {verdict.change:.1f}): apply the style fully."
+    return [Fault(kind="too_faint", text=text)]
+
+
+def _wrong_palette(verdict: Verdict, source: Picture, card: StyleCard, thresholds: Thresholds) -> list[Fault]:
+    # A look painted over the reference's colours has its own palette (a pencil has none), so only what is meant to
+    # carry the reference's palette is held to it.
+    if card.reference is None or verdict.style_distance is None:
+        return []
+    if card.look != "transfer" and card.analysed_by == "offline":
+        return []
+    before = palette_distance(measure([source]).palette, card.reference.palette)
+    if verdict.style_distance <= max(thresholds.style_distance * before, _NEAR):
+        return []
+    text = (
+        f"Its palette is farther from the reference picture ({verdict.style_distance:.0f} Lab units) than the source "
+        f"frame was ({before:.0f}): use the reference picture's colours."
+    )
+    return [Fault(kind="palette", text=text)]
+
+
+def _left_to_reference(styled: Picture, card: StyleCard) -> float | None:
+    if card.reference is None:
+        return None
+    return round(palette_distance(measure([styled]).palette, card.reference.palette), 3)
 
 
 def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard) -> dict[int, tuple[float, float]]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from flowedit.video import probe, read_video
 Video = UInt8[np.ndarray, "F H W 3"]
 
 _CHUNK = 24
+_KEPT = 32
 _THUMB = (48, 27)
 _CUT = 5.0
 _PROMINENCE = 4.0
@@ -65,7 +67,13 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
     info = probe(path)
     window = _window(path.name, info.num_frames, start, num_frames)
 
+    @lru_cache(maxsize=_KEPT)
+    def frame(index: int) -> Video:
+        return read_video(path, start=start + index, num_frames=1).frames
+
     def read(first: int, count: int) -> Video:
+        if count == 1:
+            return frame(first)
         return read_video(path, start=start + first, num_frames=count).frames
 
     return Source(

@@ -98,6 +98,14 @@ class StyleSettings:
         """Plain numbers and strings."""
         return asdict(self) | {"style_image": None if self.style_image is None else str(self.style_image)}
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "StyleSettings":
+        """The settings that `to_dict` gave."""
+        image = data["style_image"]
+        return cls(
+            **data | {"style_image": None if image is None else Path(image), "gemini": GeminiSettings(**data["gemini"])}
+        )
+
 
 def _at_least(name: str, value: float, least: float) -> None:
     if not value >= least:

@@ -1,7 +1,7 @@
 """What travels through the graph. Pictures stay on disk; the state holds their file names, so checkpoints are small."""
 
 from operator import add
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,6 +48,19 @@ class Styled(_Record):
     note: str = ""
 
 
+class Fault(_Record):
+    """One thing that speaks against a keyframe.
+
+    Attributes:
+        kind: what is wrong: contours lost, colours unlike the other keyframes', style not laid on, palette away from
+            the reference, or what a model or a person said.
+        text: a sentence that a styler can act on.
+    """
+
+    kind: Literal["contours", "colours", "too_faint", "palette", "model", "person"]
+    text: str
+
+
 class Verdict(_Record):
     """The judge's reading of one keyframe.
 
@@ -58,7 +71,7 @@ class Verdict(_Record):
         disagreement: how far its colours lie from the other keyframes' for the same source colours, in Lab units.
         change: mean colour change from the source, in Lab units.
         style_distance: palette distance to the reference picture, in Lab units; None without one.
-        reasons: why it is rejected, one sentence each; none where it passed.
+        faults: why it is rejected; none where it passed.
         by: "offline", or the model that also looked at it.
     """
 
@@ -68,13 +81,13 @@ class Verdict(_Record):
     disagreement: Annotated[float, Field(ge=0)]
     change: Annotated[float, Field(ge=0)]
     style_distance: float | None = None
-    reasons: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     by: str = "offline"
 
     @property
     def passed(self) -> bool:
         """Whether nothing speaks against it."""
-        return not self.reasons
+        return not self.faults
 
 
 class Decision(_Record):
@@ -133,5 +146,5 @@ class Task(TypedDict):
     attempt: int
     card: StyleCard
     plan: Plan
-    reasons: tuple[str, ...]
+    faults: tuple[Fault, ...]
     strength: float

@@ -1,0 +1,243 @@
+"""Calls to Gemini through langchain-google-genai: tried again when the server is busy, paid for once."""
+
+import base64
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import httpx
+import numpy as np
+from jaxtyping import UInt8
+from langchain_core.messages import HumanMessage
+from langchain_google_genai import ChatGoogleGenerativeAI, Modality
+from PIL import Image
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from flowedit.agent.answers import Answer, Answers, as_png, from_message, request_name
+from flowedit.agent.budget import Budget, BudgetSpentError
+from flowedit.agent.events import Usage
+from flowedit.agent.keys import VARIABLE, redactor
+from flowedit.agent.settings import GeminiSettings
+from flowedit.errors import AgentError
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Value = TypeVar("Value")
+Schema = TypeVar("Schema", bound=BaseModel)
+
+_TOKENS_PER_IMAGE = 1300
+_MOST_TOKENS_OUT = 4096
+_BUSY = (408, 429, 500, 502, 503, 504)
+_LONGEST_PAUSE_S = 60.0
+
+
+class GeminiError(AgentError):
+    """A call that gave nothing usable; `lasting` where every further call would fail in the same way.
+
+    `usage` is what it cost all the same: an answer without a picture is paid for too.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+        self.usage = usage or Usage()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply(Generic[Value]):
+    """A usable answer.
+
+    Attributes:
+        value: what was asked for.
+        usage: what it took.
+        model: which model gave it.
+    """
+
+    value: Value
+    usage: Usage
+    model: str
+
+
+class Gemini:
+    """A client for one run; its methods may be called from several threads."""
+
+    def __init__(
+        self,
+        settings: GeminiSettings,
+        key: SecretStr,
+        answers: Path,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            settings: models, limits and prices.
+            key: of the Gemini API.
+            answers: folder that keeps the answers; what is in it already counts towards the budget.
+            sleep: waits between tries.
+        """
+        self._settings, self._key, self._sleep = settings, key, sleep
+        self._redact = redactor(key)
+        self._answers = Answers(answers, self._redact)
+        self._budget = Budget(settings, self._answers.spent())
+        self._dead: str | None = None
+
+    def read(self, prompt: str, images: Sequence[Picture], schema: type[Schema]) -> Reply[Schema]:
+        """Ask the text model about pictures, for an answer in the form of `schema`.
+
+        Raises:
+            GeminiError: no answer, or one that does not have that form.
+        """
+        extra = {"response_mime_type": "application/json", "response_json_schema": schema.model_json_schema()}
+        answer = self._ask(self._settings.text_model, prompt, images, extra)
+        _refuse_nothing(answer, answer.text.strip())
+        try:
+            value = schema.model_validate_json(answer.text)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole answer"
+            cut = ", cut off at the token limit" if answer.finish == "MAX_TOKENS" else ""
+            raise GeminiError(
+                f"{answer.model} answered with malformed data ({where}: {first['msg']}{cut}).", usage=answer.usage
+            ) from None
+        return Reply(value=value, usage=answer.usage, model=answer.model)
+
+    def draw(self, prompt: str, images: Sequence[Picture]) -> Reply[Picture]:
+        """Ask the image model for a picture.
+
+        Raises:
+            GeminiError: no picture came, or one that cannot be read.
+        """
+        extra = {"response_modalities": [Modality.TEXT, Modality.IMAGE]}
+        answer = self._ask(self._settings.image_model, prompt, images, extra)
+        _refuse_nothing(answer, answer.images or answer.text.strip())
+        if not answer.images:
+            said = " ".join(answer.text.split())[:120]
+            raise GeminiError(
+                f'{answer.model} answered with words instead of a picture ("{said}").', usage=answer.usage
+            )
+        try:
+            with Image.open(BytesIO(base64.b64decode(answer.images[-1]))) as image:
+                value = np.array(image.convert("RGB"))
+        except (OSError, ValueError, SyntaxError):
+            raise GeminiError(f"{answer.model} sent a picture that cannot be read.", usage=answer.usage) from None
+        return Reply(value=value, usage=answer.usage, model=answer.model)
+
+    def _ask(self, model: str, prompt: str, images: Sequence[Picture], extra: dict[str, Any]) -> Answer:
+        pictures = [as_png(image) for image in images]
+        name = request_name(model, prompt, pictures, extra)
+        kept = self._answers.find(name)
+        if kept is not None:
+            return kept
+        parts = [{"type": "image_url", "image_url": f"data:image/png;base64,{picture}"} for picture in pictures]
+        message = HumanMessage(content=[{"type": "text", "text": prompt}, *parts])
+        most = self._most_usd(prompt, images, drawing="response_modalities" in extra)
+        answer = self._send(model, message, extra, most)
+        self._answers.keep(name, answer)
+        return answer
+
+    def _send(self, model: str, message: HumanMessage, extra: dict[str, Any], most: float) -> Answer:
+        """Send until an answer comes; give up at a lasting fault, after the last try, or where the budget ends."""
+        reason = ""
+        for tries in range(1, self._settings.attempts + 1):
+            self._reserve(most, tries)
+            try:
+                answer = from_message(model, self._client(model).invoke([message], **extra))
+            except Exception as error:  # the client raises its own, the SDK's, httpx's and plain ValueErrors
+                self._budget.settle(most, 0.0)
+                reason = self._one_line(error)
+                self._refuse_lasting(model, error, reason, tries)
+                if tries < self._settings.attempts:
+                    self._sleep(self._pause(tries, reason))
+                continue
+            usage = self._priced(answer, tries)
+            self._budget.settle(most, usage.usd)
+            return answer.model_copy(update={"usage": usage})
+        tries = self._settings.attempts
+        raise GeminiError(f"{model} did not answer after {tries} tries ({reason}).", usage=Usage(calls=tries))
+
+    def _reserve(self, most: float, tries: int) -> None:
+        if self._dead:
+            raise GeminiError(self._dead, lasting=True, usage=Usage(calls=tries - 1))
+        try:
+            self._budget.reserve(most)
+        except BudgetSpentError as error:
+            raise self._fatal(f"Gemini is not called any more: {error}.", Usage(calls=tries - 1)) from None
+
+    def _refuse_lasting(self, model: str, error: Exception, reason: str, tries: int) -> None:
+        code, spent = _status(error), Usage(calls=tries)
+        if code in (401, 403) or (code == 400 and "api key" in reason.lower()):
+            raise self._fatal(f"The Gemini key in {VARIABLE} was refused ({code}).", spent) from None
+        if code == 404:
+            raise self._fatal(f"There is no Gemini model {model} (404); set another model name.", spent) from None
+        if code is not None and code not in _BUSY:
+            raise GeminiError(f"{model} refused the request ({reason}).", usage=spent) from None
+        if tries >= self._settings.attempts and _unreachable(error):
+            raise self._fatal(f"Gemini cannot be reached ({reason}).", spent) from None
+
+    def _fatal(self, message: str, usage: Usage) -> GeminiError:
+        """Remember that no further call makes sense, so that ten keyframes do not wait for the same fault."""
+        self._dead = message
+        return GeminiError(message, lasting=True, usage=usage)
+
+    def _client(self, model: str) -> ChatGoogleGenerativeAI:
+        return ChatGoogleGenerativeAI(
+            model=model,
+            google_api_key=self._key,
+            base_url=self._settings.base_url,
+            timeout=self._settings.timeout_s,
+            max_retries=1,
+            max_output_tokens=_MOST_TOKENS_OUT,
+        )
+
+    def _pause(self, tries: int, reason: str) -> float:
+        asked = re.search(r"retryDelay\W+(\d+(?:\.\d+)?)s", reason)
+        wait = self._settings.backoff_s * 2 ** (tries - 1)
+        return min(max(wait, float(asked.group(1)) if asked else 0.0), _LONGEST_PAUSE_S)
+
+    def _priced(self, answer: Answer, tries: int) -> Usage:
+        s, tokens = self._settings, answer.usage
+        words = 0 if answer.images else tokens.tokens_out
+        usd = (tokens.tokens_in * s.usd_per_million_in + words * s.usd_per_million_out) / 1e6
+        total = round(usd + len(answer.images) * s.usd_per_image, 6)
+        return tokens.model_copy(update={"calls": tries, "usd": total})
+
+    def _most_usd(self, prompt: str, images: Sequence[Picture], *, drawing: bool) -> float:
+        s = self._settings
+        sent = (len(prompt) / 2 + _TOKENS_PER_IMAGE * len(images)) * s.usd_per_million_in / 1e6
+        return sent + (s.usd_per_image if drawing else 0.0) + _MOST_TOKENS_OUT * s.usd_per_million_out / 1e6
+
+    def _one_line(self, error: BaseException) -> str:
+        return self._redact(" ".join(str(error).split()))[:300] or type(error).__name__
+
+
+def _refuse_nothing(answer: Answer, usable: object) -> None:
+    if answer.blocked:
+        raise GeminiError(f"{answer.model} blocked the request ({answer.blocked}).", usage=answer.usage)
+    if usable:
+        return
+    if answer.finish not in ("", "STOP", "MAX_TOKENS"):
+        raise GeminiError(f"{answer.model} stopped its answer ({answer.finish}).", usage=answer.usage)
+    raise GeminiError(f"{answer.model} sent an empty answer.", usage=answer.usage)
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error, found along its causes."""
+    while error is not None:
+        code = getattr(error, "code", None)
+        if isinstance(code, int):
+            return code
+        error = error.__cause__
+    return None
+
+
+def _unreachable(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, httpx.ConnectError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

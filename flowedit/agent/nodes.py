@@ -1,0 +1,265 @@
+"""The nodes of the graph: plain functions from the part of the state they read to the part they write.
+
+Whatever does the work is passed in, so that each node runs in a test with a fake. Pictures are read from and written to
+the run's folder; the state carries names.
+"""
+
+from typing import TypedDict
+
+from langgraph.types import interrupt
+
+from flowedit.agent.card import StyleCard
+from flowedit.agent.events import Event, EventLog
+from flowedit.agent.folder import MANIFEST, RunFolder
+from flowedit.agent.parts import Analyst, Judge, Parts, Report, Styler
+from flowedit.agent.sample import Source, choose_indices, find_cuts, wanted_keyframes
+from flowedit.agent.settings import StyleSettings
+from flowedit.agent.state import ApprovalRequest, Decision, Plan, Styled, Task, Verdict
+from flowedit.frames import slots_of
+
+
+class Cuts(TypedDict):
+    """Written by `sample`."""
+
+    cuts: tuple[int, ...]
+
+
+class Keyed(TypedDict):
+    """Written by `select_keyframes`."""
+
+    indices: tuple[int, ...]
+    sources: dict[int, str]
+    notes: list[str]
+
+
+class Card(TypedDict):
+    """Written by `analyze_style`."""
+
+    card: StyleCard
+
+
+class Planned(TypedDict):
+    """Written by `plan`."""
+
+    plan: Plan
+
+
+class Painted(TypedDict):
+    """Written by each `style_keyframe`."""
+
+    styled: dict[int, Styled]
+
+
+class Judged(TypedDict):
+    """Written by `judge`."""
+
+    verdicts: dict[int, Verdict]
+
+
+class Approved(TypedDict):
+    """Written by `approve`."""
+
+    decision: Decision
+
+
+class Exported(TypedDict):
+    """Written by `export`."""
+
+    exported: bool
+
+
+class ToAnalyse(TypedDict):
+    """Read by `analyze_style`."""
+
+    indices: tuple[int, ...]
+
+
+class ToPlan(TypedDict):
+    """Read by `plan`."""
+
+    indices: tuple[int, ...]
+    card: StyleCard
+
+
+class ToJudge(TypedDict):
+    """Read by `judge`."""
+
+    card: StyleCard
+    styled: dict[int, Styled]
+
+
+class ToApprove(TypedDict):
+    """Read by `approve`."""
+
+    sources: dict[int, str]
+    styled: dict[int, Styled]
+    verdicts: dict[int, Verdict]
+
+
+class ToExport(TypedDict):
+    """Read by `export`."""
+
+    sources: dict[int, str]
+    card: StyleCard
+    plan: Plan
+    styled: dict[int, Styled]
+    verdicts: dict[int, Verdict]
+
+
+def sample(state: dict, *, source: Source, log: EventLog) -> Cuts:
+    """Read the clip once and find its cuts."""
+    del state
+    with log.node("sample") as event:
+        cuts = find_cuts(source)
+        event.values = {"frames": source.num_frames, "fps": source.fps, "start": source.start, "cuts": list(cuts)}
+    return {"cuts": cuts}
+
+
+def select_keyframes(
+    state: Cuts, *, source: Source, settings: StyleSettings, folder: RunFolder, log: EventLog
+) -> Keyed:
+    """Choose the frames to key and keep a picture of each for people and models to look at."""
+    with log.node("select_keyframes") as event:
+        indices, missed = choose_indices(
+            source.num_frames,
+            state["cuts"],
+            wanted=wanted_keyframes(source, settings.target_fps),
+            most=settings.max_frames,
+        )
+        sources = {index: folder.save(f"sources/{index:04d}.jpg", source.frame(index)) for index in indices}
+        if missed:
+            shots = ", ".join(map(str, missed))
+            event.notes.append(f"No keyframe for the shots that start at frame {shots}; allow more keyframes.")
+        event.values = {"indices": list(indices), "slots": list(slots_of(indices, source.num_frames))}
+        event.images = list(sources.values())
+    return {"indices": indices, "sources": sources, "notes": event.notes}
+
+
+def analyze_style(state: ToAnalyse, *, source: Source, analyst: Analyst, log: EventLog) -> Card:
+    """Read the style into one card that all keyframes share."""
+    with log.node("analyze_style") as event:
+        report = Report()
+        card = analyst([source.frame(index) for index in state["indices"]], report)
+        _tell(event, report)
+        event.values |= {"look": card.look, "title": card.title, "medium": card.medium, "words": list(card.words)}
+        event.values["palette"] = [swatch.model_dump() for swatch in (card.reference or card.master).palette]
+    return {"card": card}
+
+
+def plan(state: ToPlan, *, source: Source, parts: Parts, folder: RunFolder, log: EventLog) -> Planned:
+    """Write the prompts, and lay down the one picture that all keyframes are styled after."""
+    with log.node("plan") as event:
+        indices = state["indices"]
+        master = parts.master(source.frame(indices[len(indices) // 2]), state["card"])
+        reference = None if master is None else folder.save("reference.png", master)
+        made = parts.planner(state["card"], indices, reference)
+        event.prompt = made.video_prompt
+        event.images = [] if reference is None else [reference]
+    return {"plan": made}
+
+
+def style_keyframe(task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog) -> Painted:
+    """Paint one keyframe from its source frame and the master; keyframes never see one another."""
+    index = task["index"]
+    with log.node("style_keyframe", index) as event:
+        report = Report()
+        reference = task["plan"].reference
+        master = None if reference is None else folder.load(reference)
+        picture = styler(source.frame(index), master, task, report)
+        _tell(event, report)
+        name = folder.save(f"attempts/{index:04d}-{task['attempt']}.png", picture)
+        event.images = [name]
+        event.values |= {
+            "attempt": task["attempt"],
+            "strength": task["strength"],
+            "asked": [fault.text for fault in task["faults"]],
+        }
+    done = Styled(
+        index=index,
+        attempt=task["attempt"],
+        file=name,
+        by=report.by,
+        strength=task["strength"],
+        note=" ".join(report.notes),
+    )
+    return {"styled": {index: done}}
+
+
+def judge(state: ToJudge, *, source: Source, judge: Judge, folder: RunFolder, log: EventLog) -> Judged:
+    """Read all keyframes against their sources and against each other."""
+    with log.node("judge") as event:
+        report = Report()
+        sources = {index: source.frame(index) for index in state["styled"]}
+        styled = {index: (done, folder.load(done.file)) for index, done in state["styled"].items()}
+        verdicts = judge(sources, styled, state["card"], report)
+        _tell(event, report)
+        event.values["verdicts"] = [verdict.model_dump(mode="json") for verdict in verdicts.values()]
+    return {"verdicts": verdicts}
+
+
+def approve(state: ToApprove, *, log: EventLog) -> Approved:
+    """Stop until a person (or `--yes`) has answered."""
+    styled, verdicts = state["styled"], state["verdicts"]
+    request = ApprovalRequest(
+        files={index: done.file for index, done in styled.items()},
+        sources=state["sources"],
+        verdicts=verdicts,
+        escalated=tuple(index for index, verdict in verdicts.items() if not verdict.passed),
+    )
+    decision = Decision.model_validate(interrupt(request.model_dump(mode="json")))
+    with log.node("approve") as event:
+        event.values = decision.model_dump(mode="json") | {"escalated": list(request.escalated)}
+        event.images = list(request.files.values())
+    return {"decision": decision}
+
+
+def export(state: ToExport, *, source: Source, settings: StyleSettings, folder: RunFolder, log: EventLog) -> Exported:
+    """Write the keyframes under their frame numbers, and the manifest that the editor reads."""
+    with log.node("export") as event:
+        rows = []
+        for index, done in state["styled"].items():
+            name = f"keyframes/{index:04d}.png"
+            (folder.root / "keyframes").mkdir(exist_ok=True)
+            (folder.root / name).write_bytes((folder.root / done.file).read_bytes())
+            rows.append(_row(state, index, name))
+            event.images.append(name)
+        slots = slots_of([row["index"] for row in rows], source.num_frames)
+        folder.write_json(
+            MANIFEST,
+            {
+                "format": 1,
+                "video": source.name,
+                "fps": source.fps,
+                "start": source.start,
+                "num_frames": source.num_frames,
+                "seed": settings.seed,
+                "prompt": state["plan"].video_prompt,
+                "negative_prompt": state["plan"].negative_prompt,
+                "style": state["card"].model_dump(mode="json"),
+                "keyframes": [row | {"slot": slot} for row, slot in zip(rows, slots, strict=True)],
+            },
+        )
+        escalated = [index for index, verdict in state["verdicts"].items() if not verdict.passed]
+        if escalated:
+            shown = ", ".join(map(str, escalated))
+            event.notes.append(f"The judge still objects to keyframe {shown}; see the verdicts in {MANIFEST}.")
+    return {"exported": True}
+
+
+def _row(state: ToExport, index: int, name: str) -> dict:
+    done, verdict = state["styled"][index], state["verdicts"][index]
+    return {
+        "index": index,
+        "file": name,
+        "source": state["sources"][index],
+        "by": done.by,
+        "attempt": done.attempt,
+        "strength": done.strength,
+        "note": done.note,
+        "verdict": verdict.model_dump(mode="json", exclude={"index", "attempt"}),
+    }
+
+
+def _tell(event: Event, report: Report) -> None:
+    event.prompt, event.usage, event.notes = report.prompt, report.usage, list(report.notes)
+    event.values["by"] = report.by

@@ -1,0 +1,245 @@
+"""The working parts of the graph, offline: each is one port, and Gemini's parts answer to the same ones."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from flowedit.agent.card import Measures, StyleCard, measure, shrink
+from flowedit.agent.events import Usage
+from flowedit.agent.judge import Thresholds, judge_keyframes
+from flowedit.agent.settings import StyleSettings
+from flowedit.agent.state import Plan, Styled, Task, Verdict
+from flowedit.agent.stylers import LOOKS, find_look, look_named
+from flowedit.agent.stylers.look import Look
+from flowedit.agent.stylers.transfer import recolour
+from flowedit.errors import AgentError, SettingError
+from flowedit.images import read_image
+
+Picture = UInt8[np.ndarray, "H W 3"]
+
+_LONGEST_SIDE = 1024
+_SHORTEST_SIDE = 8
+_NEGATIVE = "flicker, ghosting, blurred, distorted shapes, changing colours, text, watermark"
+
+
+@dataclass
+class Report:
+    """What a part has to say beside its result.
+
+    Attributes:
+        prompt: what a model was told.
+        usage: what the calls took.
+        notes: what did not go as planned.
+        by: who did it.
+    """
+
+    prompt: str = ""
+    usage: Usage = field(default_factory=Usage)
+    notes: list[str] = field(default_factory=list)
+    by: str = "offline"
+
+
+class Analyst(Protocol):
+    """Reads a style."""
+
+    def __call__(self, keyframes: Sequence[Picture], report: Report) -> StyleCard:
+        """The style card for these source keyframes."""
+        ...
+
+
+class Planner(Protocol):
+    """Says what is to be painted."""
+
+    def __call__(self, card: StyleCard, indices: Sequence[int], reference: str | None) -> Plan:
+        """Prompts for the keyframes and for the editor."""
+        ...
+
+
+class Styler(Protocol):
+    """Paints a keyframe."""
+
+    def __call__(self, image: Picture, master: Picture | None, task: Task, report: Report) -> Picture:
+        """The styled picture, of the same size; `master` is the one picture that all keyframes are styled after."""
+        ...
+
+
+class Judge(Protocol):
+    """Reads keyframes against each other."""
+
+    def __call__(
+        self,
+        sources: Mapping[int, Picture],
+        styled: Mapping[int, tuple[Styled, Picture]],
+        card: StyleCard,
+        report: Report,
+    ) -> dict[int, Verdict]:
+        """A verdict for each keyframe."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What `build_graph` is given: the same graph runs offline or with Gemini, by other parts.
+
+    Attributes:
+        analyst: reads the style.
+        planner: writes the prompts.
+        master: (a source keyframe, the card) to the one picture that all keyframes are styled after, or None.
+        styler: paints.
+        judge: compares.
+    """
+
+    analyst: Analyst
+    planner: Planner
+    master: Callable[[Picture, StyleCard], Picture | None]
+    styler: Styler
+    judge: Judge
+
+
+def offline_parts(settings: StyleSettings, reference: Picture | None) -> Parts:
+    """Parts that need neither network nor key.
+
+    Args:
+        settings: the wanted style and seed.
+        reference: the style image, read and shrunk.
+    """
+
+    def analyst(keyframes: Sequence[Picture], report: Report) -> StyleCard:
+        del report
+        return analyse(keyframes, chosen_look(settings), reference)
+
+    def styler(image: Picture, master: Picture | None, task: Task, report: Report) -> Picture:
+        del master, report
+        return paint(image, task["card"], settings.seed, task["strength"])
+
+    def judge(
+        sources: Mapping[int, Picture],
+        styled: Mapping[int, tuple[Styled, Picture]],
+        card: StyleCard,
+        report: Report,
+    ) -> dict[int, Verdict]:
+        del report
+        return judge_keyframes(sources, styled, card, Thresholds())
+
+    return Parts(
+        analyst=analyst,
+        planner=plan_prompts,
+        master=lambda keyframe, card: reference,
+        styler=styler,
+        judge=judge,
+    )
+
+
+def read_style_image(settings: StyleSettings) -> Picture | None:
+    """The style image in a size that is enough to read a style from; None where none is given.
+
+    Raises:
+        VideoFileError: it is missing or not a picture.
+        SettingError: it is too small to hold a style.
+    """
+    if settings.style_image is None:
+        return None
+    image = read_image(settings.style_image)
+    height, width = image.shape[:2]
+    if min(height, width) < _SHORTEST_SIDE:
+        raise SettingError(
+            f"{settings.style_image} is {width}x{height} pixels; a style image needs {_SHORTEST_SIDE} on each side."
+        )
+    return shrink(image, _LONGEST_SIDE)
+
+
+def chosen_look(settings: StyleSettings) -> Look:
+    """The look that the settings mean: by name, by the words of the description, or colour transfer for an image.
+
+    Raises:
+        SettingError: no look has that name, or "transfer" has no picture to take colours from.
+        AgentError: the words mean no look.
+    """
+    if settings.style is not None:
+        look = look_named(settings.style)
+    elif (found := find_look(settings.describe or "")) is not None:
+        look = found
+    elif settings.style_image is not None:
+        look = LOOKS["transfer"]
+    else:
+        raise AgentError(
+            f'Offline, no look matches "{settings.describe}"; name one of {", ".join(LOOKS)}, or give a style image.'
+        )
+    if look.name == "transfer" and settings.style_image is None:
+        raise SettingError('The look "transfer" takes its colours from a picture; give a style image.')
+    return look
+
+
+def analyse(keyframes: Sequence[Picture], look: Look, reference: Picture | None) -> StyleCard:
+    """The style card from measures alone: one for the whole clip, so that all keyframes are painted alike.
+
+    Args:
+        keyframes: the source keyframes.
+        look: what paints.
+        reference: the style image.
+    """
+    master = measure(keyframes)
+    measured = None if reference is None else measure([reference])
+    return StyleCard(
+        look=look.name,
+        title=look.title,
+        medium=look.medium,
+        words=look.words[:4],
+        master=master,
+        reference=measured,
+        recoloured=_recoloured(keyframes, master, measured, look),
+    )
+
+
+def paint(image: Picture, card: StyleCard, seed: int, strength: float) -> Picture:
+    """Paint one keyframe offline.
+
+    Args:
+        image: the source frame.
+        card: the style.
+        seed: of the textures.
+        strength: share of the look that is laid over the source, in [0, 1].
+    """
+    canvas, on = image, card
+    if card.reference is not None and card.recoloured is not None:
+        canvas = recolour(image, card.master, card.reference)
+        on = card.model_copy(update={"master": card.recoloured})
+    painted = LOOKS[card.look].paint(canvas, on, seed)
+    if strength >= 1:
+        return painted
+    blend = painted.astype(np.float32) * strength + image.astype(np.float32) * (1 - strength)
+    return np.rint(blend).astype(np.uint8)
+
+
+def plan_prompts(card: StyleCard, indices: Sequence[int], reference: str | None) -> Plan:
+    """One prompt for all keyframes, so that they agree, and the editor's prompt from the same words.
+
+    Args:
+        card: the style.
+        indices: clip frames of the keyframes.
+        reference: file of the picture that all are styled after.
+    """
+    words = ", ".join(dict.fromkeys((card.title, card.medium, *card.words)))
+    prompt = (
+        f"Repaint the first picture in this style: {words}. The second picture is the style reference: take its "
+        "palette, light, line and texture. Keep every shape, face, pose and the framing exactly where it is. "
+        "No text, no border, same aspect ratio."
+    )
+    style = LOOKS[card.look].prompt if card.analysed_by == "offline" else words
+    return Plan(
+        prompts=dict.fromkeys(indices, prompt),
+        video_prompt=f"{style}, consistent style, smooth motion",
+        negative_prompt=_NEGATIVE,
+        reference=reference,
+    )
+
+
+def _recoloured(
+    keyframes: Sequence[Picture], master: Measures, reference: Measures | None, look: Look
+) -> Measures | None:
+    if reference is None or look.name == "transfer":
+        return None
+    return measure([recolour(image, master, reference) for image in keyframes])

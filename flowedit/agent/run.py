@@ -1,0 +1,191 @@
+"""Style a video: open the folder, put the parts together, run the graph to its end or to a person's decision."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from langgraph.types import Command
+from pydantic import SecretStr
+
+from flowedit.agent.events import EventLog, Record, read_record
+from flowedit.agent.folder import CHECKPOINT, RunFolder, claimed, opened_record
+from flowedit.agent.graph import Run, build_graph, open_checkpoints
+from flowedit.agent.keys import VARIABLE, find_key, redactor
+from flowedit.agent.parts import Parts, chosen_look, offline_parts, read_style_image
+from flowedit.agent.result import StyleResult, read_result
+from flowedit.agent.sample import Source, file_source
+from flowedit.agent.settings import StyleSettings
+from flowedit.agent.state import ApprovalRequest, Decision
+from flowedit.errors import AgentError
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Approver = Callable[[ApprovalRequest], Decision | None]
+"""Answers for a person; None leaves the run waiting, to be answered later by a further call."""
+
+_THREAD = {"configurable": {"thread_id": "run"}, "recursion_limit": 200}
+
+
+def approve_all(request: ApprovalRequest) -> Decision:
+    """The unattended answer (`--yes`): take the keyframes; what the judge rejects stays marked in the manifest."""
+    del request
+    return Decision(approve=True)
+
+
+def leave_waiting(request: ApprovalRequest) -> None:
+    """No answer yet: the run stops at the request and a later call with an answer goes on from there."""
+    del request
+
+
+def style_video(
+    video: str | Path | Source,
+    settings: StyleSettings,
+    output_dir: str | Path,
+    *,
+    approver: Approver = approve_all,
+    key: SecretStr | None = None,
+) -> StyleResult:
+    """Choose keyframes of a video and style them, offline or with Gemini.
+
+    The same call again goes on where a killed or waiting run of the same clip and settings stopped; no call that was
+    answered is paid for twice.
+
+    Args:
+        video: a file, or a `Source` such as `frames_source(frames)`.
+        settings: the style, the window and how many keyframes.
+        output_dir: an empty or new folder, or that of the unfinished run.
+        approver: looks at the keyframes and decides.
+        key: of the Gemini API; None looks in Colab's secrets and the environment.
+
+    Returns:
+        The keyframes, or what a person is asked where `approver` gave no answer.
+
+    Raises:
+        FlowEditError: the video, the style or the folder cannot be used; the message says which and what to do.
+
+    Example:
+        >>> result = style_video("clip.mp4", StyleSettings(style="watercolour"), "styled")  # doctest: +SKIP
+        >>> result.indices  # doctest: +SKIP
+        (0, 28, 52, 80)
+    """
+    reference = read_style_image(settings)
+    source = video if isinstance(video, Source) else _opened(video, settings)
+    found = None if settings.backend == "offline" else (key or find_key())
+    if settings.style is not None or found is None:
+        chosen_look(settings)
+    with claimed(output_dir) as folder:
+        record = opened_record(folder, source, settings)
+        log = EventLog(folder.root, record, redactor(found))
+        parts, notes = _parts(settings, reference, found, folder)
+        _note(log, notes)
+        run = Run(source=source, settings=settings, parts=parts, folder=folder, log=log)
+        log.set_status("running")
+        status, request = _drive(run, approver)
+        log.set_status(status, None if request is None else request.model_dump(mode="json"))
+    return read_result(output_dir)
+
+
+async def style_video_async(
+    video: str | Path | Source,
+    settings: StyleSettings,
+    output_dir: str | Path,
+    *,
+    approver: Approver = approve_all,
+    key: SecretStr | None = None,
+) -> StyleResult:
+    """`style_video` without blocking the event loop: for `await` in a notebook, where a loop is already running."""
+    return await asyncio.to_thread(style_video, video, settings, output_dir, approver=approver, key=key)
+
+
+def answer(video: str | Path | Source, output_dir: str | Path, decision: Decision) -> StyleResult:
+    """Give a waiting run a person's decision; keyframes to be redone are shown again in the result.
+
+    Args:
+        video: the same clip.
+        output_dir: the run's folder.
+        decision: what the person said.
+
+    Raises:
+        AgentError: the folder holds no waiting run.
+    """
+    record = read_record(output_dir)
+    if record.status != "waiting":
+        raise AgentError(
+            f"The run in {output_dir} is {record.status}, not waiting for an answer; style the clip first."
+        )
+    answers = [decision]
+    return style_video(
+        video,
+        settings_of(record),
+        output_dir,
+        approver=lambda request: answers.pop() if answers else None,
+    )
+
+
+def settings_of(record: Record) -> StyleSettings:
+    """The settings that a record was made with."""
+    return StyleSettings.from_dict(record.settings)
+
+
+def _opened(video: str | Path, settings: StyleSettings) -> Source:
+    return file_source(video, start=settings.start, num_frames=settings.num_frames)
+
+
+def _parts(
+    settings: StyleSettings, reference: Picture | None, key: SecretStr | None, folder: RunFolder
+) -> tuple[Parts, list[str]]:
+    offline = offline_parts(settings, reference)
+    if settings.backend == "offline":
+        return offline, []
+    if key is None:
+        missing = f"No Gemini key in {VARIABLE}; the keyframes are painted offline."
+        return offline, [missing] if settings.backend == "gemini" else []
+    # Imported here: the client and the SDK behind it take half a second that an offline run need not wait.
+    from flowedit.agent.gemini import Gemini
+    from flowedit.agent.gemini_parts import gemini_parts
+
+    client = Gemini(settings.gemini, key, folder.root / "answers")
+    return gemini_parts(settings, reference, client, offline), []
+
+
+def _note(log: EventLog, notes: list[str]) -> None:
+    for note in notes:
+        if note not in log.record.notes():
+            with log.node("start") as event:
+                event.notes.append(note)
+
+
+def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "rejected"], ApprovalRequest | None]:
+    with _checkpoints(run.folder.root / CHECKPOINT) as saver:
+        graph = build_graph(run, saver)
+        state = graph.get_state(_THREAD)
+        step: Any = {"notes": []} if not state.created_at else None
+        while True:
+            if step is not None or not _asked(state):
+                graph.invoke(step, _THREAD, durability="sync")
+            state = graph.get_state(_THREAD)
+            request = _asked(state)
+            if request is None:
+                return ("done" if state.values.get("exported") else "rejected"), None
+            decision = approver(request)
+            if decision is None:
+                return "waiting", request
+            step = Command(resume=decision.model_dump(mode="json"))
+
+
+@contextmanager
+def _checkpoints(path: Path) -> Iterator[Any]:
+    saver = open_checkpoints(path)
+    try:
+        yield saver
+    finally:
+        saver.conn.close()
+
+
+def _asked(state: Any) -> ApprovalRequest | None:  # noqa: ANN401
+    for interrupt in state.interrupts:
+        return ApprovalRequest.model_validate(interrupt.value)
+    return None
