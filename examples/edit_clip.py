@@ -1,4 +1,4 @@
-"""Edit a clip of your own from Python: `python examples/edit_clip.py clip.mp4 frame-0000.png frame-0016.png ...`
+"""Edit a clip of your own: `python examples/edit_clip.py clip.mp4 frame-0000.png frame-0016.png`.
 
 Each picture's name ends with the frame it belongs to.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import av
 import numpy as np
@@ -19,6 +19,7 @@ RATE = 48_000
 _FORMAT = "fltp"
 
 
+@runtime_checkable
 class Sound(Protocol):
     """Sound on its way to an output file; the caller asks for it in step with the pictures."""
 

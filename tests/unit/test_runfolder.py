@@ -1,0 +1,49 @@
+"""The output folder: refused before the work where it cannot be used, and never holding half a file."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from flowedit.errors import OutputError
+from flowedit.runfolder import MANIFEST, RunFolder
+
+
+def test_folder_with_a_run_is_refused_unless_overwritten(tmp_path):
+    RunFolder(tmp_path).write_json(MANIFEST, {"status": "done"})
+    with pytest.raises(OutputError, match="already holds a run; choose another folder with -o, or add --overwrite"):
+        RunFolder(tmp_path)
+    assert RunFolder(tmp_path, overwrite=True).path == tmp_path
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OutputError, match="is a file; give a folder"):
+        RunFolder(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_folder_that_cannot_be_made_names_the_cure(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="Cannot write to .*choose another folder"):
+        RunFolder(tmp_path / "file" / "below")
+
+
+def test_full_disk_leaves_the_old_file_and_no_partial(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    folder.write_text("trace.csv", "old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"trace.csv \(No space left on device\); free some space"):
+        folder.write_text("trace.csv", "new")
+    assert (tmp_path / "trace.csv").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["trace.csv"]
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    path = RunFolder(tmp_path).write_json("x.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (1,)})
+    assert json.loads(path.read_text()) == {"a": None, "b": [None, 1.5], "c": [1]}
