@@ -2,8 +2,10 @@
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 260, 64, 16, 32, 44
 _COLOURS = ("#0a6c8f", "#ad4518", "#6b6b6b", "#2b7338")
@@ -42,13 +44,42 @@ def line_plot(lines: Sequence[Line], *, x_label: str, y_label: str) -> str:
 
     curves = [_curve(line, colour, place) for line, colour in zip(lines, _COLOURS, strict=False)]
     names = [_name(line, colour, i) for i, (line, colour) in enumerate(zip(lines, _COLOURS, strict=False))]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#222">'
-        f'<rect width="100%" height="100%" rx="6" fill="#fff"/>{_axes(place, {low, 0.0, high}, count)}'
-        f"{_label((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label)}"
+    body = (
+        f"{_axes(place, {low, 0.0, high}, count)}{_label((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label)}"
         f'<g transform="translate(14 {_HEIGHT / 2:.0f}) rotate(-90)">{_label(0, 0, y_label)}</g>'
-        f"{''.join(curves + names)}</svg>"
+        f"{''.join(curves + names)}"
+    )
+    return _card(_WIDTH, _HEIGHT, body)
+
+
+def scatter_plot(clouds: Mapping[str, np.ndarray]) -> str:
+    """Clouds of points in the plane on a white card, both axes to one scale, with a legend.
+
+    Args:
+        clouds: name to points (n, 2); up to four. Points that are not finite are left out.
+
+    Returns:
+        The text of an SVG picture.
+    """
+    side = 340
+    good = {name: points[np.isfinite(points).all(axis=1)] for name, points in clouds.items()}
+    reach = max((float(np.abs(points).max()) for points in good.values() if len(points)), default=1.0) * 1.05
+    parts = []
+    for position, ((name, points), colour) in enumerate(zip(good.items(), _COLOURS, strict=False)):
+        places = (points * [1, -1] / reach + 1) * side / 2 + [8, 28]
+        mark = "{:.1f} {:.1f}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0"
+        path = "".join("M" + mark.format(x, y) for x, y in places.tolist())
+        filled = f'fill="{colour}" fill-opacity="0.7"' if position % 2 else f'fill="none" stroke="{colour}"'
+        parts.append(f'<path d="{path}" {filled}/><circle cx="{18 + 110 * position}" cy="14" r="4" {filled}/>')
+        parts.append(f'<text x="{28 + 110 * position}" y="18">{html.escape(name)}</text>')
+    return _card(side + 16, side + 36, "".join(parts))
+
+
+def _card(width: float, height: float, body: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="system-ui, sans-serif" font-size="12" fill="#222">'
+        f'<rect width="100%" height="100%" rx="6" fill="#fff"/>{body}</svg>'
     )
 
 

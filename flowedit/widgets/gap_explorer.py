@@ -66,7 +66,7 @@ class GapExplorer(FlowWidget):
     (19,)
     """
 
-    _esm = script("chart", "controls", "gap_explorer")
+    _esm = script("chart", "controls", "grid", "gap_explorer")
     _css = style("chart", "controls", "gap_explorer")
 
     steps = traitlets.Int(20, min=1, max=MAX_STEPS).tag(sync=True)

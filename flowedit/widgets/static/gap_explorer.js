@@ -8,28 +8,13 @@ const CURVES = [
   { key: "never", name: "never corrected", colour: "var(--fe-muted)", dash: "2 4", width: 2 },
 ];
 
-// `count` values from `start` to 0, rounded to float32 once each and from both ends.
-export const linspace32 = (start, count) => {
-  const begin = Math.fround(start);
-  const step = Math.fround(-begin / Math.fround(count - 1));
-  return Array.from({ length: count }, (_, i) =>
-    Math.fround(i < Math.floor(count / 2) ? begin + step * i : -step * (count - 1 - i)));
-};
-
-// Wan's grid, in the float32 arithmetic of the vendor's scheduler.
-export const wanSigmas = (steps, strength, shift) => linspace32(strength, steps + 1).map((even) => {
-  const top = Math.fround(Math.fround(shift) * even);
-  const bottom = Math.fround(1 + Math.fround(Math.fround(shift - 1) * even));
-  return Math.fround(top / bottom);
-});
-
 // Share of the residual that the main branch takes away in a step of length dt.
-export const kappaOf = ({ gain, alpha, beta }, dt) =>
+const kappaOf = ({ gain, alpha, beta }, dt) =>
   (gain === "euler" ? alpha * dt : -Math.expm1(-alpha * (1 + beta) * dt) / (1 + beta));
 
 // Gap of both branches under the exact fields of Gaussian data of width `spread`, one unit apart:
 // v_diff = slope * (gap - (1 - sigma)) - 1, r = gap - dt * v_diff, next gap = (1 - kappa (1 + beta)) r.
-export const gapPath = (sigmas, kappas, beta, spread) => {
+const gapPath = (sigmas, kappas, beta, spread) => {
   let gap = 1 - sigmas[0];
   return kappas.map((kappa, i) => {
     const sigma = sigmas[i];
@@ -41,9 +26,9 @@ export const gapPath = (sigmas, kappas, beta, spread) => {
   });
 };
 
-export const curvesOf = (settings) => {
+const curvesOf = (settings) => {
   const { steps, strength, shift, beta, spread, gain } = settings;
-  const sigmas = wanSigmas(steps, strength, shift);
+  const sigmas = fe.wanSigmas(steps, strength, shift);
   const dts = sigmas.slice(0, -1).map((sigma, i) => sigma - sigmas[i + 1]);
   const kappas = dts.map((dt) => kappaOf(settings, dt));
   const every = gapPath(sigmas, kappas, beta, spread);

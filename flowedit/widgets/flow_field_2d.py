@@ -1,0 +1,168 @@
+"""Flows in the plane whose velocity is known exactly: particles integrated in the browser, no kernel needed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import traitlets
+
+from flowedit.errors import WidgetError
+from flowedit.schedule import check_grid, wan_sigmas
+from flowedit.toy import SCENES, SOLVERS, Mixture, Scene, difference_field, trajectory
+from flowedit.widgets._assets import script, style
+from flowedit.widgets._base import FlowWidget, Table
+from flowedit.widgets._picture import image
+from flowedit.widgets._svg import scatter_plot
+
+MODES = ("generate", "edit")
+MAX_STEPS = 200
+MAX_PARTICLES = 400
+FINE_STEPS = 256
+"""Heun steps of the solution that errors are measured against."""
+
+_MOST_COMPONENTS = 64
+
+
+class FlowField2D(FlowWidget):
+    """Particles in the exact velocity field of a mixture, and the source-to-target difference flow.
+
+    In mode "generate" they start as noise and follow the target's marginal velocity; in mode "edit" they start as
+    source data and follow `v_target(x_target) - v_source(x_source)` with the same noise.
+
+    Keys on the picture: left and right step, Home and End, PgUp and PgDn choose a particle, space plays.
+
+    Attributes:
+        scene: name of the scene shown.
+        mode: "generate" or "edit".
+        solver: "euler" or "heun".
+        steps: steps of the solver, 1 to 200.
+        shift: bend of Wan's grid, positive; 1 is even.
+        at: grid point shown, from 0 (start) to `steps` (end).
+        pick: particle whose construction is drawn, or -1 for none.
+
+    >>> field = FlowField2D(scene="points", mode="edit", steps=4, particles=3)
+    >>> field.trajectories().shape
+    (5, 3, 2)
+    """
+
+    _esm = script("player", "controls", "grid", "flow_field_2d")
+    _css = style("player", "controls", "flow_field_2d")
+
+    scenes = traitlets.Dict().tag(sync=True)
+    noise = traitlets.List().tag(sync=True)
+    scene = traitlets.Unicode().tag(sync=True)
+    mode = traitlets.Enum(MODES, "generate").tag(sync=True)
+    solver = traitlets.Enum(tuple(SOLVERS), "euler").tag(sync=True)
+    steps = traitlets.Int(12, min=1, max=MAX_STEPS).tag(sync=True)
+    shift = traitlets.Float(1.0).tag(sync=True)
+    at = traitlets.Int(0, min=0).tag(sync=True)
+    pick = traitlets.Int(-1, min=-1).tag(sync=True)
+
+    def __init__(
+        self, scenes: Mapping[str, Scene] = SCENES, *, particles: int = 120, seed: int = 0, **traits: object
+    ) -> None:
+        """Show flows between two-dimensional mixtures.
+
+        Args:
+            scenes: name to scene; by default those of `flowedit.toy`.
+            particles: how many, 1 to 400.
+            seed: of the noise and of the source samples.
+            **traits: any attribute above, and `heading` and `note`.
+
+        Raises:
+            WidgetError: no scene, one that is not in the plane, too many components, or too many particles.
+        """
+        if not 1 <= particles <= MAX_PARTICLES:
+            raise WidgetError(f"particles is {particles}; a widget moves 1 to {MAX_PARTICLES}. Use 120.")
+        self._scenes = _checked(scenes)
+        rng = np.random.default_rng(seed)
+        self._noise = rng.standard_normal((particles, 2))
+        self._sources = {name: scene.source.sample(particles, rng) for name, scene in self._scenes.items()}
+        super().__init__(
+            scenes={name: self._packed(name) for name in self._scenes},
+            noise=self._noise.tolist(),
+            **{"scene": next(iter(self._scenes)), "heading": "Flows in the plane", "note": "closed form", **traits},
+        )
+
+    @classmethod
+    def example(cls) -> "FlowField2D":
+        """The edit of two clusters into three, half way."""
+        return cls(scene="clusters", mode="edit", solver="heun", steps=20, at=12, pick=7)
+
+    def trajectories(self) -> np.ndarray:
+        """The particles at every point of the grid, (steps + 1, particles, 2): what the browser computes."""
+        scene = self._scenes[self.scene]
+        sigmas = wan_sigmas(self.steps, shift=self.shift)
+        solver = SOLVERS[self.solver]
+        if self.mode == "generate":
+            return trajectory(solver, scene.target.velocity, self._noise, sigmas)
+        source = self._sources[self.scene]
+        field = difference_field(scene.source.velocity, scene.target.velocity, source, self._noise)
+        return trajectory(solver, field, source, sigmas)
+
+    def _packed(self, name: str) -> dict:
+        scene = self._scenes[name]
+        return {
+            "title": scene.title,
+            "source": scene.source.to_dict(),
+            "target": scene.target.to_dict(),
+            "samples": self._sources[name].tolist(),
+        }
+
+    @traitlets.validate("scene")
+    def _check_scene(self, proposal: traitlets.Bunch) -> str:
+        if proposal["value"] not in self._scenes:
+            raise WidgetError(f"No scene {proposal['value']!r}; this widget has {', '.join(self._scenes)}.")
+        return proposal["value"]
+
+    @traitlets.validate("shift")
+    def _check_shift(self, proposal: traitlets.Bunch) -> float:
+        check_grid(1, 1.0, proposal["value"])
+        return proposal["value"]
+
+    def _sentence(self) -> str:
+        paths = self.trajectories()
+        moved = float(np.linalg.norm(paths[-1] - paths[0], axis=1).mean())
+        start = "noise" if self.mode == "generate" else "source data"
+        return (
+            f"{self._scenes[self.scene].title}: {len(self._noise)} particles from {start}, {self.steps} {self.solver} "
+            f"steps, shift {self.shift:g}; they move {moved:.4g} on average."
+        )
+
+    def _picture(self) -> str:
+        paths = self.trajectories()
+        return image(scatter_plot({"start": paths[0], "end": paths[-1]}), self._sentence())
+
+    def _table(self) -> Table:
+        paths = self.trajectories()
+        sigmas = wan_sigmas(self.steps, shift=self.shift)
+        shown = np.unique(np.linspace(0, self.steps, min(self.steps + 1, 9)).round().astype(int)).tolist()
+        return Table(
+            self._sentence(),
+            ("step", "sigma", "mean x", "mean y", "mean distance from the start"),
+            [
+                (
+                    i,
+                    sigmas[i],
+                    *paths[i].mean(axis=0).tolist(),
+                    float(np.linalg.norm(paths[i] - paths[0], axis=1).mean()),
+                )
+                for i in shown
+            ],
+        )
+
+
+def _checked(scenes: Mapping[str, Scene]) -> dict[str, Scene]:
+    if not scenes:
+        raise WidgetError("No scene given; pass at least one, or leave the argument out for those of flowedit.toy.")
+    for name, scene in scenes.items():
+        for side in (scene.source, scene.target):
+            _check_side(name, side)
+    return dict(scenes)
+
+
+def _check_side(name: str, side: Mixture) -> None:
+    count, dimensions = side.means.shape
+    if dimensions != 2:
+        raise WidgetError(f"Scene {name!r} has {dimensions} dimensions; this widget draws the plane. Use 2-D means.")
+    if count > _MOST_COMPONENTS:
+        raise WidgetError(f"Scene {name!r} has {count} components; a widget takes at most {_MOST_COMPONENTS}.")

@@ -1,0 +1,168 @@
+"""FlowField2D: the browser's particles against the NumPy reference, what is drawn, and life without a kernel."""
+
+import csv
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from flowedit.toy import SCENES, Mixture, Scene
+from flowedit.widgets.export import page
+from flowedit.widgets.flow_field_2d import FlowField2D
+
+UNEVEN = Scene(
+    name="uneven",
+    title="Uneven weights and spreads",
+    source=Mixture(np.array([0.7, 0.3]), np.array([[-1.0, 0.5], [0.5, -1.0]]), np.array([0.2, 0.6])),
+    target=Mixture(
+        np.array([0.1, 0.5, 0.4]), np.array([[1.0, 1.5], [1.5, -0.5], [-0.5, 1.0]]), np.array([0.5, 0.0, 0.3])
+    ),
+)
+SCENE_SET = {**SCENES, "uneven": UNEVEN}
+
+
+def saved_paths(watched, nth=0) -> np.ndarray:
+    """Positions (steps + 1, particles, 2) from the CSV that the page offers."""
+    watched.page.evaluate(
+        """() => {
+            window.makeAddress ??= URL.createObjectURL.bind(URL);
+            URL.createObjectURL = (blob) => { window.offered = blob; return makeAddress(blob); };
+        }"""
+    )
+    watched.root("flow-field-2d", nth).get_by_role("button", name="CSV").click()
+    rows = list(csv.reader(watched.page.evaluate("offered.text()").splitlines()))[1:]
+    table = np.array([[float(cell) for cell in row] for row in rows])
+    steps, particles = int(table[:, 0].max()), int(table[:, 2].max()) + 1
+    return table[:, 3:].reshape(steps + 1, particles, 2)
+
+
+def test_particles_equal_numpy_to_1e_9(open_page):
+    """Catches a wrong posterior, a Heun step past 0, a source field read at the wrong point, a swapped velocity."""
+    cases = [
+        {"scene": scene, "mode": mode, "solver": solver, "steps": steps, "shift": shift}
+        for (scene, mode, solver), (steps, shift) in zip(
+            itertools.product(SCENE_SET, ("generate", "edit"), ("euler", "heun")),
+            itertools.cycle([(12, 1.0), (7, 5.0), (40, 3.0), (1, 1.0)]),
+            strict=False,
+        )
+    ]
+    assert {case["steps"] for case in cases if case["mode"] == "edit"} > {1}
+    widgets = [FlowField2D(SCENE_SET, particles=40, seed=nth, **case) for nth, case in enumerate(cases)]
+    watched = open_page(page(widgets, "all"))
+    moved = 0.0
+    for nth, widget in enumerate(widgets):
+        expected = widget.trajectories()
+        np.testing.assert_allclose(saved_paths(watched, nth), expected, rtol=0, atol=1e-9, err_msg=str(cases[nth]))
+        moved = max(moved, np.abs(expected[-1] - expected[0]).max())
+    assert moved > 1
+    watched.check_quiet()
+
+
+def test_equal_fields_are_said_to_be_the_identity(open_page):
+    watched = open_page(FlowField2D(scene="same", mode="edit", particles=10).to_html())
+    root = watched.root("flow-field-2d")
+    assert "equal fields are the identity" in root.inner_text()
+    root.get_by_role("button", name="Noise to target").click()
+    assert "identity" not in root.inner_text()
+
+
+def test_observed_order_table(open_page):
+    """Catches a solver of the wrong order, and an error measured against a solution on another grid."""
+    watched = open_page(FlowField2D(scene="gaussian", particles=30).to_html())
+    root = watched.root("flow-field-2d")
+    root.locator("summary").click()
+    last = root.locator("tbody tr").last.locator("td").all_inner_texts()
+    assert last[0] == "80"
+    assert float(last[2]) == pytest.approx(1, abs=0.1)
+    assert float(last[4]) == pytest.approx(2, abs=0.2)
+
+
+def test_the_picture_shows_the_particles_where_they_are(open_page):
+    """Catches an axis drawn upside down: one particle, and the coloured pixels' centre is where it should be."""
+    scene = Scene(name="one", title="one", source=Mixture.even([(-1.0, 0.5)]), target=Mixture.even([(1.0, 0.5)]))
+    watched = open_page(FlowField2D({"one": scene}, particles=1, mode="edit", at=0, steps=4).to_html())
+    root = watched.root("flow-field-2d")
+    root.get_by_role("button", name="Paths").click()
+
+    def centre():
+        return watched.page.evaluate(
+            """(node) => {
+                const { width, data } = node.getContext("2d").getImageData(0, 0, node.width, node.height);
+                let [x, y, n] = [0, 0, 0];
+                for (let i = 0; i < data.length; i += 4) {
+                    if (data[i + 3] < 250 || data[i + 2] < 100 || data[i] > 60) continue;
+                    x += (i / 4) % width;
+                    y += Math.floor(i / 4 / width);
+                    n += 1;
+                }
+                return n && [x / n / width, y / n / width];
+            }""",
+            root.locator("canvas").element_handle(),
+        )
+
+    start = centre()
+    root.locator("canvas").press("End")
+    end = centre()
+    assert start[0] < 0.35
+    assert end[0] > 0.65
+    assert start[1] == pytest.approx(end[1], abs=0.02)
+    assert start[1] < 0.45
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    notebook = open_notebook(
+        "from flowedit.widgets.flow_field_2d import FlowField2D\n"
+        "widget = FlowField2D(particles=20, scene='clusters', mode='edit', solver='heun', steps=10)\nwidget",
+        "widget",
+    )
+    notebook.page.wait_for_function("document.querySelectorAll('.fe-flow-field-2d canvas').length === 2")
+    return notebook
+
+
+def test_keys_and_gestures_reach_the_kernel_and_both_views(book):
+    first, second = book.root("flow-field-2d"), book.root("flow-field-2d", 1)
+    canvas = first.locator("canvas")
+    for key in ("End", "ArrowLeft", "PageUp", "PageUp"):
+        canvas.press(key)
+    first.get_by_label("Scene").select_option("ring")
+    first.get_by_role("button", name="Euler").click()
+    book.page.wait_for_timeout(500)
+    assert book.kernel("print(widget.at, widget.pick, widget.scene, widget.solver)") == "9 1 ring euler"
+    assert second.get_attribute("data-at") == "9"
+    assert second.get_by_label("Scene").input_value() == "ring"
+    canvas.press("Home")
+    canvas.press("Space")
+    book.page.wait_for_function("document.querySelector('.fe-flow-field-2d').dataset.at === '10'")
+    first.get_by_role("button", name="Play").wait_for()
+
+
+def test_the_kernel_moves_the_view_and_refuses_nonsense(book):
+    book.kernel("widget.scene = 'rows'; widget.steps = 6; widget.at = 3")
+    book.page.wait_for_function("document.querySelector('.fe-flow-field-2d').dataset.at === '3'")
+    expected = FlowField2D(particles=20, scene="rows", mode="edit", solver="euler", steps=6)
+    np.testing.assert_allclose(saved_paths(book), expected.trajectories(), rtol=0, atol=1e-9)
+    assert "No scene 'nowhere'" in book.kernel("widget.scene = 'nowhere'")
+
+
+def test_it_goes_on_without_a_kernel(book):
+    cells = book.cell_count()
+    book.shut_down_kernel()
+    root = book.root("flow-field-2d")
+    root.get_by_role("button", name="Noise to target").click()
+    root.get_by_label("Shift").press("End")
+    for key in ("b", "d", "d"):
+        root.locator("canvas").press(key)
+    expected = FlowField2D(particles=20, scene="rows", mode="generate", solver="euler", steps=6, shift=16.0)
+    np.testing.assert_allclose(saved_paths(book), expected.trajectories(), rtol=0, atol=1e-9)
+    assert book.cell_count() == cells
+    book.check_quiet()
+
+
+def test_extremes_draw(open_page):
+    widgets = [FlowField2D(particles=1, steps=1), FlowField2D(particles=400, steps=200, solver="heun", mode="edit")]
+    watched = open_page(page(widgets, "both"))
+    for nth in (0, 1):
+        assert re.search(r"end [\d.e-]+ from a fine solution", watched.root("flow-field-2d", nth).inner_text())
+    watched.check_quiet()
