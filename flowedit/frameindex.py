@@ -67,7 +67,7 @@ def _ends_early(stream: VideoStream, packets: list[_PacketTimes], times: list[in
     promised = _promised_end(stream)
     last = max((p.pts or 0) + p.duration for p in packets)
     longest = max(np.diff(times), default=max(1, last - times[-1]))
-    return promised is not None and promised - last > 1.5 * longest
+    return promised is not None and bool(promised - last > 1.5 * longest)
 
 
 def _promised_end(stream: VideoStream) -> float | None:
