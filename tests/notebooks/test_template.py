@@ -1,0 +1,167 @@
+"""The cell template: every lesson has its parts in order, small cells, and words beside every picture."""
+
+import ast
+import itertools
+import re
+
+import nbformat
+import pytest
+
+from flowedit.lessons import build
+from flowedit.lessons.build import EXTRA_TAGS, TAGS, part
+from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
+
+MARKDOWN = {"header", "predict", "idea", "exercise", "recap"}
+CODE = {"setup", "code", "stub", "check", "solution"}
+MAX_LINES, MAX_CODE_CELLS, MAX_IDEA_WORDS, MAX_DEF_LINES = 10, 12, 150, 7
+KEPT_BYTES = 250_000
+
+every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
+
+
+def lines_of(cell):
+    return [line for line in cell.source.splitlines() if line.strip() and line != "# NBVAL_CHECK_OUTPUT"]
+
+
+def words_of(markdown):
+    text = re.sub(r"\$\$.*?\$\$", " ", markdown, flags=re.S)
+    text = re.sub(r"^\|.*\|$", " ", text, flags=re.M)
+    return re.findall(r"[^\s]*[A-Za-z0-9$][^\s]*", text)
+
+
+@every_lesson
+def test_every_cell_has_one_part_of_the_right_kind(lesson):
+    for cell in source_of(lesson).cells:
+        tags = cell.metadata.get("tags", [])
+        assert part(cell) in TAGS, f"{tags}: {cell.source[:60]!r}"
+        assert set(tags) <= {*TAGS, *EXTRA_TAGS}
+        kinds = {"markdown"} if part(cell) in MARKDOWN else {"code"} if part(cell) in CODE else {"markdown", "code"}
+        assert cell.cell_type in kinds, f"{part(cell)} is {cell.cell_type}: {cell.source[:60]!r}"
+
+
+@every_lesson
+def test_the_parts_come_in_order(lesson):
+    cells = source_of(lesson).cells
+    parts = [part(cell) for cell in cells]
+    assert parts[:3] == ["header", "setup", "predict"]
+    assert parts[-1] == "recap"
+    assert parts.count("header") == parts.count("setup") == parts.count("recap") == 1
+    assert "idea" in parts
+    for i, cell in enumerate(cells):
+        if parts[i] == "exercise":
+            assert parts[i + 1 : i + 4] == ["stub", "check", "solution"]
+        if parts[i] == "see" and cell.cell_type == "code":
+            assert cells[i + 1].cell_type == "markdown"
+            assert parts[i + 1] == "see"
+            assert cells[i + 1].source.startswith("**What you should see.**")
+    assert parts.count("stub") == parts.count("exercise") >= 1
+
+
+@every_lesson
+def test_cells_are_small(lesson):
+    cells = source_of(lesson).cells
+    for cell in cells:
+        if cell.cell_type == "code":
+            assert len(lines_of(cell)) <= MAX_LINES, cell.source
+        if part(cell) == "idea":
+            assert len(words_of(cell.source)) <= MAX_IDEA_WORDS, (len(words_of(cell.source)), cell.source[:60])
+        assert max(map(len, cell.source.splitlines()), default=0) <= 120, cell.source
+    for cell in cells:
+        if cell.cell_type == "code":
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    assert node.end_lineno - node.lineno + 1 <= MAX_DEF_LINES, cell.source
+    code_cells = [cell for cell in cells if cell.cell_type == "code" and part(cell) != "solution"]
+    assert len(code_cells) <= MAX_CODE_CELLS
+
+
+@every_lesson
+def test_one_title_and_no_heading_level_skipped(lesson):
+    text = "\n".join(cell.source for cell in source_of(lesson).cells if cell.cell_type == "markdown")
+    levels = [len(mark) for mark in re.findall(r"^(#+) ", text, flags=re.M)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels
+
+
+@every_lesson
+def test_the_header_says_what_is_learned_and_needed(lesson):
+    header = source_of(lesson).cells[0].source
+    assert header.startswith(f"# {lesson.number} · {lesson.title}\n")
+    for needed in ("{{badges}}", "{{measured}}", "**You will learn**", "**You need**"):
+        assert needed in header
+    assert header.count("*") - 2 * header.count("**") >= 6, "three verbs in italics"
+
+
+@every_lesson
+def test_an_exercise_has_difficulty_minutes_and_two_hints(lesson):
+    for cell in source_of(lesson).cells:
+        if part(cell) == "exercise":
+            assert re.match(rf"### Exercise {int(lesson.number)}\.\d: ", cell.source)
+            assert re.search(r"\*Difficulty [●]{1,5}[○]{0,4} · \d+ minutes\.\*", cell.source)
+            assert cell.source.count("<details><summary>Hint") == 2
+
+
+@every_lesson
+def test_stub_and_solution_differ_in_the_gap_alone(lesson):
+    """Catches a solution for another signature, and a stub that gives lines of the answer away."""
+    for name, stub, check, solution in exercises_of(lesson):
+        before, after = (ast.parse(text).body[-1] for text in (stub, solution))
+        assert ast.dump(before.args) == ast.dump(after.args), name
+        assert before.name == after.name
+        assert ast.get_docstring(before) == ast.get_docstring(after)
+        assert ast.unparse(before.body[-1]) == f"raise NotImplementedError('Exercise {name}')"
+        assert check == f'lessons.check("{name}", {before.name})'
+        assert ast.unparse(ast.parse(stub).body[:-1]) == ast.unparse(ast.parse(solution).body[:-1])
+
+
+@every_lesson
+def test_the_notebooks_are_built_from_the_source(lesson):
+    """Catches a notebook edited by hand, or a source edited without `build`."""
+    source = source_of(lesson)
+    measured = build.read_measured(FOLDER).get(lesson.number, {})
+    for path, make in (
+        (build.student_path(FOLDER, lesson), build.student),
+        (build.solution_path(FOLDER, lesson), build.solution),
+    ):
+        made = make(source, lesson, measured)
+        stored = nbformat.read(path, as_version=4)
+        assert [(c.cell_type, c.source, c.metadata) for c in stored.cells] == [
+            (c.cell_type, c.source, c.metadata) for c in made.cells
+        ], path.name
+
+
+@every_lesson
+def test_stored_outputs_are_few_small_and_have_words(lesson):
+    """Catches widget state that viewers cannot show, outputs that were not asked for, and pictures without words."""
+    for path in (build.student_path(FOLDER, lesson), build.solution_path(FOLDER, lesson)):
+        assert path.stat().st_size <= KEPT_BYTES
+        notebook = nbformat.read(path, as_version=4)
+        assert "widgets" not in notebook.metadata
+        for cell in notebook.cells:
+            if cell.cell_type != "code":
+                continue
+            if "keep_output" not in cell.metadata.tags:
+                assert not cell.outputs
+                continue
+            assert cell.outputs, f"run the lessons: {cell.source[:60]!r} keeps no output"
+            assert cell.execution_count is not None
+            for output in cell.outputs:
+                assert output.output_type in ("stream", "display_data", "execute_result")
+                for kind in ("image/png", "image/jpeg"):
+                    if kind in output.get("data", {}):
+                        assert len(output.metadata[kind]["alt"].split()) >= 5
+
+
+@every_lesson
+def test_every_link_leads_somewhere(lesson):
+    """Catches badges and links to files that do not exist."""
+    notebook = nbformat.read(build.student_path(FOLDER, lesson), as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert lesson.colab in text
+    assert lesson.binder in text
+    assert (ROOT / lesson.colab.split("/blob/main/")[1]).is_file()
+    for words, target in re.findall(r"!?\[([^\]]*)\]\(([^)]+)\)", text):
+        assert words.strip()
+        if not target.startswith("http"):
+            assert (FOLDER / target.split("#")[0]).exists(), target
