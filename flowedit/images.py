@@ -91,7 +91,7 @@ def resize_image(image: UInt8[np.ndarray, "H W *c"], size: tuple[int, int]) -> U
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def resize_video(frames: Video, size: tuple[int, int]) -> Video:
+def resize_video(frames: Video, size: tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:
     """Resize every frame as `resize_image` does; the same array when it already has the size.
 
     Args:
