@@ -1,6 +1,7 @@
 """Style a video: open the folder, put the parts together, run the graph to its end or to a person's decision."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 from pydantic import SecretStr
 
@@ -26,7 +28,8 @@ Picture = UInt8[np.ndarray, "H W 3"]
 Approver = Callable[[ApprovalRequest], Decision | None]
 """Answers for a person; None leaves the run waiting, to be answered later by a further call."""
 
-_THREAD = {"configurable": {"thread_id": "run"}, "recursion_limit": 200}
+_AT_ONCE = 4
+"""Keyframes painted side by side at most: each needs about 100 MB at 720 lines."""
 
 
 def approve_all(request: ApprovalRequest) -> Decision:
@@ -161,12 +164,13 @@ def _note(log: EventLog, notes: list[str]) -> None:
 def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "rejected"], ApprovalRequest | None]:
     with _checkpoints(run.folder.root / CHECKPOINT) as saver:
         graph = build_graph(run, saver)
-        state = graph.get_state(_THREAD)
+        thread = _thread()
+        state = graph.get_state(thread)
         step: Any = {"notes": []} if not state.created_at else None
         while True:
             if step is not None or not _asked(state):
-                graph.invoke(step, _THREAD, durability="sync")
-            state = graph.get_state(_THREAD)
+                graph.invoke(step, thread, durability="sync")
+            state = graph.get_state(thread)
             request = _asked(state)
             if request is None:
                 return ("done" if state.values.get("exported") else "rejected"), None
@@ -174,6 +178,11 @@ def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "re
             if decision is None:
                 return "waiting", request
             step = Command(resume=decision.model_dump(mode="json"))
+
+
+def _thread() -> RunnableConfig:
+    at_once = min(_AT_ONCE, os.cpu_count() or 1)
+    return {"configurable": {"thread_id": "run"}, "recursion_limit": 200, "max_concurrency": at_once}
 
 
 @contextmanager

@@ -110,15 +110,18 @@ def contour_flow(
     unit = lightness / np.float32(100)
     dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0) / 16, cv2.Scharr(unit, cv2.CV_32F, 0, 1) / 16
     xx, xy, yy = blur(dx * dx, sigma), blur(dx * dy, sigma), blur(dy * dy, sigma)
+    # Directions have no sign, so they are averaged and blended as vectors of twice the angle, and halved at the end.
     cosine, sine = yy - xx, -2 * xy
-    calm = np.float32((0.15 * master.edge) ** 2)
     strength = np.hypot(cosine, sine)
-    clarity = strength / (strength + calm)
-    angle = 0.5 * np.arctan2(sine, cosine + 1e-12)
-    cosine = clarity * np.cos(2 * angle) + (1 - clarity) * np.cos(2 * rest)
-    sine = clarity * np.sin(2 * angle) + (1 - clarity) * np.sin(2 * rest)
-    angle = 0.5 * np.arctan2(sine, cosine)
-    return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32), clarity.astype(np.float32)
+    clarity = strength / (strength + np.float32((0.15 * master.edge) ** 2))
+    share = clarity / np.maximum(strength, np.float32(1e-20))
+    rest = np.float32(2) * np.asarray(rest, np.float32)
+    cosine = cosine * share + (1 - clarity) * np.cos(rest)
+    sine = sine * share + (1 - clarity) * np.sin(rest)
+    cosine = cosine / np.maximum(np.hypot(cosine, sine), np.float32(1e-6))
+    x = np.sqrt(np.clip((1 + cosine) / 2, 0, 1))
+    y = np.copysign(np.sqrt(np.clip((1 - cosine) / 2, 0, 1)), sine)
+    return x.astype(np.float32), y.astype(np.float32), clarity.astype(np.float32)
 
 
 def _grid(shape: tuple[int, ...]) -> tuple[Plane, Plane]:
@@ -195,15 +198,15 @@ def brushed(paint: Paint, lightness: Plane, master: Master, radius: float) -> Pa
     spread = np.clip((square - mean * mean).sum(axis=2), 0, None)
     reach_along, reach_across = radius * (1 + 0.6 * clarity), radius * (1 - 0.35 * clarity)
     total, weights = np.zeros_like(paint), np.zeros_like(lightness)
+    field = np.dstack([mean, spread])
     columns, rows = _grid(paint.shape)
     for k in range(8):
         angle = k * np.pi / 4
         u, v = float(np.cos(angle)) * reach_along, float(np.sin(angle)) * reach_across
         at_x, at_y = columns + u * x - v * y, rows + u * y + v * x
-        near = cv2.remap(mean, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        calm = cv2.remap(spread, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        weight = 1 / (np.float32(4e-4) + calm) ** 3
-        total += near * weight[..., None]
+        near = cv2.remap(field, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        weight = 1 / (np.float32(4e-4) + near[..., 3]) ** 3
+        total += near[..., :3] * weight[..., None]
         weights += weight
     return (total / weights[..., None]).astype(np.float32)
 
