@@ -1,6 +1,15 @@
-"""Shapes are checked while the tests run: jaxtyping's annotations, enforced by beartype, in every module of flowedit."""
+"""Shapes are checked while tests run: jaxtyping's annotations, enforced by beartype, in every module of flowedit."""
 
-from jaxtyping import install_import_hook
+import jaxtyping
+import pytest
 
 # Before any test module imports flowedit: the hook rewrites modules as they load.
-_hook = install_import_hook("flowedit", "typechecking.checked")
+_hook = jaxtyping.install_import_hook("flowedit", "typechecking.checked")
+
+
+@pytest.fixture
+def unchecked():
+    """Run as users do, without the type checker: for tests of what the package itself refuses."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,127 @@
+"""Independent models behind the port, in float64, whose right answers are known in closed form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from flowedit.correction import constant_gain
+from flowedit.methods.branches import EditProblem, anchored_branch
+
+SIZE = (8, 12)  # height, width of the clips that the tests make
+POOL = 4
+
+
+def pictures(count, seed=0, size=SIZE):
+    """Random uint8 pictures (count, H, W, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the point mass was asked for: where its mass lies, and the request itself."""
+
+    centre: torch.Tensor
+    condition: object
+
+
+class PointMass:
+    """The exact flow between one clip (the centre) and noise: v = (x - centre) / sigma.
+
+    The centre depends on the words and on the images of the condition, so that a prompt or a keyframe that never
+    reaches the model shows. Its autoencoder pools space by 4 and takes the mean of each group of frames, plus a share
+    of the motion inside the group, so that the three keyframe encodings differ.
+    """
+
+    name = "point mass"
+    size_multiple = POOL
+
+    def __init__(self):
+        self.conditions, self.calls = [], []
+
+    def encode(self, video):
+        pooled = torch.nn.functional.avg_pool3d(video.double(), (1, POOL, POOL))
+        slots = [pooled[:, :, :1]]
+        for first in range(1, pooled.shape[2], 4):
+            group = pooled[:, :, first : first + 4]
+            motion = group[:, :, -1:] - pooled[:, :, first - 1 : first]
+            slots.append(group.mean(dim=2, keepdim=True) + 0.3 * motion)
+        return torch.cat(slots, dim=2)
+
+    def decode(self, latents):
+        frames = [
+            latents[:, :, :1],
+            *(latents[:, :, k : k + 1].expand(-1, -1, 4, -1, -1) for k in range(1, latents.shape[2])),
+        ]
+        return torch.cat(frames, dim=2).repeat_interleave(POOL, 3).repeat_interleave(POOL, 4)
+
+    def prepare(self, condition):
+        self.conditions.append(condition)
+        positive, negative = (self._centre(words, condition) for words in (condition.prompt, condition.negative_prompt))
+        return Seen(negative + condition.guidance * (positive - negative), condition)
+
+    def velocity(self, latents, sigma, prepared, position_ids):
+        self.calls.append((sigma, tuple(position_ids), prepared.condition))
+        return (latents - prepared.centre[:, :, list(position_ids)]) / sigma
+
+    def after_step(self, latents, sigma, prepared):
+        return latents
+
+    def _centre(self, words, condition):
+        shape = condition.shape
+        slots = (shape.num_frames - 1) // 4 + 1
+        rng = np.random.default_rng([*words.encode(), 7])
+        centre = torch.from_numpy(rng.standard_normal((1, 3, slots, shape.height // POOL, shape.width // POOL)))
+        for index, image in condition.images.items():
+            shown = self.encode(torch.from_numpy(image).permute(2, 0, 1)[None, :, None] / 127.5 - 1)
+            centre = centre + 0.1 * shown
+            centre[:, :, (index + 3) // 4] += shown[:, :, 0]
+        return centre
+
+
+class Curved(PointMass):
+    """A field that is neither straight nor separable: every frame bends with all the frames at its position."""
+
+    def velocity(self, latents, sigma, prepared, position_ids):
+        v = super().velocity(latents, max(sigma, 0.2), prepared, position_ids)
+        ids = torch.tensor(position_ids)
+        together = [latents[:, :, ids == i].mean(dim=2) for i in ids.tolist()]
+        return v + torch.sin(3 * latents) + 0.5 * torch.stack(together, dim=2)
+
+
+def point_problem(sigmas, *, gain=None, beta=0.0, seed=0, slots=(0, 2), target=None, start=None, **changes):
+    """An edit between two point masses: the source's own clip, and `target` (random when not given)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(frames):
+        return torch.randn((1, 2, frames, 3, 4), generator=generator, dtype=torch.float64)
+
+    source, keys, source_keys, noise = draw(4), draw(len(slots)), draw(len(slots)), draw(4)
+    target = draw(4) if target is None else target
+    return EditProblem(
+        **{
+            "source": source,
+            "start": source if start is None else start,
+            "keys": keys,
+            "source_keys": source_keys,
+            "slots": slots,
+            "noise": lambda step: noise,
+            "sigmas": sigmas,
+            "gain": gain or constant_gain(0.0),
+            "beta": beta,
+            "v_target": point_velocity(target),
+            "v_source": point_velocity(source),
+            "key_velocity": anchored_branch,
+            "after_step": lambda latents, sigma: latents,
+            **changes,
+        }
+    ), target
+
+
+def point_velocity(centre, key_centre=None):
+    """The exact velocities of a point mass for clip and keyframe tokens (None: the model sees no tokens)."""
+
+    def velocities(x_main, x_key, sigma):
+        return (x_main - centre) / sigma, None if key_centre is None else (x_key - key_centre) / sigma
+
+    return velocities

@@ -1,0 +1,110 @@
+"""Pixel frames and latent slots: the one place where an index changes its meaning."""
+
+import pytest
+
+from flowedit import frames
+from flowedit.errors import KeyframeError, VideoShapeError
+
+
+def test_groups_and_slots_are_each_others_inverse():  # catches: i // 4, or a first group of four
+    for slot in range(40):
+        assert [frames.slot_of(i) for i in frames.group_of(slot)] == [slot] * len(frames.group_of(slot))
+    assert [list(frames.group_of(slot)) for slot in (0, 1, 2)] == [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_the_natural_index_is_the_last_of_its_group():  # catches: the first of the group
+    assert [frames.natural_index(slot) for slot in range(4)] == [group[-1] for group in map(frames.group_of, range(4))]
+
+
+def test_groups_cover_a_clip_once():  # catches: a slot too many or too few
+    for num_frames in (1, 5, 33, 81):
+        covered = [i for slot in range(frames.slot_count(num_frames)) for i in frames.group_of(slot)]
+        assert covered == list(range(num_frames))
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "words"),
+    [(82, "got 82. Use 81 or 85"), (4, "got 4. Use 1 or 5"), (0, "got 0. Use 1 or 5"), (-7, "got -7. Use 1 or 5")],
+)
+def test_a_length_that_is_not_4n_plus_1_names_the_two_nearest(num_frames, words):
+    with pytest.raises(VideoShapeError, match=f"Wan needs 4n . 1 frames; {words}"):
+        frames.slot_count(num_frames)
+
+
+def test_the_longest_legal_window():
+    assert [frames.longest_legal(n) for n in (1, 4, 5, 81, 84)] == [1, 1, 5, 81, 81]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((130, 128), "got 130x128. Use 128x128 or 144x128"),
+        ((128, 8), "got 128x8. Use 128x16 or 128x16"),
+        ((0, 16), "got 0x16. Use 16x16"),
+    ],
+)
+def test_a_size_that_does_not_divide_names_the_nearest(size, words):
+    with pytest.raises(VideoShapeError, match=f"multiples of 16; {words}"):
+        frames.check_size(*size, 16)
+    assert frames.check_size(32, 48, 16) is None
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(720, 1280, (96, 176)), (1280, 720, (176, 96)), (480, 640, (112, 144)), (512, 512, (128, 128))],
+)
+def test_the_models_area_at_the_clips_aspect(height, width, expected):  # catches: height and width swapped
+    assert frames.fit_size(height, width, area=128 * 128, multiple=16) == expected
+
+
+def test_an_extreme_aspect_still_divides_and_keeps_a_side():
+    height, width = frames.fit_size(16, 4000, area=128 * 128, multiple=16)
+    assert height % 16 == width % 16 == 0
+    assert height >= 16
+
+
+def test_a_frame_without_pixels_is_refused():
+    with pytest.raises(VideoShapeError, match=r"at least 1x1; got 0x5\. Check the video"):
+        frames.fit_size(0, 5, area=64, multiple=16)
+
+
+def test_keyframes_given_by_pixel_index_become_slots():  # catches: pixel indices used on the latent axis
+    assert frames.slots_of([0, 3, 16, 32], 33) == (0, 1, 4, 8)
+    assert frames.slots_of([], 33) == ()
+
+
+@pytest.mark.parametrize(
+    ("indices", "words"),
+    [
+        ([33], "Keyframe 33 is outside the clip; its frames are 0 to 32"),
+        ([-1], "Keyframe -1 is outside the clip"),
+        ([4, 4], "Keyframe 4 is given twice; give each frame once"),
+        ([8, 4], "Keyframe 4 comes after 8; give the indices in increasing order"),
+        ([5, 8], r"Keyframes 5 and 8 lie in one latent slot \(frames 5 to 8\); keep one, or move one to frame 12"),
+        (
+            [29, 32],
+            r"Keyframes 29 and 32 lie in one latent slot \(frames 29 to 32\); keep one, or move one to frame 28",
+        ),
+    ],
+)
+def test_keyframes_that_cannot_be_meant_are_refused(indices, words):
+    with pytest.raises(KeyframeError, match=words):
+        frames.slots_of(indices, 33)
+
+
+def test_the_last_frame_of_the_clip_can_be_a_keyframe():  # catches: the last keyframe dropped
+    assert frames.slots_of([32], 33) == (8,)
+
+
+def test_the_frame_map_names_source_clip_and_slot():
+    rows = frames.FrameMap(start=100, num_frames=9).rows()
+    assert rows[0] == {"source_frame": 100, "clip_frame": 0, "latent_slot": 0}
+    assert rows[-1] == {"source_frame": 108, "clip_frame": 8, "latent_slot": 2}
+    assert len(rows) == 9
+
+
+def test_a_window_that_cannot_be_is_refused():
+    with pytest.raises(VideoShapeError, match="starts at frame -1; the first frame of a video is 0"):
+        frames.FrameMap(start=-1, num_frames=9)
+    with pytest.raises(VideoShapeError, match="Use 5 or 9"):
+        frames.FrameMap(start=0, num_frames=8)

@@ -1,0 +1,161 @@
+"""Keyframes become latents in three ways, one by one, and pixels survive the way to the model and back."""
+
+import numpy as np
+import pytest
+import torch
+from oracles import SIZE, PointMass, pictures
+
+from flowedit.errors import KeyframeError, SettingError, VideoShapeError
+from flowedit.keyframes import (
+    ENCODINGS,
+    Keyframe,
+    check_frames,
+    check_keyframes,
+    encode_keyframes,
+    to_frames,
+    to_pixels,
+)
+from flowedit.model import ClipShape
+
+SHAPE = ClipShape(num_frames=9, height=SIZE[0], width=SIZE[1])
+
+
+class Recording(PointMass):
+    """Remembers what it was asked to encode."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoded = []
+
+    def encode(self, video):
+        self.encoded.append(to_frames(video))
+        return super().encode(video)
+
+
+@pytest.fixture
+def clip():
+    model, frames = Recording(), pictures(9)
+    source = model.encode(to_pixels(frames))
+    model.encoded.clear()
+    return model, frames, source
+
+
+def test_every_pixel_value_survives_the_way_to_the_model_and_back():  # catches: truncation, a scale of 128
+    frames = np.arange(256, dtype=np.uint8).reshape(1, 8, 32, 1).repeat(3, axis=3)
+    pixels = to_pixels(frames)
+    assert (to_frames(pixels) == frames).all()
+    assert (pixels.min(), pixels.max()) == (-1, 1)
+
+
+def test_axes_go_from_frames_last_to_frames_inside():  # catches: height and width, or colours and frames, swapped
+    frames = pictures(5)
+    pixels = to_pixels(frames)
+    assert pixels.shape == (1, 3, 5, *SIZE)
+    assert pixels[0, 2, 4, 6, 11] == pytest.approx(frames[4, 6, 11, 2] / 127.5 - 1, abs=1e-6)
+
+
+def test_a_still_keyframe_is_encoded_as_one_frame(clip):
+    model, frames, source = clip
+    image = pictures(1, seed=5)[0]
+    latent = encode_keyframes(model, [Keyframe(8, image)], frames, source, "still")
+    assert [video.shape[0] for video in model.encoded] == [1]
+    assert torch.equal(latent, PointMass().encode(to_pixels(image[None])))
+
+
+def test_a_held_keyframe_fills_its_group_and_one_frame_before(clip):  # catches: latent 0 taken, four frames not five
+    model, frames, source = clip
+    image = pictures(1, seed=5)[0]
+    latent = encode_keyframes(model, [Keyframe(8, image)], frames, source, "hold")
+    (held,) = model.encoded
+    assert held.shape[0] == 5
+    assert (held == image).all()
+    assert torch.equal(latent, PointMass().encode(to_pixels(held))[:, :, 1:])
+
+
+def test_slot_0_is_held_as_a_single_frame(clip):  # catches: frame 0 encoded as a group of four
+    model, frames, source = clip
+    encode_keyframes(model, [Keyframe(0, pictures(1, seed=5)[0])], frames, source, "hold")
+    assert [video.shape[0] for video in model.encoded] == [1]
+
+
+def test_delta_keeps_the_sources_motion_and_adds_the_style(clip):  # catches: the wrong slot, the wrong own frame
+    model, frames, source = clip
+    image = pictures(1, seed=5)[0]
+    latent = encode_keyframes(model, [Keyframe(7, image)], frames, source, "delta")
+    styled, plain = (
+        PointMass().encode(to_pixels(picture[None].repeat(5, 0)))[:, :, 1:] for picture in (image, frames[7])
+    )
+    assert (latent - (source[:, :, 2:3] + styled - plain)).abs().max() < 1e-12
+
+
+def test_an_unstyled_delta_is_the_sources_latent_to_the_last_bit(clip):  # catches: (source + styled) - plain
+    model, frames, source = clip
+    own = [Keyframe(index, frames[index]) for index in (0, 3, 8)]
+    latents = encode_keyframes(model, own, frames, source, "delta")
+    assert torch.equal(latents, source[:, :, [0, 1, 2]])
+
+
+def test_an_unstyled_still_or_held_keyframe_is_not_the_sources_latent(clip):  # what makes delta worth having
+    model, frames, source = clip
+    for encoding in ("still", "hold"):
+        latent = encode_keyframes(model, [Keyframe(8, frames[8])], frames, source, encoding)
+        assert (latent - source[:, :, 2:3]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
+def test_keyframes_come_out_in_order_each_by_itself(clip, encoding):  # catches: keyframes encoded as one clip
+    model, frames, source = clip
+    keyframes = [Keyframe(index, picture) for index, picture in zip((0, 4, 8), pictures(3, seed=5), strict=True)]
+    together = encode_keyframes(model, keyframes, frames, source, encoding)
+    apart = [encode_keyframes(model, [keyframe], frames, source, encoding) for keyframe in keyframes]
+    assert torch.equal(together, torch.cat(apart, dim=2))
+
+
+def test_no_keyframes_give_no_latents(clip):
+    model, frames, source = clip
+    assert encode_keyframes(model, [], frames, source, "hold").shape == (1, 3, 0, *source.shape[3:])
+
+
+def test_an_unknown_encoding_lists_those_there_are(clip):
+    model, frames, source = clip
+    with pytest.raises(SettingError, match="keyframe encoding is 'mean'; use one of still, hold, delta"):
+        encode_keyframes(model, [], frames, source, "mean")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_keyframes_that_fit_give_their_slots():  # catches: a NumPy index, which JSON cannot write, let through
+    keyframes = [Keyframe(np.int64(0), pictures(1)[0]), Keyframe(8, pictures(1)[0])]
+    assert check_keyframes(keyframes, SHAPE) == (0, 2)
+    assert keyframes[1].slot == 2
+    assert type(keyframes[0].index) is int
+
+
+@pytest.mark.parametrize(
+    ("index", "image", "words"),
+    [
+        (4.0, pictures(1)[0], "Keyframe index 4.0 is not a whole number; give a pixel frame"),
+        (4, pictures(1)[0].astype(np.float32), r"Keyframe 4 is float32 \(8, 12, 3\); an image is uint8 .*read_image"),
+        (4, pictures(1)[0, :, :, 0], r"Keyframe 4 is uint8 \(8, 12\)"),
+        (4, pictures(1)[0].tolist(), "Keyframe 4 is list"),
+        (4, pictures(1, size=(8, 8))[0], "Keyframe 4 is 8x8 and the clip 8x12; resize the keyframe"),
+        (9, pictures(1)[0], "Keyframe 9 is outside the clip; its frames are 0 to 8"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_keyframes_that_do_not_fit_are_refused(index, image, words):
+    with pytest.raises(KeyframeError, match=words):
+        check_keyframes([Keyframe(index, image)], SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (pictures(5).astype(float), r"The clip is float64 \(5, 8, 12, 3\); it must be uint8 .* Read it with"),
+        (pictures(5)[0], r"The clip is uint8 \(8, 12, 3\)"),
+        ([pictures(1)[0]], "The clip is list"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_not_a_clip_is_refused(frames, words):
+    with pytest.raises(VideoShapeError, match=words):
+        check_frames(frames)
