@@ -135,10 +135,11 @@ def slots_of(indices: Sequence[int], num_frames: int) -> tuple[int, ...]:
         if first > second:
             raise KeyframeError(f"Keyframe {second} comes after {first}; give the indices in increasing order.")
         if slot_of(first) == slot_of(second):
-            group = group_of(slot_of(first))
+            slot = slot_of(first)
+            free = natural_index(slot + 1 if slot < slot_of(num_frames - 1) else slot - 1)
             raise KeyframeError(
-                f"Keyframes {first} and {second} lie in one latent slot (frames {group[0]} to {group[-1]}); "
-                f"keep one, or move one to frame {natural_index(slot_of(first) + 1)}."
+                f"Keyframes {first} and {second} lie in one latent slot (frames {group_of(slot)[0]} to "
+                f"{group_of(slot)[-1]}); keep one, or move one to frame {free}."
             )
     return tuple(slot_of(index) for index in indices)
 

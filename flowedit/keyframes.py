@@ -32,10 +32,19 @@ class Keyframe:
     Attributes:
         index: pixel frame, from 0.
         image: the styled picture, uint8 (H, W, 3).
+
+    Raises:
+        KeyframeError: the index is not a whole number.
     """
 
     index: int
     image: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Refuse an index that is not a whole number; NumPy's become Python's, which JSON can write."""
+        if not isinstance(self.index, Integral):
+            raise KeyframeError(f"Keyframe index {self.index!r} is not a whole number; give a pixel frame.")
+        object.__setattr__(self, "index", int(self.index))
 
     @property
     def slot(self) -> int:
@@ -47,18 +56,16 @@ def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[in
     """The slots of keyframes that fit a clip.
 
     Raises:
-        KeyframeError: an index that is not a whole number, outside the clip, out of order or in a slot already taken;
-            an image that is not uint8 RGB, or of another size.
+        KeyframeError: an index outside the clip, out of order or in a slot already taken; an image that is not uint8
+            RGB, or of another size.
     """
     for keyframe in keyframes:
-        if not isinstance(keyframe.index, Integral):
-            raise KeyframeError(f"Keyframe index {keyframe.index!r} is not a whole number; give a pixel frame.")
         if not _is_rgb(keyframe.image):
             raise KeyframeError(
                 f"Keyframe {keyframe.index} is {_kind(keyframe.image)}; an image is uint8 (H, W, 3). "
                 "Read it with flowedit.images.read_image."
             )
-    slots = slots_of([int(keyframe.index) for keyframe in keyframes], shape.num_frames)
+    slots = slots_of([keyframe.index for keyframe in keyframes], shape.num_frames)
     for keyframe in keyframes:
         height, width = keyframe.image.shape[:2]
         if (height, width) != (shape.height, shape.width):
