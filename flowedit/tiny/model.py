@@ -25,7 +25,7 @@ def build_vae(size: TinySize) -> "vendor.WanVideoVAE":
         dim=s.dim, z_dim=s.z_dim, dim_mult=list(s.dim_mult), num_res_blocks=s.num_res_blocks, attn_scales=[]
     )
     vae.z_dim, vae.upsampling_factor = s.z_dim, SPATIAL
-    set_latent_statistics(vae, torch.zeros(s.z_dim), torch.ones(s.z_dim))
+    set_latent_statistics(vae, torch.zeros(s.z_dim, device="cpu"), torch.ones(s.z_dim, device="cpu"))
     return vae.eval().requires_grad_(requires_grad=False)
 
 

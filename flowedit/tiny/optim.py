@@ -62,7 +62,7 @@ class Muon:
         self.parameters = [p for _, p in named]
 
     @torch.no_grad()
-    def step(self, lr: float, clip: float = 1.0) -> float:
+    def step(self, lr: float, clip: float = 1.0) -> Tensor:
         """Average gradients over the processes, clip, update, and clear them.
 
         Args:
@@ -70,12 +70,10 @@ class Muon:
             clip: largest norm of the gradient.
 
         Returns:
-            The gradient's norm before clipping; when it is not finite nothing is updated.
+            The gradient's norm before clipping; entries that are not finite count as zero.
         """
-        average_gradients(self.parameters)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, clip))
-        if math.isfinite(norm):
-            self._update(lr)
+        norm = average_gradients(self.parameters, clip)
+        self._update(lr)
         for p in self.parameters:
             p.grad = None
         return norm
@@ -103,22 +101,28 @@ class Muon:
             value.copy_(state["momentum"][f"{m}x{n}"])
 
 
-def average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Average gradients over all processes in one message; a parameter without a gradient counts as zero.
+def average_gradients(parameters: list[nn.Parameter], clip: float) -> Tensor:
+    """Average gradients over all processes in one message, drop what is not finite, and clip the norm.
+
+    Nothing here waits for the device.
 
     Args:
-        parameters: the same list in every process.
+        parameters: the same list in every process; a parameter without a gradient counts as zero.
+        clip: largest norm.
+
+    Returns:
+        The norm before clipping.
     """
-    for p in parameters:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return
-    flat = torch.cat([p.grad.reshape(-1) for p in parameters])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
+    flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.reshape(-1) for p in parameters])
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+    flat.nan_to_num_(0.0, 0.0, 0.0)
+    norm = flat.norm()
+    flat *= (clip / (norm + 1e-6)).clamp(max=1.0)
     for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        p.grad.copy_(part.view_as(p))
+        p.grad = part.view_as(p)
+    return norm
 
 
 class Average:

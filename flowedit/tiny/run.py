@@ -26,6 +26,7 @@ class Run:
         images: folder of the photographs.
         extra: Python file of one more world.
         seed: number of the first process's training seed.
+        plain: compile nothing.
         done: seconds that earlier runs have already used of ``minutes``.
     """
 
@@ -40,6 +41,9 @@ class Run:
     rank: int = 0
     world: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    plain: bool = False
+    _calls: int = 0
+    _share: float = 0.0
     _start: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -62,9 +66,14 @@ class Run:
         if run.world > 1:
             dist.init_process_group("nccl" if run.device.type == "cuda" else "gloo")
         run.out.mkdir(parents=True, exist_ok=True)
-        logging.basicConfig(level=logging.INFO if run.main else logging.ERROR, format="%(asctime)s %(message)s")
+        logging.basicConfig(level=logging.INFO if run.main else logging.ERROR, format="%(asctime)s %(message)s", force=True)
         torch.manual_seed(run.seed)
         return run
+
+    @property
+    def compiles(self) -> bool:
+        """Whether hot functions are compiled."""
+        return self.device.type == "cuda" and not self.plain
 
     @property
     def main(self) -> bool:
@@ -77,11 +86,15 @@ class Run:
         return self.done + time.monotonic() - self._start
 
     def progress(self) -> float:
-        """Share of the time that is over, the same number in every process."""
+        """Share of the time that is over, the same number in every process; read from the clock at every fourth call."""
+        self._calls += 1
+        if self._calls % 4 != 1:
+            return self._share
         share = torch.tensor([self.seconds / (60 * self.minutes)], device=self.device)
         if self.world > 1:
             dist.broadcast(share, 0)
-        return float(share)
+        self._share = float(share)
+        return self._share
 
     def autocast(self) -> torch.autocast:
         """bfloat16 on a GPU, float32 on a CPU."""

@@ -80,6 +80,7 @@ def fast_forms(*, folded: bool, compiled: bool) -> Iterator[None]:
     if folded:
         _FAST["folded"] = _folded
     if compiled:
+        torch._dynamo.config.recompile_limit = 64
         _FAST["activate"] = torch.compile(_activate, dynamic=True)
     try:
         yield

@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, help="folder of the photographs, scikit-image's own by default")
     parser.add_argument("--extra-world", type=Path, dest="extra", help="Python file of one more world")
     parser.add_argument("--done", type=float, default=0.0, help="seconds of the minutes that are already used")
+    parser.add_argument("--plain", action="store_true", help="compile nothing")
     settings = vars(parser.parse_args(arguments))
     devices, part = settings.pop("devices"), settings.pop("part")
     if devices > 1 and "RANK" not in os.environ:

@@ -27,6 +27,7 @@ from flowedit.tiny.optim import Average, Muon, learning_rate
 from flowedit.tiny.run import Run, log, save_half
 from flowedit.tiny.sequence import encode_sequence, fast_forms
 from flowedit.tiny.text import START, encode_prompts
+from flowedit.tiny.train_vae import folded_is_faster
 from flowedit.wan import vendor
 
 PEAK = 1.5e-3
@@ -143,7 +144,8 @@ def train_dit(run: Run) -> None:
         optimiser.load_state_dict(torch.load(run.resume / "dit_state.pt", map_location=run.device, weights_only=True))
     feed = Feed(run.device, 100 + run.seed + run.rank, images=run.images, extra=run.extra)
     buckets = {(5, 32, 32): 0.5, (9, 32, 48): 0.5} if smoke else BUCKETS
-    with fast_forms(folded=False, compiled=run.device.type == "cuda"):
+    folded = run.device.type == "cuda" and folded_is_faster(run.device)
+    with fast_forms(folded=folded, compiled=run.compiles):
         encoder = Encoder(run, feed, vae, list(buckets))
         _loop(run, model, encoder, buckets, (optimiser, average))
     if run.main:
@@ -166,13 +168,13 @@ def _loop(
         for _ in range(fill):
             encoder.renew(shape)
     log.info("rings filled after %.0f s", run.seconds)
-    run_block = torch.compile(block_forward, dynamic=True) if run.device.type == "cuda" else block_forward
+    run_block = torch.compile(block_forward, dynamic=True) if run.compiles else block_forward
     tables = {shape: _tables(model["dit"], shape, run) for shape in buckets}
     step, spent, began, reported, losses = 0, 0.0, time.monotonic(), time.monotonic(), []
     saved = 0
     while (progress := run.progress()) < 1.0:
         shape = rng.choices(list(buckets), list(buckets.values()))[0]
-        if run.share(spent) < RENEWAL * run.share(time.monotonic() - began):
+        if step % 4 == 0 and run.share(spent) < RENEWAL * run.share(time.monotonic() - began):
             tick = time.monotonic()
             encoder.renew(rng.choices(list(buckets), list(buckets.values()))[0])
             _wait(run)

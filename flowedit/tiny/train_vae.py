@@ -43,7 +43,7 @@ def train_vae(run: Run) -> None:
         optimiser.load_state_dict(torch.load(run.resume / "vae_state.pt", map_location=run.device, weights_only=True))
     folded = run.device.type == "cuda" and folded_is_faster(run.device)
     torch.backends.cudnn.benchmark = True
-    with fast_forms(folded=folded, compiled=run.device.type == "cuda"):
+    with fast_forms(folded=folded, compiled=run.compiles):
         _loop(run, model, feed, optimiser, average)
         finish(run, model, feed, optimiser, average)
 
