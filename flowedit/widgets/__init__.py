@@ -15,6 +15,7 @@ REGISTRY = {
     "GapExplorer": "gap_explorer",
     "KeyframeGallery": "keyframe_gallery",
     "ResidualInspector": "residual_inspector",
+    "SlotMap": "slot_map",
 }
 """Every widget and the module of this package it lives in: one line each."""
 

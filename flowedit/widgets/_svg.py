@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowedit.frames import group_of, slot_count, slot_of
+
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 260, 64, 16, 32, 44
 _COLOURS = ("#0a6c8f", "#ad4518", "#6b6b6b", "#2b7338")
 _PER_NAME = 180
@@ -73,6 +75,40 @@ def scatter_plot(clouds: Mapping[str, np.ndarray]) -> str:
         parts.append(f'<path d="{path}" {filled}/><circle cx="{18 + 110 * position}" cy="14" r="4" {filled}/>')
         parts.append(f'<text x="{28 + 110 * position}" y="18">{html.escape(name)}</text>')
     return _card(side + 16, side + 36, "".join(parts))
+
+
+def slots_plot(num_frames: int, keyframes: Sequence[int]) -> str:
+    """Frames in rows of eight slots, one box per slot, keyframes filled and colliding ones crossed.
+
+    Args:
+        num_frames: frames of the clip, `4n + 1`.
+        keyframes: pixel indices.
+    """
+    per_row, cell, gap = 8, 20, 10
+    places = {}
+    parts = []
+    for slot in range(slot_count(num_frames)):
+        left, top = 12 + slot % per_row * (4 * cell + gap), 12 + slot // per_row * 52
+        group = group_of(slot)
+        width = cell * len(group)
+        parts.append(f'<rect x="{left}" y="{top + 14}" width="{width}" height="{cell}" fill="#eef3f5" stroke="#888"/>')
+        parts.append(_label(left, top + 10, f"slot {slot}", "start"))
+        places |= {frame: (left + cell * i, top + 14) for i, frame in enumerate(group)}
+    for frame in sorted({frame for frame in keyframes if frame in places}):
+        left, top = places[frame]
+        clash = sum(slot_of(other) == slot_of(frame) for other in set(keyframes)) > 1
+        parts.append(
+            f'<rect x="{left}" y="{top}" width="{cell}" height="{cell}" fill="{"#b3261e" if clash else "#ad4518"}"/>'
+        )
+        if clash:
+            parts.append(f'<path d="M{left} {top}l{cell} {cell}m0-{cell}l-{cell} {cell}" stroke="#fff"/>')
+    parts += [
+        f'<text x="{x + cell / 2}" y="{y + 14}" font-size="10" text-anchor="middle" '
+        f'fill="{"#fff" if frame in keyframes else "#222"}">{frame}</text>'
+        for frame, (x, y) in places.items()
+    ]
+    height = 52 * -(-slot_count(num_frames) // per_row) + 12
+    return _card(12 + per_row * (4 * cell + gap), height, "".join(parts))
 
 
 def _card(width: float, height: float, body: str) -> str:

@@ -1,0 +1,149 @@
+"""Frames to latent slots: which frames share one latent, where keyframes go, and which of them collide."""
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import traitlets
+
+from flowedit.errors import FlowEditError, WidgetError
+from flowedit.frames import check_num_frames, group_of, longest_legal, slot_count, slot_of, slots_of
+from flowedit.widgets._assets import script, style
+from flowedit.widgets._base import FlowWidget, Table
+from flowedit.widgets._picture import image
+from flowedit.widgets._sprites import MAX_FRAMES, check_clip, encode_clip
+from flowedit.widgets._svg import slots_plot
+
+_PREVIEW_BYTES = 150_000
+
+
+class SlotMap(FlowWidget):
+    """The frames of a clip in their latent slots; a click or Enter makes a frame a keyframe or takes it back.
+
+    Keys: left and right move by a frame, up and down by a slot, PgUp and PgDn by four slots, Home and End, space or
+    Enter toggles a keyframe.
+
+    Attributes:
+        num_frames: frames of the clip, `4n + 1`.
+        keyframes: pixel indices of the keyframes; two in one slot are shown as a collision, not dropped.
+        index: frame that is read out, from 0.
+        editable: whether a click changes `keyframes`.
+
+    >>> SlotMap(33, keyframes=[0, 5, 6]).problem
+    'Keyframes 5 and 6 lie in one latent slot (frames 5 to 8); keep one, or move one to frame 12.'
+    """
+
+    _esm = script("player", "slot_map")
+    _css = style("player", "slot_map")
+
+    num_frames = traitlets.Int(33).tag(sync=True)
+    keyframes = traitlets.List(traitlets.Int()).tag(sync=True)
+    index = traitlets.Int(0).tag(sync=True)
+    editable = traitlets.Bool(default_value=True).tag(sync=True)
+    clip = traitlets.List().tag(sync=True)
+
+    def __init__(
+        self,
+        num_frames: int | None = None,
+        *,
+        keyframes: Sequence[int] = (),
+        frames: np.ndarray | None = None,
+        **traits: object,
+    ) -> None:
+        """Show the slots of a clip.
+
+        Args:
+            num_frames: frames of the clip, `4n + 1`; taken from `frames` where they are given.
+            keyframes: pixel indices to begin with.
+            frames: the clip itself, uint8 (F, H, W, 3), to see the frame that is read out.
+            **traits: any attribute above, and `heading` and `note`.
+
+        Raises:
+            VideoShapeError: a number of frames that is not `4n + 1`.
+            WidgetError: too many frames, or a clip of another length.
+        """
+        count = _frame_count(num_frames, frames)
+        super().__init__(
+            num_frames=count,
+            keyframes=[int(i) for i in keyframes],
+            clip=[] if frames is None else [_preview(frames)],
+            **{"heading": "Frames and latent slots", **traits},
+        )
+
+    @classmethod
+    def example(cls) -> "SlotMap":
+        """A clip of 33 frames with two keyframes that collide."""
+        from flowedit.widgets.demo import scene
+
+        return cls(frames=scene(33), keyframes=(0, 14, 16, 32), index=14, note="computed scene")
+
+    def show_clip(self, frames: np.ndarray) -> None:
+        """Change to another clip, uint8 (F, H, W, 3); keyframes outside it are dropped.
+
+        Raises:
+            VideoShapeError: a number of frames that is not `4n + 1`.
+            WidgetError: not a clip, or too many frames.
+        """
+        count = _frame_count(None, frames)
+        with self.hold_sync():
+            self.clip = [_preview(frames)]
+            self.num_frames = count
+            self.keyframes = [i for i in self.keyframes if i < count]
+            self.index = min(self.index, count - 1)
+
+    @property
+    def problem(self) -> str:
+        """Why the keyframes do not fit the clip, in one line, or nothing."""
+        try:
+            slots_of(self.keyframes, self.num_frames)
+        except FlowEditError as error:
+            return str(error)
+        return ""
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The keyframes' latent slots.
+
+        Raises:
+            KeyframeError: keyframes that do not fit; `problem` says the same without raising.
+        """
+        return slots_of(self.keyframes, self.num_frames)
+
+    @traitlets.validate("num_frames")
+    def _check_num_frames(self, proposal: traitlets.Bunch) -> int:
+        check_num_frames(proposal["value"])
+        return proposal["value"]
+
+    def _picture(self) -> str:
+        words = f"{self.num_frames} frames in {slot_count(self.num_frames)} slots, keyframes {self.keyframes}"
+        return image(slots_plot(self.num_frames, self.keyframes), words) + (
+            f"<p>{html.escape(self.problem)}</p>" if self.problem else ""
+        )
+
+    def _table(self) -> Table:
+        rows = []
+        for slot in range(slot_count(self.num_frames)):
+            group = group_of(slot)
+            inside = [i for i in self.keyframes if slot_of(i) == slot]
+            rows.append((slot, group[0], group[-1], ", ".join(map(str, inside)) or "none", len(inside) > 1))
+        return Table("Latent slots", ("slot", "first frame", "last frame", "keyframes", "collision"), rows)
+
+
+def _frame_count(num_frames: int | None, frames: np.ndarray | None) -> int:
+    if frames is not None:
+        check_clip(frames, "clip")
+        if num_frames is not None and num_frames != len(frames):
+            raise WidgetError(f"num_frames is {num_frames} and the clip has {len(frames)} frames; give one of them.")
+        num_frames = len(frames)
+    if num_frames is None:
+        raise WidgetError("No clip given; pass num_frames, such as 33, or the frames.")
+    check_num_frames(num_frames)
+    if num_frames > MAX_FRAMES:
+        raise WidgetError(
+            f"{num_frames} frames do not fit a map; use a window of {longest_legal(MAX_FRAMES)} or fewer."
+        )
+    return num_frames
+
+
+def _preview(frames: np.ndarray) -> dict:
+    return {"name": "clip", **encode_clip(np.asarray(frames), _PREVIEW_BYTES)}

@@ -1,0 +1,155 @@
+"""SlotMap: slots and collisions as the package computes them, keys, and life without a kernel."""
+
+import numpy as np
+import pytest
+
+from flowedit.errors import KeyframeError, VideoShapeError, WidgetError
+from flowedit.frames import group_of, slot_count, slots_of
+from flowedit.widgets.demo import scene
+from flowedit.widgets.export import page
+from flowedit.widgets.slot_map import SlotMap
+
+from .conftest import canvas_pixels
+
+COLLISIONS = [
+    [],
+    [0, 16, 32],
+    [0, 5, 6],
+    [29, 32],
+    [1, 2, 3, 4],
+    [3, 33],
+    [-1, 4],
+    [8, 8],
+    [8, 4],
+    [0, 4, 13, 16, 17, 18],
+]
+
+
+def message_of(keyframes, num_frames=33):
+    try:
+        slots_of(keyframes, num_frames)
+    except KeyframeError as error:
+        return str(error)
+    return ""
+
+
+def test_collisions_are_named_as_the_package_names_them(open_page):
+    """Catches a rule of slots_of that the browser does not know, and words that differ."""
+    watched = open_page(page([SlotMap(33, keyframes=keys) for keys in COLLISIONS], "all"))
+    expected = [message_of(keys) for keys in COLLISIONS]
+    assert len(set(expected)) >= 8
+    for nth, text in enumerate(expected):
+        root = watched.root("slot-map", nth)
+        message = root.locator(".fe-collision")
+        assert message.inner_text() == text if text else not message.is_visible()
+        assert root.get_attribute("data-problem") == text
+    watched.check_quiet()
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 33, 81])
+def test_every_frame_stands_in_its_slot(open_page, num_frames):
+    """Catches groups of the wrong size: 1, 4, 4, ..."""
+    watched = open_page(SlotMap(num_frames).to_html())
+    drawn = watched.root("slot-map").evaluate(
+        """node => [...node.querySelectorAll('.fe-slot')].map(
+            slot => [...slot.querySelectorAll('.fe-frame')].map(frame => Number(frame.dataset.frame)))"""
+    )
+    assert drawn == [list(group_of(slot)) for slot in range(slot_count(num_frames))]
+    watched.check_quiet()
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    notebook = open_notebook(
+        "import ipywidgets as W\nfrom flowedit.widgets.slot_map import SlotMap\n"
+        "from flowedit.widgets.demo import scene\n"
+        "widget = SlotMap(frames=scene(33, 48, 64))\nW.HBox([widget])",
+        "widget",
+    )
+    notebook.page.wait_for_function("document.querySelectorAll('.fe-slot-map[data-drawn]').length === 2")
+    return notebook
+
+
+def test_keys_choose_keyframes_and_reach_the_kernel(book):
+    first, second = book.root("slot-map"), book.root("slot-map", 1)
+    cells = book.cell_count()
+    frames = first.get_by_role("listbox")
+    for key in (
+        "Home",
+        "Space",
+        "PageDown",
+        "ArrowLeft",
+        "ArrowLeft",
+        "Space",
+        "End",
+        "ArrowUp",
+        "Enter",
+        "b",
+        "d",
+        "d",
+    ):
+        frames.press(key)
+    book.page.wait_for_timeout(500)
+    assert book.cell_count() == cells
+    assert book.kernel("print(widget.keyframes, widget.index, widget.slots)") == "[0, 14, 28] 28 (0, 4, 7)"
+    assert second.locator("[aria-selected=true]").evaluate_all("nodes => nodes.map(n => n.textContent)") == [
+        "0",
+        "14",
+        "28",
+    ]
+    second.locator("[data-frame='16']").click()
+    book.page.wait_for_timeout(500)
+    assert book.kernel("print(widget.problem)") == message_of([0, 14, 16, 28])
+    assert first.locator(".fe-collision").inner_text() == message_of([0, 14, 16, 28])
+    first.locator("[data-frame='16']").click()
+    assert not second.locator(".fe-collision").is_visible()
+
+
+def test_hover_reads_out_the_frame_and_shows_it(book):
+    root = book.root("slot-map")
+    root.locator("[data-frame='23']").hover()
+    book.page.wait_for_selector(".fe-slot-map[data-drawn='23']")
+    assert "frame 23 → slot 6" in root.inner_text()
+    assert "shares it with frames 21, 22, 24" in root.inner_text()
+    pixels = np.array(canvas_pixels(root.locator("canvas"))).reshape(48, 64, 4)[..., :3]
+    np.testing.assert_array_equal(pixels, scene(33, 48, 64)[23])
+
+
+def test_another_clip_drops_what_it_cannot_hold(book):
+    book.kernel("widget.keyframes = [0, 28]; widget.index = 30; widget.show_clip(scene(17, 32, 32))")
+    book.page.wait_for_function("document.querySelectorAll('.fe-slot-map .fe-frame').length === 34")
+    root = book.root("slot-map")
+    assert root.get_attribute("data-frame") == "16"
+    assert root.locator("[aria-selected=true]").count() == 1
+
+
+def test_it_goes_on_without_a_kernel(book):
+    book.shut_down_kernel()
+    root = book.root("slot-map")
+    root.locator("[data-frame='8']").click()
+    assert book.root("slot-map", 1).locator("[data-frame='8']").get_attribute("aria-selected") == "true"
+    book.check_quiet()
+
+
+def test_a_fixed_map_does_not_change(open_page):
+    watched = open_page(SlotMap(9, keyframes=[4], editable=False).to_html())
+    root = watched.root("slot-map")
+    root.locator("[data-frame='8']").click()
+    root.get_by_role("listbox").press("Enter")
+    assert root.locator("[aria-selected=true]").evaluate_all("nodes => nodes.map(n => n.textContent)") == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "says"),
+    [
+        (lambda: SlotMap(2000), VideoShapeError, "4n \\+ 1 frames; got 2000"),
+        (lambda: SlotMap(2001), WidgetError, "2001 frames do not fit a map; use a window of 597"),
+        (lambda: SlotMap(), WidgetError, "No clip given"),
+        (lambda: SlotMap(33, frames=scene(17, 16, 16)), WidgetError, "33 and the clip has 17"),
+        (lambda: SlotMap(frames=scene(6, 16, 16)), VideoShapeError, "got 6"),
+    ],
+)
+def test_refused_in_one_line(make, kind, says):
+    with pytest.raises(kind, match=says) as caught:
+        make()
+    assert "\n" not in str(caught.value)
