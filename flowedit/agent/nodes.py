@@ -82,15 +82,18 @@ class ToPlan(TypedDict):
 
 
 class ToJudge(TypedDict):
-    """Read by `judge`."""
+    """Read by `judge`, and by the edge after it, which sends keyframes back with the plan."""
 
     card: StyleCard
+    plan: Plan
     styled: dict[int, Styled]
 
 
 class ToApprove(TypedDict):
-    """Read by `approve`."""
+    """Read by `approve`, and by the edge after it."""
 
+    card: StyleCard
+    plan: Plan
     sources: dict[int, str]
     styled: dict[int, Styled]
     verdicts: dict[int, Verdict]
