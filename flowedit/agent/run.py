@@ -50,6 +50,7 @@ def style_video(
     *,
     approver: Approver = approve_all,
     key: SecretStr | None = None,
+    parts: Parts | None = None,
 ) -> StyleResult:
     """Choose keyframes of a video and style them, offline or with Gemini.
 
@@ -62,6 +63,7 @@ def style_video(
         output_dir: an empty or new folder, or that of the unfinished run.
         approver: looks at the keyframes and decides.
         key: of the Gemini API; None looks in Colab's secrets and the environment.
+        parts: who does the work; None chooses by the settings and the key.
 
     Returns:
         The keyframes, or what a person is asked where `approver` gave no answer.
@@ -82,9 +84,9 @@ def style_video(
     with claimed(output_dir) as folder:
         record = opened_record(folder, source, settings)
         log = EventLog(folder.root, record, redactor(found))
-        parts, notes = _parts(settings, reference, found, folder)
+        chosen, notes = (parts, []) if parts else _parts(settings, reference, found, folder)
         _note(log, notes)
-        run = Run(source=source, settings=settings, parts=parts, folder=folder, log=log)
+        run = Run(source=source, settings=settings, parts=chosen, folder=folder, log=log)
         log.set_status("running")
         status, request = _drive(run, approver)
         log.set_status(status, None if request is None else request.model_dump(mode="json"))
