@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -42,42 +41,16 @@ class Report:
     by: str = "offline"
 
 
-class Analyst(Protocol):
-    """Reads a style."""
-
-    def __call__(self, keyframes: Sequence[Picture], report: Report) -> StyleCard:
-        """The style card for these source keyframes."""
-        ...
-
-
-class Planner(Protocol):
-    """Says what is to be painted."""
-
-    def __call__(self, card: StyleCard, indices: Sequence[int], reference: str | None) -> Plan:
-        """Prompts for the keyframes and for the editor."""
-        ...
-
-
-class Styler(Protocol):
-    """Paints a keyframe."""
-
-    def __call__(self, image: Picture, master: Picture | None, task: Task, report: Report) -> Picture:
-        """The styled picture, of the same size; `master` is the one picture that all keyframes are styled after."""
-        ...
-
-
-class Judge(Protocol):
-    """Reads keyframes against each other."""
-
-    def __call__(
-        self,
-        sources: Mapping[int, Picture],
-        styled: Mapping[int, tuple[Styled, Picture]],
-        card: StyleCard,
-        report: Report,
-    ) -> dict[int, Verdict]:
-        """A verdict for each keyframe."""
-        ...
+Analyst = Callable[[Sequence[Picture], Report], StyleCard]
+"""(source keyframes, report) to the style card."""
+Planner = Callable[[StyleCard, Sequence[int], str | None], Plan]
+"""(card, keyframe indices, file of the master picture) to the prompts for the keyframes and for the editor."""
+Master = Callable[[Picture, StyleCard], Picture | None]
+"""(a source keyframe, the card) to the one picture that all keyframes are styled after, if there is one."""
+Styler = Callable[[Picture, Picture | None, Task, Report], Picture]
+"""(source frame, master picture, task, report) to the styled picture, of the same size."""
+Judge = Callable[[Mapping[int, Picture], Mapping[int, tuple[Styled, Picture]], StyleCard, Report], dict[int, Verdict]]
+"""(source frames, attempts with their pictures, card, report) to a verdict for each keyframe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +60,14 @@ class Parts:
     Attributes:
         analyst: reads the style.
         planner: writes the prompts.
-        master: (a source keyframe, the card) to the one picture that all keyframes are styled after, or None.
+        master: gives the one picture that all keyframes are styled after.
         styler: paints.
         judge: compares.
     """
 
     analyst: Analyst
     planner: Planner
-    master: Callable[[Picture, StyleCard], Picture | None]
+    master: Master
     styler: Styler
     judge: Judge
 

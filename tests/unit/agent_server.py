@@ -1,0 +1,135 @@
+"""A local server that speaks the shapes of `POST /v1beta/models/NAME:generateContent`, and counts what it is asked."""
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+from PIL import Image
+
+KEY = "AIzaTestKey-0123456789-never-written"
+READING = {"title": "Ink wash", "medium": "ink on rice paper", "words": ["soft", "grey"], "closest_look": "pencil"}
+
+
+def text_body(text, finish="STOP", tokens=(700, 40)):
+    return {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
+        "usageMetadata": _usage(tokens),
+        "modelVersion": "served",
+    }
+
+
+def image_body(image, tokens=(900, 1290)):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return bytes_body(buffer.getvalue(), tokens)
+
+
+def bytes_body(data, tokens=(900, 1290)):
+    part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(data).decode()}}
+    return {
+        "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": _usage(tokens),
+        "modelVersion": "served",
+    }
+
+
+def blocked_body(reason="SAFETY"):
+    return {"promptFeedback": {"blockReason": reason}, "usageMetadata": _usage((700, 0)), "modelVersion": "served"}
+
+
+def stopped_body(finish="IMAGE_SAFETY"):
+    return {
+        "candidates": [{"finishReason": finish, "index": 0}],
+        "usageMetadata": _usage((700, 0)),
+        "modelVersion": "served",
+    }
+
+
+def error_body(code, status, message, details=()):
+    return {"error": {"code": code, "status": status, "message": message, "details": list(details)}}
+
+
+def _usage(tokens):
+    return {"promptTokenCount": tokens[0], "candidatesTokenCount": tokens[1], "totalTokenCount": sum(tokens)}
+
+
+def is_drawing(request):
+    return "IMAGE" in request.get("generationConfig", {}).get("responseModalities", [])
+
+
+def sent_pictures(request):
+    parts = [part for content in request["contents"] for part in content["parts"]]
+    datas = [part["inlineData"]["data"] for part in parts if "inlineData" in part]
+    raws = [base64.b64decode(data.replace("-", "+").replace("_", "/")) for data in datas]
+    return [np.array(Image.open(io.BytesIO(raw)).convert("RGB")) for raw in raws]
+
+
+def prompt_of(request):
+    return " ".join(part.get("text", "") for content in request["contents"] for part in content["parts"])
+
+
+def good(request):
+    """Draw by inverting the first picture; read any style; find every keyframe good."""
+    if is_drawing(request):
+        return 200, image_body(255 - sent_pictures(request)[0])
+    if "pairs of pictures" in prompt_of(request):
+        opinion = {"same_scene": True, "same_style": True, "problem": ""}
+        return 200, text_body(json.dumps({"keyframes": [opinion] * (len(sent_pictures(request)) // 2)}))
+    return 200, text_body(json.dumps(READING))
+
+
+class Served:
+    """The running server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[tuple[str, dict]] = []
+        self.headers: list[dict] = []
+
+    @property
+    def calls(self) -> int:
+        return len(self.requests)
+
+
+@contextmanager
+def serving(respond: Callable[[dict], tuple[int, object]] = good) -> Iterator[Served]:
+    """Serve `respond(request) -> (status, body)`; a body of bytes is sent as it is, None hangs up."""
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            request = json.loads(raw)
+            with lock:
+                served.requests.append((self.path, request))
+                served.headers.append(dict(self.headers))
+            status, body = respond(request)
+            if body is None:
+                self.close_connection = True
+                return
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    served = Served(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
