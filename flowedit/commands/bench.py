@@ -1,0 +1,68 @@
+"""`flowedit bench`: measured quality and speed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+app = typer.Typer(name="bench", help="Measure quality and speed.", no_args_is_help=True)
+
+
+@app.command()
+def quality(
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 24,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first scene.")] = 0,
+    methods: Annotated[str | None, typer.Option(help="Rows with commas, or 'all'; the eight telling ones.")] = None,
+    worlds: Annotated[str, typer.Option(help="own, exam, natural, with commas.")] = "own",
+    conditions: Annotated[str, typer.Option(help="exact, disagreeing, sparse, with commas.")] = "exact,disagreeing",
+    split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
+    exam: Annotated[Path | None, typer.Option(help="Folder of the frozen reference world.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "tiny",
+    json: Annotated[Path, typer.Option(help="Where the table goes; Markdown and CSV go beside it.")] = Path(
+        "quality.json"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
+) -> None:
+    """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
+    from flowedit.bench.cases import Condition, World
+    from flowedit.bench.quality import QualityPlan, gather, run_quality, write_table
+    from flowedit.bench.rows import ROWS, TELLING_ROWS
+    from flowedit.models import load_model
+    from flowedit.tiny.splits import Split
+
+    rows = tuple(ROWS) if methods == "all" else tuple(_names(methods)) if methods else TELLING_ROWS
+    plan = QualityPlan(
+        rows=rows,
+        scenes=2 if quick else scenes,
+        first=first,
+        worlds=tuple(_choices("worlds", worlds, World)),
+        conditions=(Condition.EXACT,) if quick else tuple(_choices("conditions", conditions, Condition)),
+        split=_choices("split", split, Split)[0],
+        exam=exam,
+    )
+    scores = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading the model", total=None)
+        for state in run_quality(plan, load_model(model), store=json.with_suffix(".partial.jsonl")):
+            scores.append(state.last)
+            label = f"{state.last.world} {state.last.scene} {state.last.row}"
+            progress.update(task, description=label, completed=state.done, total=state.total)
+    table = gather(plan, scores, model)
+    write_table(table, json)
+    for world in dict.fromkeys(score.world for score in scores):
+        typer.echo(f"\n{world}\n\n{table.to_markdown(world=world)}")
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _choices(option: str, text: str, kind: type) -> list:
+    from flowedit.errors import SettingError
+
+    try:
+        return [kind(name) for name in _names(text)]
+    except ValueError:
+        raise SettingError(f"--{option} is {text!r}; use {', '.join(kind)}.") from None
