@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from flowedit.errors import KeyframeError, VideoShapeError
+from flowedit.errors import KeyframeError
+from flowedit.frames import check_num_frames
 
 Encode = Callable[[Float[Tensor, "b 3 F H W"]], Float[Tensor, "b c f h w"]]
 
@@ -102,9 +103,7 @@ def i2v_condition(
 
 
 def _check_indices(images: Tensor, indices: Sequence[int], num_frames: int) -> None:
-    if num_frames < 1 or num_frames % 4 != 1:
-        legal = max(1, num_frames - (num_frames - 1) % 4)
-        raise VideoShapeError(f"Wan needs 4n + 1 frames; got {num_frames}. Use {legal} or {legal + 4}.")
+    check_num_frames(num_frames)
     if len(indices) != len(images):
         raise KeyframeError(
             f"{len(images)} keyframe images came with {len(indices)} indices. Give one index per image."

@@ -86,17 +86,41 @@ def loaded_weights(value):
 
 def write_sparse(path, shapes):
     """Write a safetensors file with a true header and a body of zeros that takes no room."""
+    text, end = _header(shapes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(text)
+        file.truncate(len(text) + end)
+    return path
+
+
+def write_random(path, shapes, seed=0):
+    """Write the same with random values that keep signals in range, one tensor in memory at a time."""
+    generator = torch.Generator().manual_seed(seed)
+    text, end = _header(shapes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(text)
+        for name, shape in shapes.items():
+            if name.startswith("textual."):  # never loaded: left as a hole
+                file.seek(torch.Size(shape).numel() * BYTES, 1)
+                continue
+            norm = "norm" in name and name.endswith(("weight", "gamma"))
+            fan_in = torch.Size(shape[1:]).numel() if len(shape) > 1 else 0
+            value = torch.randn(shape, generator=generator).mul_(fan_in**-0.5 if fan_in > 1 and not norm else 0.05)
+            file.write((value + float(norm)).to(torch.bfloat16).contiguous().view(-1).view(torch.uint8).numpy().data)
+        file.truncate(len(text) + end)
+    return path
+
+
+def _header(shapes):
     header, end = {}, 0
     for name, shape in shapes.items():
         size = torch.Size(shape).numel() * BYTES
         header[name] = {"dtype": DTYPE, "shape": shape, "data_offsets": [end, end + size]}
         end += size
     text = json.dumps(header).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        file.truncate(8 + len(text) + end)
-    return path
+    return struct.pack("<Q", len(text)) + text, end
 
 
 def write_shards(folder, shapes, count, stem="diffusion_pytorch_model"):

@@ -1,0 +1,96 @@
+"""How much memory a Wan run takes, from its sizes alone: no weights, no GPU, no vendor.
+
+The constants are bytes counted by running the vendor's own forward on the meta device and adding up what is alive at
+the worst moment; a test repeats that count. Attention is taken as fused, so no score matrix is kept.
+"""
+
+import math
+from dataclasses import dataclass
+
+from flowedit.frames import slot_count
+from flowedit.model import ClipShape
+from flowedit.wan.checkpoints import Checkpoint, Width
+
+PATCH = 2
+CONTEXT_BYTES = 1_200_000_000
+"""What a CUDA context, cuDNN's and cuBLAS's workspaces and the allocator's gaps take beside the tensors."""
+HOST_BASE_BYTES = 2_000_000_000
+"""What Python with torch, diffsynth and a clip takes on the host."""
+TILE = (30, 52)
+"""The vendor's VAE tile, in latent rows and columns."""
+
+_STREAM = 3.36
+"""Residual stream and modulated input alive beside any big operation: values per token and channel."""
+_ROPE_DOUBLE, _ROPE_STREAM = 16.2, 5.02
+"""Rotary embedding runs in float64 whatever the model's type: bytes, and values, per token and channel."""
+_PER_TOKEN_TIME = 13.0
+"""TI2V's time modulation has one row per token: values per token and channel."""
+_VAE_DECODE = {16: (9722.0, 6.25), 48: (10757.0, 6.25)}
+"""Latent channels -> bytes per output pixel (fixed, and per frame) of a decode in two-byte floats; encoding is less."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run asks of the transformer and the VAE.
+
+    Attributes:
+        tokens: length of the sequence, keyframe tokens included.
+        activations: bytes alive at the worst moment of a forward, beside the weights.
+        vae: bytes alive at the worst moment of a decode, beside the weights.
+    """
+
+    tokens: int
+    activations: int
+    vae: int
+
+
+def token_count(checkpoint: Checkpoint, shape: ClipShape, keyframes: int = 0) -> int:
+    """Length of the sequence: patches of the clip's slots, and of one slot more per joint keyframe.
+
+    Example:
+        >>> from flowedit.wan.checkpoints import resolve
+        >>> token_count(resolve("1.3B"), ClipShape(num_frames=81, height=480, width=832), keyframes=5)
+        40560
+    """
+    per_slot = (shape.height // checkpoint.size_multiple) * (shape.width // checkpoint.size_multiple)
+    return (slot_count(shape.num_frames) + keyframes) * per_slot
+
+
+def activation_bytes(width: Width, tokens: int, *, item: int = 2, per_token_time: bool = False) -> int:
+    """Bytes alive at the worst moment of one forward.
+
+    Args:
+        width: the transformer's sizes.
+        tokens: length of the sequence.
+        item: bytes of a value: 2 for bfloat16, 4 for float32.
+        per_token_time: whether time is given per token (TI2V with its first latent held).
+    """
+    feed_forward = item * (_STREAM + 2 * width.ffn / width.dim)
+    rotary = _ROPE_DOUBLE + item * _ROPE_STREAM
+    worst = max(feed_forward, rotary)
+    if width.vace_layers:
+        hints = width.vace_layers + 1
+        worst = max(worst + item * hints, item * (2 * width.vace_layers + 1 + _STREAM))
+    if per_token_time:
+        worst += item * _PER_TOKEN_TIME
+    return math.ceil(worst * tokens * width.dim)
+
+
+def vae_bytes(checkpoint: Checkpoint, shape: ClipShape, *, item: int = 2, tiled: bool = False) -> int:
+    """Bytes alive at the worst moment of decoding the clip; tiles are put together on the host."""
+    stride = checkpoint.size_multiple // PATCH
+    rows, columns = shape.height, shape.width
+    if tiled:
+        rows, columns = min(rows, TILE[0] * stride), min(columns, TILE[1] * stride)
+    fixed, per_frame = _VAE_DECODE[checkpoint.latent_channels]
+    return math.ceil((fixed + per_frame * shape.num_frames) * rows * columns * item / 2)
+
+
+def load_of(
+    checkpoint: Checkpoint, shape: ClipShape, *, keyframes: int = 0, item: int = 2, tiled: bool = False
+) -> Load:
+    """What a run of this clip with this many joint keyframes asks for."""
+    tokens = token_count(checkpoint, shape, keyframes)
+    held = checkpoint.image_route == "first-latent"
+    activations = activation_bytes(checkpoint.width, tokens, item=item, per_token_time=held)
+    return Load(tokens, activations, vae_bytes(checkpoint, shape, item=item, tiled=tiled))
