@@ -1,4 +1,4 @@
-"""Planted mistakes: a module of the package with one line changed, loaded beside the real one."""
+"""Planted mistakes: a module of the package with a line or two changed, loaded beside the real one."""
 
 import importlib
 import sys
@@ -6,16 +6,18 @@ import types
 from pathlib import Path
 
 
-def mutant(module_name, right, wrong):
-    """The module with `right` replaced by `wrong`; fails when the source no longer says `right`."""
+def mutant(module_name, *changes):
+    """The module with each (right, wrong) replaced; fails when the source no longer says the right one once."""
     module = importlib.import_module(module_name)
     source = Path(module.__file__).read_text(encoding="utf-8")
-    assert source.count(right) == 1, f"{module_name} says {right!r} {source.count(right)} times; plant the mistake anew"
+    for right, wrong in changes:
+        assert source.count(right) == 1, f"{module_name} says {right!r} {source.count(right)} times; plant it anew"
+        source = source.replace(right, wrong)
     changed = types.ModuleType(f"{module_name}_mutant")
     changed.__file__, changed.__package__ = module.__file__, module.__package__
     sys.modules[changed.__name__] = changed  # dataclasses look their own module up
     try:
-        exec(compile(source.replace(right, wrong), module.__file__, "exec"), changed.__dict__)
+        exec(compile(source, module.__file__, "exec"), changed.__dict__)
     finally:
         del sys.modules[changed.__name__]
     return changed
