@@ -1,0 +1,214 @@
+"""Figures about edited frames: nearness to the truth, steadiness in time, faithfulness to the source's motion.
+
+All take 8-bit frames, NumPy arrays in, and say in which unit and range their answer is.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Shaped, UInt8
+from skimage.metrics import structural_similarity
+
+from flowedit.errors import SettingError, VideoShapeError
+from flowedit.frames import group_of, slot_of
+
+Frames = UInt8[np.ndarray, "F H W 3"]
+
+CAP_DB = 40.0
+"""PSNR at which a frame counts as perfect, so that a few exact frames do not hide many bad ones."""
+
+_QUANTISATION = 0.5
+"""Frame difference, in 8-bit levels, that rounding alone can make; keeps still clips from dividing by zero."""
+_EDGE_SHARE = 0.1
+"""Share of a frame's pixels, those of the steepest brightness, that count as its edges."""
+
+
+def psnr(a: Frames, b: Frames, cap: float = CAP_DB) -> Float[np.ndarray, " F"]:
+    """Peak signal-to-noise ratio of every frame, in dB: `10 log10(255^2 / mean((a - b)^2))`, at most `cap`.
+
+    Args:
+        a: uint8 (F, H, W, 3).
+        b: uint8 of the same shape.
+        cap: ceiling of a single frame, in dB.
+
+    Returns:
+        float64 (F,), in [0, cap].
+
+    >>> white, black = np.full((1, 4, 4, 3), 255, np.uint8), np.zeros((1, 4, 4, 3), np.uint8)
+    >>> psnr(white, black).tolist(), psnr(white, white).tolist()
+    ([0.0], [40.0])
+    """
+    _same_shape(a, b)
+    error = np.asarray([np.mean(np.square(x.astype(np.float64) - y)) for x, y in zip(a, b, strict=True)])
+    return np.minimum(cap, 10 * np.log10(255.0**2 / np.maximum(error, 1e-9)))
+
+
+def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " F"]:
+    """Structural similarity of every frame (Wang et al. 2004: 11-pixel Gaussian window, mean over channels).
+
+    Args:
+        a: uint8 (F, H, W, 3), at least 11 pixels a side.
+        b: uint8 of the same shape.
+
+    Returns:
+        float64 (F,), at most 1, which means equal.
+    """
+    _same_shape(a, b)
+    options = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "use_sample_covariance": False}
+    return np.asarray([structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=np.float64)
+
+
+def keyframe_flicker(frames: Frames, truth: Frames, keyframes: Sequence[int]) -> float:
+    """How much more the picture jumps around keyframes than it should, as a ratio: 1 = no more than the truth.
+
+    With `D(i) = mean |frame[i] - frame[i-1]|` in 8-bit levels, a clip's spike is the mean of D where the latent slot of
+    a keyframe begins or ends and where the keyframe itself does, over the mean of D everywhere else. The figure is the
+    spike of `frames` over that of `truth`: contrast and overall noise cancel, so the source can stand in for an
+    unknown truth. Half a level, what rounding can cause, is added to every mean.
+
+    Args:
+        frames: uint8 (F, H, W, 3), the edit.
+        truth: uint8 of the same shape: the exact answer, or the source.
+        keyframes: their pixel indices.
+
+    Returns:
+        Above 0; NaN for a clip of a single frame or without keyframes.
+    """
+    _same_shape(frames, truth)
+    spikes = [_spike(_differences(clip), keyframes) for clip in (frames, truth)]
+    return float(spikes[0] / spikes[1])
+
+
+def warp_error(frames: Frames, flow: Shaped[np.ndarray, "F1 H W 2"], visible: Bool[np.ndarray, "F1 H W"]) -> float:
+    """Mean change of a scene point's colour from one frame to the next, where it can be seen in both.
+
+    Args:
+        frames: uint8 (F, H, W, 3).
+        flow: (F - 1, H, W, 2), where each pixel of frame i lies in frame i + 1: x then y, in pixels.
+        visible: (F - 1, H, W) bool, whether it can be seen there.
+
+    Returns:
+        Mean absolute difference in 8-bit levels, in [0, 255]; NaN where nothing is visible. The truth's own figure,
+        shading and resampling, is the floor to compare with.
+    """
+    if flow.shape != (len(frames) - 1, *frames.shape[1:3], 2) or visible.shape != flow.shape[:3]:
+        raise VideoShapeError(
+            f"{frames.shape} frames need a flow (F - 1, H, W, 2) and a mask (F - 1, H, W); "
+            f"got {flow.shape} and {visible.shape}."
+        )
+    total, count = 0.0, 0
+    for i, (positions, seen) in enumerate(zip(flow.astype(np.float32), visible, strict=True)):
+        there = cv2.remap(
+            frames[i + 1].astype(np.float32),
+            np.ascontiguousarray(positions[..., 0]),
+            np.ascontiguousarray(positions[..., 1]),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        total += float(np.abs(there - frames[i])[seen].sum(dtype=np.float64))
+        count += 3 * int(seen.sum())
+    return total / count if count else float("nan")
+
+
+def colour_drift(frames: Frames, reference: Frames) -> float:
+    """How far the mean colour wanders over the clip against a reference's, in 8-bit levels; a constant offset is 0.
+
+    With `d(i)` the mean colour of frame i minus the reference's, the root mean square of `d(i) - mean(d)` over frames
+    and channels.
+
+    Args:
+        frames: uint8 (F, H, W, 3).
+        reference: uint8 of the same shape: the exact answer, or the source.
+
+    Returns:
+        At least 0.
+    """
+    _same_shape(frames, reference)
+    offset = frames.mean(axis=(1, 2)) - reference.mean(axis=(1, 2))
+    return float(np.sqrt(np.mean(np.square(offset - offset.mean(axis=0)))))
+
+
+def edge_agreement(frames: Frames, source: Frames) -> float:
+    """How well the edges of an edit lie on those of its source, whatever their colours: 1 = all of them.
+
+    The edges of a frame are its steepest tenth of pixels (Sobel gradient of the smoothed brightness). The figure is the
+    F1 score of the two edge maps with one pixel of tolerance, averaged over the frames.
+
+    Args:
+        frames: uint8 (F, H, W, 3).
+        source: uint8 of the same shape.
+
+    Returns:
+        In [0, 1].
+    """
+    _same_shape(frames, source)
+    return float(np.mean([_edge_f1(_edges(x), _edges(y)) for x, y in zip(frames, source, strict=True)]))
+
+
+def bootstrap_ci(
+    values: Iterable[float] | np.ndarray, seed: int, level: float = 0.95, resamples: int = 10_000
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean (Efron 1979).
+
+    Args:
+        values: the figures, one per scene; at least 1.
+        seed: of the resampling.
+        level: share of the resampled means that the interval holds, in (0, 1).
+        resamples: how many.
+
+    Returns:
+        (low, high), in the unit of the values.
+
+    >>> bootstrap_ci([2.0, 2.0, 2.0], seed=0)
+    (2.0, 2.0)
+    """
+    sample = np.asarray(list(values), dtype=np.float64)
+    if not sample.size or not np.isfinite(sample).all() or not 0 < level < 1:
+        raise SettingError(f"An interval needs finite values and a level in (0, 1); got {sample} and {level}.")
+    rng = np.random.default_rng(seed)
+    means = sample[rng.integers(0, len(sample), (resamples, len(sample)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _differences(frames: Frames) -> Float[np.ndarray, " F"]:
+    """Mean absolute difference of each frame to the one before it, in 8-bit levels; the first entry is unused (0)."""
+    steps = [np.abs(b.astype(np.int16) - a).mean() for a, b in pairwise(frames)]
+    return np.asarray([0.0, *steps])
+
+
+def _spike(differences: Float[np.ndarray, " F"], keyframes: Sequence[int]) -> float:
+    borders = np.zeros(len(differences), dtype=bool)
+    for index in keyframes:
+        group = group_of(slot_of(index))
+        for begins in (group.start, group.stop, index, index + 1):
+            if 1 <= begins < len(differences):
+                borders[begins] = True
+    if not borders.any():
+        return float("nan")
+    elsewhere = ~borders
+    elsewhere[0] = False
+    base = differences[elsewhere].mean() if elsewhere.any() else 0.0
+    return float((differences[borders].mean() + _QUANTISATION) / (base + _QUANTISATION))
+
+
+def _edges(frame: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
+    grey = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
+    steepness = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    # A gradient below one level (a Sobel kernel sums to 8) is rounding, not an edge.
+    return (steepness >= np.quantile(steepness, 1 - _EDGE_SHARE)) & (steepness > 8)
+
+
+def _edge_f1(a: Bool[np.ndarray, "H W"], b: Bool[np.ndarray, "H W"]) -> float:
+    if not a.any() or not b.any():
+        return float(a.any() == b.any())
+    near = [cv2.dilate(edges.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) for edges in (a, b)]
+    precision, recall = near[1][a].mean(), near[0][b].mean()
+    return float(2 * precision * recall / max(precision + recall, 1e-9))
+
+
+def _same_shape(a: np.ndarray, b: np.ndarray) -> None:
+    if a.shape != b.shape or a.ndim != 4:
+        raise VideoShapeError(f"Frames of shapes {a.shape} and {b.shape} cannot be compared; both are (F, H, W, 3).")
