@@ -58,7 +58,8 @@ class AgentTrace(FlowWidget):
         """The widget's own working steps on a computed scene, timed as they run."""
         from flowedit.widgets.demo import recorded_events
 
-        return cls(recorded_events(), heading="Keyframes styled step by step", note="timed here, no model called")
+        heading = "Keyframes recoloured step by step"
+        return cls(recorded_events(), position=2, heading=heading, note="timed here, no model called")
 
     def _picture(self) -> str:
         names = [_name(event) for event in self.events]

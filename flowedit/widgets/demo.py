@@ -64,7 +64,7 @@ def compared_rows() -> list[tuple[str, np.ndarray, dict[str, float]]]:
         "half strength": (exact / 2 + source / 2).astype(np.uint8),
         "flickering": np.round(np.clip(exact + noise, 0, 255)).astype(np.uint8),
         "one frame late": np.concatenate([exact[:1], exact[:-1]]),
-        "eight grey levels": (exact // 32 * 32 + 16).astype(np.uint8),
+        "eight levels a channel": (exact // 32 * 32 + 16).astype(np.uint8),
     }
     return [(name, clip, _scores(clip, exact) if name != "exact" else {}) for name, clip in attempts.items()]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -58,7 +59,8 @@ class Watched:
         self.page.on("console", self._console)
 
     def _inside(self, url: str) -> bool:
-        return url.startswith(LOCAL) or bool(self.base) and url.startswith((self.base, self.base.replace("http", "ws")))
+        own = (self.base, self.base.replace("http", "ws")) if self.base else ()
+        return url.startswith((*LOCAL, *own))
 
     def _note(self, request: object) -> None:
         if not self._inside(request.url):
@@ -146,12 +148,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         "from jupyterlab.galata import configure_jupyter_server\n"
         "configure_jupyter_server(c)\n"
         f"c.ServerApp.port = {port}\nc.ServerApp.ip = '127.0.0.1'\nc.ServerApp.root_dir = {str(root)!r}\n"
-        "c.ServerApp.allow_root = True\nc.LabApp.news_url = None\nc.LabApp.check_for_updates_class = "
-        "'jupyterlab.NeverCheckForUpdate'\n",
+        "c.ServerApp.allow_root = True\n\n",
         encoding="utf-8",
     )
+    notices = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    notices.parent.mkdir(parents=True)
+    notices.write_text('{"fetchNews": "false"}', encoding="utf-8")
     environment = {
         **os.environ,
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
@@ -210,6 +215,8 @@ def open_notebook(lab: tuple[str, Path], chromium: Browser, request: pytest.Fixt
                 await jupyterapp.commands.execute('notebook:run-all-cells');
             }"""
         )
+        notebook.kernel("0")  # whatever the kernel still had to say about the widgets has arrived after this
+        page.wait_for_timeout(300)
         opened.append(notebook)
         return notebook
 
@@ -245,6 +252,52 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
     yield start
     for context in contexts:
         context.close()
+
+
+def frame_pixels(canvas: Locator, height: int, width: int) -> np.ndarray:
+    """A canvas as uint8 (height, width, 3)."""
+    return np.array(canvas_pixels(canvas), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+POOR_CONTRAST = """(root) => {
+    const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    const rgba = (colour) => {
+        pen.clearRect(0, 0, 1, 1);
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, below) => [0, 1, 2].map((c) => top[c] * top[3] + below[c] * (1 - top[3])).concat(1);
+    const ground = (node) => {
+        const layers = [];
+        for (let at = node; at; at = at.parentElement) layers.push(rgba(getComputedStyle(at).backgroundColor));
+        return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255, 1]);
+    };
+    const light = (colour) => {
+        const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const [r, g, b] = colour.map((v) => linear(v / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const poor = [];
+    for (const node of root.querySelectorAll("*")) {
+        const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+        if (!own || !node.checkVisibility() || node.closest(":disabled, .fe-hidden, option")) continue;
+        const back = ground(node);
+        const style = getComputedStyle(node);
+        const ink = over(rgba(node instanceof SVGElement ? style.fill : style.color), back);
+        const [a, b] = [light(ink), light(back)];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        const name = node.className.baseVal ?? node.className;
+        if (ratio < 4.5) poor.push(`${ratio.toFixed(2)} ${name}: ${node.textContent.slice(0, 40)}`);
+    }
+    return poor;
+}"""
+
+
+def poor_contrast(root: Locator) -> list[str]:
+    """Texts whose contrast to what lies behind them is under 4.5 (axe passes over these inside a scrolled notebook)."""
+    return root.evaluate(POOR_CONTRAST)
 
 
 def canvas_pixels(canvas: Locator) -> list[int]:

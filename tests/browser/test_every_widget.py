@@ -8,7 +8,7 @@ import pytest
 from flowedit import widgets
 from flowedit.widgets import REGISTRY
 
-from .conftest import axe_findings
+from .conftest import axe_findings, poor_contrast
 
 NAMES = sorted(REGISTRY)
 CELL = "from flowedit.widgets import {name}\nwidget = {name}.example()\nwidget"
@@ -65,6 +65,7 @@ def test_theme_follows_the_lab_and_the_contrast_is_enough(notebook):
         notebook.page.wait_for_selector(f"{ROOT}[data-fe-theme={expected}]")
         notebook.page.wait_for_timeout(300)
         assert axe_findings(notebook, ROOT) == [], theme
+        assert poor_contrast(notebook.page.locator(ROOT).first) == [], theme
 
 
 def test_exported_page_draws_with_no_request(exported, open_page):
@@ -74,6 +75,7 @@ def test_exported_page_draws_with_no_request(exported, open_page):
         assert watched.page.locator(ROOT).get_attribute("data-fe-theme") == theme
         watched.page.wait_for_timeout(300)
         assert axe_findings(watched, ROOT) == []
+        assert poor_contrast(watched.page.locator(ROOT)) == []
         watched.check_quiet()
 
 

@@ -19,7 +19,7 @@ export default fe.widget("agent-trace", (ctx) => {
     onclick: () => { ticker.stop(); go(i); } },
   fe.el("span", { class: "fe-outcome", "aria-label": event.outcome }, MARK[event.outcome] ?? "?"), fe.el("span", { class: "fe-eventname" }, nameOf(event)),
   fe.el("span", { class: "fe-lane", "aria-hidden": "true" }, fe.el("i", { style: `left:${(100 * before[i]) / total}%;width:max(2px,${(100 * seconds[i]) / total}%)` })),
-  fe.el("span", { class: "fe-seconds" }, `${fe.number(seconds[i])} s`))));
+  fe.el("span", { class: "fe-seconds" }, fe.duration(seconds[i])))));
   const list = fe.el("ol", { class: "fe-events" }, rows);
   const detail = fe.el("div", { class: "fe-detail", "aria-live": "polite" });
 
@@ -52,7 +52,7 @@ export default fe.widget("agent-trace", (ctx) => {
     const values = Object.entries(event.values);
     detail.replaceChildren(
       fe.el("div", { class: "fe-row" }, fe.el("strong", {}, nameOf(event)), fe.el("span", { class: "fe-muted" },
-        `${event.outcome}, ${fe.number(event.seconds)} s${calls || sent || received ? `, ${calls} calls, ${sent} tokens in, ${received} out, $${usd.toFixed(4)}` : ", no call to a model"}`)),
+        `${event.outcome}, ${fe.duration(event.seconds)}${calls || sent || received ? `, ${calls} calls, ${sent} tokens in, ${received} out, $${usd.toFixed(4)}` : ", no call to a model"}`)),
       ...event.notes.map((note) => fe.el("p", { class: "fe-message" }, note)),
       event.pictures.length ? fe.el("div", { class: "fe-pictures" }, event.pictures.map((picture) =>
         fe.el("figure", { class: "fe-cell" }, fe.el("img", { src: picture.src, alt: picture.name }), fe.el("figcaption", {}, picture.name)))) : "",
@@ -74,7 +74,7 @@ export default fe.widget("agent-trace", (ctx) => {
     else if (row.offsetTop + row.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = row.offsetTop + row.offsetHeight - list.clientHeight;
     slider.value = at;
     slider.setAttribute("aria-valuetext", `event ${at + 1} of ${last + 1}, ${nameOf(event)}`);
-    totals.replaceChildren(...[`event ${at + 1} of ${last + 1}`, `${fe.number(before[at] + seconds[at])} of ${fe.number(total)} s of work`,
+    totals.replaceChildren(...[`event ${at + 1} of ${last + 1}`, `${fe.duration(before[at] + seconds[at])} of ${fe.duration(total)} of work`,
       `${sum(at, "calls")} calls`, `${sum(at, "tokens_in") + sum(at, "tokens_out")} tokens`, `$${sum(at, "usd").toFixed(4)}`].map((text) => fe.el("span", {}, text)));
     ctx.root.dataset.position = at;
     drawDetail(event);

@@ -34,6 +34,10 @@ fe.number = (value) => {
   return size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 };
 
+// A time in the unit that suits it.
+fe.duration = (seconds) => (!fe.isNumber(seconds) ? "not timed" : seconds === 0 ? "0 s" : seconds < 0.1 ? `${Number((1000 * seconds).toPrecision(3))} ms`
+  : seconds < 120 ? `${Number(seconds.toPrecision(3))} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`);
+
 fe.ICONS = {
   play: "M5 3.5v9l7.5-4.5z",
   pause: "M4.5 3.5h2.6v9H4.5zM8.9 3.5h2.6v9H8.9z",

@@ -11,7 +11,7 @@ const RULE = 0.01; // the rule of thumb in circulation for r_k
 const CELL = 26;
 
 const csvOf = (trace) => {
-  const names = READINGS.map(([key]) => key);
+  const names = ["r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm"];
   const rows = trace.steps.flatMap((step) => trace.keyframes.map((keyframe, k) =>
     [step.step, step.sigma, keyframe, ...names.map((name) => step[name][k] ?? "nan")].join(",")));
   return [`step,sigma,keyframe,${names.join(",")}`, ...rows].join("\n") + "\n";

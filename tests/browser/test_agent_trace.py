@@ -1,0 +1,92 @@
+"""AgentTrace: every event can be reached, totals add up to what was recorded, pictures and failures are shown."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flowedit.errors import WidgetError
+from flowedit.widgets import AgentTrace
+
+USAGE = {"calls": 1, "tokens_in": 100, "tokens_out": 20, "usd": 0.25}
+EVENTS = [
+    {"node": "plan", "seconds": 1.5, "prompt": "paint it <b>blue</b>", "usage": USAGE},
+    {"node": "style", "keyframe": 16, "seconds": 0.5, "tokens": 7, "cost": 0.5},
+    {"node": "judge", "seconds": 2.0, "outcome": "failed", "notes": ["The judge gave up."]},
+]
+SETUP = f"""
+from flowedit.widgets import AgentTrace
+widget = AgentTrace({EVENTS!r}, position=0)
+widget
+"""
+
+
+def at(root, position):
+    root.page.wait_for_function("([n, p]) => n.dataset.position === String(p)", arg=[root.element_handle(), position])
+
+
+def totals(root) -> str:
+    return " ".join(root.locator("output.fe-readout").inner_text().split())
+
+
+def test_keys_clicks_kernel_and_two_views(open_notebook):
+    book = open_notebook(SETUP, "widget", "1 + 1")
+    book.page.wait_for_function("document.querySelectorAll('.fe-agent-trace[data-position]').length === 2")
+    root, second = book.root("agent-trace"), book.root("agent-trace", 1)
+    assert totals(root) == "event 1 of 3 1.5 s of 4 s of work 1 calls 120 tokens $0.2500"
+    assert root.locator("pre").inner_text() == EVENTS[0]["prompt"]  # shown as text, not as markup
+    root.get_by_label("Event", exact=True).press("ArrowRight")
+    at(second, 1)
+    assert totals(second) == "event 2 of 3 2 s of 4 s of work 1 calls 127 tokens $0.7500"
+    root.get_by_role("button", name="judge").click()
+    at(second, 2)
+    assert "The judge gave up." in root.inner_text()
+    root.get_by_role("button", name="judge").press("Home")
+    at(root, 0)
+    assert root.locator("[aria-current=step]").inner_text().startswith("✓")
+    root.get_by_role("button", name="judge").press("PageDown")
+    at(root, 2)
+    book.page.wait_for_timeout(400)
+    assert book.kernel("print(widget.position)") == "2"
+    book.kernel("widget.position = 1")
+    at(root, 1)
+    book.shut_down_kernel()
+    root.get_by_label("Event", exact=True).press("Space")
+    root.get_by_role("button", name="Pause").wait_for()
+    at(root, 2)
+    root.get_by_role("button", name="Replay").wait_for()
+    book.check_quiet()
+
+
+def test_pictures_from_arrays_and_files_and_those_that_are_gone(open_page, tmp_path):
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(tmp_path / "kept.png")
+    event = {"node": "style", "images": [np.zeros((8, 8, 3), np.uint8), "kept.png", "gone.png"], "values": {"a": None}}
+    watched = open_page(AgentTrace([event], folder=tmp_path).to_html())
+    root = watched.root("agent-trace")
+    assert root.locator("img").count() == 2
+    assert root.locator("img").nth(1).evaluate("(image) => image.complete && image.naturalWidth") == 30
+    assert "gone.png is no longer there" in root.inner_text()
+    assert root.get_by_label("Event", exact=True).is_disabled()
+    watched.check_quiet()
+
+
+def test_nothing_recorded_is_said(open_page):
+    watched = open_page(AgentTrace([]).to_html())
+    assert "Nothing was recorded yet" in watched.root("agent-trace").inner_text()
+    watched.check_quiet()
+
+
+def test_long_runs_keep_the_event_in_view(open_page):
+    watched = open_page(AgentTrace([{"node": f"n{i}"} for i in range(60)], position=0).to_html())
+    root = watched.root("agent-trace")
+    root.get_by_label("Event", exact=True).press("End")
+    at(root, 59)
+    shown, inside = root.locator("ol").bounding_box(), root.locator("[aria-current=step]").bounding_box()
+    assert shown["y"] <= inside["y"]
+    assert inside["y"] + inside["height"] <= shown["y"] + shown["height"] + 1
+
+
+def test_refused_in_one_line():
+    with pytest.raises(WidgetError, match="names no node"):
+        AgentTrace([{"seconds": 1}])
+    with pytest.raises(WidgetError, match=r"401 events.*at most 400"):
+        AgentTrace([{"node": "a"}] * 401)

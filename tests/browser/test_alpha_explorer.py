@@ -1,0 +1,186 @@
+"""AlphaExplorer: moving over the grid changes picture, curves and numbers at once; the kernel computes new values."""
+
+import re
+
+import numpy as np
+import pytest
+
+from flowedit.errors import WidgetError
+from flowedit.trace import Trace
+from flowedit.widgets import AlphaExplorer
+from flowedit.widgets.demo import demo_clip, run_trace
+
+from .conftest import frame_pixels
+
+SETUP = """
+import time
+import numpy as np
+from flowedit.widgets import AlphaExplorer
+from flowedit.widgets.demo import run_trace
+def make(alpha):
+    frames = np.full((5, 24, 32, 3), int(10 * alpha), np.uint8)
+    return alpha, frames, run_trace(alpha, steps=6), {"score": alpha / 2}
+def slowly(alpha):
+    if alpha == 13:
+        raise ValueError("thirteen is refused")
+    for i in range(40):
+        time.sleep(0.05)
+        yield i + 1, 40
+    return make(alpha)
+widget = AlphaExplorer([make(a) for a in (0, 5, 10)], compute=slowly, alpha=5.0)
+widget
+"""
+
+
+def run(alpha, *, other=None, size=(5, 24, 32)):
+    frames = np.full((*size, 3), int(10 * alpha), np.uint8)
+    tail = () if other is None else (other,)
+    return (alpha, frames, run_trace(alpha, steps=6), {"score": alpha / 2}, *tail)
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    book = open_notebook(SETUP, "widget", "1 + 1")
+    book.page.wait_for_function("document.querySelectorAll('.fe-alpha-explorer[data-drawn]').length === 2")
+    return book
+
+
+@pytest.fixture
+def drawn(open_page):
+    def start(*runs, **traits):
+        watched = open_page(AlphaExplorer(list(runs), **traits).to_html())
+        watched.page.wait_for_selector(".fe-alpha-explorer[data-drawn]")
+        return watched, watched.root("alpha-explorer")
+
+    return start
+
+
+def colour(root, which=-1) -> int:
+    canvas = root.locator("canvas").nth(which)
+    pixels = frame_pixels(canvas, 24, 32)
+    assert pixels.min() == pixels.max()
+    return int(pixels[0, 0, 0])
+
+
+def wait_drawn(root, what):
+    root.page.wait_for_function("([n, w]) => n.dataset.drawn === w", arg=[root.element_handle(), what])
+
+
+def job_is(book, state):
+    book.page.wait_for_selector(f".fe-alpha-explorer[data-job={state}]", timeout=15_000)
+
+
+def test_moving_changes_picture_numbers_and_curves_and_reaches_the_kernel(book):
+    root, second = book.root("alpha-explorer"), book.root("alpha-explorer", 1)
+    slider = root.get_by_label("Alpha", exact=True)
+    assert colour(root) == 50
+    slider.press("ArrowRight")
+    wait_drawn(root, "10@0")
+    assert (colour(root), colour(second)) == (100, 100)
+    assert root.locator("tr[data-on] td").nth(1).inner_text() == "5"
+    assert slider.get_attribute("aria-valuetext") == "alpha 10, 3 of 3"
+    book.page.wait_for_timeout(400)
+    assert book.kernel("print(widget.alpha)") == "10.0"
+    book.kernel("widget.alpha = 0.0; widget.index = 4")
+    wait_drawn(root, "0@4")
+    assert colour(root) == 0
+
+
+def test_a_new_value_is_computed_with_progress_and_joins_the_grid(book):
+    root = book.root("alpha-explorer")
+    root.get_by_label("New alpha").fill("7")
+    root.get_by_role("button", name="Compute this alpha").click()
+    job_is(book, "running")
+    root.get_by_label("Alpha", exact=True).press("End")  # the page is not frozen meanwhile
+    wait_drawn(root, "10@4")
+    assert book.kernel("print(len(widget.runs))") == "3"  # nor is the kernel
+    book.page.wait_for_function("document.querySelector('.fe-alpha-explorer progress').value > 0")
+    assert re.search(r"\d+ of 40", root.locator(".fe-job").inner_text())
+    job_is(book, "done")
+    wait_drawn(root, "7@4")
+    assert colour(root) == 70
+    assert root.locator("tbody tr").count() == 4
+
+
+def test_cancel_stops_the_work_and_a_failure_is_said(book):
+    root = book.root("alpha-explorer")
+    root.get_by_label("New alpha").fill("8")
+    root.get_by_role("button", name="Compute this alpha").click()
+    job_is(book, "running")
+    root.get_by_role("button", name="Cancel").click()
+    job_is(book, "cancelled")
+    assert book.kernel("widget.worker.wait(5); print(widget.worker.running, len(widget.runs))") == "False 4"
+    root.get_by_label("New alpha").fill("13")
+    root.get_by_role("button", name="Compute this alpha").click()
+    job_is(book, "failed")
+    assert "Failed: ValueError: thirteen is refused" in root.locator(".fe-job").inner_text()
+
+
+def test_without_a_kernel_the_grid_still_works_and_the_button_says_why_not(book):
+    book.shut_down_kernel()
+    root = book.root("alpha-explorer")
+    slider = root.get_by_label("Alpha", exact=True)
+    slider.press("Home")
+    slider.press("ArrowRight")
+    wait_drawn(root, "5@4")
+    root.get_by_label("New alpha").fill("9")
+    root.get_by_role("button", name="Compute this alpha").click()
+    root.get_by_text("No kernel answered").wait_for(timeout=8000)
+    assert book.page.evaluate("document.querySelectorAll('.fe-alpha-explorer tbody tr').length") == 8
+    book.check_quiet()
+
+
+def test_a_second_setting_selects_its_own_row_of_runs(drawn):
+    grid = [run(a + shift, other={"strength": s}) for s, shift in ((0.5, 0), (0.8, 1)) for a in (0, 10)]
+    watched, root = drawn(*grid, alpha=10.0, other={"strength": 0.5})
+    assert colour(root) == 100
+    assert root.locator("tbody tr").count() == 2
+    root.get_by_role("combobox", name="strength").select_option("0.8")
+    wait_drawn(root, "11@0")
+    assert colour(root) == 110
+    root.get_by_label("Alpha", exact=True).press("Home")
+    wait_drawn(root, "1@0")
+    assert root.get_by_role("button", name="Compute this alpha").count() == 0
+    watched.check_quiet()
+
+
+def test_source_stands_beside_and_the_metric_curve_passes_its_values(drawn):
+    source = np.full((5, 24, 32, 3), 7, np.uint8)
+    watched, root = drawn(run(0), run(2), run(9), source=source)
+    assert colour(root, 0) == 7
+    dots = (
+        root.locator(".fe-plot")
+        .first.locator("circle")
+        .evaluate_all("(all) => all.map((c) => [+c.getAttribute('cx'), +c.getAttribute('cy')])")
+    )
+    (x0, y0), (x1, y1), (x2, y2) = dots
+    assert (x1 - x0) / (x2 - x0) == pytest.approx(2 / 9, abs=1e-3)
+    assert (y1 - y0) / (y2 - y0) == pytest.approx(2 / 9, abs=1e-3)
+    root.locator(".fe-plot").first.click(position={"x": x2, "y": y2 + 5})
+    wait_drawn(root, "9@0")
+    watched.check_quiet()
+
+
+def test_one_run_without_steps_or_metrics_still_draws(drawn):
+    bare = (3.0, np.full((1, 24, 32, 3), 9, np.uint8), Trace(keyframes=(), slots=()), {})
+    watched, root = drawn(bare)
+    assert colour(root) == 9
+    assert root.get_by_label("Alpha", exact=True).is_disabled()
+    watched.check_quiet()
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [([], "Got 0 runs"), ([run(1), run(2, size=(4, 24, 32))], "one shape"), ([run(1)] * 49, "Got 49 runs.*1 to 48")],
+)
+def test_refused_in_one_line(runs, said):
+    with pytest.raises(WidgetError, match=said) as caught:
+        AlphaExplorer(runs)
+    assert "\n" not in str(caught.value)
+
+
+def test_compute_without_a_callable_is_refused():
+    source, _ = demo_clip(5, 24, 32)
+    widget = AlphaExplorer([(1.0, source, Trace(keyframes=(), slots=()), {})])
+    with pytest.raises(WidgetError, match="compute="):
+        widget.compute(2.0)

@@ -1,0 +1,120 @@
+"""KeyframeGallery: decisions are written by gestures, the answer reaches the callable, new pairs come back."""
+
+import numpy as np
+import pytest
+
+from flowedit.errors import WidgetError
+from flowedit.widgets import KeyframeGallery
+
+SETUP = """
+import numpy as np
+from flowedit.widgets import KeyframeGallery
+answers = []
+def pair(index, value):
+    flat = np.full((24, 32, 3), value, np.uint8)
+    return flat, flat, index, {"score": value / 10}
+def resume(answer):
+    answers.append(answer)
+    return [pair(index, 200) for index in answer["redo"]] or None
+widget = KeyframeGallery([pair(0, 10), pair(16, 20), pair(32, 30)], resume=resume)
+widget
+"""
+
+
+def pair(index, value=9, **scores):
+    flat = np.full((24, 32, 3), value, np.uint8)
+    return flat, flat, index, scores
+
+
+@pytest.fixture
+def drawn(open_page):
+    def start(*pairs, **options):
+        watched = open_page(KeyframeGallery(list(pairs), **options).to_html())
+        return watched, watched.root("keyframe-gallery")
+
+    return start
+
+
+def card(root, index):
+    return root.get_by_role("region", name=f"Keyframe {index}", exact=True)
+
+
+def decided(book, text):
+    book.page.wait_for_selector(f".fe-keyframe-gallery[data-decided='{text}']")
+
+
+def test_the_answer_reaches_the_agent_and_redone_keyframes_come_back(open_notebook):
+    book = open_notebook(SETUP, "widget", "1 + 1")
+    book.page.wait_for_function("document.querySelectorAll('.fe-keyframe-gallery').length === 2")
+    root, second = book.root("keyframe-gallery"), book.root("keyframe-gallery", 1)
+    send = root.get_by_role("button", name="Send to the agent")
+    assert book.kernel("print(widget.decisions)") == "{}"  # drawing wrote nothing
+    assert send.is_disabled()
+    cells = book.cell_count()
+    card(root, 0).get_by_role("button", name="Approve").click()
+    card(root, 16).get_by_role("button", name="Approve").click()
+    card(root, 32).get_by_role("button", name="Redo").click()
+    card(root, 32).get_by_role("textbox").press_sequentially("bold add dd")  # b, a, dd are notebook commands
+    assert book.cell_count() == cells
+    assert second.get_attribute("data-decided") == "2,1,0"
+    assert card(second, 32).get_by_role("textbox").input_value() == "bold add dd"
+    send.click()
+    decided(book, "0,0,1")
+    assert book.kernel("print(answers)") == "[{'approve': True, 'redo': {32: 'bold add dd'}}]"
+    assert card(root, 0).count() == 0
+    assert card(root, 32).locator("dd").inner_text() == "20"
+    root.get_by_role("button", name="Approve all").click()
+    send.click()
+    book.page.wait_for_selector(".fe-keyframe-gallery[data-job=done]")
+    book.page.wait_for_timeout(300)
+    assert book.kernel("print(answers[1:], widget.answer())").startswith("[{'approve': True, 'redo': {}}]")
+    book.shut_down_kernel()
+    card(root, 32).get_by_role("button", name="Redo").click()
+    decided(book, "0,1,0")
+    card(root, 32).get_by_role("button", name="Show source").click()
+    root.get_by_role("button", name="Send to the agent").click()
+    root.get_by_text("No kernel answered").wait_for(timeout=8000)
+    book.check_quiet()
+
+
+def test_show_source_swaps_the_picture_in_place(drawn):
+    source = np.full((24, 32, 3), 5, np.uint8)
+    styled = np.full((24, 32, 3), 250, np.uint8)
+    _, root = drawn((source, styled, 4, {}))
+    images = root.locator("img")
+    before, after = images.nth(0).get_attribute("src"), images.nth(1).get_attribute("src")
+    assert before != after
+    button = root.get_by_role("button", name="Show source")
+    button.click()
+    assert images.nth(1).get_attribute("src") == before
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert images.nth(1).get_attribute("src") == after
+
+
+def test_without_a_host_there_is_nothing_to_send_but_decisions_can_be_tried(drawn):
+    watched, root = drawn(pair(0, reasons=["Too pale."], hue=float("nan")), pair(8, by="offline"))
+    assert root.get_by_role("button", name="Send to the agent").count() == 0
+    assert "Too pale." in card(root, 0).inner_text()
+    assert "not finite" in card(root, 0).inner_text()
+    assert "offline" in card(root, 8).inner_text()
+    approve = card(root, 0).get_by_role("button", name="Approve")
+    approve.click()
+    assert root.get_attribute("data-decided") == "1,0,1"
+    approve.click()  # a second press takes it back
+    assert root.get_attribute("data-decided") == "0,0,2"
+    watched.check_quiet()
+
+
+def test_no_pair_is_said(drawn):
+    watched, root = drawn()
+    assert "no keyframes to look at" in root.inner_text()
+    watched.check_quiet()
+
+
+def test_an_answer_with_open_questions_is_refused():
+    widget = KeyframeGallery([pair(0), pair(4)], decisions={"0": {"action": "approve", "reason": ""}})
+    with pytest.raises(WidgetError, match=r"\[4\] are undecided"):
+        widget.answer()
+    with pytest.raises(WidgetError, match=r"\[0, 0\].*each index once"):
+        KeyframeGallery([pair(0), pair(0)])

@@ -1,0 +1,189 @@
+"""ResidualInspector: cells, readings, table and CSV say what the trace says; a click moves a linked scrubber."""
+
+import csv
+import io
+import math
+import re
+
+import numpy as np
+import pytest
+
+from flowedit.errors import WidgetError
+from flowedit.trace import READINGS, StepTrace, Trace
+from flowedit.widgets import FrameScrubber, ResidualInspector, page
+from flowedit.widgets.demo import demo_clip, run_trace
+
+SETUP = """
+import ipywidgets
+from flowedit.widgets import FrameScrubber, ResidualInspector
+from flowedit.widgets.demo import demo_clip, run_trace
+widget = ResidualInspector(run_trace(steps=8))
+scrubber = FrameScrubber({"source": demo_clip(33, 48, 64)[0]}, keyframes=[0, 16, 32])
+ipywidgets.jslink((widget, "index"), (scrubber, "index"))
+ipywidgets.VBox([widget, scrubber])
+"""
+
+
+@pytest.fixture
+def drawn(open_page):
+    def start(trace, **traits):
+        watched = open_page(ResidualInspector(trace, **traits).to_html())
+        return watched, watched.root("residual-inspector")
+
+    return start
+
+
+def said(root) -> str:
+    return " ".join(root.locator("output.fe-readout").inner_text().split())
+
+
+def cell(root, step, k):
+    return root.locator(f"[data-step='{step}'][data-keyframe='{k}']")
+
+
+def test_a_click_moves_a_linked_scrubber_and_the_kernel_hears_it(open_notebook):
+    book = open_notebook(SETUP, "widget", "1 + 1")
+    book.page.wait_for_function("document.querySelectorAll('.fe-residual-inspector .fe-hcell').length === 48")
+    root, second, scrubber = (
+        book.root("residual-inspector"),
+        book.root("residual-inspector", 1),
+        book.root("frame-scrubber"),
+    )
+    cell(root, 3, 1).click()
+    book.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '16'")
+    assert second.get_attribute("data-cell") == "3,1"
+    book.page.wait_for_timeout(400)
+    assert book.kernel("print(widget.step, widget.index)") == "3 16"
+    book.kernel("widget.index = 32; widget.reading = 'r_k_norm'")
+    book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '3,2'")
+    assert root.get_by_role("button", name="r_k").get_attribute("aria-pressed") == "true"
+    book.kernel("from flowedit.widgets.demo import run_trace as again; widget.show(again(steps=12))")
+    book.page.wait_for_function("document.querySelectorAll('.fe-residual-inspector .fe-hcell').length === 72")
+    book.shut_down_kernel()
+    root.locator(".fe-heat").press("ArrowUp")
+    root.locator(".fe-heat").press("End")
+    book.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '16'")
+    assert second.get_attribute("data-cell") == "11,1"
+    scrubber.get_by_label("Frame", exact=True).press("Home")
+    book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '11,0'")
+    scrubber.get_by_label("Frame", exact=True).press("ArrowRight")
+    book.page.wait_for_timeout(200)
+    assert "Frame 1 is no keyframe" in said(root)
+    book.check_quiet()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_reading_says_the_number_of_the_trace(drawn, reading):
+    trace = run_trace(steps=6)
+    watched, root = drawn(trace, reading=reading)
+    cell(root, 4, 2).hover()
+    name = {"gap_norm": "gap left", "r_k_norm": "r_k", "v_diff_norm": "v_diff", "delta_v_norm": "Δv"}[reading]
+    shown = re.search(rf"{name} (\S+)", said(root))
+    assert float(shown[1]) == pytest.approx(trace.array(reading)[4, 2], rel=1e-3)
+    root.get_by_role("button", name="table").click()
+    row = root.locator("tbody tr").nth(4).locator("td")
+    assert float(row.nth(5).inner_text()) == pytest.approx(trace.array(reading)[4, 2], rel=1e-3)
+    watched.check_quiet()
+
+
+def test_brighter_cells_hold_larger_values_on_both_scales(drawn):
+    trace = run_trace(steps=10)
+    values = trace.array("gap_norm")
+    _, root = drawn(trace)
+    for scale in ("linear", "log"):
+        root.get_by_role("button", name=scale, exact=True).click()
+        fills = root.locator(".fe-hcell").evaluate_all(
+            "(all) => all.map((c) => [+c.dataset.step, +c.dataset.keyframe,"
+            " c.getAttribute('fill').match(/\\d+/g).map(Number).reduce((a, b) => a + b)])"
+        )
+        order = sorted(fills, key=lambda fill: values[fill[0], fill[1]])
+        light = [fill[2] for fill in order]
+        assert light == sorted(light), scale
+    assert len(set(light)) > 10
+
+
+def test_lines_pass_through_the_values_and_the_rule_is_drawn(drawn):
+    trace = run_trace(steps=10)
+    watched, root = drawn(trace, reading="r_k_norm", view="lines")
+    path = root.locator("path[data-series='keyframe 16 (slot 4)']").first
+    points = [tuple(map(float, p.split())) for p in re.split("[ML]", path.get_attribute("d")) if p]
+    ys = np.array([y for _, y in points])
+    values = trace.array("r_k_norm")[:, 1]
+    slope, offset = np.polyfit(values, ys, 1)
+    np.testing.assert_allclose(slope * values + offset, ys, atol=0.11)
+    rule = float(root.locator("line.fe-rule").first.get_attribute("y1"))
+    assert rule == pytest.approx(slope * 0.01 + offset, abs=0.2)
+    plot = root.locator(".fe-plot").first
+    plot.focus()
+    plot.press("Home")
+    plot.press("ArrowRight")
+    assert "step 1," in plot.locator(".fe-tip").inner_text()
+    root.get_by_role("button", name="v_diff").click()
+    assert root.locator(".fe-plot").first.locator("line.fe-rule").count() == 0
+    watched.check_quiet()
+
+
+def test_the_csv_is_the_traces_own(drawn):
+    trace = run_trace(steps=4)
+    watched, root = drawn(trace)
+    with watched.page.expect_download() as got:
+        root.get_by_role("button", name="Save CSV").click()
+    saved = list(csv.reader(io.StringIO(got.value.path().read_text())))
+    ours = list(csv.reader(io.StringIO(trace.to_csv())))
+    assert saved[0] == ours[0]
+    np.testing.assert_allclose(np.array(saved[1:], float), np.array(ours[1:], float), rtol=1e-12)
+
+
+def test_the_verdict_counts_the_steps_where_the_literal_form_fails(drawn):
+    trace = run_trace(alpha=10.0, steps=20)
+    growth = [10.0 * (step.sigma - step.sigma_next) for step in trace.steps]
+    over, growing = sum(1 < g < 2 for g in growth), sum(g >= 2 for g in growth)
+    assert growing > 0
+    _, root = drawn(trace)
+    assert f"overshoots at {over} and diverges at {growing} of 20 steps" in root.locator("summary").inner_text()
+
+
+def _step(values, step=0):
+    return StepTrace(
+        step=step, sigma=1.0, sigma_next=0.0, kappa=0.5, r_k_norm=values, v_diff_norm=values,
+        delta_v_norm=values, gap_norm=values,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("view", ["heat", "lines", "table"])
+@pytest.mark.parametrize(
+    ("trace", "words"),
+    [
+        (Trace(keyframes=(), slots=()), "No step was recorded yet"),
+        (Trace(keyframes=(), slots=(), steps=[_step(())]), "no keyframe"),
+        (Trace(keyframes=(4,), slots=(1,), alpha=None, steps=[_step((0.25,))]), "kappa was given"),
+        (
+            Trace(keyframes=(0, 4), slots=(0, 1), alpha=3.0, steps=[_step((math.nan, 1.0)), _step((math.inf, 0.0), 1)]),
+            "not finite",
+        ),
+    ],
+)
+def test_extreme_traces_are_drawn_or_named(drawn, trace, words, view):
+    for scale in ("linear", "log"):
+        watched, root = drawn(trace, view=view, scale=scale)
+        watched.page.wait_for_timeout(150)
+        assert words in root.inner_text()
+        watched.check_quiet()
+
+
+def test_a_page_of_two_widgets_keeps_them_linked(open_page):
+    inspector = ResidualInspector(run_trace(steps=5))
+    scrubber = FrameScrubber({"source": demo_clip(33, 48, 64)[0]}, keyframes=[0, 16, 32])
+    html = page([inspector, scrubber], "A run", links=[((inspector, "index"), (scrubber, "index"))])
+    watched = open_page(html)
+    cell(watched.root("residual-inspector"), 2, 2).click()
+    watched.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '32'")
+    watched.root("frame-scrubber").get_by_label("Frame", exact=True).press("Home")
+    assert watched.root("residual-inspector").get_attribute("data-cell") == "2,0"
+    watched.check_quiet()
+
+
+def test_a_trace_too_large_is_refused_in_one_line():
+    steps = [_step(tuple([0.1] * 100), i) for i in range(201)]
+    with pytest.raises(WidgetError, match=r"201 steps at 100 keyframes, 20100 cells.*at most 20000"):
+        ResidualInspector(Trace(keyframes=tuple(range(100)), slots=tuple(range(100)), steps=steps))
