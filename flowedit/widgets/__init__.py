@@ -10,6 +10,7 @@ REGISTRY = {
     "AgentTrace": "agent_trace",
     "AlphaExplorer": "alpha_explorer",
     "CompareGrid": "compare_grid",
+    "EnvCard": "env_card",
     "FlowField2D": "flow_field_2d",
     "FrameScrubber": "frame_scrubber",
     "GapExplorer": "gap_explorer",

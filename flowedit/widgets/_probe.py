@@ -1,0 +1,150 @@
+"""What this machine has: each probe answers or says "not known"; none raises, loads torch or uses the network."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+NEEDED = ("numpy", "anywidget", "ipywidgets", "pillow")
+"""Without these no lesson runs."""
+EXTRA = ("torch", "diffsynth", "av", "langgraph", "jupyterlab")
+"""What single lessons need besides."""
+KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+
+_LOW_MEMORY_GB = 1.0
+_GIB = 2**30
+
+
+class Row(NamedTuple):
+    """One line of the report.
+
+    Attributes:
+        name: what was looked at.
+        value: what was found.
+        state: "ok", "warn" (something will not work) or "info".
+        hint: what to do about it, or nothing.
+    """
+
+    name: str
+    value: str
+    state: str
+    hint: str = ""
+
+
+def report() -> list[Row]:
+    """Every probe's row, in the order shown."""
+    probes: tuple[tuple[str, Callable[[], list[Row]]], ...] = (
+        ("Host", _host),
+        ("Device", _device),
+        ("Memory", _memory),
+        ("Processor", _cores),
+        ("Gemini key", _key),
+        ("Python", _python),
+        ("Packages", _packages),
+    )
+    return [row for name, probe in probes for row in _safely(name, probe)]
+
+
+def _safely(name: str, probe: Callable[[], list[Row]]) -> list[Row]:
+    try:
+        return probe()
+    except Exception as error:  # a card about a broken machine must not break on it
+        return [Row(name, f"not known ({type(error).__name__})", "info")]
+
+
+def _host() -> list[Row]:
+    marks = {
+        "Google Colab": "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules,
+        "Binder": "BINDER_SERVICE_HOST" in os.environ or "BINDER_LAUNCH_HOST" in os.environ,
+        "Kaggle": "KAGGLE_KERNEL_RUN_TYPE" in os.environ,
+        "VS Code": "VSCODE_PID" in os.environ or "VSCODE_CWD" in os.environ,
+    }
+    name = next((name for name, found in marks.items() if found), "Jupyter" if "ipykernel" in sys.modules else "Python")
+    return [Row("Host", f"{name} on {platform.system()} {platform.machine()}", "info")]
+
+
+def _python() -> list[Row]:
+    good = sys.version_info >= (3, 11)
+    return [
+        Row("Python", platform.python_version(), "ok" if good else "warn", "" if good else "Use Python 3.11 or later.")
+    ]
+
+
+def _packages() -> list[Row]:
+    rows = [Row("flowedit", _flowedit_version(), "ok")]
+    for name in (*NEEDED, *EXTRA):
+        found = version_of(name)
+        missing = "warn" if name in NEEDED else "info"
+        hint = "" if found else f"pip install {name}"
+        rows.append(Row(name, found or "not installed", "ok" if found else missing, hint))
+    return rows
+
+
+def version_of(name: str) -> str:
+    """An installed package's version, or nothing."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _flowedit_version() -> str:
+    from flowedit import __version__
+
+    return __version__
+
+
+def _device() -> list[Row]:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        size = torch.cuda.get_device_properties(0).total_memory / _GIB
+        return [Row("Device", f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB", "ok")]
+    tool = shutil.which("nvidia-smi")
+    if tool:
+        asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
+        if answer.returncode == 0 and answer.stdout.strip():
+            return [Row("Device", answer.stdout.strip().splitlines()[0], "ok")]
+    if find_spec("torch") and platform.system() == "Darwin" and platform.machine() == "arm64":
+        return [Row("Device", "Apple GPU (MPS)", "ok")]
+    return [Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")]
+
+
+def _memory() -> list[Row]:
+    import psutil
+
+    free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
+    limit = container_limit()
+    if limit is not None and limit[0] < total:
+        total, free = limit[0], min(free, limit[0] - limit[1])
+    own = psutil.Process().memory_info().rss
+    low = free / _GIB < _LOW_MEMORY_GB
+    text = f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free; this kernel holds {own / _GIB:.2f} GiB"
+    return [Row("Memory", text, "warn" if low else "ok", "Close other notebooks." if low else "")]
+
+
+def container_limit(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
+    """A container's (limit, used) in bytes, or None where there is no limit: Binder ends a kernel that passes it."""
+    names = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    for most, used in names:
+        try:
+            return int((root / most).read_text()), int((root / used).read_text())
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _cores() -> list[Row]:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [Row("Processor", f"{count} cores", "info")]
+
+
+def _key() -> list[Row]:
+    found = any(os.environ.get(name) for name in KEYS)
+    return [Row("Gemini key", "found" if found else "none, and none is needed", "info")]

@@ -1,0 +1,96 @@
+"""EnvCard's probes on machines that lack something: the card reports, and never raises."""
+
+import builtins
+import subprocess
+import sys
+
+import pytest
+
+from flowedit.widgets import _probe
+from flowedit.widgets.env_card import EnvCard
+
+
+def row(name: str) -> dict:
+    return next(row for row in EnvCard().rows if row["name"] == name)
+
+
+def test_a_missing_package_is_a_warning_only_where_it_is_needed(monkeypatch):
+    monkeypatch.setattr(_probe, "version_of", lambda name: "")
+    assert row("numpy")["state"] == "warn"
+    assert row("torch")["state"] == "info"
+    assert row("torch")["hint"] == "pip install torch"
+    assert not EnvCard().ready
+
+
+def test_looking_does_not_load_torch():
+    """Catches a probe that costs a small machine most of its memory."""
+    code = (
+        "import sys\nfrom flowedit.widgets._probe import report\nrows = report()\n"
+        "print(len(rows), any(n in sys.modules for n in ('torch', 'diffsynth', 'langgraph')))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert int(out[0]) > 10
+    assert out[1] == "False"
+
+
+def test_no_psutil_and_no_cgroup_leave_a_card(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "psutil":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert row("Memory")["value"] == "not known (ImportError)"
+
+
+def test_a_gpu_tool_that_hangs_or_fails_leaves_a_card(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(_probe.shutil, "which", lambda name: "/bin/nvidia-smi")
+
+    def hang(*args, **kwargs):
+        raise subprocess.TimeoutExpired("nvidia-smi", 5)
+
+    monkeypatch.setattr(_probe.subprocess, "run", hang)
+    assert row("Device")["value"] == "not known (TimeoutExpired)"
+    answer = subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\n", "")
+    monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: answer)
+    assert row("Device") == {"name": "Device", "value": "Tesla T4, 15360 MiB", "state": "ok", "hint": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"memory.max": "max", "memory.current": "5"}, None),
+        ({"memory.max": "2147483648\n", "memory.current": "1000\n"}, (2147483648, 1000)),
+        ({"memory/memory.limit_in_bytes": "77", "memory/memory.usage_in_bytes": "7"}, (77, 7)),
+    ],
+)
+def test_a_containers_limit_is_read(tmp_path, files, expected):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert _probe.container_limit(tmp_path) == expected
+
+
+def test_a_containers_limit_bounds_the_free_memory(monkeypatch):
+    """Catches a card that promises a small container the whole machine's memory."""
+    monkeypatch.setattr(_probe, "container_limit", lambda: (2 * 2**30, int(1.5 * 2**30)))
+    assert row("Memory")["value"].startswith("0.5 of 2.0 GiB free")
+    assert row("Memory")["state"] == "warn"
+
+
+def test_a_key_is_never_shown(monkeypatch):
+    monkeypatch.setenv("GOOGLE_API_KEY", "secret-value")
+    card = EnvCard()
+    assert row("Gemini key")["value"] == "found"
+    assert "secret-value" not in card.text + card.fallback() + str(card.saved_state())
+
+
+def test_strange_messages_are_ignored():
+    card = EnvCard()
+    for content in (None, "ping", {"type": "else"}, {}):
+        card._on_message(card, content, [])
