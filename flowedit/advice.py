@@ -1,4 +1,6 @@
-"""What a finished edit suggests doing differently, and why. Every sentence has one trigger, and a test that pulls it."""
+"""What a finished edit suggests doing differently, and why: every sentence has one trigger."""
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -59,7 +61,7 @@ def _drift_advice(result: EditResult) -> str | None:
         return None
     apart = [
         (float(np.abs(a - b).max()), result.keyframes[i].index, result.keyframes[i + 1].index)
-        for i, (a, b) in enumerate(zip(changes, changes[1:], strict=False))
+        for i, (a, b) in enumerate(pairwise(changes))
     ]
     size, first, second = max(apart)
     if size <= STYLE_DRIFT:
@@ -75,7 +77,6 @@ def _speed_advice(result: EditResult) -> str | None:
     seconds = sum(result.seconds.values())
     if seconds <= SLOW_SECONDS or not result.trace.steps:
         return None
-    return (
-        f"This run took {seconds:.0f} s. --preset draft takes fewer steps (now {result.settings.steps}), and guidance 1 "
-        f"(now {result.settings.guidance:g}) halves the work of each."
-    )
+    settings = result.settings
+    guided = f", and guidance 1 (now {settings.guidance:g}) halves the work of each" if settings.guidance != 1 else ""
+    return f"This run took {seconds:.0f} s. --preset draft takes fewer steps (now {settings.steps}){guided}."
