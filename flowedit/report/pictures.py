@@ -10,7 +10,7 @@ from flowedit.keyframes import Keyframe
 
 INK, PAPER, ACCENT = (32, 33, 36), (255, 255, 255), (214, 96, 38)
 GAP = 8
-BAND = 22
+BAND, FONT = 24, 15
 
 
 def comparison_frames(source: np.ndarray, edited: np.ndarray, keyframes: Sequence[Keyframe]) -> np.ndarray:
@@ -53,14 +53,14 @@ def contact_sheet(
         ("keyframes", [styled.get(i) for i in shown]),
         ("edited", [edited[i] for i in shown]),
     )
-    margin = 86
-    sheet = np.full((BAND + len(rows) * (height + GAP), margin + len(shown) * (width + GAP), 3), PAPER, np.uint8)
+    margin = 130
+    sheet = np.full((2 * BAND + len(rows) * (height + GAP), margin + len(shown) * (width + GAP), 3), PAPER, np.uint8)
     captions: dict[tuple[int, int], str] = {}
     for column, index in enumerate(shown):
-        captions[(margin + column * (width + GAP), 3)] = f"frame {index}"
+        captions[(margin + column * (width + GAP), 10)] = f"frame {index}"
     for row, (name, pictures) in enumerate(rows):
-        top = BAND + row * (height + GAP)
-        captions[(8, top + height // 2 - 8)] = name
+        top = 2 * BAND + row * (height + GAP)
+        captions[(8, top + height // 2 - 12)] = name
         for column, picture in enumerate(pictures):
             left = margin + column * (width + GAP)
             if picture is not None:
@@ -99,7 +99,7 @@ def _captioned(canvas: np.ndarray, captions: dict[int, str], *, accent: bool) ->
 def _written(canvas: np.ndarray, captions: dict[tuple[int, int], str]) -> np.ndarray:
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=13)
+    font = ImageFont.load_default(size=FONT * canvas.shape[1] // 1000 if canvas.shape[1] > 1300 else FONT)
     for position, text in captions.items():
         draw.text(position, text, fill=INK, font=font)
     return np.asarray(image).copy()
