@@ -24,7 +24,7 @@ CLIP_BYTES = 300_000
 WIDGET_BYTES = 720_000
 """Encoded size of all clips of a widget together: 960 kB as base64."""
 
-_SHEET_PIXELS = 3_000_000
+_SHEET_PIXELS = 1_100_000  # small enough for the first one to be decoded in a few dozen ms
 _MIN_QUALITY, _MAX_QUALITY = 25, 90
 _LOSSLESS_PIXELS = 1_500_000
 _WORKERS = 2

@@ -12,6 +12,7 @@ from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, Table
 from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image, spread
 
+GAINS = (1, 2, 4, 8, 16)
 MODES = ("side", "wipe", "blink", "difference")
 
 
@@ -25,7 +26,7 @@ class FrameScrubber(FlowWidget):
         index: pixel frame shown, from 0; follows the user and can be set or linked.
         mode: "side", "wipe", "blink" or "difference".
         pair: positions of the two clips compared.
-        gain: factor on the difference.
+        gain: factor on the difference, one of `GAINS`.
         loop: first and last frame of the range that plays; empty for the whole clip.
         speed: playback speed, 1 is the clip's own.
 
@@ -43,7 +44,7 @@ class FrameScrubber(FlowWidget):
     index = traitlets.Int(0).tag(sync=True)
     mode = traitlets.Enum(MODES, "side").tag(sync=True)
     pair = traitlets.List(traitlets.Int()).tag(sync=True)
-    gain = traitlets.Float(4.0).tag(sync=True)
+    gain = traitlets.Enum(GAINS, 4).tag(sync=True)
     loop = traitlets.List(traitlets.Int()).tag(sync=True)
     speed = traitlets.Float(1.0).tag(sync=True)
 

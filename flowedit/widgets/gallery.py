@@ -1,0 +1,94 @@
+"""Pictures of every widget, light and dark: `python -m flowedit.widgets.gallery [folder] [name ...]`.
+
+Needs a Chromium on the machine and the `playwright` package. Each picture is the widget's `example()` in its exported
+page.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from flowedit import widgets
+from flowedit.errors import WidgetError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FOLDER = Path("docs/img/widgets")
+WIDTH = 860
+_SETTLE_MS = 500
+
+
+def file_stem(name: str) -> str:
+    """The file name of a widget's picture.
+
+    >>> file_stem("FrameScrubber"), file_stem("FlowField2D")
+    ('frame_scrubber', 'flow_field_2d')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", name).lower()
+
+
+@contextmanager
+def chromium() -> Iterator["Browser"]:
+    """A headless Chromium.
+
+    Raises:
+        WidgetError: there is none, or no playwright.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        raise WidgetError("Pictures need playwright; install it with `pip install playwright`.") from None
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        raise WidgetError("Pictures need a Chromium; install it with `apt-get install chromium`.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def draw(browser: "Browser", html: str, theme: str, target: Path) -> None:
+    """Write a picture of the first widget of an exported page."""
+    context = browser.new_context(color_scheme=theme, viewport={"width": WIDTH, "height": 800}, device_scale_factor=1.5)
+    with TemporaryDirectory() as folder:
+        page = open_exported(context.new_page(), html, Path(folder))
+        page.wait_for_timeout(_SETTLE_MS)
+        page.locator(".fe-root").first.screenshot(path=target)
+    context.close()
+
+
+def open_exported(page: "Page", html: str, folder: Path) -> "Page":
+    """Open an exported page from disk and wait until its widgets are drawn."""
+    path = folder / "page.html"
+    path.write_text(html, encoding="utf-8")
+    page.goto(path.resolve().as_uri())
+    page.wait_for_selector("html[data-fe-ready]", state="attached")
+    return page
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pictures and name each file."""
+    parser = argparse.ArgumentParser(prog="python -m flowedit.widgets.gallery", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    parser.add_argument("names", nargs="*", help="widgets to draw; all without names")
+    given = parser.parse_args(arguments)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    with chromium() as browser:
+        for name in given.names or sorted(widgets.REGISTRY):
+            html = getattr(widgets, name).example().to_html()
+            for theme in ("light", "dark"):
+                target = given.folder / f"{file_stem(name)}_{theme}.png"
+                draw(browser, html, theme, target)
+                sys.stdout.write(f"{target}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""What the widgets stand on: sprite sheets, plain values, jobs, the exported page, lazy names."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from flowedit import widgets
+from flowedit.bench.widgets import Reading, grainy_clip
+from flowedit.errors import SettingError, WidgetError
+from flowedit.widgets import AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector
+from flowedit.widgets import page as make_page
+from flowedit.widgets._base import plain
+from flowedit.widgets._jobs import Job
+from flowedit.widgets._sprites import decode_frame, encode_clip, encode_image, sheet, spread
+from flowedit.widgets.demo import demo_clip, run_trace
+
+OURS = (AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, flowedit.widgets; print([m for m in ('numpy', 'anywidget', 'ipywidgets', 'torch', 'PIL')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_registered_name_resolves_and_an_unknown_one_does_not():
+    for name in widgets.REGISTRY:
+        assert getattr(widgets, name).__name__ == name
+        assert name in dir(widgets)
+    with pytest.raises(AttributeError, match="FrameScrubbber"):
+        _ = widgets.FrameScrubbber
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 33])
+def test_small_clips_come_back_exactly(count):
+    clip = np.random.default_rng(count).integers(0, 256, (count, 6, 10, 3), dtype=np.uint8)
+    encoded = encode_clip(clip)
+    assert encoded["quality"] == "lossless"
+    for index in range(count):
+        np.testing.assert_array_equal(decode_frame(encoded, index), clip[index])
+
+
+def test_several_sheets_keep_the_order(monkeypatch):
+    monkeypatch.setattr("flowedit.widgets._sprites._SHEET_PIXELS", 4 * 16 * 16)
+    clip = np.arange(11, dtype=np.uint8)[:, None, None, None] * np.full((11, 16, 16, 3), 20, np.uint8)
+    encoded = encode_clip(clip)
+    assert [part["start"] for part in encoded["sheets"]] == [0, 4, 8]
+    assert [int(decode_frame(encoded, i)[0, 0, 0]) for i in range(11)] == [20 * i for i in range(11)]
+
+
+def test_a_sheet_lays_frames_row_by_row():
+    clip = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 2, 3, 3), np.uint8)
+    laid = sheet(clip)
+    assert laid.shape == (4, 9, 3)
+    assert laid[::2, ::3, 0].tolist() == [[0, 1, 2], [3, 4, 0]]
+
+
+@pytest.mark.parametrize("budget", [40_000, 150_000, 600_000])
+def test_the_budget_is_kept_and_quality_or_size_pays(budget):
+    clip = grainy_clip(24, 136, 240)
+    encoded = encode_clip(clip, budget)
+    assert encoded["bytes"] <= 1.15 * budget
+    if budget == 40_000:
+        assert encoded["cell"][0] < 240
+        assert (encoded["width"], encoded["height"]) == (240, 136)
+        assert encoded["cell"][0] / encoded["cell"][1] == pytest.approx(240 / 136, rel=0.03)
+
+
+def test_eighty_one_frames_at_480_stay_within_600_kilobytes():
+    assert encode_clip(grainy_clip())["bytes"] <= 600_000
+
+
+def test_a_missed_limit_is_not_met():
+    assert not Reading(name="x", value=16.1, limit=16, unit="ms").met
+    assert Reading(name="x", value=16.0, limit=16, unit="ms").met
+
+
+def test_an_image_is_scaled_down_never_up_and_a_wrong_one_is_refused():
+    assert len(encode_image(np.zeros((900, 1600, 3), np.uint8), max_side=100)) < 400
+    with pytest.raises(WidgetError, match="float64"):
+        encode_image(np.zeros((4, 4, 3)))
+
+
+def test_plain_values_survive_json():
+    value = {"a": np.float32("nan"), 3: [np.int64(4), np.inf], "c": np.array([[True, False]])}
+    assert json.loads(json.dumps(plain(value), allow_nan=False)) == {"a": None, "3": [4, None], "c": [[True, False]]}
+
+
+def test_spread_keeps_what_is_wanted():
+    assert {4, 20} < set(spread(33, [4, 20], 4))
+    assert spread(1, [0]) == [0]
+    assert spread(3, [], 6) == [0, 1, 2]
+    assert len(spread(100, range(50), 6)) == 6
+
+
+@pytest.mark.parametrize("widget", OURS)
+def test_state_is_json_and_a_page_cannot_be_broken_by_text(widget):
+    made = widget.example()
+    made.heading = made.note = "</script><!-- <b>"
+    text = made.to_html()
+    assert text.count("</script>") == 3
+    assert "<b></h1>" not in text
+    models = re.search(r'id="fe-models">(.*?)</script>', text, re.S)[1]
+    assert json.loads(models)["models"][0]["state"]["heading"] == "</script><!-- <b>"
+    assert "_esm" not in json.loads(models)["models"][0]["state"]
+
+
+@pytest.mark.parametrize("widget", OURS)
+def test_a_million_bytes_hold_a_widgets_state(widget):
+    assert len(json.dumps(widget.example().saved_state())) < 1_000_000
+
+
+def test_two_widgets_of_one_kind_share_their_script_in_a_page():
+    source, _ = demo_clip(5, 16, 16)
+    one, two = (FrameScrubber({"a": source}) for _ in range(2))
+    assert make_page([one, two], "Two").count('fe.widget(\\"frame-scrubber\\"') == 1
+
+
+def test_a_bundle_holds_widget_picture_and_table():
+    data, _ = ResidualInspector(run_trace(steps=3))._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "<img alt=" in data["text/html"]
+    assert "<table>" in data["text/html"]
+    assert "<script" not in data["text/html"]
+
+
+def test_a_scrubber_clamps_an_index_from_a_longer_one():
+    source, _ = demo_clip(5, 16, 16)
+    widget = FrameScrubber({"a": source})
+    widget.index = 40
+    assert widget.index == 4
+    widget.index = -3
+    assert widget.index == 0
+
+
+class _Heard:
+    def __init__(self):
+        self.all = []
+        self.job = Job(self.all.append)
+
+    def states(self):
+        return list(dict.fromkeys(status["state"] for status in self.all))
+
+
+def test_a_plain_job_finishes_and_hands_on_its_result():
+    heard, results = _Heard(), []
+    assert heard.job.start(lambda: 42, results.append)
+    heard.job.wait(5)
+    assert results == [42]
+    assert heard.states() == ["running", "done"]
+
+
+def test_a_generator_job_reports_and_a_second_start_is_refused():
+    heard, results, go = _Heard(), [], threading.Event()
+
+    def work():
+        yield 1, 4
+        go.wait(5)
+        time.sleep(0.15)
+        yield "half way"
+        yield 2, 4
+        return "end"
+
+    assert heard.job.start(work, results.append)
+    assert not heard.job.start(lambda: 0, results.append)
+    go.set()
+    heard.job.wait(5)
+    assert results == ["end"]
+    assert any(status["text"] == "half way" for status in heard.all)
+
+
+def test_cancel_closes_a_generator_at_its_next_yield():
+    heard, results, closed = _Heard(), [], []
+
+    def work():
+        try:
+            while True:
+                time.sleep(0.01)
+                yield 0, 1
+        finally:
+            closed.append(True)
+
+    heard.job.start(work, results.append)
+    heard.job.cancel()
+    heard.job.wait(5)
+    assert closed == [True]
+    assert results == []
+    assert heard.states() == ["running", "cancelling", "cancelled"]
+
+
+def test_cancel_drops_the_result_of_a_plain_job():
+    heard, results, go = _Heard(), [], threading.Event()
+    heard.job.start(lambda: go.wait(5), results.append)
+    heard.job.cancel()
+    go.set()
+    heard.job.wait(5)
+    assert results == []
+    assert heard.all[-1]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(SettingError("alpha is -1."), "alpha is -1."), (ValueError("no"), "ValueError: no")]
+)
+def test_a_failing_job_says_why(error, said):
+    heard = _Heard()
+
+    def work():
+        raise error
+
+    heard.job.start(work, print)
+    heard.job.wait(5)
+    assert (heard.all[-1]["state"], heard.all[-1]["text"]) == ("failed", said)
