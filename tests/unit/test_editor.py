@@ -1,0 +1,368 @@
+"""The editor: what goes in shapes what comes out, steps can be watched and repeated, and nonsense is refused."""
+
+import json
+import math
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from oracles import SIZE, Curved, PointMass, pictures
+
+from flowedit import editor, methods
+from flowedit.config import EditSettings
+from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare, sigma_grid
+from flowedit.errors import KeyframeError, NumericalError, SettingError, UnusualSettingWarning, VideoShapeError
+from flowedit.keyframes import Keyframe, to_pixels
+from flowedit.methods.branches import Step
+from flowedit.schedule import wan_sigmas
+
+FRAMES = pictures(13)
+STYLED = [Keyframe(index, picture) for index, picture in zip((0, 3, 12), pictures(3, seed=5), strict=True)]
+OWN = [Keyframe(keyframe.index, FRAMES[keyframe.index]) for keyframe in STYLED]
+BOTH = pytest.mark.parametrize("method", ["coupled", "difference"])
+
+
+def settings(**changes):
+    return EditSettings(**{"steps": 5, "prompt": "a cat", "detail": "plain", **changes})
+
+
+def final_latents(prepared):
+    return [step.latents for step in edit_steps(prepared)][-1]
+
+
+def edited(frames=FRAMES, keyframes=STYLED, model=None, **changes):
+    return final_latents(prepare(frames, keyframes, model or Curved(), settings(**changes)))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "route",
+    [{"conditioning": "i2v", "alpha": 0.0}, {"conditioning": "tokens", "alpha": 0.0}, {"conditioning": "none"}],
+    ids=["images", "tokens", "correction"],
+)
+def test_swapping_two_keyframe_images_changes_the_edit(method, route):  # catches: keyframes encoded, then never used
+    swapped = [Keyframe(a.index, b.image) for a, b in zip(STYLED, [STYLED[1], STYLED[0], STYLED[2]], strict=True)]
+    changes = {"method": method, "strength": 0.5, **route}
+    one, other = edited(**changes), edited(keyframes=swapped, **changes)
+    assert (one - other).abs().mean() > 1e-4
+
+
+@BOTH
+def test_another_source_changes_the_edit_away_from_the_keyframes(method):  # catches: a source encoded, then never used
+    changes = {"method": method, "strength": 0.5}
+    one, other = edited(**changes), edited(frames=pictures(13, seed=9), **changes)
+    assert (one - other)[:, :, 2].abs().mean() > 1e-4
+
+
+@pytest.mark.parametrize("conditioning", ["i2v", "tokens", "both", "none"])
+@pytest.mark.parametrize("encoding", ["still", "hold", "delta"])
+def test_unstyled_keyframes_give_the_source_back_to_the_bit_without_a_correction(conditioning, encoding):
+    # Catches: v_src without the source's own frames, or by another route; a plain target velocity.
+    changes = {"method": "difference", "conditioning": conditioning, "keyframe_encoding": encoding}
+    latents = edited(keyframes=OWN, alpha=0.0, **changes)
+    assert torch.equal(latents, PointMass().encode(to_pixels(FRAMES)))
+
+
+@pytest.mark.parametrize("branch", ["free", "anchored"])
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_unstyled_delta_keyframes_give_the_source_back_under_the_correction(branch, guidance):
+    changes = {"method": "difference", "keyframe_encoding": "delta", "conditioning": "both", "branch": branch}
+    latents = edited(keyframes=OWN, guidance=guidance, negative_prompt="a dog", beta=0.5, **changes)
+    assert torch.allclose(latents, PointMass().encode(to_pixels(FRAMES)), atol=1e-12)
+
+
+@pytest.mark.parametrize("encoding", ["still", "hold"])
+def test_unstyled_keyframes_of_another_latent_are_what_the_correction_pulls_to(encoding):  # said in difference's page
+    model = Curved()
+    prepared = prepare(FRAMES, OWN, model, settings(method="difference", keyframe_encoding=encoding, kappa=1.0))
+    latents, source = final_latents(prepared), prepared.problem.source
+    assert torch.allclose(latents[:, :, [0, 1, 3]], prepared.problem.keys, atol=1e-9)
+    assert (latents - source)[:, :, [1, 3]].abs().mean() > 0.01
+
+
+def test_another_source_prompt_or_guidance_does_change_the_source():  # the identity above is not a constant
+    own = {"keyframes": OWN, "method": "difference", "alpha": 0.0}
+    same = edited(**own)
+    assert (edited(**own, source_prompt="a dog") - same).abs().mean() > 0.01
+    assert (edited(**own, guidance=3.0, source_guidance=1.0) - same).abs().mean() > 0.01
+
+
+@BOTH
+def test_the_residual_decode_of_no_edit_is_the_source_to_the_last_bit(method):  # catches: (ref + decode) - decode
+    model = PointMass()
+    prepared = prepare(FRAMES, OWN, model, settings(method=method, detail="residual"))
+    result = finish(prepared, prepared.reference_latents)
+    assert (result.frames == FRAMES).all()
+    plain = finish(prepare(FRAMES, OWN, model, settings(method=method)), prepared.reference_latents)
+    assert (plain.frames != FRAMES).mean() > 0.5
+
+
+def test_the_residual_decode_lays_the_change_on_the_reference():  # catches: a change taken from the wrong latents
+    model = PointMass()
+    prepared = prepare(FRAMES // 4 + 96, STYLED, model, settings(detail="residual"))
+    result = finish(prepared, prepared.reference_latents + 0.25)
+    assert (result.frames == np.round(FRAMES // 4 + 96 + 0.25 * 127.5)).all()
+
+
+@BOTH
+def test_one_seed_gives_one_result_and_another_seed_another(method):  # catches: the global random state
+    torch.manual_seed(1)
+    one = edited(method=method, seed=3)
+    state = torch.get_rng_state()
+    assert torch.equal(edited(method=method, seed=3), one)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(edited(method=method, seed=4), one)
+
+
+def test_the_noise_is_the_one_that_the_vendor_draws_from_the_same_seed():
+    prepared = prepare(FRAMES, STYLED, PointMass(), settings(seed=11))
+    shape = prepared.problem.source.shape
+    expected = torch.randn(shape, generator=torch.Generator().manual_seed(11), dtype=torch.float32)
+    assert torch.equal(prepared.problem.noise(0), expected.double())
+    assert torch.equal(prepared.problem.noise(3), expected.double())
+
+
+def test_fresh_noise_differs_from_step_to_step_and_repeats_in_any_order():  # catches: a generator that remembers
+    noise = prepare(FRAMES, STYLED, PointMass(), settings(method="difference", noise="fresh")).problem.noise
+    first, second = noise(0), noise(1)
+    assert not torch.equal(first, second)
+    assert torch.equal(noise(0), first)
+    next_run = prepare(FRAMES, STYLED, PointMass(), settings(method="difference", noise="fresh", seed=1)).problem.noise
+    assert not torch.equal(next_run(0), second)
+
+
+def asked(**changes):
+    model = PointMass()
+    prepared = prepare(FRAMES, STYLED, model, settings(**changes))
+    for _ in edit_steps(prepared):
+        pass
+    return model
+
+
+def test_the_source_velocity_sees_the_source_prompt_and_its_own_frames():
+    words = {"prompt": "a dog", "source_prompt": "a cat", "negative_prompt": "fog"}
+    target, source = asked(method="difference", guidance=4.0, source_guidance=2.0, **words).conditions
+    assert (target.prompt, target.negative_prompt, target.guidance) == ("a dog", "fog", 4.0)
+    assert (source.prompt, source.negative_prompt, source.guidance) == ("a cat", "fog", 2.0)
+    assert list(target.images) == list(source.images) == [0, 3, 12]
+    assert all((target.images[k.index] == k.image).all() for k in STYLED)
+    assert all((source.images[i] == FRAMES[i]).all() for i in (0, 3, 12))
+
+
+def test_an_empty_source_prompt_and_guidance_mean_the_targets():
+    target, source = asked(method="difference", guidance=4.0).conditions
+    assert (source.prompt, source.guidance) == (target.prompt, target.guidance) == ("a cat", 4.0)
+
+
+def test_coupled_asks_for_one_condition_and_one_velocity_a_step():  # catches: a source velocity paid for and unused
+    model = asked(method="coupled")
+    assert len(model.conditions) == 1
+    assert len(model.calls) == 5
+
+
+@pytest.mark.parametrize(
+    ("positions", "ids"),
+    [("shared", (0, 1, 2, 3, 0, 1, 3)), ("appended", (0, 1, 2, 3, 4, 5, 6)), ("restarted", (0, 1, 2, 3, 0, 1, 2))],
+)
+def test_tokens_come_with_the_positions_asked_for(positions, ids):
+    model = PointMass()
+    prepared = prepare(FRAMES, STYLED, model, settings(conditioning="tokens", positions=positions))
+    model.velocity = lambda latents, sigma, prepared, ids: model.calls.append(ids) or latents
+    next(edit_steps(prepared))
+    assert model.calls == [ids]
+    assert model.conditions[0].key_slots == (0, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "images", "joint"), [("i2v", 3, 4), ("tokens", 0, 7), ("both", 3, 7), ("none", 0, 4)]
+)
+def test_each_conditioning_shows_keyframes_its_own_way(conditioning, images, joint):
+    model = asked(conditioning=conditioning)
+    assert len(model.conditions[0].images) == images
+    assert {len(ids) for _, ids, _ in model.calls} == {joint}
+    assert len(model.conditions[0].key_slots) == (joint - 4)
+
+
+def test_without_keyframes_no_tokens_are_asked_for():
+    prepared = prepare(FRAMES, [], PointMass(), settings(conditioning="tokens"))
+    assert final_latents(prepared).isfinite().all()
+
+
+@BOTH
+def test_every_velocity_is_asked_for_at_the_sigma_of_its_step(method):
+    grid = sigma_grid(settings(method=method))
+    sigmas = [sigma for sigma, _, _ in asked(method=method).calls]
+    assert sigmas[:: 1 if method == "coupled" else 2] == list(grid[:-1])
+
+
+def test_strength_bends_the_grid_of_coupled_and_skips_steps_of_difference():  # catches: one rule for both methods
+    assert sigma_grid(settings(strength=0.6)) == wan_sigmas(5, strength=0.6)
+    assert sigma_grid(settings(method="difference", strength=0.6)) == wan_sigmas(5)[2:]
+    assert len(sigma_grid(settings(method="difference", strength=1.0, shift=3.0))) == 6
+
+
+def test_the_gain_follows_the_settings():  # catches: alpha used although kappa was given
+    def gain(**changes):
+        return prepare(FRAMES, STYLED, PointMass(), settings(**changes)).problem.gain
+
+    assert gain(kappa=0.25)(0.1) == 0.25
+    assert gain(gain="euler", alpha=2.0)(0.1) == pytest.approx(0.2)
+    assert gain(alpha=2.0, beta=1.0)(0.1) == pytest.approx((1 - math.exp(-0.4)) / 2)
+
+
+def test_an_unstable_literal_form_warns():
+    with pytest.warns(UnusualSettingWarning, match="makes the gap grow at step"):
+        prepare(FRAMES, STYLED, PointMass(), settings(gain="euler"))
+
+
+@BOTH
+def test_the_propagated_guess_takes_the_sources_place_as_the_start(monkeypatch, method):
+    guess = pictures(13, seed=21)
+    seen = {}
+    monkeypatch.setattr(editor, "propagation", lambda frames, images: seen.update(images=images) or guess)
+    prepared = prepare(FRAMES, STYLED, PointMass(), settings(method=method, init="propagated", detail="residual"))
+    assert list(seen["images"]) == [0, 3, 12]
+    assert torch.equal(prepared.problem.start, PointMass().encode(to_pixels(guess)))
+    assert torch.equal(prepared.problem.source, PointMass().encode(to_pixels(FRAMES)))
+    assert (finish(prepared, prepared.reference_latents).frames == guess).all()
+
+
+def test_pure_noise_forgets_the_source():
+    changes = {"init": "noise", "strength": 1.0, "alpha": 0.0, "conditioning": "none"}
+    assert torch.equal(edited(**changes), edited(frames=pictures(13, seed=9), **changes))
+
+
+def test_nothing_runs_until_a_step_is_asked_for_and_stopping_keeps_the_trace():
+    model = PointMass()
+    prepared = prepare(FRAMES, STYLED, model, settings())
+    steps = edit_steps(prepared)
+    assert model.calls == []
+    next(steps)
+    second = next(steps)
+    steps.close()
+    assert len(model.calls) == len(prepared.trace.steps) == 2
+    assert prepared.trace.steps[-1] is second.trace
+
+
+@BOTH
+def test_a_prepared_edit_runs_again_to_the_same_result(method):  # catches: a trace twice as long, a noise that moved on
+    noise = "fresh" if method == "difference" else "coupled"
+    prepared = prepare(FRAMES, STYLED, Curved(), settings(method=method, noise=noise))
+    first, trace = final_latents(prepared), prepared.trace
+    assert torch.equal(final_latents(prepared), first)
+    assert len(prepared.trace.steps) == len(trace.steps) == len(sigma_grid(prepared.settings)) - 1
+
+
+def test_one_call_holds_no_more_than_the_last_steps(monkeypatch):  # catches: every step kept until the end
+    alive, most = weakref.WeakSet(), []
+
+    def watched(problem):
+        for step in methods.coupled(problem):
+            copy = Step(latents=step.latents.clone(), x_main=step.x_main, x_key=step.x_key, trace=step.trace)
+            alive.add(copy.latents)
+            most.append(len(alive))
+            yield copy
+
+    monkeypatch.setitem(methods.METHODS, "coupled", watched)
+    edit_video(FRAMES, STYLED, PointMass(), settings(steps=20))
+    assert max(most) <= 3
+
+
+class Breaking(PointMass):
+    """Gives NaN from the given call on: in the clip's part, or only in the keyframes' tokens."""
+
+    def __init__(self, call, where):
+        super().__init__()
+        self.call, self.where = call, where
+
+    def velocity(self, latents, sigma, prepared, position_ids):
+        v = super().velocity(latents, sigma, prepared, position_ids)
+        if len(self.calls) > self.call:
+            v[:, :, self.where] = torch.nan
+        return v
+
+
+@pytest.mark.parametrize(
+    ("where", "changes"), [(2, {}), (-1, {"conditioning": "tokens", "branch": "free", "alpha": 0.0})]
+)
+def test_values_that_are_not_finite_stop_the_run_and_name_the_step(where, changes):  # catches: a black video
+    prepared = prepare(FRAMES, STYLED, Breaking(2, where), settings(**changes))
+    with pytest.raises(NumericalError, match=r"Step 2 \(sigma 0\.\d+\) gave values that are not finite; try a smaller"):
+        list(edit_steps(prepared))
+    assert [step.step for step in prepared.trace.steps] == [0, 1]
+
+
+@BOTH
+def test_the_result_records_the_run(method):
+    result = edit_video(FRAMES, STYLED, PointMass(), settings(method=method))
+    assert result.frames.dtype == np.uint8
+    assert result.frames.shape == FRAMES.shape
+    assert result.source is FRAMES
+    assert result.trace.keyframes == (0, 3, 12)
+    assert result.trace.slots == (0, 1, 3)
+    assert (result.trace.method, result.trace.alpha) == (method, 10.0)
+    assert set(result.seconds) == {"prepare", "steps", "decode"}
+    manifest = json.loads(json.dumps(result.manifest(), allow_nan=False))
+    assert manifest["keyframes"] == [0, 3, 12]
+    assert manifest["settings"]["method"] == method
+    assert (manifest["num_frames"], manifest["height"], manifest["width"]) == (13, *SIZE)
+    assert manifest["final_gap"] == result.trace.final_gap()
+
+
+def test_the_manifest_is_json_when_no_gap_exists():
+    result = edit_video(FRAMES, OWN, PointMass(), settings(keyframe_encoding="delta"))
+    assert math.isnan(result.trace.steps[-1].gap_norm[0])
+    assert json.loads(json.dumps(result.manifest(), allow_nan=False))["final_gap"] is None
+
+
+def test_kappa_replaces_alpha_in_the_record():
+    assert prepare(FRAMES, STYLED, PointMass(), settings(kappa=0.5)).trace.alpha is None
+
+
+@pytest.mark.parametrize("method", ["colour-map", "propagation"])
+def test_a_classical_method_goes_through_the_same_call(method):
+    model = PointMass()
+    result = edit_video(FRAMES, STYLED, model, settings(method=method))
+    assert result.frames.shape == FRAMES.shape
+    assert result.trace.steps == []
+    assert result.trace.keyframes == (0, 3, 12)
+    assert model.conditions == []
+    assert result.manifest()["final_gap"] is None
+
+
+@pytest.mark.parametrize("method", ["coupled", "colour-map"])
+@pytest.mark.parametrize(
+    ("frames", "keyframes", "error", "words"),
+    [
+        (FRAMES[:12], [], VideoShapeError, "got 12. Use 9 or 13"),
+        (FRAMES[:, :7], [], VideoShapeError, "multiples of 4; got 7x12. Use 4x12 or 8x12"),
+        (FRAMES[:0], [], VideoShapeError, "got 0. Use 1 or 5"),
+        (FRAMES.astype(np.float32), [], VideoShapeError, "The clip is float32"),
+        (FRAMES, [Keyframe(13, FRAMES[0])], KeyframeError, "Keyframe 13 is outside"),
+        (FRAMES, [Keyframe(1, FRAMES[0]), Keyframe(4, FRAMES[0])], KeyframeError, "lie in one latent slot"),
+        (FRAMES, [Keyframe(1, FRAMES[0][:4])], KeyframeError, "4x12 and the clip 8x12; resize"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_inputs_that_do_not_fit_are_refused_before_anything_runs(method, frames, keyframes, error, words):
+    model = PointMass()
+    with pytest.raises(error, match=words):
+        edit_video(frames, keyframes, model, settings(method=method))
+    assert model.conditions == []
+
+
+def test_a_method_without_steps_cannot_be_prepared():
+    with pytest.raises(SettingError, match="'propagation' has no steps; call edit_video, or use coupled or difference"):
+        prepare(FRAMES, STYLED, PointMass(), settings(method="propagation"))
+
+
+def test_an_unknown_method_is_refused():
+    for call in (edit_video, prepare):
+        with pytest.raises(SettingError, match="method is 'magic'; use one of coupled"):
+            call(FRAMES, STYLED, PointMass(), settings(method="magic"))
+
+
+def test_a_model_needs_nothing_but_the_port():  # catches: an isinstance check on the adapter
+    assert isinstance(prepare(FRAMES, STYLED, PointMass(), settings()), PreparedEdit)
+    assert PointMass.__mro__ == (PointMass, object)
