@@ -9,6 +9,7 @@ _NAMES = {
     "CATALOG": "catalog",
     "COLOURS": "look",
     "check": "checks",
+    "check_model": "contract",
     "clip": "material",
     "contact": "look",
     "figure": "look",

@@ -152,8 +152,8 @@ FlowField2D(scene="clusters", solver="euler", steps=12)
 # %% [markdown] tags=["idea"]
 # ## Editing by a difference
 #
-# To edit a clip $z_{src}$ we do not want *a* sample of the target: we want *this* clip, changed. Let the edit $z$ start at
-# the source. At each $\sigma$ noise the source and displace the edit by the same amount:
+# To edit a clip $z_{src}$ we do not want *a* sample of the target: we want *this* clip, changed. Let the edit $z$ start
+# at the source. At each $\sigma$ noise the source and displace the edit by the same amount:
 #
 # $$x_{src} = (1-\sigma)\,z_{src} + \sigma\,n, \qquad x_{tar} = z + x_{src} - z_{src}$$
 #
@@ -210,8 +210,8 @@ lessons.show(fig)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** A row of four clusters, lifted; colour and marker say in which column a point began. Left, the
-# difference flow lifts every point straight up: the two fields differ by the lift alone. Right, made anew from noise, the
-# row is just as good and the columns are shuffled. That is what *editing* adds to generating.
+# difference flow lifts every point straight up: the two fields differ by the lift alone. Right, made anew from noise,
+# the row is just as good and the columns are shuffled. That is what *editing* adds to generating.
 
 # %% [markdown] tags=["recap"]
 # ## Recap

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from flowedit.lessons import checks
 from tests.notebooks.lessons_on_disk import LESSONS, exercises_of
@@ -42,13 +43,30 @@ MUTANTS = {
         ("v_source(x_source, sigma)", "v_source(source, sigma)"),
         ("(1 - sigma) * source + sigma * noise", "sigma * source + (1 - sigma) * noise"),
     ],
+    "4.1": [
+        ("faults[i] > 0 and ", ""),
+        (" and attempts[i] < redo", ""),
+        ("attempts[i] < redo", "attempts[i] <= redo"),
+        ("attempts[i] < redo", "attempts[i] < redo - 1"),
+        ("sorted(", "list("),
+        ("faults[i] > 0", "faults[i] == 0"),
+        ("faults[i] > 0", "faults[i] > 1"),
+    ],
+    "8.1": [
+        ("latents - clip", "clip - latents"),
+        (" / sigma", ""),
+        (" / sigma", " * sigma"),
+        ("prepared[:, :, list(position_ids)]", "prepared"),
+        ("torch.zeros_like", "torch.ones_like"),
+        ("(latents - clip)", "(latents - clip)[:, :, :1]"),
+    ],
 }
 
 
 def status(name, code):
-    scope = {"np": np}
+    scope = {"np": np, "torch": torch}
     exec(code, scope)
-    answer = next(value for key, value in reversed(scope.items()) if callable(value) and key != "np")
+    answer = next(value for key, value in reversed(scope.items()) if callable(value) and key not in ("np", "torch"))
     return checks.check(name, answer)
 
 

@@ -1,0 +1,181 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["header"]
+# # 08 · Your own model
+#
+# {{badges}}
+#
+# **You will learn** to *write* the port through which the editing loop sees a model, to *check* what must hold, and to
+# *break* each property on purpose.
+#
+# **You need** lesson [01](01_math_verification.ipynb), lesson [03](03_frames_latents_keyframes.ipynb) and a little
+# PyTorch. The words are in the [table of notation](notation.md).
+#
+# {{measured}}
+
+# %% tags=["setup"]
+
+# %% [markdown] tags=["predict"]
+# ## Before you run anything
+#
+# The editing loop never imports a vendor. It knows a model by five methods: `encode`, `decode`, `prepare`, `velocity`
+# and `after_step`.
+#
+# **Write down three answers.** Which of these mistakes would the loop *not* notice by itself, and only spoil the
+# result: (1) a velocity with the wrong sign, (2) a decoder that returns a frame too few, (3) an encoder that looks at
+# future frames?
+
+# %% [markdown] tags=["idea"]
+# ## A model in forty lines
+#
+# Our second model shares nothing with Wan. Its autoencoder is a plain average: 8 by 8 pixels, and over the group of four
+# frames that a latent slot stands for. Its velocity is that of a *point mass* (lesson 02): it knows one single clip, the
+# one it was told to show, and heads straight for it from wherever it is:
+#
+# $$v(x, \sigma) = \frac{x - c}{\sigma}$$
+#
+# Real models differ in what they know, not in what the loop asks of them. The clip $c$ is taken from the keyframe
+# images of the condition: each slot shows the nearest one.
+
+# %% tags=["code"]
+import numpy as np, torch
+from einops import rearrange, repeat
+from flowedit.frames import slot_of
+from flowedit.keyframes import to_pixels
+def encode(self, video):
+    first = repeat(video[:, :, :1], "b c 1 h w -> b c 4 h w")
+    grouped = torch.cat([first, video[:, :, 1:]], dim=2)
+    return grouped.unfold(2, 4, 4).mean(-1).unfold(3, 8, 8).unfold(4, 8, 8).mean((-2, -1))
+
+# %% tags=["code"]
+def decode(self, latents):
+    big = repeat(latents, "b c f h w -> b c (f four) (h a) (w d)", four=4, a=8, d=8)
+    return big[:, :, 3:]
+def prepare(self, condition):
+    if not condition.images:
+        return None
+    pictures = {slot_of(i): self.encode(to_pixels(image[None])) for i, image in condition.images.items()}
+    near = [min(pictures, key=lambda k: abs(k - slot)) for slot in range(slot_of(condition.shape.num_frames - 1) + 1)]
+    return torch.cat([pictures[k] for k in near], dim=2)
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.1: the velocity
+#
+# *Difficulty ●●○○○ · 6 minutes.* Write the velocity of the point mass. `prepared` is the clip $c$, or None where the
+# model was told nothing: then it heads for grey, which is 0. `position_ids` gives the slot of each latent frame.
+#
+# <details><summary>Hint 1</summary>Latents and clip have axes (b, c, f, h, w); position_ids picks frames of the clip
+# along the third.</details>
+# <details><summary>Hint 2</summary>At σ = 1 the velocity of x is x - c. At smaller σ the same distance is left to be
+# covered in less time.</details>
+
+# %% tags=["stub"]
+def velocity(self, latents, sigma, prepared, position_ids):
+    """Return the velocity at each latent, in the shape of latents."""
+    raise NotImplementedError("Exercise 8.1")
+
+# %% tags=["check"]
+lessons.check("8.1", velocity)
+
+# %% tags=["solution"]
+def velocity(self, latents, sigma, prepared, position_ids):
+    """Return the velocity at each latent, in the shape of latents."""
+    clip = torch.zeros_like(latents) if prepared is None else prepared[:, :, list(position_ids)]
+    return (latents - clip) / sigma
+
+# %% [markdown] tags=["idea"]
+# ## The contract
+#
+# A class with these members *is* a `VideoModel`; it need not inherit. What must hold beyond the names:
+#
+# - `4n + 1` frames become `n + 1` latents, and decode to `4n + 1` frames again;
+# - a latent never depends on later frames (the slot map of lesson 03 says so);
+# - the velocity has the shape of its latents, leads *from* data *to* noise, and is finite;
+# - the same call gives the same answer.
+#
+# `lessons.check_model` tries them. The package's own velocity is used below, so that the cells work before you have
+# solved the exercise.
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+from flowedit.lessons.contract import check_model, point_velocity
+from flowedit.model import VideoModel
+members = dict(name="average", size_multiple=8, encode=encode, decode=decode, prepare=prepare, velocity=point_velocity,
+               after_step=lambda self, latents, sigma, prepared: latents)
+model = type("Average", (), members)()
+print("is a VideoModel:", isinstance(model, VideoModel))
+for line in check_model(model):
+    print(line)
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+mistakes = {
+    "wrong sign": dict(velocity=lambda self, *a: -point_velocity(self, *a)),
+    "a frame too few": dict(decode=lambda self, latents: decode(self, latents)[:, :, 1:]),
+    "looks ahead": dict(encode=lambda self, video: encode(self, video.flip(2)).flip(2)),
+    "forgets to divide": dict(velocity=lambda self, x, s, p, i: s * point_velocity(self, x, s, p, i)),
+}
+for name, wrong in mistakes.items():
+    print(f"{name:18}", [line for line in check_model(type("Wrong", (), members | wrong)()) if "FAILS" in line][0])
+
+# %% [markdown] tags=["idea"]
+# ## An edit with it
+#
+# Everything of lessons 01 and 03 now runs with your model: the same loop, correction and trace. This model knows
+# nothing about motion, so do not expect a good edit. Expect one that obeys the law.
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+from flowedit.config import EditSettings
+from flowedit.editor import edit_video
+clip = lessons.clip()
+settings = EditSettings(method="coupled", init="source", conditioning="i2v", steps=12, shift=3.0, detail="residual")
+result = edit_video(clip.frames, clip.keyframes(), model, settings)
+kappa, gap = result.trace.steps[-1].kappa, result.trace.final_gap()
+print(f"last step: kappa {kappa:.2f}, gap {gap:.4f} of the difference between source and keyframe")
+
+# %% tags=["see"]
+from flowedit.widgets import FrameScrubber, ResidualInspector
+from ipywidgets import VBox
+VBox([FrameScrubber({"source": clip.frames, "edited by the average": result.frames}, keyframes=(0, 16, 32)),
+      ResidualInspector(result.trace)])
+
+# %% [markdown] tags=["see"]
+# **What you should see.** Above, the source and an edit in blocks of 8 by 8 pixels: the change that this coarse
+# autoencoder can say, laid on the sharp source. Below, the readings of each step at the three keyframes; the gap falls
+# to almost nothing because this model's own clip *is* the keyframes.
+
+# %% tags=["see", "keep_output"]
+fig, axes = lessons.contact({"source": clip.frames, "edited": result.frames}, (0, 8, 16, 24, 32), marks=(0, 16, 32))
+lessons.show(fig, "Five frames of the source and of the edit by the averaging model: changes come in blocks of 8 pixels")
+
+# %% [markdown] tags=["see"]
+# **What you should see.** Five frames of each. At the keyframes the edit has their colours; between them this model
+# shows the nearest keyframe, standing still: a ghost of the shapes where they no longer are. Knowing how things move
+# is what a video model is for.
+
+# %% [markdown] tags=["recap"]
+# ## Recap
+#
+# - A model is five methods. The loop, the noise, the residual and the correction are the package's.
+# - The contract can be checked in a second, without looking at a picture.
+# - A point mass obeys the gap law of lesson 01 to the digit; a picture of it shows what a real model must know.
+#
+# **Your predictions.** The loop itself notices only shapes. (1) A wrong sign runs through and leads away from the data;
+# (2) a missing frame is noticed when frames are joined; (3) looking ahead runs through, and keyframes leak into the
+# frames before them. The contract finds all three.
+#
+# **What breaks it.** A velocity in units of the timestep (0 to 1000) instead of $\sigma$; latents that are not
+# normalised; a frame rule that is not `4n + 1`.
+#
+# **Next:** you have seen everything. Edit a clip of your own in [00 · Start here](00_start_here.ipynb).
