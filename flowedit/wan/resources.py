@@ -51,7 +51,7 @@ def measure_resources(folder: Path | None = None) -> Resources:
     common = {
         "host_total": min(host.total, limit),
         "host_free": min(host.available, limit - _container_use()),
-        "disk_free": shutil.disk_usage(_existing(folder or models_folder())).free,
+        "disk_free": shutil.disk_usage(existing_parent(folder or models_folder())).free,
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     }
@@ -68,7 +68,8 @@ def measure_resources(folder: Path | None = None) -> Resources:
     )
 
 
-def _existing(folder: Path) -> Path:
+def existing_parent(folder: Path) -> Path:
+    """Find the nearest folder that exists, to ask its disk about."""
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 

@@ -1,0 +1,110 @@
+"""`flowedit models`: the Wan checkpoints there are, what they need, and how to get them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from flowedit.wan.checkpoints import Checkpoint
+
+app = typer.Typer(help="Wan checkpoints: list, show, fetch.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the checkpoints that flowedit drives."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS
+    from flowedit.wan.loading import models_folder
+
+    names = {official: alias for alias, official in ALIASES.items()}
+    table = Table("checkpoint", "also", "keyframes by", "weights, bf16", "here")
+    for entry in CHECKPOINTS.values():
+        size = f"{2 * sum(part.weights for part in entry.parts) / 1e9:.1f} GB"
+        here = "yes" if _is_here(entry, models_folder()) else "no"
+        table.add_row(entry.name, names.get(entry.name, ""), ", ".join(entry.routes), size, here)
+    console = Console()
+    console.print(table)
+    console.print(f"Fetched checkpoints are kept in {models_folder()}.", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")]) -> None:
+    """Show where a checkpoint comes from, what it takes, and its defaults."""
+    from rich.console import Console
+    from rich.table import Table
+
+    entry = _resolved(name)
+    table = Table(show_header=False, box=None)
+    rows = {
+        "checkpoint": entry.name,
+        "keyframes by": ", ".join(entry.routes),
+        "size": f"{entry.width_px}x{entry.height}, multiples of {entry.size_multiple}",
+        "frames": f"{entry.num_frames} at {entry.fps} fps",
+        "defaults": f"{entry.steps} steps, shift {entry.shift:g}, guidance {entry.guidance:g}",
+        "licence": entry.licence,
+        "revision": entry.revision,
+        "note": entry.note,
+    }
+    for label, value in rows.items():
+        table.add_row(label, value)
+    parts = Table("part", "weights", "in bf16", "Hugging Face", "ModelScope")
+    for part in entry.parts:
+        hubs = ("/".join(part.huggingface), "/".join(part.modelscope))
+        parts.add_row(part.role, f"{part.weights / 1e9:.2f} bn", f"{2 * part.weights / 1e9:.1f} GB", *hubs)
+    console = Console()
+    console.print(table)
+    console.print(parts)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Folder to keep it in.")] = None,
+    source: Annotated[str, typer.Option(help="modelscope or huggingface.")] = "modelscope",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before downloading.")] = False,
+) -> None:
+    """Fetch a checkpoint: shows the size and the free disk first, goes on where a download stopped."""
+    from flowedit.errors import SettingError
+    from flowedit.wan.fetch import fetch as run
+    from flowedit.wan.fetch import make_plan
+    from flowedit.wan.loading import BASE_PATH_VARIABLE, models_folder
+    from flowedit.wan.resources import measure_resources
+
+    if source not in ("modelscope", "huggingface"):
+        raise SettingError(f"source is {source!r}; use modelscope or huggingface.")
+    entry = _resolved(name)
+    plan = make_plan(entry, source=source, folder=to)
+    free = measure_resources(plan.folder).disk_free
+    for item in plan.downloads:
+        label = item.part.role if item.part else "tokenizer"
+        typer.echo(f"{label:10} {'here' if item.here else f'{item.size / 1e9:.2f} GB':>9}  {item.repository}")
+    typer.echo(f"{plan.missing_bytes / 1e9:.1f} GB to download to {plan.folder}; {free / 1e9:.1f} GB free there.")
+    if plan.missing_bytes and not yes and not typer.confirm("Download?", default=True):
+        raise typer.Exit(1)
+    run(plan, report=typer.echo)
+    if plan.folder != models_folder():
+        typer.echo(f"Give {plan.folder} as the model, or set {BASE_PATH_VARIABLE}={plan.folder}.")
+
+
+def _resolved(name: str) -> "Checkpoint":
+    """The entry of a name; an alias is said out loud, so that nobody wonders which model ran."""
+    from flowedit.wan.checkpoints import resolve
+
+    entry = resolve(name)
+    if entry.name != name:
+        typer.echo(f"{name} is {entry.name}.")
+    return entry
+
+
+def _is_here(entry: "Checkpoint", folder: Path) -> bool:
+    from flowedit.errors import ModelError
+    from flowedit.wan.loading import is_fetched
+
+    try:
+        return all(is_fetched(part, folder) for part in entry.parts)
+    except ModelError:
+        return False
