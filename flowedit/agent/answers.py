@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flowedit.agent.card import shrink
 from flowedit.agent.events import Usage
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Picture = UInt8[np.ndarray, "_H _W 3"]
 
 _LONGEST_SIDE = 1280
 
@@ -89,8 +89,8 @@ def as_png(image: Picture) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def from_message(model: str, message: AIMessage) -> Answer:
-    """What a chat message holds; its usage has the tokens, not yet the price."""
+def from_message(model: str, message: AIMessage, redact: Callable[[str], str]) -> Answer:
+    """What a chat message holds, cleaned by `redact`; its usage has the tokens, not yet the price."""
     blocks = message.content if isinstance(message.content, list) else [message.content]
     images = [
         block["image_url"]["url"].partition("base64,")[2]
@@ -103,7 +103,7 @@ def from_message(model: str, message: AIMessage) -> Answer:
     blocked = (about.get("prompt_feedback") or {}).get("block_reason") or ""
     return Answer(
         model=model,
-        text="".join(words),
+        text=redact("".join(words)),
         images=images,
         finish=str(about.get("finish_reason") or ""),
         blocked=str(getattr(blocked, "value", blocked)),

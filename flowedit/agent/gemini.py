@@ -24,7 +24,7 @@ from flowedit.agent.keys import VARIABLE, redactor
 from flowedit.agent.settings import GeminiSettings
 from flowedit.errors import AgentError
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Picture = UInt8[np.ndarray, "_H _W 3"]
 Value = TypeVar("Value")
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -106,14 +106,19 @@ class Gemini:
             ) from None
         return Reply(value=value, usage=answer.usage, model=answer.model)
 
-    def draw(self, prompt: str, images: Sequence[Picture]) -> Reply[Picture]:
+    def draw(self, prompt: str, images: Sequence[Picture], *, attempt: int = 0) -> Reply[Picture]:
         """Ask the image model for a picture.
+
+        Args:
+            prompt: what to draw.
+            images: what to draw it from.
+            attempt: a further attempt with the same words is a new request, not the answer that was kept.
 
         Raises:
             GeminiError: no picture came, or one that cannot be read.
         """
         extra = {"response_modalities": [Modality.TEXT, Modality.IMAGE]}
-        answer = self._ask(self._settings.image_model, prompt, images, extra)
+        answer = self._ask(self._settings.image_model, prompt, images, extra, attempt)
         _refuse_nothing(answer, answer.images or answer.text.strip())
         if not answer.images:
             said = " ".join(answer.text.split())[:120]
@@ -127,9 +132,11 @@ class Gemini:
             raise GeminiError(f"{answer.model} sent a picture that cannot be read.", usage=answer.usage) from None
         return Reply(value=value, usage=answer.usage, model=answer.model)
 
-    def _ask(self, model: str, prompt: str, images: Sequence[Picture], extra: dict[str, Any]) -> Answer:
+    def _ask(
+        self, model: str, prompt: str, images: Sequence[Picture], extra: dict[str, Any], attempt: int = 0
+    ) -> Answer:
         pictures = [as_png(image) for image in images]
-        name = request_name(model, prompt, pictures, extra)
+        name = request_name(model, prompt, pictures, extra | {"attempt": attempt})
         kept = self._answers.find(name)
         if kept is not None:
             return kept
@@ -146,7 +153,7 @@ class Gemini:
         for tries in range(1, self._settings.attempts + 1):
             self._reserve(most, tries)
             try:
-                answer = from_message(model, self._client(model).invoke([message], **extra))
+                answer = from_message(model, self._client(model).invoke([message], **extra), self._redact)
             except Exception as error:  # the client raises its own, the SDK's, httpx's and plain ValueErrors
                 self._budget.settle(most, 0.0)
                 reason = self._one_line(error)

@@ -16,7 +16,7 @@ from flowedit.agent.stylers import LOOKS
 from flowedit.errors import AgentError
 from flowedit.images import resize_image
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Picture = UInt8[np.ndarray, "_H _W 3"]
 
 _MOST_STRETCH = 0.12
 
@@ -77,7 +77,7 @@ def gemini_parts(settings: StyleSettings, reference: Picture | None, gemini: Gem
         shown = [image] if master is None else [image, master]
         report.prompt = _with_faults(task["plan"].prompts[task["index"]], task["faults"])
         try:
-            reply = gemini.draw(report.prompt, shown)
+            reply = gemini.draw(report.prompt, shown, attempt=task["attempt"])
             report.usage += reply.usage
             picture = _fitted(reply.value, image)
         except GeminiError as error:

@@ -12,10 +12,12 @@ from flowedit.agent.colour import palette_distance
 from flowedit.agent.state import Fault, Styled, Verdict
 from flowedit.agent.stylers import LOOKS
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Picture = UInt8[np.ndarray, "_H _W 3"]
 
 _SIDE = 192
 _LEAST_MASS = 0.01
+_LEAST_OVERLAP = 0.1
+"""Share of two pictures that must have like source colours before their styled colours are compared."""
 _NEAR = 12.0
 """Palette distance, in Lab units, that counts as near the reference whatever the source's was."""
 
@@ -154,20 +156,15 @@ def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard
     tables = {index: _response(source, styled, swatches) for index, (source, styled) in small.items()}
     out = {}
     for index, (mass, before, after) in tables.items():
-        others = [tables[other] for other in tables if other != index]
-        shared = np.array([np.minimum(mass, other[0]) for other in others])
-        shared[shared < _LEAST_MASS] = 0
-        total = shared.sum()
-        if not others or total == 0:
-            out[index] = (0.0, 0.0)
-            continue
-        apart = np.array([np.linalg.norm(after - other[2], axis=1) for other in others])
-        usual = np.array([np.linalg.norm(before - other[1], axis=1) for other in others])
-        # The median over the others: one odd keyframe must not make all the good ones look odd.
-        weight = shared.sum(axis=1) / total
-        order = np.argsort([_mean(a, w) for a, w in zip(apart, shared, strict=True)], kind="stable")
-        middle = order[np.searchsorted(np.cumsum(weight[order]), 0.5)]
-        out[index] = (_mean(apart[middle], shared[middle]), _mean(usual[middle], shared[middle]))
+        gaps = []
+        for other in (tables[k] for k in tables if k != index):
+            shared = np.minimum(mass, other[0])
+            shared[shared < _LEAST_MASS] = 0
+            if shared.sum() >= _LEAST_OVERLAP:
+                apart, usual = np.linalg.norm(after - other[2], axis=1), np.linalg.norm(before - other[1], axis=1)
+                gaps.append((_mean(apart, shared), _mean(usual, shared)))
+        # The lower median over the others: one odd keyframe must not make the good ones look odd.
+        out[index] = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else (0.0, 0.0)
     return out
 
 

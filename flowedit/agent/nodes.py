@@ -4,6 +4,7 @@ Whatever does the work is passed in, so that each node runs in a test with a fak
 the run's folder; the state carries names.
 """
 
+from threading import Semaphore
 from typing import TypedDict
 
 from langgraph.types import interrupt
@@ -161,10 +162,16 @@ def plan(state: ToPlan, *, source: Source, parts: Parts, folder: RunFolder, log:
     return {"plan": made}
 
 
-def style_keyframe(task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog) -> Painted:
-    """Paint one keyframe from its source frame and the master; keyframes never see one another."""
+def style_keyframe(
+    task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog, turns: Semaphore
+) -> Painted:
+    """Paint one keyframe from its source frame and the master; keyframes never see one another.
+
+    `turns` bounds how many are painted at once. The graph's own bound would not do: it also delays the record of what
+    is finished until the last keyframe has begun, and a killed run would paint finished ones again.
+    """
     index = task["index"]
-    with log.node("style_keyframe", index) as event:
+    with turns, log.node("style_keyframe", index) as event:
         report = Report()
         reference = task["plan"].reference
         master = None if reference is None else folder.load(reference)

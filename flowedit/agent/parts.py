@@ -17,7 +17,7 @@ from flowedit.agent.stylers.transfer import recolour
 from flowedit.errors import AgentError, SettingError
 from flowedit.images import read_image
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Picture = UInt8[np.ndarray, "_H _W 3"]
 
 _LONGEST_SIDE = 1024
 _SHORTEST_SIDE = 8

@@ -86,7 +86,14 @@ def style_video(
         log = EventLog(folder.root, record, redactor(found))
         chosen, notes = (parts, []) if parts else _parts(settings, reference, found, folder)
         _note(log, notes)
-        run = Run(source=source, settings=settings, parts=chosen, folder=folder, log=log)
+        run = Run(
+            source=source,
+            settings=settings,
+            parts=chosen,
+            folder=folder,
+            log=log,
+            at_once=min(_AT_ONCE, os.cpu_count() or 1),
+        )
         log.set_status("running")
         status, request = _drive(run, approver)
         log.set_status(status, None if request is None else request.model_dump(mode="json"))
@@ -166,7 +173,7 @@ def _note(log: EventLog, notes: list[str]) -> None:
 def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "rejected"], ApprovalRequest | None]:
     with _checkpoints(run.folder.root / CHECKPOINT) as saver:
         graph = build_graph(run, saver)
-        thread = _thread()
+        thread = _thread(run.settings)
         state = graph.get_state(thread)
         step: Any = {"notes": []} if not state.created_at else None
         while True:
@@ -182,9 +189,10 @@ def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "re
             step = Command(resume=decision.model_dump(mode="json"))
 
 
-def _thread() -> RunnableConfig:
-    at_once = min(_AT_ONCE, os.cpu_count() or 1)
-    return {"configurable": {"thread_id": "run"}, "recursion_limit": 200, "max_concurrency": at_once}
+def _thread(settings: StyleSettings) -> RunnableConfig:
+    # Room for every keyframe and for the writer of checkpoints beside them; `Run.at_once` bounds the work.
+    room = settings.max_frames + 4
+    return {"configurable": {"thread_id": "run"}, "recursion_limit": 1000, "max_concurrency": room}
 
 
 @contextmanager

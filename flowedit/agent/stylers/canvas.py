@@ -18,8 +18,8 @@ _REFERENCE_HEIGHT = 720.0
 _SMALLEST_SCALE = 0.3
 
 
-def to_paint(image: UInt8[np.ndarray, "H W 3"]) -> Paint:
-    """uint8 RGB to float32 in [0, 1]."""
+def to_paint(image: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W c"]:
+    """uint8 to float32 in [0, 1]."""
     return image.astype(np.float32) / np.float32(255)
 
 

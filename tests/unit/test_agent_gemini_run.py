@@ -1,0 +1,295 @@
+"""Runs with Gemini behind a local server: the key in no artefact, faults that lose nothing, kills that cost nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from agent_clips import static_source
+from agent_server import (
+    KEY,
+    READING,
+    blocked_body,
+    bytes_body,
+    error_body,
+    good,
+    image_body,
+    is_drawing,
+    prompt_of,
+    sent_pictures,
+    serving,
+    stopped_body,
+    text_body,
+)
+from pydantic import SecretStr
+
+from flowedit.agent.events import read_record
+from flowedit.agent.run import style_video
+from flowedit.agent.settings import GeminiSettings, StyleSettings
+from flowedit.errors import AgentError
+
+
+def settings(server, **options):
+    gemini = {"base_url": server.url, "attempts": 2, "backoff_s": 0.01, "timeout_s": 30}
+    style = {"style": "oil"} if not {"style", "describe"} & set(options) else {}
+    chosen = {key: value for key, value in options.items() if key in ("style", "describe", "redo", "backend")}
+    rest = {key: value for key, value in options.items() if key not in chosen}
+    return StyleSettings(**style, **chosen, gemini=GeminiSettings(**gemini | rest))
+
+
+def run(server, folder, **options):
+    return style_video(static_source(), settings(server, **options), folder, key=SecretStr(KEY))
+
+
+def test_the_same_graph_runs_with_gemini(tmp_path):
+    with serving() as server:
+        result = run(server, tmp_path / "run")
+    assert result.status == "done"
+    assert result.metadata["style"]["analysed_by"] == "gemini-3.8-flash"
+    assert result.card.title == READING["title"]
+    assert {row["by"] for row in result.metadata["keyframes"]} == {"gemini-3.1-flash-image"}
+    assert {row["verdict"]["by"] for row in result.metadata["keyframes"]} == {"gemini-3.8-flash"}
+    assert server.calls == result.usage.calls == 1 + 3 + 1
+    assert result.usage.usd == pytest.approx(3 * 0.07, abs=0.01)
+    assert result.notes == ()
+    prompts = [event.prompt for event in read_record(tmp_path / "run").events if event.node == "style_keyframe"]
+    assert all("Ink wash" in prompt for prompt in prompts)
+
+
+def test_every_keyframe_is_drawn_from_its_own_frame_and_one_shared_reference(tmp_path):
+    with serving() as server:
+        run(server, tmp_path / "run")
+    drawn = [sent_pictures(request) for _, request in server.requests if is_drawing(request)]
+    assert [len(pictures) for pictures in drawn] == [2, 2, 2]
+    assert all(np.array_equal(pictures[1], drawn[0][1]) for pictures in drawn)
+    assert not np.array_equal(drawn[0][0], drawn[1][0])
+
+
+def test_the_key_is_in_no_artefact_of_a_run(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+
+    def leaky(request):
+        if is_drawing(request) and len(seen) < 2:
+            seen.append(1)
+            return 400, error_body(400, "INVALID_ARGUMENT", f"request with key {KEY} refused")
+        if not is_drawing(request) and "pairs" not in prompt_of(request):
+            return 200, text_body(json.dumps(READING | {"title": f"Ink {KEY}"}))
+        return good(request)
+
+    seen = []
+    with serving(leaky) as server:
+        result = style_video(static_source(), settings(server, describe="ink wash"), tmp_path / "run")
+    assert server.calls >= 5
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {"agent.json", "keyframes.json", "checkpoint.sqlite"} <= {path.name for path in files}
+    leaks = [path.name for path in files if KEY.encode() in path.read_bytes()]
+    assert leaks == []
+    assert KEY not in "".join(capfd.readouterr()) + repr(result)
+
+
+FAULTS = {
+    "wrong key": ((401, error_body(401, "UNAUTHENTICATED", "bad key")), "was refused"),
+    "forbidden": ((403, error_body(403, "PERMISSION_DENIED", "no")), "was refused"),
+    "no such model": ((404, error_body(404, "NOT_FOUND", "gone")), "no Gemini model"),
+    "quota": ((429, error_body(429, "RESOURCE_EXHAUSTED", "quota")), "did not answer after 2 tries"),
+    "server error": ((500, error_body(500, "INTERNAL", "oops")), "did not answer after 2 tries"),
+    "overloaded": ((503, error_body(503, "UNAVAILABLE", "later")), "did not answer after 2 tries"),
+    "bad request": ((400, error_body(400, "INVALID_ARGUMENT", "too large")), "refused the request"),
+    "prompt blocked": ((200, blocked_body()), "blocked the request"),
+    "picture blocked": ((200, stopped_body()), "stopped its answer"),
+    "no candidates": ((200, {"candidates": []}), "empty answer"),
+    "words": ((200, text_body("I would rather not.")), "words instead of a picture"),
+    "broken picture": ((200, bytes_body(b"\x89PNG broken")), "cannot be read"),
+    "wrong shape": ((200, image_body(np.zeros((90, 30, 3), np.uint8))), "does not fit"),
+    "not json": ((200, b"<html>"), "did not answer after 2 tries"),
+    "hangs up": ((200, None), "did not answer after 2 tries"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_while_drawing_costs_one_keyframe_its_model_and_nothing_else(tmp_path, fault, monkeypatch):
+    """The keyframe is painted offline, with the fact recorded; the ones that were drawn stay."""
+    monkeypatch.setattr("flowedit.agent.run.os.cpu_count", lambda: 1)
+    answer, message = FAULTS[fault]
+    drawn = []
+
+    def respond(request):
+        if is_drawing(request):
+            drawn.append(1)
+            if len(drawn) > 1:
+                return answer
+        return good(request)
+
+    with serving(respond) as server:
+        result = run(server, tmp_path / "run", redo=0)
+    rows = result.metadata["keyframes"]
+    assert result.status == "done"
+    assert [row["by"] for row in rows] == ["gemini-3.1-flash-image", "offline", "offline"]
+    assert message in rows[1]["note"]
+    assert "painted offline" in rows[1]["note"]
+    assert any(message in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (text_body('{"title": "In'), "malformed data"),
+        (text_body("{}"), "malformed data"),
+        (blocked_body(), "blocked the request"),
+        ({"candidates": []}, "empty answer"),
+    ],
+)
+def test_a_style_that_cannot_be_read_is_read_offline(tmp_path, body, message):
+    def respond(request):
+        return good(request) if is_drawing(request) or "pairs" in prompt_of(request) else (200, body)
+
+    with serving(respond) as server:
+        result = run(server, tmp_path / "run")
+    assert result.metadata["style"]["analysed_by"] == "offline"
+    assert any(message in note and "read offline" in note for note in result.notes)
+
+
+def test_words_that_no_offline_look_knows_need_gemini(tmp_path):
+    with serving() as server:
+        result = run(server, tmp_path / "run", describe="cubism")
+        assert result.metadata["style"]["look"] == "pencil"
+    with (
+        serving(lambda request: (200, {"candidates": []})) as server,
+        pytest.raises(AgentError, match="no look matches"),
+    ):
+        run(server, tmp_path / "other", describe="cubism")
+
+
+def test_a_judge_that_cannot_be_asked_leaves_the_measures(tmp_path):
+    def respond(request):
+        if "pairs" in prompt_of(request):
+            return 200, text_body(json.dumps({"keyframes": []}))
+        return good(request)
+
+    with serving(respond) as server:
+        result = run(server, tmp_path / "run")
+    assert any("judged 0 of 3 keyframes" in note for note in result.notes)
+    assert {row["verdict"]["by"] for row in result.metadata["keyframes"]} == {"offline"}
+
+
+def test_a_rejected_keyframe_is_redone_with_the_reason_then_escalated(tmp_path):
+    def respond(request):
+        if "pairs" in prompt_of(request):
+            opinions = [{"same_scene": True, "same_style": k != 1, "problem": "Its sky is green."} for k in range(3)]
+            return 200, text_body(json.dumps({"keyframes": opinions}))
+        return good(request)
+
+    with serving(respond) as server:
+        result = run(server, tmp_path / "run", redo=2)
+    attempts = [row["attempt"] for row in result.metadata["keyframes"]]
+    assert attempts == [0, 2, 0]
+    redone = [prompt_of(request) for _, request in server.requests if is_drawing(request)][3:]
+    assert len(redone) == 2
+    assert all("Its sky is green." in prompt for prompt in redone)
+    assert any("still objects to keyframe 8" in note for note in result.notes)
+
+
+def test_an_inconsistent_drawing_is_caught_by_measures(tmp_path):
+    """One keyframe comes back in other colours; the judge names it and the second attempt is taken."""
+    drawn = []
+
+    def respond(request):
+        if is_drawing(request):
+            drawn.append(1)
+            image = 255 - sent_pictures(request)[0]
+            return 200, image_body(image[..., ::-1] // 2 if len(drawn) == 2 else image)
+        return good(request)
+
+    with serving(respond) as server:
+        result = run(server, tmp_path / "run")
+    events = read_record(tmp_path / "run").events
+    first = next(event for event in events if event.node == "judge").values["verdicts"]
+    assert [len(verdict["faults"]) for verdict in first].count(1) == 1
+    assert next(v for v in first if v["faults"])["faults"][0]["kind"] == "colours"
+    assert sorted(row["attempt"] for row in result.metadata["keyframes"]) == [0, 0, 1]
+    assert len(drawn) == 4
+
+
+def test_no_key_is_one_clear_sentence(tmp_path, monkeypatch):
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    with serving() as server:
+        result = style_video(static_source(5), settings(server, backend="gemini"), tmp_path / "run")
+        quiet = style_video(static_source(5), settings(server), tmp_path / "quiet")
+        assert server.calls == 0
+    assert result.notes == ("No Gemini key in GOOGLE_API_KEY; the keyframes are painted offline.",)
+    assert quiet.notes == ()
+
+
+def test_offline_never_calls_even_with_a_key(tmp_path):
+    with serving() as server:
+        run(server, tmp_path / "run", backend="offline")
+        assert server.calls == 0
+
+
+def test_no_network_ends_in_an_offline_run_and_one_reason(tmp_path):
+    with serving() as server:
+        pass
+    result = run(server, tmp_path / "run")
+    assert result.status == "done"
+    assert {row["by"] for row in result.metadata["keyframes"]} == {"offline"}
+    assert all("cannot be reached" in note for note in result.notes)
+
+
+def test_the_budget_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("flowedit.agent.run.os.cpu_count", lambda: 1)
+    with serving() as server:
+        result = run(server, tmp_path / "run", max_calls=3, redo=0)
+        assert server.calls == 3
+    assert [row["by"] for row in result.metadata["keyframes"]].count("gemini-3.1-flash-image") == 2
+    assert any("budget of 3 Gemini calls" in note for note in result.notes)
+
+
+def test_a_killed_run_repeats_no_paid_call(tmp_path):
+    """Killed while the third picture is being drawn: what was answered before is never asked again."""
+    folder, drawn, hold = tmp_path / "run", [], [True]
+
+    def respond(request):
+        if is_drawing(request):
+            drawn.append(json.dumps(request))
+            while len(drawn) > 2 and hold[0]:
+                time.sleep(0.05)
+        return good(request)
+
+    script = textwrap.dedent(
+        """
+        import sys
+        sys.path[:0] = [sys.argv[1]]
+        from test_agent_gemini_run import run
+        from agent_server import Served
+        from flowedit.agent import run as module
+        module.os.cpu_count = lambda: 1
+        run(Served(sys.argv[2]), sys.argv[3])
+        """
+    )
+    with serving(respond) as server:
+        here = str(Path(__file__).parent)
+        process = subprocess.Popen([sys.executable, "-c", script, here, server.url, str(folder)], env=os.environ)
+        try:
+            until = time.monotonic() + 90
+            while len(drawn) < 3 and time.monotonic() < until:
+                assert process.poll() is None
+                time.sleep(0.05)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        hold[0] = False
+        before = server.calls
+        assert before == 1 + 3
+        result = run(server, folder)
+        assert server.calls == before + 1 + 1
+    assert result.status == "done"
+    assert len(set(drawn)) == 3
+    assert drawn[2] == drawn[3]
+    assert {row["by"] for row in result.metadata["keyframes"]} == {"gemini-3.1-flash-image"}
+    assert result.usage.usd == pytest.approx(3 * 0.07, abs=0.01)

@@ -1,0 +1,303 @@
+"""Whole runs, offline: what lies in the folder, approval, resuming, refusals."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from agent_clips import cut_clip, picture, static_clip, static_source, write_clip
+
+from flowedit.agent.events import read_record, replay
+from flowedit.agent.result import read_result
+from flowedit.agent.run import answer, leave_waiting, style_video, style_video_async
+from flowedit.agent.sample import frames_source
+from flowedit.agent.settings import StyleSettings
+from flowedit.agent.state import Decision
+from flowedit.errors import AgentError, OutputError, SettingError, VideoFileError, VideoShapeError
+from flowedit.images import read_image, write_image
+
+OIL = StyleSettings(style="oil", backend="offline", target_fps=1.0)
+NODES = ("sample", "select_keyframes", "analyze_style", "plan", "style_keyframe", "judge", "approve", "export")
+
+
+def test_a_run_leaves_keyframes_a_manifest_and_a_record(tmp_path):
+    result = style_video(static_source(), OIL, tmp_path / "run")
+    assert result.status == "done"
+    assert result.indices == (0, 8, 16)
+    manifest = json.loads((tmp_path / "run" / "keyframes.json").read_text())
+    assert [row["slot"] for row in manifest["keyframes"]] == [0, 2, 4]
+    assert (manifest["num_frames"], manifest["start"], manifest["fps"]) == (17, 0, 8.0)
+    for row, image in zip(manifest["keyframes"], result.images, strict=True):
+        assert np.array_equal(read_image(tmp_path / "run" / row["file"]), image)
+        assert image.shape == (96, 160, 3)
+        assert row["verdict"]["faults"] == []
+    assert "oil painting" in result.prompt
+    events = read_record(tmp_path / "run").events
+    assert tuple(dict.fromkeys(event.node for event in events)) == NODES
+    assert sorted(event.keyframe for event in events if event.node == "style_keyframe") == [0, 8, 16]
+    assert all(paths for event, paths in replay(tmp_path / "run") if event.node in ("style_keyframe", "export"))
+
+
+def test_two_runs_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        style_video(static_source(), OIL, tmp_path / name)
+    for file in ("keyframes.json", *(f"keyframes/{index:04d}.png" for index in (0, 8, 16))):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_another_seed_gives_another_texture(tmp_path):
+    first = style_video(static_source(), OIL, tmp_path / "a")
+    other = style_video(static_source(), StyleSettings(**{**vars(OIL), "seed": 1}), tmp_path / "b")
+    assert not np.array_equal(first.images[0], other.images[0])
+
+
+def test_a_file_is_styled_within_its_window(tmp_path):
+    video = write_clip(tmp_path / "clip.mp4", static_clip(num_frames=30))
+    settings = StyleSettings(style="pencil", backend="offline", start=9, num_frames=17)
+    result = style_video(video, settings, tmp_path / "run")
+    assert result.metadata["start"] == 9
+    assert result.indices[-1] == 16
+    with pytest.raises(VideoShapeError, match="17 or 21"):
+        style_video(video, StyleSettings(style="pencil", num_frames=18), tmp_path / "other")
+    with pytest.raises(SettingError, match="use 29 frames or start earlier"):
+        style_video(video, StyleSettings(style="pencil", num_frames=33), tmp_path / "other")
+
+
+def test_every_shot_gets_a_keyframe(tmp_path):
+    source = frames_source(cut_clip(), fps=24, name="cuts")
+    result = style_video(source, StyleSettings(style="vintage", backend="offline"), tmp_path / "run")
+    assert result.indices == (0, 12, 32)
+
+
+def test_it_runs_inside_a_running_event_loop_without_blocking_it(tmp_path):
+    async def work():
+        beats = 0
+
+        async def beat():
+            nonlocal beats
+            while True:
+                beats += 1
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(beat())
+        result = await style_video_async(static_source(), OIL, tmp_path / "run")
+        ticking.cancel()
+        return result, beats
+
+    result, beats = asyncio.run(work())
+    assert result.indices == (0, 8, 16)
+    assert beats > 5
+
+
+def test_a_person_can_look_redo_and_take(tmp_path):
+    source, folder = static_source(), tmp_path / "run"
+    waiting = style_video(source, OIL, folder, approver=leave_waiting)
+    assert waiting.status == "waiting"
+    assert not (folder / "keyframes.json").exists()
+    assert set(waiting.request.files) == {0, 8, 16}
+    before = (folder / waiting.request.files[8]).read_bytes()
+    again = answer(source, folder, Decision(redo={8: "too rough"}))
+    assert again.status == "waiting"
+    assert again.request.files[8] != waiting.request.files[8]
+    assert again.request.files[0] == waiting.request.files[0]
+    assert (folder / again.request.files[8]).read_bytes() != before
+    done = answer(source, folder, Decision(approve=True))
+    assert done.status == "done"
+    rows = {row["index"]: row for row in done.metadata["keyframes"]}
+    assert (rows[0]["attempt"], rows[8]["attempt"], rows[8]["strength"]) == (0, 1, 0.75)
+    with pytest.raises(AgentError, match="is done, not waiting"):
+        answer(source, folder, Decision())
+
+
+def test_a_person_can_refuse(tmp_path):
+    result = style_video(static_source(), OIL, tmp_path / "run", approver=lambda request: Decision(approve=False))
+    assert result.status == "rejected"
+    assert not (tmp_path / "run" / "keyframes.json").exists()
+
+
+def test_a_finished_folder_and_a_foreign_one_are_refused(tmp_path):
+    style_video(static_source(), OIL, tmp_path / "run")
+    with pytest.raises(OutputError, match="already holds a finished styling run"):
+        style_video(static_source(), OIL, tmp_path / "run")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    with pytest.raises(OutputError, match=r"already holds other files \(thesis.txt\)"):
+        style_video(static_source(), OIL, tmp_path / "mine")
+
+
+def test_an_unfinished_run_of_other_settings_is_refused(tmp_path):
+    style_video(static_source(), OIL, tmp_path / "run", approver=leave_waiting)
+    with pytest.raises(OutputError, match="unfinished run of another clip or other settings"):
+        style_video(static_source(), StyleSettings(style="pencil"), tmp_path / "run")
+    with pytest.raises(OutputError, match="unfinished run of another clip or other settings"):
+        style_video(static_source(seed=5), OIL, tmp_path / "run")
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path):
+    def approver(request):
+        with pytest.raises(OutputError, match="Another run is using"):
+            style_video(static_source(), OIL, tmp_path / "run")
+        return Decision()
+
+    assert style_video(static_source(), OIL, tmp_path / "run", approver=approver).status == "done"
+
+
+def test_a_killed_run_goes_on_and_repeats_no_finished_keyframe(tmp_path):
+    folder = tmp_path / "run"
+    script = textwrap.dedent(
+        f"""
+        import sys, time
+        sys.path[:0] = [{str(Path(__file__).parent)!r}]
+        from agent_clips import static_source
+        from flowedit.agent import parts, run
+        from flowedit.agent.settings import StyleSettings
+        whole, painted = parts.paint, []
+        def slow(image, card, seed, strength):
+            if len(painted) >= 2:
+                time.sleep(60)
+            painted.append(1)
+            return whole(image, card, seed, strength)
+        parts.paint = slow
+        run.os.cpu_count = lambda: 1
+        run.style_video(static_source(33), StyleSettings(style="oil", backend="offline"), {str(folder)!r})
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        _wait_for(lambda: len(list((folder / "attempts").glob("[0-9]*.png"))) == 2, process)
+        time.sleep(1.0)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with pytest.raises(AgentError, match="did not finish; repeat the same command"):
+        read_result(folder)
+    finished = {path: path.stat().st_mtime_ns for path in (folder / "attempts").glob("*.png")}
+    result = style_video(static_source(33), OIL, folder)
+    assert result.status == "done"
+    assert len(result.indices) == 5
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+    nodes = [event.node for event in read_record(folder).events]
+    assert nodes.count("sample") == nodes.count("analyze_style") == 1
+    assert nodes.count("style_keyframe") == 5
+
+
+def _wait_for(happened, process, seconds=90):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < until, "the run is too slow"
+        time.sleep(0.05)
+
+
+def test_the_words_of_a_description_choose_a_look(tmp_path):
+    settings = StyleSettings(describe="like an old sepia photograph", backend="offline")
+    assert style_video(static_source(5), settings, tmp_path / "run").metadata["style"]["look"] == "vintage"
+    with pytest.raises(AgentError, match=r"no look matches .*name one of anime, comic, neon"):
+        style_video(static_source(5), StyleSettings(describe="cubism", backend="offline"), tmp_path / "other")
+
+
+def test_an_unknown_style_lists_the_names(tmp_path):
+    with pytest.raises(SettingError, match='No look is named "cubism"; choose one of anime, comic'):
+        style_video(static_source(5), StyleSettings(style="cubism"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_style_image_is_read_in_any_form_or_refused(tmp_path):
+    from PIL import Image
+
+    coffee = picture("coffee", (300, 400))
+    alpha = np.dstack([coffee, np.full(coffee.shape[:2], 200, np.uint8)])
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    Image.fromarray(np.tile(coffee, (12, 12, 1))).save(tmp_path / "huge.jpg")
+    write_image(tmp_path / "tiny.png", coffee[:4, :4])
+    (tmp_path / "words.png").write_text("no picture")
+
+    def run(name):
+        settings = StyleSettings(style_image=tmp_path / name, backend="offline")
+        return style_video(static_source(5), settings, tmp_path / f"run-{name}")
+
+    for name in ("alpha.png", "huge.jpg"):
+        result = run(name)
+        assert result.metadata["style"]["look"] == "transfer"
+        assert result.images[0][..., 0].mean() > result.images[0][..., 2].mean() + 40
+    assert max(read_image(tmp_path / "run-huge.jpg" / "reference.png").shape) == 1024
+    with pytest.raises(SettingError, match=r"4x4 pixels; a style image needs 8"):
+        run("tiny.png")
+    with pytest.raises(VideoFileError, match="not a picture"):
+        run("words.png")
+    with pytest.raises(VideoFileError, match="No picture at"):
+        run("missing.png")
+    assert not (tmp_path / "run-missing.png").exists()
+
+
+def test_a_look_can_be_painted_in_the_colours_of_a_style_image(tmp_path):
+    write_image(tmp_path / "coffee.png", picture("coffee", (300, 400)))
+    plain = style_video(static_source(5), StyleSettings(style="oil", backend="offline"), tmp_path / "plain")
+    settings = StyleSettings(style="oil", style_image=tmp_path / "coffee.png", backend="offline")
+    both = style_video(static_source(5), settings, tmp_path / "both")
+    warmth = [image[..., 0].mean() - image[..., 2].mean() for image in (plain.images[0], both.images[0])]
+    assert warmth[1] > warmth[0] + 20
+
+
+def test_transfer_without_a_picture_is_refused(tmp_path):
+    with pytest.raises(SettingError, match="give a style image"):
+        style_video(static_source(5), StyleSettings(style="transfer"), tmp_path / "run")
+
+
+def test_no_style_at_all_is_refused():
+    with pytest.raises(SettingError, match="No style given"):
+        StyleSettings()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("target_fps", 0, "above 0"), ("max_frames", 1, "2 or more"), ("redo", -1, "0 or more"), ("backend", "x", "auto")],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_settings_that_make_no_sense_are_refused(field, value, message):
+    with pytest.raises(SettingError, match=message):
+        StyleSettings(**{"style": "oil", field: value})
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    with pytest.raises(AgentError, match="No styling run in"):
+        read_result(tmp_path)
+    (tmp_path / "agent.json").write_text("{")
+    with pytest.raises(AgentError, match="not the record of a styling run"):
+        read_result(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="Cannot write"):
+        style_video(static_source(5), OIL, tmp_path / "file" / "run")
+
+
+def test_styling_loads_neither_torch_nor_the_network_client(tmp_path):
+    script = textwrap.dedent(
+        f"""
+        import sys
+        sys.path[:0] = [{str(Path(__file__).parent)!r}]
+        from agent_clips import static_source
+        from flowedit.agent.run import style_video
+        from flowedit.agent.settings import StyleSettings
+        style_video(static_source(5), StyleSettings(style="neon", backend="offline"), {str(tmp_path / "run")!r})
+        print([name for name in ("torch", "diffsynth", "langchain_google_genai", "anywidget") if name in sys.modules])
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONWARNINGS": ""},
+    )
+    assert done.stdout.strip() == "[]"
+    assert "unregistered" not in done.stderr
