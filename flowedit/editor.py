@@ -67,6 +67,21 @@ class PreparedEdit:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a caller already has, so that `prepare` does not make it: for windows of a longer clip.
+
+    Attributes:
+        guess: the propagated guess of these frames, uint8 (F, H, W, 3); None lets `prepare` make it.
+        first_slot: latent slot of the whole clip at which these frames begin.
+        slots: latent slots of the whole clip, for which the noise is drawn; None for these frames alone.
+    """
+
+    guess: np.ndarray | None = None
+    first_slot: int = 0
+    slots: int | None = None
+
+
 def edit_video(
     frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings | None = None
 ) -> EditResult:
@@ -95,8 +110,21 @@ def edit_video(
 
 
 @torch.inference_mode()
-def prepare(frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings) -> PreparedEdit:
+def prepare(
+    frames: Video,
+    keyframes: Sequence[Keyframe],
+    model: VideoModel,
+    settings: EditSettings,
+    given: Given | None = None,
+) -> PreparedEdit:
     """Check the inputs against each other and encode clip, keyframes, words and images once.
+
+    Args:
+        frames: the clip, uint8 (F, H, W, 3).
+        keyframes: styled keyframes, in order.
+        model: the video model.
+        settings: how to edit.
+        given: what is already known of these frames; nothing when None.
 
     Raises:
         SettingError: the method does not exist, or has no steps because it is a classical one.
@@ -109,10 +137,9 @@ def prepare(frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, set
     shape = clip_shape(frames, model)
     slots = check_keyframes(keyframes, shape)
     source = model.encode(to_pixels(frames))
-    reference, start = frames, source
-    if settings.init == "propagated" and keyframes:
-        reference = propagation(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
-        start = model.encode(to_pixels(reference))
+    given = given or Given()
+    reference = _reference(frames, keyframes, settings, given.guess)
+    start = source if reference is frames else model.encode(to_pixels(reference))
     own = [Keyframe(keyframe.index, frames[keyframe.index]) for keyframe in keyframes]
     target_velocity, after_step = _velocity(model, shape, keyframes, settings, of="target")
     source_velocity = target_velocity
@@ -124,7 +151,7 @@ def prepare(frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, set
         keys=encode_keyframes(model, keyframes, frames, source, settings.keyframe_encoding),
         source_keys=encode_keyframes(model, own, frames, source, settings.keyframe_encoding),
         slots=slots,
-        noise=_noise(source, settings),
+        noise=_noise(source, settings, given),
         sigmas=sigma_grid(settings),
         gain=_gain(settings),
         beta=settings.beta,
@@ -257,14 +284,24 @@ def _velocity(
     return make(model, prepared, positions), lambda latents, sigma: model.after_step(latents, sigma, prepared)
 
 
-def _noise(source: Latent, settings: EditSettings) -> NoiseSource:
+def _reference(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, guess: Video | None) -> Video:
+    """What the trajectory starts from and the decoded change is laid on: the source, or the propagated guess."""
+    if settings.init != "propagated" or (guess is None and not keyframes):
+        return frames
+    return propagation(frames, {k.index: k.image for k in keyframes}) if guess is None else guess
+
+
+def _noise(source: Latent, settings: EditSettings, given: Given) -> NoiseSource:
     """The run's noise, drawn on the CPU so that a seed gives one result on every device."""
+    batch, channels, slots, *size = source.shape
+    whole = given.slots or slots
 
     @lru_cache(maxsize=1)
     def draw(step: int) -> Latent:
         seed = settings.seed if step == 0 else _derived_seed(settings.seed, step)
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(source.shape, generator=generator, dtype=torch.float32).to(source.device, source.dtype)
+        noise = torch.randn((batch, channels, whole, *size), generator=generator, dtype=torch.float32)
+        return noise[:, :, given.first_slot : given.first_slot + slots].to(source.device, source.dtype)
 
     return draw if settings.noise == "fresh" else lambda step: draw(0)
 

@@ -1,0 +1,147 @@
+"""Clips longer than a model's window: overlapping windows, anchored by shared keyframes and one noise.
+
+Windows start at multiples of four, so that a window's latent slots are slots of the whole clip. Every window edits the
+source's own latents at the same strength under the same settings; the noise is one for the whole clip; the propagated
+guess, where a preset asks for it, is made once; and what two windows share is held together by the first window's
+result, which enters the second as keyframes where the user has given none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from flowedit.config import EditSettings
+from flowedit.editor import Given, PreparedEdit, edit_steps, finish, prepare
+from flowedit.errors import VideoShapeError
+from flowedit.frames import GROUP, check_num_frames, slot_of
+from flowedit.keyframes import Keyframe
+from flowedit.methods import Step
+from flowedit.methods.propagation import propagation
+from flowedit.model import VideoModel
+from flowedit.result import EditResult
+from flowedit.trace import READINGS, Trace
+
+OVERLAP = 9
+"""Frames that neighbouring windows share: two whole slots and the frame before them."""
+
+WatchStep = Callable[[int, int, Step], None]
+"""(steps done in all windows, steps in all, the step just done)."""
+
+
+def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[int]:
+    """First frames of the windows that cover a clip, multiples of four; the last window ends with the clip.
+
+    Args:
+        num_frames: frames of the clip, `4n + 1`.
+        window: frames of a window, `4n + 1`.
+        overlap: least frames that two neighbours share, `4n + 1`, less than `window`.
+
+    Raises:
+        VideoShapeError: a length that is not `4n + 1`, or windows that cannot move on.
+
+    >>> window_starts(65, 33, 9), window_starts(33, 33, 9)
+    ([0, 24, 32], [0])
+    """
+    for length in (num_frames, window, overlap):
+        check_num_frames(length)
+    if overlap >= window:
+        raise VideoShapeError(
+            f"Windows of {window} frames cannot share {overlap}; let them share at most {window - GROUP}."
+        )
+    last = max(0, num_frames - window)
+    return [*range(0, last, window - overlap), last]
+
+
+def edit_long_video(
+    frames: np.ndarray,
+    keyframes: Sequence[Keyframe],
+    model: VideoModel,
+    settings: EditSettings,
+    *,
+    window: int,
+    watch: WatchStep | None = None,
+) -> EditResult:
+    """Edit a clip of any legal length in windows of at most `window` frames.
+
+    A clip that fits one window gives what `edit_video` gives.
+
+    Args:
+        frames: the clip, uint8 (F, H, W, 3), F `4n + 1`.
+        keyframes: styled keyframes by clip index, in order.
+        model: the video model.
+        settings: of every window.
+        window: frames that the model edits at once, `4n + 1`.
+        watch: called after every step.
+
+    Returns:
+        The whole clip; its trace holds every window's keyframes, the shared ones included.
+    """
+    starts = window_starts(len(frames), window)
+    guess = None
+    if settings.init == "propagated" and keyframes:
+        guess = propagation(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
+    edited = np.zeros_like(frames)
+    parts: list[PreparedEdit] = []
+    done_to = 0
+    for number, start in enumerate(starts):
+        inside = slice(start, min(start + window, len(frames)))
+        own = _window_keyframes(keyframes, edited, inside, done_to)
+        given = Given(
+            guess=None if guess is None else guess[inside],
+            first_slot=start // GROUP,
+            slots=slot_of(len(frames) - 1) + 1,
+        )
+        prepared = prepare(frames[inside], own, model, settings, given)
+        result = _run(prepared, number, len(starts), watch)
+        _blend(edited, result.frames, start, done_to)
+        done_to = inside.stop
+        parts.append(prepared)
+    return EditResult(
+        frames=edited,
+        source=frames,
+        keyframes=tuple(keyframes),
+        settings=settings,
+        model=model.name,
+        trace=_joined([part.trace for part in parts], starts),
+        seconds={name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds},
+    )
+
+
+def _run(prepared: PreparedEdit, number: int, windows: int, watch: WatchStep | None) -> EditResult:
+    steps = len(prepared.problem.sigmas) - 1
+    latents = prepared.reference_latents
+    for step in edit_steps(prepared):
+        latents = step.latents
+        if watch is not None:
+            watch(number * steps + step.trace.step + 1, windows * steps, step)
+    return finish(prepared, latents)
+
+
+def _window_keyframes(keyframes: Sequence[Keyframe], edited: np.ndarray, inside: slice, done_to: int) -> list[Keyframe]:
+    """The user's keyframes in a window, and the last window's result where the two overlap and the user gave none."""
+    own = [Keyframe(k.index - inside.start, k.image) for k in keyframes if inside.start <= k.index < inside.stop]
+    taken = {k.slot for k in own}
+    shared = [i for i in range(0, done_to - inside.start, GROUP) if slot_of(i) not in taken]
+    ends = shared[:1] + shared[-1:] if len(shared) > 1 else shared
+    own += [Keyframe(i, edited[inside.start + i]) for i in ends]
+    return sorted(own, key=lambda k: k.index)
+
+
+def _blend(edited: np.ndarray, part: np.ndarray, start: int, done_to: int) -> None:
+    """Lay a window's frames down, fading over from the window before it where they overlap."""
+    shared = max(0, done_to - start)
+    weight = (np.arange(1, shared + 1) / (shared + 1))[:, None, None, None]
+    mixed = (1 - weight) * edited[start : start + shared] + weight * part[:shared]
+    edited[start : start + shared] = np.round(mixed).astype(np.uint8)
+    edited[start + shared : start + len(part)] = part[shared:]
+
+
+def _joined(traces: Sequence[Trace], starts: Sequence[int]) -> Trace:
+    """One trace of all windows: the same sigmas, every window's keyframes side by side by clip index."""
+    steps = []
+    for rows in zip(*(trace.steps for trace in traces), strict=True):
+        readings = {name: tuple(value for row in rows for value in getattr(row, name)) for name in READINGS}
+        steps.append(replace(rows[0], seconds=sum(row.seconds for row in rows), **readings))
+    keyframes = [k + start for trace, start in zip(traces, starts, strict=True) for k in trace.keyframes]
+    return replace(traces[0], keyframes=tuple(keyframes), slots=tuple(slot_of(k) for k in keyframes), steps=steps)
