@@ -16,11 +16,18 @@ REGISTRY = {
     "GapExplorer": "gap_explorer",
     "KeyframeGallery": "keyframe_gallery",
     "ResidualInspector": "residual_inspector",
+    "RunPanel": "run_panel",
     "SlotMap": "slot_map",
 }
 """Every widget and the module of this package it lives in: one line each."""
 
-_FUNCTIONS = {"page": "export", "demo_clip": "demo"}
+_FUNCTIONS = {
+    "page": "export",
+    "demo_clip": "demo",
+    "fit_latent_rgb": "preview",
+    "latent_rgb": "preview",
+    "step_preview": "preview",
+}
 
 __all__ = sorted([*REGISTRY, *_FUNCTIONS])
 

@@ -111,6 +111,19 @@ def slots_plot(num_frames: int, keyframes: Sequence[int]) -> str:
     return _card(12 + per_row * (4 * cell + gap), height, "".join(parts))
 
 
+def progress_plot(share: float, words: str) -> str:
+    """A progress bar with its words.
+
+    Args:
+        share: how much is done, in [0, 1].
+        words: said under the bar.
+    """
+    width = 320 * min(max(share, 0.0), 1.0)
+    bar = '<rect x="8" y="10" width="320" height="10" rx="5" fill="#ddd"/>'
+    done = f'<rect x="8" y="10" width="{width:.1f}" height="10" rx="5" fill="{_COLOURS[0]}"/>'
+    return _card(336, 48, bar + done + _label(8, 38, words, "start"))
+
+
 def _card(width: float, height: float, body: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '

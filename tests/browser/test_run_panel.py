@@ -1,0 +1,138 @@
+"""RunPanel in a notebook: it does not block, its cancel stops the run, and it survives the loss of its kernel."""
+
+import re
+
+import numpy as np
+import pytest
+
+from flowedit.widgets.run_panel import RunPanel
+
+from .conftest import canvas_pixels
+
+CELL = """
+import time
+import numpy as np
+from flowedit.widgets.run_panel import RunPanel
+
+events = []
+
+def work():
+    try:
+        for i in range(steps):
+            time.sleep(pause)
+            if i == fail_at:
+                raise ValueError("step 3 went wrong")
+            events.append(i)
+            yield i
+    finally:
+        events.append("closed")
+
+def show(i):
+    ramp = np.arange(16, dtype=np.uint8)[None, None, :, None] * 8
+    return np.broadcast_to(ramp + np.uint8(i), (3, 16, 16, 3)).copy()
+
+steps, pause, fail_at = 400, 0.03, -1
+panel = RunPanel(work, total=400, preview=show, every=1)
+panel
+"""
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    notebook = open_notebook(CELL, "panel", "'not blocked'")
+    notebook.page.wait_for_function("document.querySelectorAll('.fe-run-panel').length === 2")
+    return notebook
+
+
+def state(book, expected, timeout=10_000):
+    book.page.wait_for_selector(f".fe-run-panel[data-state={expected}]", timeout=timeout)
+
+
+def test_it_runs_without_blocking_and_shows_where_it_is(book):
+    root, other = book.root("run-panel"), book.root("run-panel", 1)
+    root.get_by_role("button", name="Start").press("Enter")
+    state(book, "running")
+    book.page.wait_for_function("document.querySelector('.fe-run-panel progress').value > 0.01")
+    assert int(book.kernel("print(len(events))")) > 0  # the kernel answers while the run goes on
+    text = root.inner_text()
+    assert re.search(r"step \d+ of 400 · 0:0\d so far · about 0:\d\d left · [\d.]+ GiB", text)
+    assert other.get_attribute("data-state") == "running"
+    assert root.get_by_role("button", name=re.compile("Start")).is_disabled()
+    assert book.page.locator(".jp-OutputArea-output", has_text="not blocked").count() == 1
+
+
+def test_the_preview_shows_the_step(book):
+    book.page.wait_for_selector(".fe-run-panel[data-drawn]")
+    root = book.root("run-panel")
+    before = int(re.search(r"step (\d+)", root.locator("figcaption").inner_text())[1])
+    book.page.wait_for_timeout(1500)
+    after = int(re.search(r"step (\d+)", root.locator("figcaption").inner_text())[1])
+    assert after > before
+    pixels = np.array(canvas_pixels(root.locator("canvas"))).reshape(16, 16, 4)[..., :3].astype(int)
+    np.testing.assert_array_equal(np.diff(pixels[:, :, 0], axis=1), 8)  # the picture the run drew, not a blank
+
+
+def test_cancel_stops_the_run(book):
+    """Catches a cancel that hides the run: no step is taken after it, and the generator is closed."""
+    root = book.root("run-panel")
+    root.get_by_role("button", name="Cancel").click()
+    state(book, "cancelled")
+    taken = book.kernel("print(len(events), events[-1], panel.running)").split()
+    assert taken[1:] == ["closed", "False"]
+    assert int(taken[0]) < 400
+    book.page.wait_for_timeout(500)
+    assert book.kernel("print(len(events))") == taken[0]
+    assert root.get_by_role("button", name="Start again").is_enabled()
+    assert root.get_by_role("button", name="Cancel").is_disabled()
+
+
+def test_a_failure_is_said_with_its_traceback(book):
+    book.kernel("steps, pause, fail_at = 6, 0.0, 3")
+    root = book.root("run-panel")
+    root.get_by_role("button", name="Start again").click()
+    state(book, "failed")
+    assert "ValueError: step 3 went wrong" in root.locator(".fe-message").inner_text()
+    root.locator("summary").click()
+    assert "Traceback" not in root.locator(".fe-message").inner_text()
+    assert "raise ValueError" in root.locator("pre").inner_text()
+
+
+def test_done_and_the_preview_scrubs(book):
+    book.kernel("fail_at, steps = -1, 6")
+    root = book.root("run-panel")
+    root.get_by_role("button", name="Start again").click()
+    state(book, "done")
+    slider = root.get_by_label("Frame", exact=True)
+    cells = book.cell_count()
+    for key in ("End", "b", "d", "d"):
+        slider.press(key)
+    book.page.wait_for_selector(".fe-run-panel[data-drawn='2']")
+    assert book.cell_count() == cells
+
+
+def test_a_lost_kernel_is_noticed_and_the_preview_stays(book):
+    book.kernel("steps, pause = 400, 0.05")
+    root = book.root("run-panel")
+    root.get_by_role("button", name="Start again").click()
+    state(book, "running")
+    book.page.wait_for_selector(".fe-run-panel[data-drawn]")
+    book.kernel("import os, threading; threading.Timer(0.3, os._exit, (1,)).start()")  # as a kernel out of memory ends
+    state(book, "lost", timeout=25_000)
+    assert "No answer from the kernel" in root.locator(".fe-message").inner_text()
+    dialog = book.page.locator(".jp-Dialog button")
+    if dialog.count():
+        dialog.first.click()
+    root.get_by_label("Frame", exact=True).press("Home")
+    book.page.wait_for_selector(".fe-run-panel[data-drawn='0']")
+    book.check_quiet()
+
+
+def test_an_exported_panel_says_that_no_kernel_answers(open_page):
+    watched = open_page(RunPanel.example().to_html())
+    root = watched.root("run-panel")
+    assert root.get_attribute("data-state") == "done"
+    root.get_by_role("button", name="Start again").click()
+    assert "No kernel answers here" in root.locator(".fe-message").inner_text()
+    root.get_by_label("Frame", exact=True).press("End")
+    watched.page.wait_for_selector(".fe-run-panel[data-drawn='8']")
+    watched.check_quiet()

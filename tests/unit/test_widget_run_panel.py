@@ -1,0 +1,183 @@
+"""RunPanel and its preview on the Python side: order of events, cancel, failure, and the fitted map."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from flowedit.errors import SettingError, WidgetError
+from flowedit.frames import group_of
+from flowedit.widgets.preview import fit_latent_rgb, latent_rgb, step_preview
+from flowedit.widgets.run_panel import RunPanel
+
+
+def clip_of(value: int, frames: int = 2) -> np.ndarray:
+    return np.full((frames, 16, 16, 3), value, np.uint8)
+
+
+def test_a_run_reports_every_step_previews_every_kth_and_keeps_its_result():
+    """Catches an off-by-one in `every`, a last step without preview, and a result made from the wrong step."""
+    shown = []
+    panel = RunPanel(
+        lambda: iter(["encoding", 10, 20, 30, 40, 50]),
+        total=5,
+        every=2,
+        preview=lambda item: shown.append(item) or clip_of(item),
+        finish=lambda last: clip_of(last + 1),
+    )
+    result = panel.run()
+    assert shown == [20, 40, 50]
+    np.testing.assert_array_equal(result, clip_of(51))
+    assert panel.log == [f"Step {i}" for i in range(1, 6)]
+    assert (panel.job["state"], panel.job["done"], panel.job["total"]) == ("done", 5, 5)
+    assert panel.preview_note == "result"
+    assert panel.left == 0
+
+
+class Slow:
+    """A run that counts its steps and remembers whether it was closed."""
+
+    def __init__(self) -> None:
+        self.steps, self.closed, self.go = 0, False, threading.Semaphore(0)
+
+    def __call__(self):
+        try:
+            for _ in range(100):
+                self.go.acquire(timeout=5)
+                self.steps += 1
+                yield self.steps
+        finally:
+            self.closed = True
+
+
+def wait_until(condition, seconds=5.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_cancel_stops_the_run_itself():
+    """Catches a cancel that only hides the run: its generator is closed and no further step is taken."""
+    work = Slow()
+    panel = RunPanel(work, total=100)
+    assert panel.start()
+    assert not panel.start()
+    work.go.release(3)
+    wait_until(lambda: work.steps == 3)
+    panel.cancel()
+    assert panel.job["state"] == "cancelling"
+    work.go.release(50)
+    panel.wait(5)
+    assert not panel.running
+    assert work.closed
+    assert work.steps <= 4
+    assert panel.job["state"] == "cancelled"
+    assert panel.result is None
+    steps = work.steps
+    time.sleep(0.1)
+    assert work.steps == steps
+
+
+def test_a_cancelled_run_can_start_again():
+    work = Slow()
+    panel = RunPanel(work, total=100)
+    panel.start()
+    panel.cancel()
+    work.go.release(1)
+    panel.wait(5)
+    work.go.release(200)
+    panel.start()
+    assert panel.wait(10) is not None
+    assert panel.job["state"] == "done"
+
+
+def test_a_failure_is_told_kept_and_raised():
+    def work():
+        yield 1
+        raise SettingError("alpha is -1; it must be at least 0. Use 10.")
+
+    panel = RunPanel(work, total=2)
+    with pytest.raises(SettingError, match="alpha is -1"):
+        panel.run()
+    assert (panel.job["state"], panel.job["text"]) == ("failed", "alpha is -1; it must be at least 0. Use 10.")
+    assert any("alpha is -1" in line for line in panel.log)
+
+
+def test_time_left_follows_the_steps():
+    """Catches an estimate that counts the wrong steps: 10 steps of 20 ms, seen at step 4."""
+    seen = []
+    panel = RunPanel(lambda: (time.sleep(0.02) or i for i in range(10)), total=10)
+    panel.observe(lambda change: seen.append(change["new"]), "left")
+    panel.run()
+    estimates = [value for value in seen if value > 0]
+    assert len(estimates) == 9
+    assert estimates[3] == pytest.approx(6 * 0.022, rel=0.6)
+    assert estimates[-1] < estimates[0]
+
+
+def test_a_run_without_steps_is_refused():
+    with pytest.raises(WidgetError, match="total is 0"):
+        RunPanel(lambda: iter(()), total=0)
+
+
+def encoded(seed=0, channels=5, slots=3, size=(4, 6), patch=8):
+    """A clip whose latents are an exact affine image of its mean colours."""
+    rng = np.random.default_rng(seed)
+    count, (height, width) = 4 * (slots - 1) + 1, size
+    frames = rng.integers(0, 256, (count, height * patch, width * patch, 3), dtype=np.uint8)
+    colours = frames.reshape(count, height, patch, width, patch, 3).mean(axis=(2, 4)) / 255
+    means = np.stack([colours[list(group_of(slot))].mean(axis=0) for slot in range(slots)])
+    mixing, offset = rng.standard_normal((channels, 3)), rng.standard_normal(channels)
+    return np.einsum("cr,fhwr->cfhw", mixing, means) + offset[:, None, None, None], frames, means
+
+
+def test_the_map_gives_the_colours_back():
+    """Catches axes exchanged, a forgotten offset, and groups of frames taken at the wrong places."""
+    latents, frames, means = encoded()
+    rgb_map = fit_latent_rgb(latents, frames)
+    assert rgb_map.shape == (3, 6)
+    colours = np.einsum("rc,cfhw->fhwr", rgb_map[:, :5], latents) + rgb_map[:, 5]
+    np.testing.assert_allclose(colours, means, atol=1e-9)
+    pictures = latent_rgb(latents, rgb_map)
+    assert pictures.dtype == np.uint8
+    assert pictures.shape == (3, 128, 192, 3)
+    np.testing.assert_allclose(pictures.mean(axis=(1, 2)) / 255, means.mean(axis=(1, 2)), atol=0.03)
+
+
+def test_preview_takes_a_step_and_torch_and_a_batch_of_one():
+    torch = pytest.importorskip("torch")
+    latents, frames, _ = encoded()
+    rgb_map = fit_latent_rgb(torch.from_numpy(latents)[None].bfloat16().double(), frames)
+    step = type("Step", (), {"latents": torch.from_numpy(latents)[None]})()
+    np.testing.assert_array_equal(step_preview(rgb_map)(step), latent_rgb(latents, rgb_map))
+
+
+def test_values_that_are_not_finite_are_drawn_as_black():
+    latents, frames, _ = encoded()
+    rgb_map = fit_latent_rgb(latents, frames)
+    latents[:, 1] = np.nan
+    assert latent_rgb(latents, rgb_map)[1].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda latents, frames: (latents[:, :2], frames), "do not belong"),
+        (lambda latents, frames: (latents, frames[:, :-1]), "do not belong"),
+        (lambda latents, frames: (latents[0], frames), "channels, slots"),
+        (lambda latents, frames: (latents[:, :1, :2, :2], frames[:1, :16, :16]), "cannot fix a map"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(change, says):
+    latents, frames, _ = encoded()
+    with pytest.raises(WidgetError, match=says):
+        fit_latent_rgb(*change(latents, frames))
+
+
+def test_a_map_of_another_model_is_refused():
+    latents, frames, _ = encoded()
+    rgb_map = fit_latent_rgb(latents, frames)
+    with pytest.raises(WidgetError, match=r"\(3, 6\).*need \(3, 5\)"):
+        latent_rgb(latents[:4], rgb_map)
