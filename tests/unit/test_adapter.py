@@ -1,0 +1,282 @@
+"""The adapter gives what the vendor's own pipeline gives, bit for bit, and positions do what they promise."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from diffsynth.models.wan_video_dit import WanModel
+from PIL import Image
+
+from flowedit.config import EditSettings
+from flowedit.editor import edit_steps, prepare
+from flowedit.errors import ModelError, UnusualSettingWarning
+from flowedit.keyframes import Keyframe, to_pixels
+from flowedit.model import ClipShape, Condition, VideoModel
+from flowedit.tiny.config import SMOKE
+from flowedit.tiny.load import random_pipeline
+from flowedit.wan.adapter import WanVideo, positions
+
+FRAMES, HEIGHT, WIDTH = 9, 32, 48
+SHAPE = ClipShape(num_frames=FRAMES, height=HEIGHT, width=WIDTH)
+PROMPT, NEGATIVE = "a red ball, watercolour", "photo"
+LATENT = (1, SMOKE.vae.z_dim, 3, HEIGHT // 8, WIDTH // 8)
+
+
+def pictures(count, seed):
+    return np.random.default_rng(seed).integers(0, 256, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+CLIP, STYLED = pictures(FRAMES, 1), pictures(3, 2)
+
+
+def latents(frames=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((LATENT[0], LATENT[1], frames, *LATENT[3:]), generator=generator)
+
+
+@pytest.fixture(scope="module")
+def i2v_pipe():
+    return random_pipeline(seed=1)
+
+
+def text_to_video_dit(seed):
+    """The small transformer without channels for images."""
+    d, z = SMOKE.dit, SMOKE.vae.z_dim
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        dit = WanModel(
+            dim=d.dim, in_dim=z, ffn_dim=d.ffn_dim, out_dim=z, text_dim=d.text_dim, freq_dim=d.freq_dim, eps=1e-6,
+            patch_size=(1, 2, 2), num_heads=d.num_heads, num_layers=d.num_layers, has_image_input=False,
+            require_vae_embedding=False, require_clip_embedding=False,
+        )  # fmt: skip
+    return dit.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def t2v_pipe():
+    pipe = random_pipeline(seed=2)
+    pipe.dit = text_to_video_dit(seed=3)
+    return pipe
+
+
+def vendor_run(pipe, **call):
+    """Final latents and pixels of the vendor's own pipeline."""
+    seen, decode = {}, pipe.vae.decode
+
+    def spy(latents, **options):
+        seen["latents"] = latents.clone()
+        return decode(latents, **options)
+
+    pipe.vae.decode = spy
+    try:
+        video = pipe(
+            prompt=PROMPT, negative_prompt=NEGATIVE, num_frames=FRAMES, height=HEIGHT, width=WIDTH, seed=5,
+            num_inference_steps=4, tiled=False, output_type="floatpoint", progress_bar_cmd=lambda steps: steps, **call,
+        )  # fmt: skip
+    finally:
+        del pipe.vae.decode
+    return seen["latents"], video
+
+
+def our_run(pipe, keyframes=(), **changes):
+    """Final latents and pixels of the editor, without a correction."""
+    model = WanVideo(pipe)
+    settings = EditSettings(
+        prompt=PROMPT, negative_prompt=NEGATIVE, seed=5, steps=4, alpha=0.0, detail="plain", **changes
+    )
+    prepared = prepare(CLIP, keyframes, model, settings)
+    *_, last = edit_steps(prepared)
+    with torch.inference_mode():
+        return last.latents, model.decode(last.latents)
+
+
+def assert_equal_runs(theirs, ours):
+    assert theirs[0].std() > 0.1  # a black video would be equal too
+    assert torch.equal(ours[0], theirs[0])
+    assert torch.equal(ours[1], theirs[1])
+
+
+NOISE = {"init": "noise", "strength": 1.0}
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+@pytest.mark.parametrize("shift", [5.0, 3.0])
+def test_text_to_video_is_the_vendors_bit_for_bit(t2v_pipe, guidance, shift):  # catches: sigma, dt or guidance apart
+    theirs = vendor_run(t2v_pipe, cfg_scale=guidance, sigma_shift=shift)
+    ours = our_run(t2v_pipe, guidance=guidance, shift=shift, conditioning="none", **NOISE)
+    assert_equal_runs(theirs, ours)
+
+
+@pytest.mark.parametrize("strength", [0.8, 0.35])
+def test_video_to_video_is_the_vendors_bit_for_bit(t2v_pipe, strength):  # catches: source or noise weighted otherwise
+    clip = [Image.fromarray(frame) for frame in CLIP]
+    theirs = vendor_run(t2v_pipe, cfg_scale=5.0, input_video=clip, denoising_strength=strength)
+    assert_equal_runs(theirs, our_run(t2v_pipe, guidance=5.0, strength=strength, conditioning="none"))
+
+
+@pytest.mark.parametrize("indices", [[0], [0, FRAMES - 1]], ids=["first image", "first and last image"])
+def test_image_to_video_is_the_vendors_bit_for_bit(
+    i2v_pipe, indices
+):  # catches: mask bits, image order, the wrong slot
+    ends = dict(
+        zip(["input_image", "end_image"], [Image.fromarray(STYLED[k]) for k in range(len(indices))], strict=False)
+    )
+    keyframes = [Keyframe(index, STYLED[k]) for k, index in enumerate(indices)]
+    theirs = vendor_run(i2v_pipe, cfg_scale=5.0, **ends)
+    assert_equal_runs(theirs, our_run(i2v_pipe, keyframes, guidance=5.0, conditioning="i2v", **NOISE))
+
+
+def test_a_correction_does_change_the_vendors_result(i2v_pipe):  # the parity above is not a bypass of the loop
+    model, keyframes = WanVideo(i2v_pipe), [Keyframe(0, STYLED[0])]
+    runs = [prepare(CLIP, keyframes, model, EditSettings(steps=4, kappa=kappa)) for kappa in (0.0, 0.5)]
+    one, other = ([step.latents for step in edit_steps(run)][-1] for run in runs)
+    assert (one - other)[:, :, 0].abs().mean() > 0.01
+
+
+@torch.inference_mode()
+def test_two_copies_of_a_slot_get_equal_velocities_to_the_last_bit(
+    i2v_pipe,
+):  # catches: positions that do not reach RoPE
+    model = WanVideo(i2v_pipe)
+    prepared = model.prepare(Condition(shape=SHAPE, prompt=PROMPT, key_slots=(0, 2)))
+    z = latents()
+    joint = torch.cat([z, z[:, :, [0, 2]]], dim=2)
+    v = model.velocity(joint, 0.6, prepared, (0, 1, 2, 0, 2))
+    assert torch.equal(v[:, :, 3:], v[:, :, [0, 2]])
+    assert v.std() > 0.1
+    for other in ((0, 1, 2, 3, 4), (0, 1, 2, 0, 1)):  # appended, restarted
+        moved = model.velocity(joint, 0.6, prepared, other)
+        assert (moved[:, :, 4] - moved[:, :, 2]).abs().max() > 1e-4
+        assert (moved - v).abs().max() > 1e-4
+
+
+@torch.inference_mode()
+def test_plain_positions_are_the_vendors_own(i2v_pipe):  # catches: a table that is re-indexed by one off
+    model = WanVideo(i2v_pipe)
+    prepared = model.prepare(Condition(shape=SHAPE, prompt=PROMPT))
+    plain = i2v_pipe.model_fn(
+        dit=i2v_pipe.dit,
+        latents=latents(),
+        timestep=torch.tensor([600.0]),
+        context=prepared.positive,
+        y=prepared.image,
+    )
+    assert torch.equal(model.velocity(latents(), 0.6, prepared, (0, 1, 2)), plain)
+
+
+def test_the_tables_are_put_back_even_after_an_error(i2v_pipe):
+    before = i2v_pipe.dit.freqs
+    with pytest.raises(RuntimeError, match="stop"), positions(i2v_pipe.dit, (0, 0)):
+        assert torch.equal(i2v_pipe.dit.freqs[0], before[0][[0, 0]])
+        raise RuntimeError("stop")
+    assert i2v_pipe.dit.freqs is before
+
+
+@pytest.mark.parametrize("method", ["coupled", "difference"])
+@pytest.mark.parametrize("conditioning", ["i2v", "tokens"])
+def test_keyframes_and_source_reach_the_result_through_the_model_alone(i2v_pipe, method, conditioning):
+    # Catches: keyframes that only the correction sees (it is off here), a source that is never used.
+    def run(clip, images):
+        keyframes = [Keyframe(index, image) for index, image in zip((0, 8), images, strict=True)]
+        settings = EditSettings(method=method, conditioning=conditioning, steps=4, alpha=0.0, strength=0.6)
+        return [step.latents for step in edit_steps(prepare(clip, keyframes, WanVideo(i2v_pipe), settings))][-1]
+
+    one = run(CLIP, STYLED[:2])
+    assert torch.equal(run(CLIP, STYLED[:2]), one)
+    assert (run(CLIP, STYLED[1::-1]) - one).abs().mean() > 1e-4
+    assert (run(pictures(FRAMES, 7), STYLED[:2]) - one).abs().mean() > 1e-2
+
+
+@pytest.mark.parametrize("conditioning", ["i2v", "tokens", "both", "none"])
+def test_unstyled_keyframes_give_the_source_back(i2v_pipe, conditioning):  # exact: alpha 0, and delta under correction
+    own = [Keyframe(index, CLIP[index]) for index in (0, 8)]
+    model = WanVideo(i2v_pipe)
+    source = model.encode(to_pixels(CLIP))
+    for alpha, encoding in ((0.0, "hold"), (10.0, "delta")):
+        settings = EditSettings(
+            method="difference", conditioning=conditioning, keyframe_encoding=encoding, alpha=alpha, prompt=PROMPT,
+            negative_prompt=NEGATIVE, guidance=3.0, steps=4,
+        )  # fmt: skip
+        last = [step.latents for step in edit_steps(prepare(CLIP, own, model, settings))][-1]
+        assert torch.allclose(last, source, atol=1e-5)
+        assert alpha > 0 or torch.equal(last, source)
+
+
+def test_a_bf16_model_leaves_the_state_in_float32():  # catches: latents that lose 16 bits at every step
+    pipe = random_pipeline(seed=1, dtype=torch.bfloat16)
+    model = WanVideo(pipe)
+    prepared = prepare(CLIP, [Keyframe(0, STYLED[0])], model, EditSettings(steps=4, conditioning="both"))
+    assert prepared.problem.source.dtype == torch.float32
+    for step in edit_steps(prepared):
+        assert step.x_main.dtype == step.x_key.dtype == torch.float32
+    assert not torch.equal(step.x_main, step.x_main.bfloat16().float())
+    assert model.decode(step.latents).dtype == torch.float32
+    assert pipe.dit.blocks[0].ffn[0].weight.dtype == torch.bfloat16
+
+
+def test_guidance_1_runs_the_model_once_and_needs_no_negative(i2v_pipe, monkeypatch):  # catches: a forward paid in vain
+    calls, inner = [], i2v_pipe.model_fn
+    monkeypatch.setattr(i2v_pipe, "model_fn", lambda **inputs: calls.append(inputs) or inner(**inputs))
+    model = WanVideo(i2v_pipe)
+    for guidance, forwards in ((1.0, 1), (4.0, 2)):
+        calls.clear()
+        prepared = model.prepare(Condition(shape=SHAPE, prompt=PROMPT, negative_prompt=NEGATIVE, guidance=guidance))
+        with torch.inference_mode():
+            model.velocity(latents(), 0.5, prepared, (0, 1, 2))
+        assert len(calls) == forwards
+        assert (prepared.negative is None) == (guidance == 1)
+        assert calls[0]["timestep"].tolist() == [500.0]
+
+
+@torch.inference_mode()
+def test_the_joint_sequence_repeats_the_image_condition_of_its_slots(
+    i2v_pipe,
+):  # catches: keyframe tokens told of slot 0
+    model = WanVideo(i2v_pipe)
+    seen, inner = {}, i2v_pipe.model_fn
+    prepared = model.prepare(Condition(shape=SHAPE, images={0: STYLED[0], 8: STYLED[1]}, key_slots=(0, 2)))
+    i2v_pipe.model_fn = lambda **inputs: seen.update(inputs) or inner(**inputs)
+    try:
+        model.velocity(latents(5), 0.5, prepared, (0, 1, 2, 0, 2))
+    finally:
+        i2v_pipe.model_fn = inner
+    assert seen["y"].shape[2] == 5
+    assert torch.equal(seen["y"][:, :, 3:], prepared.image[:, :, [0, 2]])
+
+
+def test_the_two_experts_hand_over_where_the_vendor_does(t2v_pipe):  # catches: a boundary in thousandths
+    t2v_pipe.dit2 = text_to_video_dit(seed=9)
+    try:
+        model = WanVideo(t2v_pipe)
+        experts = [model._models_at(sigma)["dit"] for sigma in (0.876, 0.875, 0.874)]
+        theirs = vendor_run(t2v_pipe, cfg_scale=5.0)
+        ours = our_run(t2v_pipe, guidance=5.0, conditioning="none", **NOISE)
+    finally:
+        first, t2v_pipe.dit2 = t2v_pipe.dit, None
+    assert [expert is first for expert in experts] == [True, True, False]
+    assert_equal_runs(theirs, ours)
+
+
+def test_a_text_to_video_model_refuses_images_and_says_what_to_use(t2v_pipe):
+    model = WanVideo(t2v_pipe, name="small t2v")
+    words = "'small t2v' cannot see keyframe images: .*Use conditioning tokens or none, or an image-to-video checkpoint"
+    with pytest.raises(ModelError, match=words):
+        prepare(CLIP, [Keyframe(0, STYLED[0])], model, EditSettings(conditioning="i2v"))
+    assert not model.takes_images
+    prepared = prepare(CLIP, [Keyframe(0, STYLED[0])], model, EditSettings(conditioning="tokens", steps=4))
+    assert next(edit_steps(prepared)).latents.isfinite().all()
+
+
+def test_the_adapter_is_a_video_model(i2v_pipe):
+    model = WanVideo(i2v_pipe, name="x")
+    assert isinstance(model, VideoModel)
+    assert (model.name, model.size_multiple, model.takes_images) == ("x", 16, True)
+    assert model.encode(to_pixels(CLIP)).shape == LATENT
+
+
+def test_unusual_words_warn_once_for_each_prompt(i2v_pipe):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        WanVideo(i2v_pipe).prepare(Condition(shape=SHAPE, prompt="a zeppelin"))
+    assert [w.category for w in caught] == [UnusualSettingWarning]
