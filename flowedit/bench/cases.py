@@ -13,16 +13,18 @@ from torch import Tensor
 
 from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
-from flowedit.tiny.natural import HELD_OUT, camera_path, load_images, move
+from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.styles import Family, sample, stylize
-from flowedit.tiny.world import Clip, Scene, correspond, render, sample_scene
+from flowedit.tiny.world import Clip, Scene, follow, render, sample_scene
 
 FRAMES = 33
 AT = (0, 16, 32)
 SIZE = (128, 128)
 EXAM_STYLES = {"colour matrix": (False, 0.0), "posterised": (True, 0.0), "posterised and inked": (True, 0.9)}
 """The frozen world's styles: posterised or not, strength of the ink."""
+NATURAL_FROM = 50_000
+"""Seeds of natural scenes within a split begin here, apart from those of the procedural ones."""
 _JITTER_SEED = 77_000
 
 
@@ -91,43 +93,36 @@ def own_case(scene: int, split: Split = Split.TEST) -> Case:
     """
     g = generator(split, scene)
     family = list(Family)[scene % len(Family)]
-    layout = sample_scene(g, 1, FRAMES)
-    clip = render(layout, *SIZE)
-    style = sample(g, 1, split, family)
-    flows = [correspond(layout, clip, i, i + 1) for i in range(FRAMES - 1)]
-    return _case(
-        clip,
-        stylize(clip, style),
-        world=World.OWN,
-        scene=scene,
-        family=str(family),
-        caption=f"{style.words[0]} {clip.captions[0]}".strip(),
-        hidden=_hidden_own(layout, clip),
-        flow=np.stack([position[0].numpy() for position, _ in flows]),
-        visible=np.stack([seen[0].numpy() for _, seen in flows]),
-    )
+    return _scene_case(sample_scene(g, 1, FRAMES), g, split, world=World.OWN, scene=scene, family=family)
 
 
 def natural_case(scene: int, split: Split = Split.TEST) -> Case:
     """A photograph that no training reads, under a known camera, with a filter that is the truth on every frame."""
-    g = generator(split, 50_000 + scene)
+    g = generator(split, NATURAL_FROM + scene)
     family = [f for f in Family if f is not Family.LOCAL][scene % (len(Family) - 1)]
-    picture = load_images([HELD_OUT[scene % len(HELD_OUT)]])
-    path = camera_path(g, 1, FRAMES)
-    clip = move(picture, path, *SIZE)
+    layout = natural_scene(g, load_images([HELD_OUT[scene % len(HELD_OUT)]]), FRAMES, shapes=0.0)
+    return _scene_case(layout, g, split, world=World.NATURAL, scene=scene, family=family)
+
+
+def _scene_case(layout: Scene, g: torch.Generator, split: Split, *, world: World, scene: int, family: Family) -> Case:
+    """A scene in a style of one family, with its true motion."""
+    clip = render(layout, *SIZE)
     style = sample(g, 1, split, family)
-    flow, visible = zip(*(_camera_flow(path, clip, i, i + 1) for i in range(FRAMES - 1)), strict=True)
-    hidden = np.stack([~np.any([_camera_flow(path, clip, i, k)[1] for k in AT], axis=0) for i in range(FRAMES)])
+    ids, time = clip.ids[:, :, 0], torch.arange(FRAMES)[None]
+    flow, visible = follow(layout, ids[:, :-1], time[:, :-1], time[:, 1:])
+    seen = [follow(layout, ids, time, torch.full_like(time, key))[1][0].numpy() for key in AT]
+    content = clip.captions[0] if world is World.OWN else ""
     return _case(
         clip,
         stylize(clip, style),
-        world=World.NATURAL,
+        world=world,
         scene=scene,
         family=str(family),
-        caption=style.words[0],
-        hidden=hidden,
-        flow=np.stack(flow),
-        visible=np.stack(visible),
+        caption=", ".join(part for part in (style.words[0], content) if part),
+        source_caption=content,
+        hidden=~np.any(seen, axis=0),
+        flow=flow[0].numpy(),
+        visible=visible[0].numpy(),
     )
 
 
@@ -153,6 +148,7 @@ def exam_cases(folder: Path, scenes: int, seed: int = 7) -> Iterator[Case]:
                 scene=number * scenes + scene,
                 family=family,
                 caption="",
+                source_caption="",
                 hidden=None,
                 flow=None,
                 visible=None,
@@ -194,32 +190,12 @@ def _case(clip: Clip, truth: Tensor, **known: object) -> Case:
         truth=styled,
         ink=clip.ink[0, :, 0].numpy(),
         keyframes=tuple(Keyframe(index, styled[index]) for index in AT),
-        source_caption=clip.captions[0],
         **known,
     )
 
 
 def _frames(video: Tensor) -> np.ndarray:
     return (video[0].permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-def _hidden_own(scene: Scene, clip: Clip) -> np.ndarray:
-    """Pixels of each frame whose point of the scene no keyframe shows."""
-    seen = [[correspond(scene, clip, i, k)[1][0].numpy() for k in AT] for i in range(FRAMES)]
-    return ~np.any(np.asarray(seen), axis=1)
-
-
-def _camera_flow(path: Tensor, clip: Clip, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of one frame of a filmed picture lies in another, and whether that is inside the frame."""
-    height, width = clip.rgb.shape[-2:]
-    pixel = 2 / (height * width) ** 0.5
-    at = clip.anchor[0, source].permute(1, 2, 0)
-    linear, shift = path[0, target, :, :2], path[0, target, :, 2]
-    there = (at - shift) @ torch.linalg.inv(linear).T
-    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2])
-    position = there / pixel + centre
-    inside = (position >= 0).all(-1) & (position <= 2 * centre).all(-1)
-    return position.numpy(), inside.numpy()
 
 
 def _load_exam(folder: Path) -> ModuleType:

@@ -72,9 +72,9 @@ class BenchTable:
 
     def nonglobal(self, row: str, *, world: str = World.OWN, condition: str = Condition.EXACT) -> np.ndarray:
         """`psnr_far` on the styles that no colour map explains."""
-        return self.difference_free(row, "psnr_far", world=world, condition=condition)
+        return self.nonglobal_values(row, "psnr_far", world=world, condition=condition)
 
-    def difference_free(self, row: str, figure: str, *, world: str, condition: str) -> np.ndarray:
+    def nonglobal_values(self, row: str, figure: str, *, world: str, condition: str) -> np.ndarray:
         """A figure over the cases whose style is not a global colour edit."""
         found = [
             s
@@ -120,7 +120,7 @@ class BenchTable:
             where: `world` and `condition`; the project's own and exact when left out.
         """
         place = {"world": str(World.OWN), "condition": str(Condition.EXACT), **where}
-        ours, theirs = (self.difference_free(name, figure, **place) for name in (row, over))
+        ours, theirs = (self.nonglobal_values(name, figure, **place) for name in (row, over))
         if len(ours) != len(theirs):
             raise SettingError(f"{row} was scored on {len(ours)} cases and {over} on {len(theirs)}; run both on all.")
         return _mean_ci(ours - theirs)
@@ -171,12 +171,11 @@ class BenchTable:
         return cls(scores=scores, about=data["about"])
 
     def _repr_html_(self) -> str:
-        body = self.to_markdown().strip().splitlines()
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in body if not line.startswith("|---")]
-        head, *rest = (
-            "".join(f"<{tag}>{cell}</{tag}>" for cell in row) for row, tag in zip(rows, ["th"] + ["td"] * len(rows))
-        )
-        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rest)}</table>"
+        lines = [line for line in self.to_markdown().splitlines() if not line.startswith("|---")]
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        head = "".join(f"<th>{cell}</th>" for cell in rows[0])
+        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows[1:])
+        return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _mean_ci(values: np.ndarray) -> dict[str, Any]:
