@@ -178,7 +178,7 @@ def ink_lines(lightness: Plane, master: Master, *, width: float, amount: float, 
         Ink in [0, 1]: 0 is bare paper, 1 a full line.
     """
     unit = lightness / np.float32(100)
-    width = max(width, 0.5)
+    width = max(width, 0.65)
     edge = blur(unit, 1.6 * width) - blur(unit, width)
     if flow_length > 0:
         x, y, _ = contour_flow(lightness, 2.5 * width, master)

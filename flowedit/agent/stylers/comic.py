@@ -7,8 +7,8 @@ from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
 _PULP = np.float32([1.0, 0.975, 0.92])
-_PITCH = 9.0
-_INK = np.float32([0.05, 0.04, 0.07])
+_PITCH = 11.0
+_INK = np.float32([0.07, 0.06, 0.11])
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -37,9 +37,9 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
 
 
 def _flat_colours(lab: canvas.Paint, light: canvas.Plane) -> canvas.Paint:
-    level = 0.54 + 0.18 * canvas.smoothstep(0.25, 0.35, light) + 0.22 * canvas.smoothstep(0.57, 0.69, light)
+    level = 0.56 + 0.17 * canvas.smoothstep(0.25, 0.35, light) + 0.18 * canvas.smoothstep(0.57, 0.69, light)
     chroma = np.hypot(lab[..., 1], lab[..., 2]) + np.float32(1e-3)
-    target = 88 * canvas.smoothstep(-4, 52, chroma)
+    target = 84 * canvas.smoothstep(-4, 52, chroma)
     gain = np.maximum(target / chroma, 0.6)
     return np.stack([100 * level, lab[..., 1] * gain, lab[..., 2] * gain], axis=2).astype(np.float32)
 

@@ -66,7 +66,7 @@ def _wear(shape: tuple[int, ...], s: float, seed: int) -> tuple[canvas.Plane, ca
         bend = np.cumsum(np.stack([np.cos(turn), np.sin(turn)], axis=1), axis=0) * 3.2 * s
         canvas.draw_path(dark, start + bend, int(rng.integers(110, 200)), max(1, round(1.3 * s)))
     for plane, count in ((light, 34), (dark, 26)):
-        for _ in range(count):
+        for _ in range(round(count * min(1.0, 0.2 + 0.8 * s))):
             spot = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
             size = max(1, round(float(rng.exponential(1.2)) * s))
             cv2.circle(plane, spot, size, int(rng.integers(90, 220)), -1, cv2.LINE_AA)
