@@ -13,6 +13,7 @@ _NAMES = {
     "clip": "material",
     "contact": "look",
     "figure": "look",
+    "live": "record",
     "looks": "material",
     "recorded": "record",
     "report": "checks",

@@ -26,5 +26,33 @@ def run(numbers: list[str] = typer.Argument(None, help="Lessons, such as 01 02; 
         typer.echo(f"{lesson.stem}: {taken.seconds:.1f} s, {taken.peak_megabytes:.0f} MB")
 
 
+@app.command()
+def record() -> None:
+    """Record the edit that lessons 00 and 07 inspect, with the shipped model."""
+    from flowedit.lessons import record as recorder
+
+    size = recorder.save(recorder.make(), recorder.FOLDER)
+    typer.echo(f"{recorder.FOLDER.name}: {size / 1e6:.2f} MB")
+
+
+@app.command()
+def site(target: Path = typer.Argument(Path("site"), help="Folder to write.")) -> None:  # noqa: B008
+    """Run every lesson and write a static site whose widgets work with no kernel and no network."""
+    from flowedit.lessons import site as publisher
+
+    for path in publisher.write_site(FOLDER, target):
+        typer.echo(path)
+
+
+@app.command("binder-check")
+def binder_check(
+    full: bool = typer.Option(False, help="Make the environment anew instead of borrowing packages."),
+) -> None:
+    """Build what Binder builds in a fresh virtual environment and run lesson 00 in it, offline, within 2 GB."""
+    from flowedit.lessons import binder
+
+    typer.echo(binder.check(Path.cwd(), full=full))
+
+
 if __name__ == "__main__":
     app()

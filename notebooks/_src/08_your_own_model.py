@@ -156,8 +156,8 @@ VBox([FrameScrubber({"source": clip.frames, "edited by the average": result.fram
 # to almost nothing because this model's own clip *is* the keyframes.
 
 # %% tags=["see", "keep_output"]
-fig, axes = lessons.contact({"source": clip.frames, "edited": result.frames}, (0, 8, 16, 24, 32), marks=(0, 16, 32))
-lessons.show(fig, "Five frames of the source and of the edit by the averaging model: changes come in blocks of 8 pixels")
+fig, axes = lessons.contact({"source": clip.frames, "edited": result.frames}, range(0, 33, 8), marks=(0, 16, 32))
+lessons.show(fig, "Five frames of the source and of the edit by the averaging model: changes are blocks of 8 pixels")
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Five frames of each. At the keyframes the edit has their colours; between them this model

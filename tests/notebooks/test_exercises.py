@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 import torch
 
+from flowedit.frames import slot_of
 from flowedit.lessons import checks
 from tests.notebooks.lessons_on_disk import LESSONS, exercises_of
 
 EXERCISES = {name: (stub, solution) for lesson in LESSONS for name, stub, _, solution in exercises_of(lesson)}
 
 MUTANTS = {
+    "0.1": [
+        ("(count - 1)", "count"),
+        (" + 1", ""),
+        ("// 4 * 4", "// 8 * 8"),
+        ("(count - 1) // 4 * 4 + 1", "count // 4 * 4"),
+        ("(count - 1) // 4 * 4 + 1", "(count + 2) // 4 * 4 + 1"),
+    ],
     "1.1": [
         ("v_main + (", "v_main - ("),
         ("- (v_main - v_key) * dt", "+ (v_main - v_key) * dt"),
@@ -43,6 +51,16 @@ MUTANTS = {
         ("v_source(x_source, sigma)", "v_source(source, sigma)"),
         ("(1 - sigma) * source + sigma * noise", "sigma * source + (1 - sigma) * noise"),
     ],
+    "3.1": [
+        ("else 5", "else 4"),
+        ("else 5", "else 1"),
+        ("1 if slot_of(index) == 0 else 5", "5"),
+        ("slot_of(index) == 0", "slot_of(index) == 1"),
+        ("slot_of(index) == 0", "index <= 1"),
+        ("slot_of(4 * (count > 1))", "0"),
+        ("slot_of(4 * (count > 1))", "1"),
+        ("image[None]", "image[None, ::-1]"),
+    ],
     "4.1": [
         ("faults[i] > 0 and ", ""),
         (" and attempts[i] < redo", ""),
@@ -51,6 +69,14 @@ MUTANTS = {
         ("sorted(", "list("),
         ("faults[i] > 0", "faults[i] == 0"),
         ("faults[i] > 0", "faults[i] > 1"),
+    ],
+    "5.1": [
+        ("(source - key) ** 2", "(key) ** 2"),
+        ("(source - key) ** 2", "(source) ** 2"),
+        ("(x_main - x_key) ** 2", "(x_main - key - source) ** 2"),
+        (" / whole if whole > 0 else 0.0", " / whole"),
+        (" / whole if", " if"),
+        ("np.sqrt(np.mean((x_main - x_key) ** 2))", "np.mean((x_main - x_key) ** 2)"),
     ],
     "8.1": [
         ("latents - clip", "clip - latents"),
@@ -64,9 +90,11 @@ MUTANTS = {
 
 
 def status(name, code):
-    scope = {"np": np, "torch": torch}
+    scope = {"np": np, "torch": torch, "slot_of": slot_of}
     exec(code, scope)
-    answer = next(value for key, value in reversed(scope.items()) if callable(value) and key not in ("np", "torch"))
+    answer = next(
+        value for key, value in reversed(scope.items()) if callable(value) and key not in ("np", "torch", "slot_of")
+    )
     return checks.check(name, answer)
 
 

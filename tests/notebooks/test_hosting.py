@@ -1,4 +1,4 @@
-"""Where the lessons run: one environment in two places, a Binder image that is complete, a Colab cell that asks little."""
+"""Where the lessons run: one environment in two places, a complete Binder image, a Colab cell that asks little."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_the_setup_cell_installs_only_on_colab_and_changes_no_installed_package(
     lines = setup.source.splitlines()
     install = next(i for i, line in enumerate(lines) if "pip install" in line)
     assert '"google.colab" in sys.modules' in lines[install - 1]
-    assert "find_spec(\"flowedit\") is None" in lines[install - 1]
+    assert 'find_spec("flowedit") is None' in lines[install - 1]
     assert not re.search(r"-U\b|--upgrade|==", lines[install])
     others = [cell.source for cell in notebook.cells if cell is not setup and cell.cell_type == "code"]
     assert not any("pip install" in source for source in others)
