@@ -23,6 +23,7 @@ REGISTRY = {
 
 _FUNCTIONS = {
     "page": "export",
+    "ClipPicker": "clip_picker",
     "demo_clip": "demo",
     "fit_latent_rgb": "preview",
     "latent_rgb": "preview",

@@ -1,0 +1,270 @@
+"""Choose a clip and its keyframes in a notebook, with plain controls; `value` is what the editor takes."""
+
+import html
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import ipywidgets as ui
+import numpy as np
+import traitlets
+
+from flowedit.errors import FlowEditError, WidgetError
+from flowedit.frames import longest_legal
+from flowedit.widgets._picking import Source, fit_image, frames_zip, keep_upload, match_image, open_source
+from flowedit.widgets._sprites import MAX_FRAMES
+from flowedit.widgets.slot_map import SlotMap
+
+if TYPE_CHECKING:
+    from flowedit.keyframes import Keyframe
+
+_WIDE = ui.Layout(width="100%", max_width="560px")
+
+
+class Picked(NamedTuple):
+    """Inputs for the editor.
+
+    Attributes:
+        frames: the window at the size it is edited at, uint8 (F, H, W, 3).
+        keyframes: the painted keyframes at that size, in order.
+        fps: the source's frames a second.
+        start: source frame that became frame 0.
+    """
+
+    frames: np.ndarray
+    keyframes: "tuple[Keyframe, ...]"
+    fps: Fraction
+    start: int
+
+
+class ClipPicker(ui.VBox):
+    """Upload or name a clip, choose the window, pick frames on the slot map, paint them elsewhere, bring them back.
+
+    Attributes:
+        ready: whether `value` can be taken; observe it to go on by itself.
+        problem: what is missing or wrong, in one line; empty when ready.
+
+    >>> ClipPicker().problem
+    'No clip yet: upload one, or give its path.'
+    """
+
+    ready = traitlets.Bool(default_value=False)
+    problem = traitlets.Unicode()
+
+    def __init__(
+        self, path: str | Path | None = None, *, area: int = 128 * 128, multiple: int = 16, window: int = 33
+    ) -> None:
+        """Offer the controls.
+
+        Args:
+            path: a clip to begin with.
+            area: pixels of a frame that the model works at.
+            multiple: what height and width must divide by.
+            window: most frames that the model edits at once, `4n + 1`.
+
+        Raises:
+            WidgetError: a window too long for the slot map.
+            VideoFileError: `path` is not a video that can be read.
+        """
+        if window > MAX_FRAMES:
+            raise WidgetError(f"window is {window}; a slot map holds {longest_legal(MAX_FRAMES)} frames or fewer.")
+        self._area, self._multiple, self._window = area, multiple, window
+        self._folder = tempfile.TemporaryDirectory(prefix="flowedit-picker-")
+        self._source: Source | None = None
+        self._frames: np.ndarray | None = None
+        self._images: dict[int, np.ndarray] = {}
+        self._complaint = ""
+        self._programmed = False
+        self._make_controls()
+        super().__init__(self._rows())
+        self._connect()
+        self._judge()
+        if path is not None:
+            self.open_clip(path)
+
+    @property
+    def value(self) -> Picked:
+        """Frames, keyframes, rate and first frame, ready for the editor.
+
+        Raises:
+            WidgetError: something is missing or wrong; `problem` says the same without raising.
+        """
+        from flowedit.keyframes import Keyframe
+
+        if self.problem or self._frames is None or self._source is None:
+            raise WidgetError(self.problem)
+        keyframes = tuple(Keyframe(index, self._images[index]) for index in self.map.keyframes)
+        return Picked(self._frames, keyframes, self._source.fps, self.start.value)
+
+    def open_clip(self, path: str | Path, name: str | None = None) -> None:
+        """Take a video file; keyframes picked so far stay where they fit.
+
+        Raises:
+            VideoFileError: not a video that can be read.
+        """
+        path = Path(path)
+        self._source = open_source(path, name or path.name, area=self._area, multiple=self._multiple)
+        self._images = {}
+        with self._by_program():
+            self.start.value, self.start.max = 0, self._source.total - 1
+            self._fit_length()
+        self._read()
+
+    def paint(self, index: int, image: np.ndarray) -> None:
+        """Give a keyframe's picture from code, uint8 (H, W, 3) at the size that is edited; picks the frame too.
+
+        Raises:
+            WidgetError: no clip yet, or another size.
+        """
+        if self._frames is None or image.shape != self._frames.shape[1:] or image.dtype != np.uint8:
+            wanted = "a clip first" if self._frames is None else f"uint8 {self._frames.shape[1:]}"
+            raise WidgetError(f"The picture for frame {index} is {image.dtype} {image.shape}; it needs {wanted}.")
+        self._images[index] = image
+        self.map.keyframes = sorted({*self.map.keyframes, index})
+        self._judge()
+
+    def _make_controls(self) -> None:
+        self.upload = ui.FileUpload(accept="video/*", description="Upload a clip", layout=ui.Layout(width="auto"))
+        self.path = ui.Text(placeholder="or a path on the kernel's machine, then Enter", layout=_WIDE)
+        self.path.continuous_update = False
+        self.start = ui.BoundedIntText(0, min=0, max=0, description="First frame")
+        self.length = ui.IntSlider(1, min=1, max=5, step=4, description="Frames", continuous_update=False)
+        self.map = SlotMap(1, heading="Pick the keyframes", note="frames 0, 4, 8, ... are natural places")
+        self.grab = ui.Button(description="Make a zip of the picked frames", layout=ui.Layout(width="auto"))
+        self.link = ui.HTML()
+        self.images = ui.FileUpload(
+            accept="image/*", multiple=True, description="Bring painted frames back", layout=ui.Layout(width="auto")
+        )
+        self.facts, self.list, self.verdict = ui.HTML(), ui.HTML(), ui.HTML()
+
+    def _rows(self) -> list[ui.Widget]:
+        wrap = ui.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 12px")
+        self._later = ui.VBox(
+            [
+                ui.HBox([self.start, self.length], layout=wrap),
+                self.map,
+                ui.HBox([self.grab, self.link, self.images], layout=wrap),
+                self.list,
+            ]
+        )
+        return [ui.HBox([self.upload, self.path], layout=wrap), self.facts, self._later, self.verdict]
+
+    def _connect(self) -> None:
+        self.upload.observe(self._on_upload, "value")
+        self.path.observe(self._on_path, "value")
+        self.start.observe(self._on_window, "value")
+        self.length.observe(self._on_window, "value")
+        self.map.observe(lambda _: self._judge(), "keyframes")
+        self.grab.on_click(lambda _: self._attempt(self._offer_frames))
+        self.images.observe(self._on_images, "value")
+
+    def _on_upload(self, change: traitlets.Bunch) -> None:
+        for file in change["new"]:
+            path = keep_upload(Path(self._folder.name), file["name"], bytes(file["content"]))
+            self._attempt(lambda path=path, name=file["name"]: self.open_clip(path, name))
+
+    def _on_path(self, change: traitlets.Bunch) -> None:
+        if change["new"].strip():
+            self._attempt(lambda: self.open_clip(Path(change["new"].strip()).expanduser()))
+
+    def _on_window(self, change: traitlets.Bunch) -> None:
+        """Read another window: an image of a frame that is now another one is let go."""
+        if self._source is None or self._programmed:
+            return
+        if change["owner"] is self.start:
+            self._images = {}
+            with self._by_program():
+                self._fit_length()
+        self._images = {index: image for index, image in self._images.items() if index < self.length.value}
+        self._attempt(self._read)
+
+    @contextmanager
+    def _by_program(self) -> Iterator[None]:
+        """While controls are set by the program, their changes are no wish of the reader's."""
+        self._programmed = True
+        try:
+            yield
+        finally:
+            self._programmed = False
+
+    def _on_images(self, change: traitlets.Bunch) -> None:
+        for file in change["new"]:
+            self._attempt(lambda file=file: self._take_image(file["name"], bytes(file["content"])))
+
+    def _take_image(self, name: str, content: bytes) -> None:
+        if self._source is None:
+            raise WidgetError(f"{name} came before a clip; choose the clip first.")
+        frame = match_image(name, self.map.keyframes, self._images)
+        path = keep_upload(Path(self._folder.name), name, content)
+        try:
+            self._images[frame] = fit_image(path, name, self._source)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _fit_length(self) -> None:
+        longest = self._source.longest(self.start.value, self._window)
+        self.length.max = longest
+        self.length.value = longest
+
+    def _read(self) -> None:
+        self._frames = self._source.read(self.start.value, self.length.value)
+        self.map.show_clip(self._frames)
+        self.link.value = ""
+        self._judge()
+
+    def _offer_frames(self) -> None:
+        if not self.map.keyframes:
+            raise WidgetError("No frame is picked; click frames on the map first.")
+        address = frames_zip(self._source, self.start.value, self.map.keyframes)
+        size = f"{self._source.size[1]}x{self._source.size[0]}"
+        self.link.value = f'<a download="keyframes.zip" href="{address}">Save keyframes.zip ({size})</a>'
+
+    def _attempt(self, action: object) -> None:
+        """Do it, or say in place why it cannot be done."""
+        self._complaint = ""
+        try:
+            action()
+        except FlowEditError as error:
+            self._complaint = str(error).replace(f"{self._folder.name}{os.sep}", "")
+        self._judge()
+
+    def _judge(self) -> None:
+        """Say what is missing, what was refused, and what each picked frame has."""
+        missing = [index for index in self.map.keyframes if index not in self._images]
+        if self._source is None or self._frames is None:
+            problem = "No clip yet: upload one, or give its path."
+        elif not self.map.keyframes:
+            problem = "No keyframe yet: click frames on the map."
+        elif self.map.problem:
+            problem = self.map.problem
+        elif missing:
+            problem = f"No image yet for {'frame' if len(missing) == 1 else 'frames'} {', '.join(map(str, missing))}."
+        else:
+            problem = ""
+        self.problem, self.ready = problem, not problem
+        self._show(problem)
+
+    def _show(self, problem: str) -> None:
+        self._later.layout.display = "none" if self._frames is None else None
+        if self._source is not None and self._frames is not None:
+            source, (count, height, width) = self._source, self._frames.shape[:3]
+            self.facts.value = _words(
+                f"{source.name}: {source.total} frames of {source.size[1]}x{source.size[0]} at {float(source.fps):.3g} "
+                f"fps. Frames {self.start.value} to {self.start.value + count - 1} are edited at {width}x{height}."
+            )
+        rows = [f"frame {i}: {'image ready' if i in self._images else 'image missing'}" for i in self.map.keyframes]
+        self.list.value = _words("; ".join(rows))
+        said = " ".join(filter(None, (self._complaint, problem))) or "Ready: the clip and its keyframes fit."
+        colour = "#2b7338" if self.ready and not self._complaint else "#b3261e" if self._complaint else "#8a5200"
+        self.verdict.value = (
+            f'<p role="status" style="margin:4px 0;padding:6px 12px;border-left:3px solid {colour};'
+            f'overflow-wrap:anywhere;line-height:1.5">{html.escape(said)}</p>'
+        )
+
+
+def _words(text: str) -> str:
+    return f'<span style="overflow-wrap:anywhere;line-height:1.5">{html.escape(text)}</span>' if text else ""

@@ -1,0 +1,91 @@
+"""ClipPicker in a notebook: upload, pick, take frames out, bring them back, without a line of code."""
+
+import io
+import zipfile
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flowedit.video import read_video, write_video
+from flowedit.widgets.demo import scene
+
+from .conftest import axe_findings
+
+CELL = "from flowedit.widgets import ClipPicker\npicker = ClipPicker(area=48 * 80)\npicker"
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clip") / "scene.mp4"
+    write_video(path, scene(40, 96, 160), Fraction(24), lossless=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def book(open_notebook):
+    notebook = open_notebook(CELL)
+    notebook.page.wait_for_selector(".widget-upload")
+    return notebook
+
+
+def choose(book, button, path):
+    with book.page.expect_file_chooser() as waiting:
+        book.page.get_by_role("button", name=button).click()
+    waiting.value.set_files(str(path))
+
+
+def verdict(book) -> str:
+    return book.page.locator(".jp-OutputArea-output p[role=status]").inner_text()
+
+
+def wait_for_verdict(book, text):
+    book.page.locator(".jp-OutputArea-output p[role=status]", has_text=text).wait_for()
+
+
+def test_the_whole_way_in_the_page(book, video, tmp_path):
+    page = book.page
+    assert "No clip yet" in verdict(book)
+    assert not page.locator(".fe-slot-map").is_visible()
+    choose(book, "Upload a clip", video)
+    wait_for_verdict(book, "No keyframe yet")
+    slots = page.locator(".fe-slot-map")
+    slots.locator("[data-frame='14']").click()
+    slots.locator("[data-frame='16']").click()
+    wait_for_verdict(book, "Keyframes 14 and 16 lie in one latent slot")
+    slots.locator("[data-frame='14']").click()
+    wait_for_verdict(book, "No image yet for frame 16.")
+    page.get_by_role("button", name="Make a zip").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Save keyframes.zip (160x96)").click()
+    archive = zipfile.ZipFile(waiting.value.path())
+    assert archive.namelist() == ["keyframe_0016.png"]
+    picture = np.asarray(Image.open(io.BytesIO(archive.read("keyframe_0016.png"))))
+    np.testing.assert_array_equal(picture, read_video(video, start=16, num_frames=1).frames[0])
+    painted = tmp_path / "keyframe_0016.png"
+    Image.fromarray(255 - picture).save(painted)
+    choose(book, "Bring painted frames back", painted)
+    wait_for_verdict(book, "Ready")
+    said = book.kernel(
+        "value = picker.value\n"
+        "print(value.frames.shape, value.fps, [k.index for k in value.keyframes], value.keyframes[0].image.shape)"
+    )
+    assert said == "(33, 48, 80, 3) 24 [16] (48, 80, 3)"
+    inverted = book.kernel("print(abs(value.keyframes[0].image.astype(int) + value.frames[16] - 255).max())")
+    assert int(inverted) <= 1
+    book.check_quiet()
+
+
+def test_a_refusal_stands_beside_the_controls(book, tmp_path):
+    wrong = tmp_path / "square_16.png"
+    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(wrong)
+    choose(book, "Bring painted frames back", wrong)
+    wait_for_verdict(book, "square_16.png is 90x90 and the clip 160x96")
+
+
+def test_it_reads_well_in_both_themes(book):
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        book.set_theme(theme)
+        book.page.wait_for_timeout(300)
+        assert axe_findings(book, ".fe-slot-map") == [], theme
