@@ -1,0 +1,102 @@
+"""`flowedit doctor`: what this machine has, what can run on it, and how long that would take."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flowedit.model import ClipShape
+    from flowedit.wan.checkpoints import Checkpoint
+    from flowedit.wan.fit import Fit
+    from flowedit.wan.resources import Resources
+    from flowedit.wan.speed import Speed
+
+_GB = 1e9
+_LONG_MINUTES = 24 * 60
+
+
+def doctor(
+    frames: Annotated[int | None, typer.Option(help="Frames of the clip; default: each checkpoint's own.")] = None,
+    keyframes: Annotated[int, typer.Option(min=0, help="Keyframes of the edit.")] = 5,
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure speed to predict minutes.")] = True,
+) -> None:
+    """Show versions, processor, memory and disk, and what each checkpoint would need and take here."""
+    from rich.console import Console
+
+    from flowedit.wan.resources import measure_resources
+
+    console = Console()
+    resources = measure_resources()
+    console.print(_machine_table(resources))
+    console.print(_run_table(resources, frames, keyframes, measure=speed))
+
+
+def _machine_table(resources: "Resources") -> "Table":
+    from rich.table import Table
+
+    from flowedit.environment import versions
+
+    table = Table(show_header=False, box=None)
+    for name, version in versions().items():
+        table.add_row(name, version)
+    table.add_row("processor", f"{resources.cpu}, {resources.cores} cores")
+    gpu = f"{resources.gpu_name}, {resources.gpu_free / _GB:.1f} of {resources.gpu_total / _GB:.1f} GB free"
+    table.add_row("GPU", gpu if resources.gpu_total else "none: the real models run, slowly; the small one is quick")
+    table.add_row("memory", f"{resources.host_free / _GB:.1f} of {resources.host_total / _GB:.1f} GB free")
+    table.add_row("disk", f"{resources.disk_free / _GB:.1f} GB free for checkpoints")
+    return table
+
+
+def _run_table(resources: "Resources", frames: int | None, keyframes: int, *, measure: bool) -> "Table":
+    from rich.table import Table
+
+    from flowedit.wan.checkpoints import CHECKPOINTS
+
+    title = f"an edit with {keyframes} keyframes as tokens, at each checkpoint's own size and steps"
+    table = Table("checkpoint", "clip", "level", "GPU needs", "host needs", "minutes", title=title)
+    speeds: dict[tuple[int, int], Speed] = {}
+    for entry in CHECKPOINTS.values():
+        table.add_row(entry.name, *_row(entry, resources, frames, keyframes, speeds if measure else None))
+    return table
+
+
+def _row(
+    entry: "Checkpoint",
+    resources: "Resources",
+    frames: int | None,
+    keyframes: int,
+    speeds: "dict[tuple[int, int], Speed] | None",
+) -> tuple[str, ...]:
+    from flowedit.errors import ModelError
+    from flowedit.model import ClipShape
+    from flowedit.wan.fit import choose_fits
+
+    shape = ClipShape(num_frames=frames or entry.num_frames, height=entry.height, width=entry.width_px)
+    clip = f"{shape.num_frames} of {shape.width}x{shape.height}"
+    try:
+        fit = choose_fits(entry, shape, resources, keyframes=keyframes)[0]
+    except ModelError as error:
+        return clip, "does not fit", "", "", str(error).rsplit("; ", 1)[-1].split(". ")[0]
+    needs = f"{fit.needs.gpu / _GB:.1f} GB", f"{fit.needs.host / _GB:.1f} GB"
+    if speeds is None:
+        return clip, fit.level, *needs, "not measured"
+    return clip, fit.level, *needs, _minutes(entry, fit, shape, keyframes, speeds)
+
+
+def _minutes(
+    entry: "Checkpoint", fit: "Fit", shape: "ClipShape", keyframes: int, speeds: "dict[tuple[int, int], Speed]"
+) -> str:
+    """Predicted time in words; each width is measured once."""
+    from flowedit.config import EditSettings
+    from flowedit.wan.speed import measure_speed, predict_minutes
+
+    key = entry.width.dim, entry.latent_channels
+    if key not in speeds:
+        speeds[key] = measure_speed(
+            entry.width, latent_channels=entry.latent_channels, device=fit.device, dtype=fit.dtype
+        )
+    settings = EditSettings(conditioning="tokens", steps=entry.steps, guidance=entry.guidance, shift=entry.shift)
+    minutes = predict_minutes(speeds[key], entry, shape, settings, keyframes=keyframes)
+    return f"{minutes:.1f}" if minutes < _LONG_MINUTES else f"{minutes:.0f} ({minutes / 60 / 24:.0f} days)"

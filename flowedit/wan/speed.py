@@ -1,0 +1,158 @@
+"""Predict how long a run takes from a short measurement on the spot: one transformer block, and a small VAE pass.
+
+A block's time is `a n + b n^2` in the number of tokens `n`: matrix products, and attention. Two lengths give both.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from flowedit.config import EditSettings
+from flowedit.model import ClipShape
+from flowedit.wan.checkpoints import Checkpoint, Width
+from flowedit.wan.memory import token_count
+
+if TYPE_CHECKING:
+    import torch
+
+GPU_LENGTHS = (8_192, 32_768)
+CPU_LENGTHS = (192, 576)
+CONTEXT = 512
+"""Text tokens."""
+_REPEATS = 3
+_GPU_VAE, _CPU_VAE = (17, 240, 416), (5, 64, 96)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured speed of one width on one machine.
+
+    Attributes:
+        linear: seconds per token and block.
+        quadratic: seconds per squared token and block.
+        vae: seconds per pixel and frame of encoding and decoding once.
+    """
+
+    linear: float
+    quadratic: float
+    vae: float
+
+    def forward_seconds(self, width: Width, tokens: int) -> float:
+        """Seconds of one forward of the whole transformer."""
+        blocks = width.layers + width.vace_layers
+        return blocks * (self.linear * tokens + self.quadratic * tokens**2)
+
+
+def measure_speed(width: Width, *, latent_channels: int = 16, device: str, dtype: "torch.dtype") -> Speed:
+    """Time one random block of this width at two lengths, and the VAE on a small clip; seconds to a minute.
+
+    Args:
+        width: the transformer's sizes.
+        latent_channels: chooses the VAE.
+        device: where the run will be.
+        dtype: the type that it will compute in.
+    """
+    import torch
+
+    lengths = GPU_LENGTHS if device.startswith("cuda") else CPU_LENGTHS
+    with torch.inference_mode():
+        short, long = _block_seconds(width, lengths, device, dtype)
+        vae = _vae_seconds(latent_channels, device, dtype)
+    few, many = lengths
+    # Two equations in two unknowns; noise must not make either part negative.
+    quadratic = max(0.0, (long / many - short / few) / (many - few))
+    linear = max(0.0, short / few - quadratic * few)
+    return Speed(linear=linear, quadratic=quadratic, vae=vae)
+
+
+def forwards_of(settings: EditSettings) -> int:
+    """Transformer calls of a run: steps, twice with guidance, and again for the source of `difference`."""
+    target = 2 if settings.guidance != 1 else 1
+    if settings.method != "difference":
+        return settings.steps * target
+    source_guidance = settings.guidance if settings.source_guidance is None else settings.source_guidance
+    source = 2 if source_guidance != 1 else 1
+    skipped = round((1 - settings.strength) * settings.steps)
+    return (settings.steps - skipped) * (target + source)
+
+
+def predict_minutes(
+    speed: Speed, checkpoint: Checkpoint, shape: ClipShape, settings: EditSettings, *, keyframes: int = 0
+) -> float:
+    """Minutes of an edit, without loading.
+
+    Args:
+        speed: of the checkpoint's width on this machine.
+        checkpoint: the registry entry.
+        shape: the clip.
+        settings: of the edit.
+        keyframes: how many; they lengthen the sequence where they are tokens, and each is encoded.
+    """
+    joint = keyframes if settings.conditioning in ("tokens", "both") else 0
+    forward = speed.forward_seconds(checkpoint.width, token_count(checkpoint, shape, joint))
+    clips = 1 + (1 if settings.conditioning in ("i2v", "both") and keyframes else 0) / 2
+    vae = speed.vae * shape.height * shape.width * (shape.num_frames * clips + 5 * keyframes / 2)
+    return (forwards_of(settings) * forward + vae) / 60
+
+
+def _block_seconds(width: Width, lengths: tuple[int, int], device: str, dtype: "torch.dtype") -> tuple[float, float]:
+    """Median seconds of one block at each length."""
+    import torch
+    from diffsynth.models.wan_video_dit import DiTBlock, precompute_freqs_cis
+
+    with torch.device("meta"):
+        block = DiTBlock(False, width.dim, width.heads, width.ffn)  # noqa: FBT003 - the vendor's signature
+    block = _filled(block, device, dtype)
+    table = precompute_freqs_cis(width.dim // width.heads)
+    seconds = []
+    for length in lengths:
+        tokens = torch.randn(1, length, width.dim, device=device, dtype=dtype)
+        context = torch.randn(1, CONTEXT, width.dim, device=device, dtype=dtype)
+        time_rows = torch.randn(1, 6, width.dim, device=device, dtype=dtype)
+        positions = table[torch.arange(length) % len(table)].unsqueeze(1).to(device)
+        seconds.append(_timed(lambda t=tokens, c=context, m=time_rows, p=positions: block(t, c, m, p), device))
+    return seconds[0], seconds[1]
+
+
+def _vae_seconds(latent_channels: int, device: str, dtype: "torch.dtype") -> float:
+    """Seconds per pixel and frame of encoding and decoding a small clip."""
+    import torch
+    from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_
+
+    kind = VideoVAE_ if latent_channels == 16 else VideoVAE38_
+    with torch.device("meta"):
+        vae = kind(z_dim=latent_channels)
+    vae = _filled(vae, device, dtype)
+    scale = [torch.zeros(latent_channels, device=device), torch.ones(latent_channels, device=device)]
+    frames, height, width = _GPU_VAE if device.startswith("cuda") else _CPU_VAE
+    clip = torch.randn(1, 3, frames, height, width, device=device, dtype=dtype)
+
+    def both() -> None:
+        vae.decode(vae.encode(clip, scale), scale)
+
+    return _timed(both, device) / (frames * height * width)
+
+
+def _filled(module: "torch.nn.Module", device: str, dtype: "torch.dtype") -> "torch.nn.Module":
+    """Give a meta module memory and small values: time does not depend on them."""
+    module = module.to(dtype).to_empty(device=device).eval()
+    for parameter in module.parameters():
+        parameter.normal_(std=0.02)
+    return module
+
+
+def _timed(work: Callable[[], object], device: str) -> float:
+    """Median wall-clock seconds of some runs after a warm one."""
+    import torch
+
+    def once() -> float:
+        start = time.perf_counter()
+        work()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    once()
+    return median(once() for _ in range(_REPEATS))

@@ -1,0 +1,141 @@
+"""Predicted times: what depends on tokens and their square, the number of forwards, the command that shows it all."""
+
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from small_wan import FAMILIES
+from typer import Typer
+from typer.testing import CliRunner
+
+from flowedit.commands import doctor
+from flowedit.config import EditSettings
+from flowedit.editor import edit_video
+from flowedit.keyframes import Keyframe
+from flowedit.model import ClipShape
+from flowedit.tiny.load import random_pipeline
+from flowedit.wan import speed
+from flowedit.wan.adapter import WanVideo
+from flowedit.wan.checkpoints import Width, resolve
+from flowedit.wan.resources import Resources
+
+SMALL = Width(dim=240, ffn=1024, heads=5, layers=4)
+
+
+def test_two_lengths_give_both_terms(monkeypatch):
+    few, many = speed.CPU_LENGTHS
+    monkeypatch.setattr(speed, "_block_seconds", lambda *_: tuple(3e-6 * n + 2e-9 * n**2 for n in (few, many)))
+    monkeypatch.setattr(speed, "_vae_seconds", lambda *_: 1e-7)
+    found = speed.measure_speed(SMALL, device="cpu", dtype=torch.float32)
+    assert found.linear == pytest.approx(3e-6)
+    assert found.quadratic == pytest.approx(2e-9)
+    assert found.forward_seconds(Width(dim=1, ffn=1, heads=1, layers=10, vace_layers=5), 1000) == pytest.approx(0.075)
+
+
+def test_a_measured_block_predicts_a_whole_forward():
+    from diffsynth.models.wan_video_dit import WanModel
+    from diffsynth.pipelines.wan_video import model_fn_wan_video
+
+    found = speed.measure_speed(SMALL, device="cpu", dtype=torch.float32)
+    fixed = {"out_dim": 16, "text_dim": 64, "freq_dim": 32, "eps": 1e-6, "patch_size": (1, 2, 2)}
+    sizes = {"dim": 240, "ffn_dim": 1024, "num_heads": 5, "num_layers": 4}
+    dit = WanModel(**sizes, **fixed, **FAMILIES["t2v"]).eval().requires_grad_(False)
+    latents, context = torch.randn(1, 16, 5, 32, 32), torch.randn(1, 512, 64)
+    call = {"dit": dit, "latents": latents, "context": context, "timestep": torch.tensor([500.0])}
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        with torch.no_grad():
+            model_fn_wan_video(**call)
+        seconds.append(time.perf_counter() - start)
+    ratio = found.forward_seconds(SMALL, 5 * 16 * 16) / min(seconds)
+    assert 0.3 < ratio < 3  # a shared test machine: only the order of magnitude can be held here
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"guidance": 5.0},
+        {"strength": 0.5},
+        {"method": "difference"},
+        {"method": "difference", "guidance": 5.0},
+        {"method": "difference", "guidance": 5.0, "source_guidance": 1.0, "strength": 0.5},
+    ],
+)
+def test_the_number_of_forwards_is_what_the_editor_makes(changes):
+    settings = EditSettings(steps=4, conditioning="tokens", prompt="a", source_prompt="b", detail="plain", **changes)
+    pipe, calls = random_pipeline(seed=0), []
+    inner = pipe.model_fn
+    pipe.model_fn = lambda **given: (calls.append(1), inner(**given))[1]
+    frames = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        edit_video(frames, [Keyframe(0, frames[1])], WanVideo(pipe), settings)
+    assert len(calls) == speed.forwards_of(settings)
+
+
+def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():
+    found = speed.Speed(linear=1e-8, quadratic=1e-12, vae=1e-9)
+    entry, shape = resolve("1.3B"), ClipShape(num_frames=81, height=480, width=832)
+    base = EditSettings(steps=10, conditioning="tokens")
+
+    def minutes(settings=base, keyframes=0):
+        return speed.predict_minutes(found, entry, shape, settings, keyframes=keyframes)
+
+    vae = 1e-9 * 480 * 832 * 81 / 60
+    assert minutes() == pytest.approx(10 * found.forward_seconds(entry.width, 32_760) / 60 + vae)
+    assert minutes(base.with_(steps=20)) - vae == pytest.approx(2 * (minutes() - vae))
+    assert minutes(base.with_(guidance=5.0)) - vae == pytest.approx(2 * (minutes() - vae))
+    assert minutes(keyframes=5) > minutes(base.with_(conditioning="i2v"), keyframes=5)
+
+
+class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9))
+
+    def run(self, *arguments):
+        app = Typer()
+        app.command()(doctor.doctor)
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def test_it_works_without_a_gpu(self):
+        shown = self.run()
+        for word in ("python", "diffsynth", "cores", "GB free", "Wan2.2-I2V-A14B"):
+            assert word in shown
+
+    def test_it_shows_level_and_minutes_on_a_gpu(self, monkeypatch):
+        gigabyte = 10**9
+        big = Resources(
+            device="cuda",
+            gpu_name="Some GPU",
+            gpu_total=80 * gigabyte,
+            gpu_free=79 * gigabyte,
+            capability=(9, 0),
+            host_total=128 * gigabyte,
+            host_free=100 * gigabyte,
+            disk_free=500 * gigabyte,
+            cpu="p",
+            cores=16,
+        )
+        monkeypatch.setattr("flowedit.wan.resources.measure_resources", lambda: big)
+        shown = self.run("--keyframes", "0")
+        row = next(line for line in shown.splitlines() if "Wan2.1-Fun-1.3B-InP" in line)
+        assert "resident" in row
+        expected = speed.predict_minutes(
+            speed.Speed(1e-8, 1e-12, 1e-9),
+            resolve("1.3B"),
+            ClipShape(num_frames=81, height=480, width=832),
+            EditSettings(steps=50, guidance=5.0),
+        )
+        assert f"{expected:.1f}" in row
+
+    def test_speed_can_be_left_out(self, monkeypatch):
+        monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: pytest.fail("measured"))
+        assert "not measured" in self.run("--no-speed")
