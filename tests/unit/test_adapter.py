@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffsynth.models.wan_video_dit import WanModel
 from PIL import Image
+from small_wan import TEXT_DIM, small_pipeline
 
 from flowedit.config import EditSettings
 from flowedit.editor import edit_steps, prepare
@@ -15,7 +16,9 @@ from flowedit.keyframes import Keyframe, to_pixels
 from flowedit.model import ClipShape, Condition, VideoModel
 from flowedit.tiny.config import SMOKE
 from flowedit.tiny.load import random_pipeline
+from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan.adapter import WanVideo, positions
+from flowedit.wan.families import vace_clip
 
 FRAMES, HEIGHT, WIDTH = 9, 32, 48
 SHAPE = ClipShape(num_frames=FRAMES, height=HEIGHT, width=WIDTH)
@@ -23,8 +26,8 @@ PROMPT, NEGATIVE = "a red ball, watercolour", "photo"
 LATENT = (1, SMOKE.vae.z_dim, 3, HEIGHT // 8, WIDTH // 8)
 
 
-def pictures(count, seed):
-    return np.random.default_rng(seed).integers(0, 256, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
+def pictures(count, seed, height=HEIGHT, width=WIDTH):
+    return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
 CLIP, STYLED = pictures(FRAMES, 1), pictures(3, 2)
@@ -60,7 +63,7 @@ def t2v_pipe():
     return pipe
 
 
-def vendor_run(pipe, **call):
+def vendor_run(pipe, height=HEIGHT, width=WIDTH, **call):
     """Final latents and pixels of the vendor's own pipeline."""
     seen, decode = {}, pipe.vae.decode
 
@@ -71,7 +74,7 @@ def vendor_run(pipe, **call):
     pipe.vae.decode = spy
     try:
         video = pipe(
-            prompt=PROMPT, negative_prompt=NEGATIVE, num_frames=FRAMES, height=HEIGHT, width=WIDTH, seed=5,
+            prompt=PROMPT, negative_prompt=NEGATIVE, num_frames=FRAMES, height=height, width=width, seed=5,
             num_inference_steps=4, tiled=False, output_type="floatpoint", progress_bar_cmd=lambda steps: steps, **call,
         )  # fmt: skip
     finally:
@@ -79,13 +82,13 @@ def vendor_run(pipe, **call):
     return seen["latents"], video
 
 
-def our_run(pipe, keyframes=(), **changes):
+def our_run(pipe, keyframes=(), clip=CLIP, **changes):
     """Final latents and pixels of the editor, without a correction."""
     model = WanVideo(pipe)
     settings = EditSettings(
         prompt=PROMPT, negative_prompt=NEGATIVE, seed=5, steps=4, alpha=0.0, detail="plain", **changes
     )
-    prepared = prepare(CLIP, keyframes, model, settings)
+    prepared = prepare(clip, keyframes, model, settings)
     *_, last = edit_steps(prepared)
     with torch.inference_mode():
         return last.latents, model.decode(last.latents)
@@ -127,6 +130,26 @@ def test_image_to_video_is_the_vendors_bit_for_bit(
     assert_equal_runs(theirs, our_run(i2v_pipe, keyframes, guidance=5.0, conditioning="i2v", **NOISE))
 
 
+def family_pipe(family):
+    """A small pipeline of another family, with the small text encoder in place of its stand-in."""
+    pipe = small_pipeline(family)
+    pipe.tokenizer, pipe.text_encoder = WordTokenizer(), TinyTextEncoder(TEXT_DIM).eval()
+    del next(unit for unit in pipe.units if type(unit).__name__ == "WanVideoUnit_PromptEmbedder").process
+    return pipe
+
+
+@pytest.mark.parametrize(("family", "indices"), [("flf2v", [0, 8]), ("vace", [0, 3, 8]), ("ti2v", [0])])
+def test_every_route_of_images_is_the_vendors_through_the_whole_run(family, indices):  # catches: a first latent unheld
+    pipe, size = family_pipe(family), {"height": 32, "width": 64}
+    clip, styled = pictures(FRAMES, 1, **size), dict(zip(indices, pictures(3, 2, **size), strict=False))
+    ends = dict(zip(["input_image", "end_image"], [Image.fromarray(image) for image in styled.values()], strict=False))
+    painted = vace_clip(styled, ClipShape(num_frames=FRAMES, **size))
+    images = dict(zip(["vace_video", "vace_video_mask"], painted, strict=True)) if family == "vace" else ends
+    theirs = vendor_run(pipe, cfg_scale=5.0, **images, **size)
+    keyframes = [Keyframe(index, image) for index, image in styled.items()]
+    assert_equal_runs(theirs, our_run(pipe, keyframes, clip, guidance=5.0, conditioning="i2v", **NOISE))
+
+
 def test_a_correction_does_change_the_vendors_result(i2v_pipe):  # the parity above is not a bypass of the loop
     model, keyframes = WanVideo(i2v_pipe), [Keyframe(0, STYLED[0])]
     runs = [prepare(CLIP, keyframes, model, EditSettings(steps=4, kappa=kappa)) for kappa in (0.0, 0.5)]
@@ -160,7 +183,7 @@ def test_plain_positions_are_the_vendors_own(i2v_pipe):  # catches: a table that
         latents=latents(),
         timestep=torch.tensor([600.0]),
         context=prepared.positive,
-        y=prepared.image,
+        **prepared.clip,
     )
     assert torch.equal(model.velocity(latents(), 0.6, prepared, (0, 1, 2)), plain)
 
@@ -242,7 +265,7 @@ def test_the_joint_sequence_repeats_the_image_condition_of_its_slots(
     finally:
         i2v_pipe.model_fn = inner
     assert seen["y"].shape[2] == 5
-    assert torch.equal(seen["y"][:, :, 3:], prepared.image[:, :, [0, 2]])
+    assert torch.equal(seen["y"][:, :, 3:], prepared.clip["y"][:, :, [0, 2]])
 
 
 def test_the_two_experts_hand_over_where_the_vendor_does(t2v_pipe):  # catches: a boundary in thousandths
@@ -259,8 +282,10 @@ def test_the_two_experts_hand_over_where_the_vendor_does(t2v_pipe):  # catches: 
 
 
 def test_a_text_to_video_model_refuses_images_and_says_what_to_use(t2v_pipe):
-    model = WanVideo(t2v_pipe, name="small t2v")
-    words = "'small t2v' cannot see keyframe images: .*Use conditioning tokens or none, or an image-to-video checkpoint"
+    model = WanVideo(t2v_pipe)
+    words = (
+        "text-to-video model with no input for images; got 1 keyframes. Use conditioning tokens, or an image-to-video"
+    )
     with pytest.raises(ModelError, match=words):
         prepare(CLIP, [Keyframe(0, STYLED[0])], model, EditSettings(conditioning="i2v"))
     assert not model.takes_images
