@@ -1,0 +1,112 @@
+"""Classical: carry the keyframes along the source's motion, from both sides, and know where that cannot be trusted."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from flowedit.methods.classical import checked_keyframes
+from flowedit.methods.motion import Motion, Motions, sample
+
+_COLOUR_TOLERANCE = 1 / 60
+"""Difference, as a share of white, of a source pixel and the one it is taken from that lowers trust by the factor e."""
+_SPREAD_TOLERANCE = 1 / 20
+"""Disagreement of the candidates, as a share of white, that lowers trust by the factor e."""
+
+
+@dataclass(frozen=True, eq=False)
+class Propagated:
+    """Frames made of carried keyframes.
+
+    Attributes:
+        frames: uint8 (F, H, W, 3); at the keyframes, the keyframes themselves.
+        confidence: float32 (F, H, W) in [0, 1], how far each pixel can be trusted: the product of the forward-backward
+            agreement of the best flow, the likeness of the source there, and the agreement of the candidates. 1 at the
+            keyframes.
+    """
+
+    frames: UInt8[np.ndarray, "F H W 3"]
+    confidence: Float32[np.ndarray, "F H W"]
+
+
+class _Candidate(NamedTuple):
+    """One way to fill a frame: the keyframe, and the motion between that frame and it."""
+
+    keyframe: int
+    motions: Motions
+
+
+def propagation(
+    frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]
+) -> UInt8[np.ndarray, "F H W 3"]:
+    """The frames of `propagate`, without the confidence."""
+    return propagate(frames, keyframes).frames
+
+
+def propagate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]) -> Propagated:
+    """Carry the styled keyframes to every other frame along the source's optical flow.
+
+    Each frame looks to the nearest keyframe before and after it, by two motions each: small steps put together, and one
+    stroke. A pixel mixes these candidates by `exp(-e / tolerance - 60 p) / (1 + d)`: e is the forward-backward error
+    of the flow, p the colour difference of the *source* along it (both large behind an occlusion), d the distance in
+    frames. One keyframe is enough; frames outside the first and last keyframe use the nearest one.
+
+    Memory: four flows per frame of the longest stretch between keyframes, at 512 pixels a side at most.
+
+    Args:
+        frames: the source, uint8 (F, H, W, 3).
+        keyframes: styled images, uint8 (H, W, 3), by pixel index.
+
+    Raises:
+        KeyframeError: no keyframe, or one outside the clip, or of another size.
+    """
+    keys = checked_keyframes(frames, keyframes)
+    motion = Motion(frames)
+    made, trust = np.empty_like(frames), np.ones(frames.shape[:3], np.float32)
+    for index, image in keys.items():
+        made[index] = image
+    for before, after in pairwise([None, *keys, None]):
+        for i, candidates in _stretch(motion, len(frames), before, after):
+            made[i], trust[i] = _mix(frames, keys, motion, i, candidates)
+    return Propagated(made, trust)
+
+
+def _stretch(
+    motion: Motion, num_frames: int, before: int | None, after: int | None
+) -> Iterator[tuple[int, list[_Candidate]]]:
+    """The frames between two neighbouring keyframes (or a keyframe and the end), each with its candidates."""
+    first = -1 if before is None else before
+    last = num_frames if after is None else after
+    walks = {}
+    if before is not None:
+        walks[before] = dict(motion.walk(before, last))
+    if after is not None:
+        walks[after] = dict(motion.walk(after, first))
+    motion.forget()
+    for i in range(first + 1, last):
+        chained = [_Candidate(k, walk.pop(i)) for k, walk in walks.items()]
+        direct = [_Candidate(k, motion.direct(i, k)) for k in walks if abs(i - k) > 1]
+        yield i, chained + direct
+
+
+def _mix(
+    frames: np.ndarray, keys: Mapping[int, np.ndarray], motion: Motion, i: int, candidates: list[_Candidate]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frame `i` and its confidence, from all candidates."""
+    colours, trusts, weights = [], [], []
+    for index, motions in candidates:
+        there, back = motion.full(motions.there), motion.full(motions.back)
+        error = np.linalg.norm(there + sample(back, there), axis=2) / motion.tolerance
+        unlike = np.abs(sample(frames[index].astype(np.float32), there) - frames[i]).mean(axis=2) / 255
+        trusts.append(np.exp(-error - unlike / _COLOUR_TOLERANCE))
+        # The floor leaves a plain average where no candidate can be trusted.
+        weights.append(trusts[-1] / (1 + abs(i - index)) + np.float32(1e-6))
+        colours.append(sample(keys[index].astype(np.float32), there))
+    share = np.stack(weights) / np.sum(weights, axis=0)
+    mixed = np.einsum("nhw,nhwc->hwc", share, np.stack(colours))
+    spread = sum(w * np.abs(c - mixed).mean(axis=2) for w, c in zip(share, colours, strict=True)) / 255
+    trust = np.max(trusts, axis=0) * np.exp(-spread / _SPREAD_TOLERANCE)
+    return np.rint(mixed).clip(0, 255).astype(np.uint8), trust.astype(np.float32)
