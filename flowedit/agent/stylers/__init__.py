@@ -1,5 +1,7 @@
 """The offline looks. Adding one is a new file with a `LOOK` and a line here."""
 
+import re
+
 from flowedit.agent.stylers import anime, comic, neon, oil, pencil, transfer, vintage, watercolour
 from flowedit.agent.stylers.look import Look
 from flowedit.errors import SettingError
@@ -30,5 +32,10 @@ def find_look(description: str) -> Look | None:
     'watercolour'
     """
     text = description.lower()
-    hits = [(len(word), look.name) for look in LOOKS.values() for word in (look.name, *look.words) if word in text]
+    hits = [
+        (len(word), look.name)
+        for look in LOOKS.values()
+        for word in (look.name, *look.words)
+        if re.search(rf"\b{re.escape(word)}\b", text)
+    ]
     return LOOKS[max(hits)[1]] if hits else None

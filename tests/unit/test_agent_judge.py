@@ -1,0 +1,86 @@
+"""The judge: each fault is found, named, and found only where it is."""
+
+import cv2
+import numpy as np
+import pytest
+from agent_clips import picture, static_clip
+
+from flowedit.agent.judge import Thresholds, judge_keyframes, structure_likeness
+from flowedit.agent.parts import analyse, paint
+from flowedit.agent.state import Styled
+from flowedit.agent.stylers import LOOKS
+
+SIZE = (120, 200)
+FRAMES = dict(zip((0, 8, 16, 32), static_clip(33, SIZE)[[0, 8, 16, 32]], strict=True))
+COFFEE = picture("coffee", SIZE)
+
+
+def judged(pictures, card, thresholds=None):
+    styled = {k: (Styled(index=k, attempt=0, file="x.png", by="offline"), image) for k, image in pictures.items()}
+    return judge_keyframes(FRAMES, styled, card, thresholds or Thresholds())
+
+
+def kinds(verdicts):
+    return {k: tuple(fault.kind for fault in verdict.faults) for k, verdict in verdicts.items()}
+
+
+def well(name="oil"):
+    card = analyse(list(FRAMES.values()), LOOKS[name], COFFEE if name == "transfer" else None)
+    return card, {k: paint(frame, card, 0, 1.0) for k, frame in FRAMES.items()}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_every_look_passes_its_own_judge(name):
+    card, pictures = well(name)
+    assert kinds(judged(pictures, card)) == {0: (), 8: (), 16: (), 32: ()}
+
+
+def test_other_colours_are_found_in_the_keyframe_that_has_them():
+    card, pictures = well()
+    pictures[16] = np.ascontiguousarray(pictures[16][..., ::-1])
+    assert kinds(judged(pictures, card)) == {0: (), 8: (), 16: ("colours",), 32: ()}
+
+
+def test_a_darker_keyframe_is_found():
+    card, pictures = well()
+    pictures[8] = (pictures[8] * 0.55).astype(np.uint8)
+    assert "colours" in kinds(judged(pictures, card))[8]
+    assert kinds(judged(pictures, card))[0] == ()
+
+
+def test_lost_contours_are_found():
+    card, pictures = well()
+    pictures[0] = cv2.GaussianBlur(np.roll(pictures[0], 50, axis=1), (0, 0), 8)
+    assert "contours" in kinds(judged(pictures, card))[0]
+
+
+def test_a_source_frame_handed_back_is_found():
+    card, pictures = well("anime")
+    pictures[32] = FRAMES[32]
+    assert "too_faint" in kinds(judged(pictures, card))[32]
+
+
+def test_a_palette_away_from_the_reference_is_found():
+    card, pictures = well("transfer")
+    pictures = {k: np.ascontiguousarray(255 - image) for k, image in pictures.items()}
+    assert all("palette" in found for found in kinds(judged(pictures, card)).values())
+
+
+def test_moving_things_are_not_held_against_the_style():
+    """Source frames that differ (a lit and a dark half of the clip) may differ as much when styled."""
+    card, pictures = well()
+    verdicts = judged(pictures, card)
+    assert all(verdict.disagreement < 9 for verdict in verdicts.values())
+
+
+def test_contours_are_compared_whatever_the_colours():
+    image = picture(size=SIZE)
+    assert structure_likeness(image, 255 - image) > 0.9
+    assert structure_likeness(image, np.ascontiguousarray(image[:, ::-1])) < 0.35
+    assert structure_likeness(image, np.full_like(image, 90)) == 0.0
+
+
+def test_thresholds_are_the_callers():
+    card, pictures = well()
+    assert all(judged(pictures, card, Thresholds(structure=0.999))[k].faults for k in pictures)
+    assert all(not judged(pictures, card, Thresholds(structure=-1))[k].faults for k in pictures)

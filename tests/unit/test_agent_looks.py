@@ -1,0 +1,200 @@
+"""The looks: steady between keyframes, the same for the same seed, each unmistakably its own."""
+
+import cv2
+import numpy as np
+import pytest
+from agent_clips import picture, static_clip
+
+from flowedit.agent.agreement import change_ratio
+from flowedit.agent.card import Swatch, measure, palette_of
+from flowedit.agent.colour import palette_distance, transport
+from flowedit.agent.judge import structure_likeness
+from flowedit.agent.parts import analyse, paint
+from flowedit.agent.stylers import LOOKS, find_look, look_named
+from flowedit.agent.stylers.canvas import contour_flow, to_lab, to_paint
+from flowedit.errors import SettingError
+
+SIZE = (160, 240)
+IMAGE = picture(size=SIZE)
+COFFEE = picture("coffee", SIZE)
+
+
+def card_for(images, name):
+    return analyse(images, LOOKS[name], COFFEE if name == "transfer" else None)
+
+
+@pytest.fixture(scope="module")
+def painted():
+    return {name: paint(IMAGE, card_for([IMAGE], name), 0, 1.0) for name in LOOKS}
+
+
+def lab(image):
+    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+
+
+def chroma(image):
+    return float(np.hypot(lab(image)[..., 1], lab(image)[..., 2]).mean())
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_keyframes_of_a_still_camera_change_little_more_than_their_source(name):
+    """Catches grain drawn anew for each keyframe and thresholds that follow one picture."""
+    frames = list(static_clip(33, SIZE)[[0, 12, 32]])
+    card = card_for(frames, name)
+    styled = [paint(frame, card, 0, 1.0) for frame in frames]
+    assert change_ratio(frames, styled) <= 1.3
+
+
+def test_grain_drawn_anew_for_each_keyframe_would_be_seen():
+    frames = list(static_clip(33, SIZE)[[0, 12, 32]])
+    card = card_for(frames, "oil")
+    styled = [paint(frame, card, seed, 1.0) for seed, frame in enumerate(frames)]
+    assert change_ratio(frames, styled) > 1.3
+
+
+def test_measures_of_each_picture_alone_would_be_seen():
+    """The same place under one card and under two: a card for each picture moves the tones."""
+    frames = [IMAGE, np.vstack([IMAGE[:80], np.full((80, SIZE[1], 3), 250, np.uint8)])]
+    shared = card_for(frames, "watercolour")
+    one = [paint(frame, shared, 0, 1.0)[20:60, 20:220].astype(float) for frame in frames]
+    own = [paint(frame, card_for([frame], "watercolour"), 0, 1.0)[20:60, 20:220].astype(float) for frame in frames]
+    assert np.abs(one[0] - one[1]).mean() < 1.0
+    assert np.abs(own[0] - own[1]).mean() > 2.0
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_is_the_same_for_the_same_seed_and_keeps_the_size(name, painted):
+    again = paint(IMAGE, card_for([IMAGE], name), 0, 1.0)
+    assert again.dtype == np.uint8
+    assert again.shape == IMAGE.shape
+    assert np.array_equal(again, painted[name])
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_changes_the_picture_and_keeps_its_shapes(name, painted):
+    assert np.abs(lab(painted[name]) - lab(IMAGE)).mean() > 2.0
+    assert structure_likeness(IMAGE, painted[name]) > LOOKS[name].structure
+
+
+@pytest.mark.parametrize("size", [(128, 128), (90, 161), (17, 33)])
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_paints_any_size(name, size):
+    image = picture(size=size)
+    assert paint(image, card_for([image], name), 0, 1.0).shape == image.shape
+
+
+@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_flat_picture_is_painted_without_a_fault(name, level):
+    flat = np.full((64, 96, 3), level, np.uint8)
+    assert np.isfinite(paint(flat, card_for([flat], name), 0, 1.0)).all()
+
+
+def test_each_look_has_what_its_name_promises(painted):
+    sheet = {name: lab(image)[..., 0] for name, image in painted.items()}
+    assert chroma(painted["pencil"]) < 5
+    assert sheet["pencil"].mean() > 65
+    assert sheet["neon"].mean() < 0.7 * lab(IMAGE)[..., 0].mean()
+    assert lab(painted["neon"])[..., 2].mean() < -15
+    assert lab(painted["vintage"])[..., 2].mean() > 8
+    assert chroma(painted["vintage"]) < chroma(IMAGE)
+    assert np.percentile(sheet["vintage"][:4, :4], 99) < 15
+    assert sheet["watercolour"].mean() > lab(IMAGE)[..., 0].mean()
+    assert np.percentile(sheet["watercolour"], 2) > np.percentile(lab(IMAGE)[..., 0], 2) + 10
+    assert chroma(painted["anime"]) > 1.15 * chroma(IMAGE)
+    assert chroma(painted["oil"]) > 1.1 * chroma(IMAGE)
+
+
+def test_anime_is_flatter_than_its_source_and_oil_is_not(painted):
+    def flat_share(image):
+        slope = np.abs(np.diff(lab(image)[..., 0], axis=1))
+        return float((slope < 0.5).mean())
+
+    assert flat_share(painted["anime"]) > flat_share(IMAGE) + 0.15
+    assert flat_share(painted["oil"]) < flat_share(painted["anime"]) - 0.3
+
+
+def test_the_comic_screen_has_its_pitch():
+    """A mid-tone is printed in dots at 45 degrees: the spectrum peaks at the screen's frequency."""
+    grey = np.full((256, 256, 3), 120, np.uint8)
+    card = analyse([np.dstack([np.tile(np.arange(256, dtype=np.uint8), (256, 1))] * 3)], LOOKS["comic"], None)
+    level = lab(paint(grey, card, 0, 1.0))[..., 0]
+    spectrum = np.abs(np.fft.fft2(level - level.mean()))
+    row, column = np.unravel_index(spectrum[:128, :128].argmax(), (128, 128))
+    pitch = max(4.0, 11.0 * 256 / 720)
+    assert np.hypot(row, column) / 256 == pytest.approx(1 / pitch, rel=0.06)
+    assert row == pytest.approx(column, abs=2)
+
+
+def test_strength_mixes_the_look_with_the_source():
+    card = card_for([IMAGE], "oil")
+    full, half = (paint(IMAGE, card, 0, strength).astype(float) for strength in (1.0, 0.5))
+    assert np.abs(half - (full + IMAGE) / 2).max() <= 1.0
+
+
+def test_transfer_brings_the_palette_near_the_reference():
+    card = card_for([IMAGE], "transfer")
+    after = palette_distance(measure([paint(IMAGE, card, 0, 1.0)]).palette, card.reference.palette)
+    before = palette_distance(card.master.palette, card.reference.palette)
+    assert after < 0.6 * before
+
+
+def test_transfer_to_itself_changes_nothing_a_person_would_see():
+    card = analyse([IMAGE], LOOKS["transfer"], IMAGE)
+    assert np.abs(paint(IMAGE, card, 0, 1.0).astype(int) - IMAGE).mean() < 1.5
+
+
+def test_transport_moves_mass_by_the_cheapest_way():
+    """Two swatches that would cross: the exact plan keeps them apart where a nearest match sends both to one."""
+    first = tuple(Swatch(lab=(50, a, 0), weight=0.5) for a in (0, 10))
+    second = tuple(Swatch(lab=(50, a, 0), weight=0.5) for a in (11, 30))
+    _, goals = transport(first, second)
+    assert goals[:, 1].tolist() == pytest.approx([11, 30])
+    assert palette_distance(first, second) == pytest.approx(np.sqrt((11**2 + 20**2) / 2))
+    assert palette_distance(first, first) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_palette_finds_the_colours_and_their_shares():
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[:, :10] = (255, 0, 0)
+    palette = palette_of(lab(image).reshape(-1, 3).astype(float))
+    assert [swatch.weight for swatch in palette] == [0.75, 0.25]
+    assert palette[1].lab == pytest.approx((53.2, 80.1, 67.2), abs=0.3)
+
+
+def test_measures_do_not_depend_on_the_order_of_the_pictures():
+    assert measure([IMAGE, COFFEE]).tones == measure([COFFEE, IMAGE]).tones
+
+
+def test_strokes_follow_the_contours():
+    """Vertical stripes: the flow runs down them, whatever the direction of rest."""
+    stripes = np.repeat(np.tile(np.uint8([40, 40, 40, 40, 200, 200, 200, 200]), (64, 8))[..., None], 3, axis=2)
+    x, y, clarity = contour_flow(to_lab(to_paint(stripes))[..., 0], 2.0, measure([stripes]), 0.0)
+    assert np.abs(y[16:48, 16:48]).min() > 0.99
+    assert np.abs(x[16:48, 16:48]).max() < 0.15
+    assert clarity[16:48, 16:48].min() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("a soft Aquarelle of the sea", "watercolour"),
+        ("like an OIL PAINTING by van Gogh", "oil"),
+        ("charcoal drawing", "pencil"),
+        ("Tokyo at night, cyberpunk", "neon"),
+        ("pop art comic book", "comic"),
+        ("super 8 home movie", "vintage"),
+        ("Japanese animation", "anime"),
+    ],
+)
+def test_words_find_their_look(words, name):
+    assert find_look(words).name == name
+
+
+def test_words_are_whole_words():
+    assert find_look("a boiling excellent cancelled plan") is None
+
+
+def test_an_unknown_look_lists_all_names():
+    with pytest.raises(SettingError, match=", ".join(LOOKS)):
+        look_named("cubism")

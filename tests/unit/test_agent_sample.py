@@ -1,0 +1,90 @@
+"""Cuts, windows and the frames that are keyed."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from agent_clips import cut_clip, picture, static_clip, write_clip
+
+from flowedit.agent.sample import choose_indices, file_source, find_cuts, frames_source, wanted_keyframes
+from flowedit.errors import SettingError, VideoShapeError
+from flowedit.frames import slots_of
+
+
+def test_cuts_are_found_where_they_are():
+    assert find_cuts(frames_source(cut_clip())) == (10, 22)
+
+
+def test_a_pan_a_flash_and_a_moving_ball_are_no_cuts():
+    pan = np.stack([np.roll(picture(), 6 * k, axis=1) for k in range(17)])
+    flash = np.stack([picture()] * 17)
+    flash[8] = 255
+    assert find_cuts(frames_source(pan)) == ()
+    assert find_cuts(frames_source(flash)) == ()
+    assert find_cuts(frames_source(static_clip())) == ()
+
+
+def test_cuts_are_found_across_the_chunks_that_are_read():
+    clip = np.stack([picture("astronaut")] * 24 + [picture("coffee")] * 9)
+    assert find_cuts(frames_source(clip)) == (24,)
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 33, 81, 301])
+@pytest.mark.parametrize("wanted", [1, 4, 13])
+@pytest.mark.parametrize("most", [2, 10])
+def test_the_ends_are_keyed_and_no_slot_twice(num_frames, wanted, most):
+    indices, missed = choose_indices(num_frames, (), wanted=wanted, most=most)
+    assert indices[0] == 0
+    assert indices[-1] == num_frames - 1
+    assert len(indices) == min(max(wanted, 2), most, (num_frames - 1) // 4 + 1)
+    assert all(index % 4 == 0 for index in indices)
+    assert len(set(slots_of(indices, num_frames))) == len(indices)
+    assert missed == ()
+
+
+def test_keyframes_are_spread_evenly():
+    indices, _ = choose_indices(81, (), wanted=6, most=10)
+    gaps = [end - first for first, end in pairwise(indices)]
+    assert max(gaps) - min(gaps) <= 4
+
+
+def test_each_shot_gets_its_first_natural_frame():
+    assert choose_indices(81, (30, 55), wanted=2, most=10)[0] == (0, 32, 80)
+    assert choose_indices(81, (30, 55, 70), wanted=2, most=10)[0] == (0, 32, 56, 80)
+
+
+def test_shots_without_room_or_without_a_natural_frame_are_named():
+    assert choose_indices(81, (20, 40, 70), wanted=2, most=3) == ((0, 40, 80), (20,))
+    assert choose_indices(33, (13, 15), wanted=2, most=9)[1] == (13,)
+
+
+def test_a_rate_means_a_number():
+    source = frames_source(static_clip(33), fps=8)
+    assert wanted_keyframes(source, 1.0) == 5
+    assert wanted_keyframes(source, 0.1) == 1
+
+
+def test_a_file_is_read_frame_by_frame_inside_its_window(tmp_path):
+    frames = static_clip(30)
+    path = write_clip(tmp_path / "clip.mp4", frames)
+    source = file_source(path, start=5)
+    assert source.num_frames == 25
+    assert source.fps == 8
+    for index in (0, 7, 24):
+        assert np.abs(source.frame(index).astype(int) - frames[5 + index]).mean() < 6
+        assert np.array_equal(source.frame(index), source.read(index, 2)[0] if index < 24 else source.frame(index))
+    assert file_source(path).identity == source.identity
+    with pytest.raises(SettingError, match="has 30 frames; frame 30 is not in it"):
+        file_source(path, start=30)
+
+
+def test_a_long_file_is_cut_to_the_model_window(tmp_path):
+    path = write_clip(tmp_path / "long.mp4", static_clip(100, (32, 48)))
+    assert file_source(path).num_frames == 81
+    assert file_source(path, num_frames=97).num_frames == 97
+
+
+def test_frames_in_memory_are_checked():
+    with pytest.raises(VideoShapeError, match="17 or 21"):
+        frames_source(static_clip(18))
+    assert frames_source(static_clip()).identity != frames_source(static_clip(seed=1)).identity
