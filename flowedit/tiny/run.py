@@ -66,7 +66,9 @@ class Run:
         if run.world > 1:
             dist.init_process_group("nccl" if run.device.type == "cuda" else "gloo")
         run.out.mkdir(parents=True, exist_ok=True)
-        logging.basicConfig(level=logging.INFO if run.main else logging.ERROR, format="%(asctime)s %(message)s", force=True)
+        logging.basicConfig(
+            level=logging.INFO if run.main else logging.ERROR, format="%(asctime)s %(message)s", force=True
+        )
         torch.manual_seed(run.seed)
         return run
 

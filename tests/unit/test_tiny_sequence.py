@@ -1,0 +1,74 @@
+"""The whole-clip form of the autoencoder and the training forward of the transformer equal the vendor's own."""
+
+import pytest
+import torch
+
+from flowedit.tiny.forward import rotary_tables, velocity
+from flowedit.tiny.load import random_pipeline
+from flowedit.tiny.sequence import decode_sequence, encode_sequence, fast_forms
+from flowedit.wan import vendor
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return random_pipeline(1)
+
+
+@pytest.mark.parametrize("frames", [1, 5, 9, 17])
+@pytest.mark.parametrize("folded", [False, True])
+def test_encoding_and_decoding_a_whole_clip_equals_the_chunk_loop(pipe, frames, folded):
+    model = pipe.vae.model
+    zero, one = torch.zeros(pipe.vae.z_dim), torch.ones(pipe.vae.z_dim)
+    video = torch.rand(1, 3, frames, 32, 48, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    with torch.no_grad(), fast_forms(folded=folded, compiled=False):
+        expected = model.encode(video, [zero, one])
+        torch.testing.assert_close(encode_sequence(model, video)[0], expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            decode_sequence(model, expected), model.decode(expected, [zero, one]), atol=1e-5, rtol=1e-5
+        )
+
+
+def test_each_frame_of_the_clip_reaches_the_latents(pipe):
+    """A form that dropped a frame, or looked ahead, would agree with nothing; this names the frame."""
+    model = pipe.vae.model
+    video = torch.zeros(1, 3, 9, 16, 16)
+    with torch.no_grad():
+        base = encode_sequence(model, video)[0]
+        for frame in range(9):
+            touched = video.clone()
+            touched[:, :, frame] = 1.0
+            moved = (encode_sequence(model, touched)[0] - base).abs().amax((0, 1, 3, 4)) > 1e-6
+            slot = (frame + 3) // 4
+            assert moved[slot]
+            assert not moved[:slot].any()
+
+
+def test_the_training_forward_equals_the_vendors_model_function(pipe):
+    g = torch.Generator().manual_seed(3)
+    latents, y = torch.randn(1, 4, 3, 6, 8, generator=g), torch.randn(1, 8, 3, 6, 8, generator=g)
+    context = torch.randn(1, 32, 16, generator=g)
+    with torch.no_grad():
+        expected = vendor.model_fn_wan_video(
+            dit=pipe.dit, latents=latents, timestep=torch.tensor([700.0]), context=context, y=y
+        )
+        found = velocity(pipe.dit, latents, torch.tensor([0.7]), (context, y))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_training_forward_takes_repeated_positions_as_reindexed_tables_do(pipe):
+    g = torch.Generator().manual_seed(4)
+    latents, y = torch.randn(1, 4, 4, 6, 8, generator=g), torch.randn(1, 8, 4, 6, 8, generator=g)
+    context, ids = torch.randn(1, 32, 16, generator=g), torch.tensor([0, 1, 2, 1])
+    saved = pipe.dit.freqs
+    with torch.no_grad():
+        found = velocity(
+            pipe.dit, latents, torch.tensor([0.4]), (context, y), tables=rotary_tables(pipe.dit, ids, 3, 4)
+        )
+        try:
+            pipe.dit.freqs = (saved[0][ids], *saved[1:])
+            expected = vendor.model_fn_wan_video(
+                dit=pipe.dit, latents=latents, timestep=torch.tensor([400.0]), context=context, y=y
+            )
+        finally:
+            pipe.dit.freqs = saved
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
