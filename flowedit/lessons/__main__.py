@@ -46,12 +46,12 @@ def site(target: Path = typer.Argument(Path("site"), help="Folder to write.")) -
 
 @app.command("binder-check")
 def binder_check(
-    full: bool = typer.Option(False, help="Make the environment anew instead of borrowing packages."),
+    packages: str = typer.Option("fetch", help="fetch: install all anew; borrow: use those here."),
 ) -> None:
     """Build what Binder builds in a fresh virtual environment and run lesson 00 in it, offline, within 2 GB."""
     from flowedit.lessons import binder
 
-    typer.echo(binder.check(Path.cwd(), full=full))
+    typer.echo(binder.check(Path.cwd(), borrow=packages == "borrow"))
 
 
 if __name__ == "__main__":

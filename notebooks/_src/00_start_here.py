@@ -83,22 +83,21 @@ ResidualInspector(recorded.trace, note=recorded.note)
 # keyframes, which disagree on purpose, in three ways.
 
 # %% tags=["code", "keep_output"]
+import numpy as np
 from flowedit.editor import edit_video
-from flowedit.metrics import psnr
 from flowedit.presets import preset_settings
 clip, model = lessons.clip(), lessons.small_model()
 keyframes = clip.painted(0, 16, 32)
 result = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "draft", prompt=clip.prompt))
-every = clip.painted(*range(33))
 mapped = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "default", method="colour-map")).frames
-rows = {"source": clip.frames, "each painted": [key.image for key in every], "colour map": mapped, "edit": result.frames}
+painted = np.stack([key.image for key in clip.painted(*range(33))])
+rows = {"source": clip.frames, "each painted": painted, "colour map": mapped, "edit": result.frames}
 print("a live edit of 33 frames in {:.0f} s".format(sum(result.seconds.values())))
 
 # %% tags=["see", "keep_output"]
-import numpy as np
-rows = {name: np.asarray(frames) for name, frames in rows.items()}
 jump = {name: np.abs(np.diff(video.astype(float), axis=0)).mean() for name, video in rows.items()}
-fig, axes = lessons.contact({f"{n} ({jump[n] / jump['source']:.1f})": v for n, v in rows.items()}, range(13, 20), marks=(16,))
+named = {f"{name} ({jump[name] / jump['source']:.1f})": video for name, video in rows.items()}
+fig, axes = lessons.contact(named, range(13, 20), marks=(16,))
 lessons.show(fig, "Frames 13 to 19; flicker relative to the source: " + ", ".join(
     f"{name} {value / jump['source']:.1f}" for name, value in jump.items()))
 
@@ -145,7 +144,7 @@ picker
 # nothing chosen, the next cell edits the lesson's clip once more.
 
 # %% tags=["see"]
-frames, keys = (picker.frames, picker.keyframes) if picker.ready else (clip.frames, keyframes)
+frames, keys = (picker.value.frames, picker.value.keyframes) if picker.ready else (clip.frames, keyframes)
 mine = edit_video(frames, keys, model, preset_settings("tiny", "draft"))
 FrameScrubber({"source": frames, "edited": mine.frames}, keyframes=[k.index for k in keys], note="live, small model")
 

@@ -78,6 +78,20 @@ MUTANTS = {
         (" / whole if", " if"),
         ("np.sqrt(np.mean((x_main - x_key) ** 2))", "np.mean((x_main - x_key) ** 2)"),
     ],
+    "6.1": [
+        (">= distance", "> distance"),
+        ("min(abs", "max(abs"),
+        ("abs(i - k)", "(i - k)"),
+        ("range(count)", "range(1, count)"),
+        ("range(count)", "range(count - 1)"),
+    ],
+    "7.1": [
+        (" + keyframes", ""),
+        ("// 4 + 1", "// 4"),
+        ("(frames - 1) // 4", "(frames + 3) // 4"),
+        ("(height // 16)", "(height // 8)"),
+        (" * (width // 16)", ""),
+    ],
     "8.1": [
         ("latents - clip", "clip - latents"),
         (" / sigma", ""),

@@ -1,0 +1,201 @@
+"""The lessons as plain pages: widgets alive without a kernel, formulas and pictures inside, and no request made."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import mistune
+import nbformat
+from latex2mathml.converter import convert
+from nbformat import NotebookNode
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from flowedit.lessons import build
+from flowedit.lessons.catalog import BRANCH, CATALOG, REPOSITORY, Lesson
+from flowedit.lessons.run import execute
+from flowedit.widgets import export
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
+_STATE = "application/vnd.jupyter.widget-state+json"
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?(?:\n[^$\n]+?)??)\$", re.DOTALL)
+_BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]")
+_LINK = re.compile(r"\]\((?!https?:)(?:([\w]+)\.(ipynb|md)|(solutions/[\w]+\.ipynb))\)")
+
+
+@dataclass
+class Page:
+    """One lesson while it is written.
+
+    Attributes:
+        lesson: the lesson.
+        found: the package's widgets in the executed notebook, by model id.
+        models: all widget states, by model id.
+        order: model ids in the order of their places on the page.
+    """
+
+    lesson: Lesson
+    found: Mapping[str, export.Widget]
+    models: Mapping[str, Any]
+    order: list[str]
+
+
+def write_site(folder: Path, target: Path) -> Iterator[Path]:
+    """Run every lesson as a student finds it and write it as a page.
+
+    Args:
+        folder: the notebooks' folder.
+        target: the site's folder, made if need be.
+
+    Yields:
+        Each page written; the index last.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    shown = [lesson for lesson in CATALOG if build.student_path(folder, lesson).is_file()]
+    pictures = {}
+    for lesson in shown:
+        notebook = nbformat.read(build.student_path(folder, lesson), as_version=4)
+        execute(notebook, folder)
+        pictures[lesson.number] = _first_picture(notebook)
+        page = target / f"{lesson.stem}.html"
+        page.write_text(lesson_page(notebook, build.read_source(folder, lesson), lesson), encoding="utf-8")
+        yield page
+    notation = target / "notation.html"
+    text = (folder / "notation.md").read_text(encoding="utf-8")
+    notation.write_text(_document("Table of notation", markdown(text)), encoding="utf-8")
+    yield notation
+    index = target / "index.html"
+    index.write_text(_index(shown, pictures, build.read_measured(folder)), encoding="utf-8")
+    yield index
+
+
+def lesson_page(notebook: NotebookNode, source: NotebookNode, lesson: Lesson) -> str:
+    """An executed student notebook as a page of its own.
+
+    Args:
+        notebook: with outputs and widget state.
+        source: the lesson's source, whose solutions are folded in.
+        lesson: which lesson it is.
+    """
+    found, links = export.saved(notebook.metadata)
+    models = notebook.metadata.get("widgets", {}).get(_STATE, {}).get("state", {})
+    page = Page(lesson, found, models, [])
+    solutions = iter(cell.source for cell in source.cells if build.part(cell) == "solution")
+    body = "\n".join(_cell(cell, page, solutions) for cell in notebook.cells)
+    widgets = [found[key] for key in page.order]
+    pairs = [(a, x, b, y) for a, x, b, y in links if a in page.order and b in page.order]
+    joined = [(page.order.index(a), x, page.order.index(b), y) for a, x, b, y in pairs]
+    head = export.style_of(widgets)
+    return _document(f"{lesson.number} · {lesson.title}", body, head, export.script_of(widgets, joined))
+
+
+def markdown(text: str) -> str:
+    """Markdown with formulas as HTML: formulas become MathML, which browsers draw without a script."""
+    formulas: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        display = "block" if match[1] else "inline"
+        formulas.append(convert((match[1] or match[2]).strip(), display=display))
+        return f"\x02{len(formulas) - 1}\x03"
+
+    text = _LINK.sub(_page_link, _BADGE.sub(r"[\1]", text))
+    rendered = str(mistune.create_markdown(escape=False, plugins=["table"])(_MATH.sub(keep, text)))
+    return re.sub(r"\x02(\d+)\x03", lambda match: formulas[int(match[1])], rendered)
+
+
+def _page_link(match: re.Match[str]) -> str:
+    if match[3]:
+        return f"](https://github.com/{REPOSITORY}/blob/{BRANCH}/notebooks/{match[3]})"
+    return f"]({match[1]}.html)"
+
+
+def _cell(cell: NotebookNode, page: Page, solutions: Iterator[str]) -> str:
+    part = build.part(cell)
+    if part == "solution":
+        return f"<details><summary>A solution</summary>{_code(next(solutions))}</details>"
+    if cell.cell_type == "markdown":
+        return f'<div class="part part-{part}">{markdown(cell.source)}</div>'
+    code = _code(cell.source)
+    if part == "setup":
+        code = f"<details><summary>Setup</summary>{code}</details>"
+    return code + "".join(_output(output, page) for output in cell.outputs)
+
+
+def _code(source: str) -> str:
+    return highlight(source.removeprefix("# NBVAL_CHECK_OUTPUT\n"), PythonLexer(), HtmlFormatter(cssclass="code"))
+
+
+def _output(output: NotebookNode, page: Page) -> str:
+    if output.output_type == "stream":
+        return f'<pre class="out">{html.escape(output.text)}</pre>' if output.name == "stdout" else ""
+    if output.output_type == "error":
+        return f'<pre class="out">{html.escape(output.ename)}: {html.escape(output.evalue)}</pre>'
+    data = output.data
+    if _VIEW in data:
+        return _view(data[_VIEW]["model_id"], page, data.get("text/html", ""))
+    for kind in ("image/png", "image/jpeg"):
+        if kind in data:
+            alt = html.escape(output.metadata.get(kind, {}).get("alt", ""), quote=True)
+            return f'<img class="figure" alt="{alt}" src="data:{kind};base64,{data[kind].strip()}">'
+    if "text/html" in data:
+        return f'<div class="out">{data["text/html"]}</div>'
+    return f'<pre class="out">{html.escape(data.get("text/plain", ""))}</pre>'
+
+
+def _view(key: str, page: Page, fallback: str) -> str:
+    """A widget's place; a box gives the places of what it holds, and a control that only drives the kernel says so."""
+    if key in page.found and key not in page.order:
+        page.order.append(key)
+        return export.place(len(page.order) - 1, fallback)
+    state = page.models.get(key, {}).get("state", {})
+    children = [str(child).removeprefix("IPY_MODEL_") for child in state.get("children", [])]
+    inside = "".join(_view(child, page, "") for child in children)
+    return inside or (
+        '<p class="kernel">Here a form needs a kernel: open the lesson on Colab or Binder.</p>' if fallback else ""
+    )
+
+
+def _first_picture(notebook: NotebookNode) -> str:
+    """The first figure as an image element, or nothing."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in ("image/png", "image/jpeg"):
+                if kind in output.get("data", {}):
+                    return f'<img alt="" src="data:{kind};base64,{output.data[kind].strip()}">'
+    return ""
+
+
+def _index(lessons: list[Lesson], pictures: Mapping[str, str], measured: Mapping[str, Any]) -> str:
+    cards = []
+    for lesson in lessons:
+        took = measured.get(lesson.number)
+        facts = f"{took['seconds']:.0f} s, {took['peak_megabytes']:.0f} MB" if took else ""
+        cards.append(
+            f'<a class="card" href="{lesson.stem}.html">{pictures.get(lesson.number, "")}'
+            f"<b>{lesson.number} · {html.escape(lesson.title)}</b><small>{facts}</small></a>"
+        )
+    lead = (
+        "<h1>flowedit: the lessons</h1><p>Keyframe-guided video editing by flow matching, to read without a kernel: "
+        "every widget on these pages works in your browser. To change the code, open a lesson on Colab or Binder. "
+        'All symbols are in the <a href="notation.html">table of notation</a>.</p>'
+    )
+    return _document("flowedit: the lessons", f'{lead}<div class="cards">{"".join(cards)}</div>', home=False)
+
+
+def _document(title: str, body: str, head: str = "", tail: str = "", *, home: bool = True) -> str:
+    style = (files("flowedit.lessons") / "site.css").read_text(encoding="utf-8")
+    light = HtmlFormatter(style="default", cssclass="code").get_style_defs()
+    dark = HtmlFormatter(style="github-dark", cssclass="code").get_style_defs()
+    back = '<nav><a href="index.html">All lessons</a></nav>' if home else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{export.POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title>{head}<style>{light}\n@media (prefers-color-scheme: dark) {{{dark}}}\n"
+        f"{style}</style></head><body><main>{back}{body}</main>{tail}</body></html>"
+    )
