@@ -87,7 +87,7 @@ def _event(event: Mapping, folder: Path | None) -> dict:
         "seconds": plain(float(event.get("seconds") or 0.0)),
         "prompt": str(event.get("prompt") or ""),
         "usage": plain(usage),
-        "pictures": [p for p in (_shown(item, folder) for item in event.get("images", ())) if p],
+        "pictures": [p for p in (_shown(item, i, folder) for i, item in enumerate(event.get("images", ()), 1)) if p],
         "values": plain(dict(event.get("values") or {})),
         "notes": [*map(str, event.get("notes", ())), *_missing(event.get("images", ()), folder)],
         "outcome": str(event.get("outcome", "done")),
@@ -100,10 +100,10 @@ def _file(item: object, folder: Path | None) -> Path | None:
     return (folder / str(item)) if folder is not None else Path(str(item))
 
 
-def _shown(item: object, folder: Path | None) -> dict | None:
+def _shown(item: object, place: int, folder: Path | None) -> dict | None:
     path = _file(item, folder)
     if path is None:
-        return {"name": "picture", "src": encode_image(np.asarray(item), max_side=_PICTURE_SIDE)}
+        return {"name": f"picture {place}", "src": encode_image(np.asarray(item), max_side=_PICTURE_SIDE)}
     if not path.is_file():
         return None
     with Image.open(path) as opened:

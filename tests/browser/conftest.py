@@ -254,6 +254,15 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
         context.close()
 
 
+def until(page: Page, condition: str, argument: object = None, seconds: float = 15) -> None:
+    """Wait until a JavaScript function of `argument` is true; also where a page's policy forbids eval."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition, argument):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Still not true after {seconds} s: {condition}")
+        page.wait_for_timeout(25)
+
+
 def frame_pixels(canvas: Locator, height: int, width: int) -> np.ndarray:
     """A canvas as uint8 (height, width, 3)."""
     return np.array(canvas_pixels(canvas), np.uint8).reshape(height, width, 4)[..., :3]

@@ -7,6 +7,8 @@ from PIL import Image
 from flowedit.errors import WidgetError
 from flowedit.widgets import AgentTrace
 
+from .conftest import until
+
 USAGE = {"calls": 1, "tokens_in": 100, "tokens_out": 20, "usd": 0.25}
 EVENTS = [
     {"node": "plan", "seconds": 1.5, "prompt": "paint it <b>blue</b>", "usage": USAGE},
@@ -21,7 +23,7 @@ widget
 
 
 def at(root, position):
-    root.page.wait_for_function("([n, p]) => n.dataset.position === String(p)", arg=[root.element_handle(), position])
+    until(root.page, "([n, p]) => n.dataset.position === String(p)", [root.element_handle(), position])
 
 
 def totals(root) -> str:

@@ -10,7 +10,7 @@ from flowedit.trace import Trace
 from flowedit.widgets import AlphaExplorer
 from flowedit.widgets.demo import demo_clip, run_trace
 
-from .conftest import frame_pixels
+from .conftest import frame_pixels, until
 
 SETUP = """
 import time
@@ -63,7 +63,7 @@ def colour(root, which=-1) -> int:
 
 
 def wait_drawn(root, what):
-    root.page.wait_for_function("([n, w]) => n.dataset.drawn === w", arg=[root.element_handle(), what])
+    until(root.page, "([n, w]) => n.dataset.drawn === w", [root.element_handle(), what])
 
 
 def job_is(book, state):

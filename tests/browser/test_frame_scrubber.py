@@ -10,7 +10,7 @@ from flowedit.widgets import FrameScrubber
 from flowedit.widgets._sprites import decode_frame
 from flowedit.widgets.demo import demo_clip
 
-from .conftest import frame_pixels
+from .conftest import frame_pixels, until
 
 SETUP = """
 import ipywidgets
@@ -43,9 +43,7 @@ def frame_of(root) -> int:
 
 
 def at(root, frame: int) -> None:
-    root.page.wait_for_function(
-        "([node, frame]) => node.dataset.drawn === String(frame)", arg=[root.element_handle(), frame]
-    )
+    until(root.page, "([node, frame]) => node.dataset.drawn === String(frame)", [root.element_handle(), frame])
 
 
 def pixels(canvas, shape) -> np.ndarray:

@@ -4,14 +4,20 @@ import csv
 import io
 import math
 import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 from flowedit.errors import WidgetError
 from flowedit.trace import READINGS, StepTrace, Trace
 from flowedit.widgets import FrameScrubber, ResidualInspector, page
 from flowedit.widgets.demo import demo_clip, run_trace
+from flowedit.widgets.export import place, saved, script_of, style_of
+
+from .conftest import until
 
 SETUP = """
 import ipywidgets
@@ -171,16 +177,38 @@ def test_extreme_traces_are_drawn_or_named(drawn, trace, words, view):
         watched.check_quiet()
 
 
-def test_a_page_of_two_widgets_keeps_them_linked(open_page):
-    inspector = ResidualInspector(run_trace(steps=5))
-    scrubber = FrameScrubber({"source": demo_clip(33, 48, 64)[0]}, keyframes=[0, 16, 32])
-    html = page([inspector, scrubber], "A run", links=[((inspector, "index"), (scrubber, "index"))])
-    watched = open_page(html)
+def pair_on_a_page(watched):
     cell(watched.root("residual-inspector"), 2, 2).click()
-    watched.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '32'")
+    until(watched.page, "() => document.querySelector('.fe-frame-scrubber').dataset.drawn === '32'")
     watched.root("frame-scrubber").get_by_label("Frame", exact=True).press("Home")
     assert watched.root("residual-inspector").get_attribute("data-cell") == "2,0"
     watched.check_quiet()
+
+
+def pair():
+    inspector = ResidualInspector(run_trace(steps=5))
+    return inspector, FrameScrubber({"source": demo_clip(33, 48, 64)[0]}, keyframes=[0, 16, 32])
+
+
+def test_a_page_of_two_widgets_keeps_them_linked(open_page):
+    inspector, scrubber = pair()
+    html = page([inspector, scrubber], "A run", links=[((inspector, "index"), (scrubber, "index"))])
+    pair_on_a_page(open_page(html))
+
+
+def test_widgets_and_links_are_read_out_of_an_executed_notebook(open_page):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP)])
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    found, links = saved(notebook.metadata)
+    assert sorted(widget.name for widget in found.values()) == ["FrameScrubber", "ResidualInspector"]
+    assert [(found[a].name, ta, found[b].name, tb) for a, ta, b, tb in links] == [
+        ("ResidualInspector", "index", "FrameScrubber", "index")
+    ]
+    order = list(found)
+    pairs = [(order.index(a), name_a, order.index(b), name_b) for a, name_a, b, name_b in links]
+    packed = list(found.values())
+    places = place(0, "<p>first</p>") + place(1)
+    pair_on_a_page(open_page(f"<html><head>{style_of(packed)}</head>{places}{script_of(packed, pairs)}</html>"))
 
 
 def test_a_trace_too_large_is_refused_in_one_line():

@@ -73,15 +73,15 @@ export default fe.widget("residual-inspector", (ctx) => {
     svg.append(fe.svg("text", { class: "fe-axistext", x: left + (width - left) / 2, y: height + 29, "text-anchor": "middle" }, "step, from noise to data"));
     const k = column();
     if (k >= 0) svg.append(fe.svg("rect", { class: "fe-picked", x: left + row() * cell, y: k * CELL + 1, width: Math.max(3, cell - 1), height: CELL - 2, rx: 2 }));
-    heatBox.replaceChildren(svg, colourBar(domain, log));
+    heatBox.replaceChildren(svg, colourBar(domain, log, all.some((one) => scale(one) === null)));
   };
-  const colourBar = (domain, log) => {
+  const colourBar = (domain, log, gaps) => {
     const stops = [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => `${fe.ramp(share)} ${100 * share}%`).join(",");
     const ruled = ctx.get("reading") === "r_k_norm";
     return fe.el("div", { class: "fe-colourbar" }, fe.el("span", {}, fe.number(domain[0])),
       fe.el("i", { style: `background:linear-gradient(90deg,${stops})` }), fe.el("span", {}, `${fe.number(domain[1])}${log ? " (log)" : ""}`),
       ruled ? fe.el("span", { class: "fe-muted" }, `● under ${RULE}, the rule of thumb`) : null,
-      fe.el("span", { class: "fe-muted" }, "hatched: not finite"));
+      gaps ? fe.el("span", { class: "fe-muted" }, "hatched: not finite") : null);
   };
   const redrawHeat = fe.onWidth(ctx, heatBox, drawHeat);
 
@@ -134,6 +134,7 @@ export default fe.widget("residual-inspector", (ctx) => {
       bands: [{ from: 0, to: 1, colour: "var(--fe-good)" }, { from: 1, to: 2, colour: "var(--fe-warn)" }, { from: 2, to: top, colour: "var(--fe-bad)" }],
       lines: [{ y: 1, text: "overshoots above 1" }, { y: 2, text: "the gap grows above 2" }] });
     const verdict = literal.length ? `the literal form overshoots at ${over} and diverges at ${growing} of ${steps.length} steps` : "kappa was given, there is no alpha";
+    if (!stability.childElementCount) stability.open = growing > 0; // worth seeing at once; closed by hand it stays closed
     stability.replaceChildren(fe.el("summary", {}, `Stability of alpha dt: ${verdict}`), gains.node, fe.legend(series));
   };
 
