@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from flowedit.report import comparison_frames, contact_sheet, render_report
 from flowedit.result import EditResult
 from flowedit.runfolder import MANIFEST, RunFolder
 from flowedit.video import write_image, write_video
+from flowedit.windows import edit_long_video
 
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
@@ -138,6 +140,10 @@ def _edit(request: EditRequest, job: EditJob, model: VideoModel, folder: RunFold
         watch(f"running {request.settings.method}", 0, 0, None)
         return edit_video(job.frames, job.keyframes, model, request.settings)
     watch("encoding", 0, 0, None)
+    window = model_defaults(request.model).window
+    if len(job.frames) > window:
+        follow = partial(watch, "denoising")
+        return edit_long_video(job.frames, job.keyframes, model, request.settings, window=window, watch=follow)
     prepared = prepare(job.frames, job.keyframes, model, request.settings)
     total = len(prepared.problem.sigmas) - 1
     latents = prepared.reference_latents

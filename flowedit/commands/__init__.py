@@ -2,11 +2,16 @@
 
 import typer
 
+from flowedit.commands import bench, models
 from flowedit.commands.demo import demo
+from flowedit.commands.doctor import doctor
 from flowedit.commands.edit import edit
+from flowedit.commands.style import style
 
 
 def register(app: typer.Typer) -> None:
     """Add every command to the command line."""
-    app.command()(edit)
-    app.command()(demo)
+    for command in (edit, style, demo, doctor):
+        app.command()(command)
+    app.add_typer(models.app, name="models")
+    app.add_typer(bench.app, name="bench")

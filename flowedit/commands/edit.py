@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from flowedit.commands.keyframes import StyleWish, given_keyframes, painted_keyframes
 from flowedit.commands.progress import watching
 
 if TYPE_CHECKING:
@@ -17,9 +18,14 @@ Number = Annotated[float | None, typer.Option()]
 
 def edit(
     video: Annotated[Path, typer.Argument(help="The source video.")],
-    keyframes: Annotated[list[Path], typer.Option("--keyframes", "-k", help="Styled images, or one folder of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    keyframes: Annotated[
+        list[Path] | None, typer.Option("--keyframes", "-k", help="Styled images, one folder of them, or a styled run.")
+    ] = None,
     at: Annotated[str | None, typer.Option(help="Frame of each keyframe, such as 0,16,32.")] = None,
+    style: Annotated[str | None, typer.Option(help="Paint the keyframes in this look first.")] = None,
+    style_image: Annotated[Path | None, typer.Option(help="Paint them in the style of this picture.")] = None,
+    describe: Annotated[str | None, typer.Option(help="Paint them in a style given in words.")] = None,
     prompt: Text = None,
     source_prompt: Text = None,
     negative_prompt: Text = None,
@@ -49,26 +55,38 @@ def edit(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
     """Carry the style of a few keyframes to every frame of a video."""
-    from flowedit.job import pair_keyframes, parse_indices, parse_size
-    from flowedit.presets import preset_settings
+    from flowedit.errors import KeyframeError
+    from flowedit.job import parse_indices, parse_size
+    from flowedit.presets import model_defaults, preset_settings
+    from flowedit.runfolder import RunFolder
     from flowedit.runner import EditRequest
 
+    wish = StyleWish(style=style, image=style_image, words=describe)
+    if bool(wish) == bool(keyframes):
+        raise KeyframeError("Give keyframes (--keyframes) or a style to paint them in (--style), one of the two.")
     given = {
         **{"prompt": prompt, "source_prompt": source_prompt, "negative_prompt": negative_prompt, "method": method},
         **{"keyframe_encoding": encoding, "conditioning": conditioning, "branch": branch, "init": init},
         **{"detail": detail, "alpha": alpha, "kappa": kappa, "beta": beta, "gain": gain, "strength": strength},
         **{"steps": steps, "guidance": cfg, "source_guidance": source_cfg, "shift": shift, "seed": seed},
     }
-    settings = preset_settings(model, preset, **{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    preset_settings(model, preset, **given)
+    window = {"start": start, "num_frames": frames}
+    if wish:
+        RunFolder(output, overwrite=overwrite)
+        choice = painted_keyframes(video, wish, output, **window, window=model_defaults(model).window)
+    else:
+        choice = given_keyframes(keyframes or [], parse_indices(at) if at is not None else None, **window)
     request = EditRequest(
         video=video,
-        keyframes=pair_keyframes(keyframes, parse_indices(at) if at is not None else None),
+        keyframes=choice.files,
         output=output,
-        settings=settings,
+        settings=preset_settings(model, preset, **{"prompt": choice.prompt, **given}),
         model=model,
         size=parse_size(size) if size is not None else None,
-        num_frames=frames,
-        start=start,
+        num_frames=choice.num_frames,
+        start=choice.start,
         overwrite=overwrite,
         lossless=lossless,
     )
