@@ -17,6 +17,8 @@ RATE = 48_000
 """Samples a second where the source's own rate is one that AAC does not have."""
 
 _FORMAT = "fltp"
+_PLAYED = frozenset({"aac", "mp3", "opus", "flac", "ac3", "eac3"})
+"""Codecs that players find in an mp4; others, raw samples above all, the container would take and players stay mute."""
 
 
 @runtime_checkable
@@ -35,7 +37,7 @@ class Sound(Protocol):
 def carry_sound(source: InputContainer, output: OutputContainer, start_s: Fraction) -> Sound | None:
     """Add a stream to `output` for the first sound track of `source`; None when it has none.
 
-    The packets are copied untouched where the output's container takes the source's codec, else re-encoded as AAC.
+    The packets are copied untouched where players expect the source's codec in the output, else re-encoded as AAC.
 
     Args:
         source: the opened source file.
@@ -49,7 +51,7 @@ def carry_sound(source: InputContainer, output: OutputContainer, start_s: Fracti
     zero = (reference.start_time or 0) * (reference.time_base or Fraction(1))
     # A second of run-up, so that the packet before the first one wanted is seen too; without an index it is a no-op.
     source.seek(max(0, int((zero + start_s - 1) * av.time_base)), backward=True)
-    if stream.codec_context.name in output.supported_codecs:
+    if stream.codec.canonical_name in _PLAYED & output.supported_codecs:
         return CopiedSound(source, stream, output.add_stream_from_template(stream), zero + start_s)
     return EncodedSound(source, stream, _encoder(stream, output), zero + start_s)
 

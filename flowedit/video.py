@@ -166,6 +166,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         with av.open(str(path)) as container:
             yield container, _video_stream(path, container)
+    except EOFError:
+        raise VideoFileError(f"{path} holds no frames; give {_KINDS} with at least 1 frame.") from None
     except (FFmpegError, OSError) as error:
         reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
         raise VideoFileError(

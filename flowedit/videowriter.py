@@ -48,7 +48,7 @@ def write_video(
         path: `.mp4`, `.mov` or `.mkv`; replaced when it exists.
         frames: uint8 (F, H, W, 3), or anything that yields uint8 (H, W, 3): then one frame at a time is in memory.
         fps: frames a second; `Fraction(30000, 1001)` stays exact.
-        audio_from: file whose first sound track is carried over: copied where the container takes its codec, else as
+        audio_from: file whose first sound track is carried over: copied where players expect its codec, else as
             AAC; a file without sound is fine.
         audio_start_s: seconds after the first frame of `audio_from` where the sound starts.
         lossless: keep every pixel exactly.
