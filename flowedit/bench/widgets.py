@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from flowedit.widgets import FrameScrubber
+from flowedit.widgets.frame_scrubber import FrameScrubber
 from flowedit.widgets._sprites import encode_clip
 from flowedit.widgets.gallery import chromium, open_exported
 
@@ -121,7 +121,9 @@ def measure_page() -> list[Reading]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every measurement; status 1 when one misses its limit."""
-    parser = argparse.ArgumentParser(prog="python -m flowedit.bench.widgets", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m flowedit.bench.widgets", description="Measure the widgets in a real browser."
+    )
     parser.add_argument("--json", type=Path, help="also write the measurements to this file")
     given = parser.parse_args(arguments)
     readings = [*measure_sprites(), *measure_page()]

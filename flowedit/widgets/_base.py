@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, overload
 
 import anywidget
 import ipywidgets
@@ -43,6 +44,9 @@ class FlowWidget(anywidget.AnyWidget):
         heading: title drawn above the widget and its accessible name.
         note: what the data is, said on the picture itself: "recorded", "small model", "closed form", ...
     """
+
+    _esm: ClassVar[str]
+    _css: ClassVar[str]
 
     heading = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
@@ -90,7 +94,7 @@ class FlowWidget(anywidget.AnyWidget):
             Path(path).write_text(text, encoding="utf-8")
         return text
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
+    def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
             bundle[0]["text/html"] = self.fallback()
@@ -98,6 +102,10 @@ class FlowWidget(anywidget.AnyWidget):
         return bundle
 
 
+@overload
+def plain(value: dict) -> dict: ...
+@overload
+def plain(value: object) -> object: ...
 def plain(value: object) -> object:
     """`value` as JSON values: arrays become lists, NumPy numbers become numbers, and what is not finite becomes None.
 

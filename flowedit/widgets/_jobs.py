@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from inspect import isgenerator
+from typing import Any
 
 from flowedit.errors import FlowEditError
 
@@ -34,7 +35,7 @@ class Job:
         """Whether work is under way."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, work: Callable[[], object], finish: Callable[[object], None]) -> bool:
+    def start(self, work: Callable[[], object], finish: Callable[[Any], None]) -> bool:
         """Run `work` in a thread and hand its result to `finish`; False, and nothing happens, while one is running."""
         if self.running:
             return False
@@ -57,7 +58,7 @@ class Job:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _run(self, work: Callable[[], object], finish: Callable[[object], None]) -> None:
+    def _run(self, work: Callable[[], object], finish: Callable[[Any], None]) -> None:
         try:
             result = work()
             if isgenerator(result):
@@ -72,7 +73,7 @@ class Job:
         except Exception as error:  # shown on the widget: nobody reads a thread's traceback
             self._tell(state="failed", text=f"{type(error).__name__}: {error}")
 
-    def _watch(self, work: Generator) -> object:
+    def _watch(self, work: Generator[Any, Any, object]) -> object:
         while not self._cancel.is_set():
             try:
                 news = next(work)

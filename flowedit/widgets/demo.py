@@ -3,6 +3,7 @@
 import math
 import time
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def compared_rows() -> list[tuple[str, np.ndarray, dict[str, float]]]:
     return [(name, clip, _scores(clip, exact) if name != "exact" else {}) for name, clip in attempts.items()]
 
 
-def gallery_pairs() -> list[tuple[np.ndarray, np.ndarray, int, dict[str, object]]]:
+def gallery_pairs() -> list[tuple[np.ndarray, np.ndarray, int, dict[str, Any]]]:
     """Three keyframes as `KeyframeGallery` takes them; the last one is recoloured at a third of the strength."""
     source, exact = demo_clip()
     pairs = []

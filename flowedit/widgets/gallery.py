@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flowedit import widgets
 from flowedit.errors import WidgetError
@@ -20,6 +20,8 @@ from flowedit.errors import WidgetError
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 FOLDER = Path("docs/img/widgets")
 WIDTH = 860
 _SETTLE_MS = 500
@@ -54,7 +56,7 @@ def chromium() -> Iterator["Browser"]:
         browser.close()
 
 
-def draw(browser: "Browser", html: str, theme: str, target: Path) -> None:
+def draw(browser: "Browser", html: str, theme: Theme, target: Path) -> None:
     """Write a picture of the first widget of an exported page."""
     context = browser.new_context(color_scheme=theme, viewport={"width": WIDTH, "height": 800}, device_scale_factor=1.5)
     with TemporaryDirectory() as folder:
@@ -75,7 +77,9 @@ def open_exported(page: "Page", html: str, folder: Path) -> "Page":
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures and name each file."""
-    parser = argparse.ArgumentParser(prog="python -m flowedit.widgets.gallery", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m flowedit.widgets.gallery", description="Draw every widget, light and dark."
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument("names", nargs="*", help="widgets to draw; all without names")
     given = parser.parse_args(arguments)
@@ -83,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with chromium() as browser:
         for name in given.names or sorted(widgets.REGISTRY):
             html = getattr(widgets, name).example().to_html()
-            for theme in ("light", "dark"):
+            for theme in THEMES:
                 target = given.folder / f"{file_stem(name)}_{theme}.png"
                 draw(browser, html, theme, target)
                 sys.stdout.write(f"{target}\n")

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -16,7 +17,7 @@ from flowedit.widgets._sprites import contact_sheet, encode_image
 MAX_PAIRS = 24
 _REASONS = "reasons"
 
-Pair = tuple[np.ndarray, np.ndarray, int, Mapping[str, object]]
+Pair = tuple[np.ndarray, np.ndarray, int, Mapping[str, Any]]
 """`(source, styled, index, scores)`: images uint8 (H, W, 3), the pixel frame, and numbers or words to show. A list of
 sentences under "reasons" is shown as what speaks against it."""
 
@@ -118,7 +119,7 @@ class KeyframeGallery(FlowWidget):
         if not self._pairs:
             return "<p>There are no keyframes to look at.</p>"
         words = f"Keyframes {', '.join(str(pair[2]) for pair in self._pairs)}; source above, styled below."
-        rows = [contact_sheet(np.stack([pair[side] for pair in self._pairs])) for side in (0, 1)]
+        rows = [contact_sheet(np.stack(side)) for side in ([p[0] for p in self._pairs], [p[1] for p in self._pairs])]
         return f'<img alt="{html.escape(words)}" src="{encode_image(np.concatenate(rows), max_side=900)}">'
 
     def _table(self) -> Table:
