@@ -1,7 +1,9 @@
 """Start, watch and stop a run from a notebook, without blocking it: progress, time left, memory and a live preview."""
 
+import atexit
 import sys
 import traceback
+import weakref
 from collections.abc import Callable, Generator, Iterable
 from time import monotonic
 
@@ -21,8 +23,11 @@ Work = Callable[[], Iterable[object]]
 Preview = Callable[[object], np.ndarray]
 """A step's item -> uint8 (F, H, W, 3)."""
 
-_PREVIEW_BYTES = 120_000
+# Under the 64 kB from which the kernel's messages are sent without a copy: a closing kernel cannot send those.
+_PREVIEW_BYTES = 40_000
+_RESULT_BYTES = 200_000
 _LOG_LINES = 200
+_EXIT_SECONDS = 2.0
 
 
 class RunPanel(FlowWidget):
@@ -88,6 +93,8 @@ class RunPanel(FlowWidget):
         self._steps_began: list[float] = []
         self._runner = Job(self._report)
         self._shown: np.ndarray | None = None
+        self._closing = False
+        _PANELS.add(self)
         self.result: object = None
         self.error: BaseException | None = None
         super().__init__(**{"heading": "Run", **traits})
@@ -109,7 +116,7 @@ class RunPanel(FlowWidget):
 
     def start(self) -> bool:
         """Start the run in a thread; False, and nothing happens, while it is running."""
-        if self.running:
+        if self.running or self._closing:
             return False
         self.result, self.error, self._steps_began = None, None, [monotonic()]
         self.log, self.left, self.clip = [], -1.0, []
@@ -139,18 +146,22 @@ class RunPanel(FlowWidget):
         try:
             yield (0, self._total)
             for item in items:
+                if self._closing:
+                    break
                 if isinstance(item, str):
                     yield item
                     continue
                 last, done = item, done + 1
                 self._note_step(item, done)
                 yield (done, max(self._total, done))
-            if self._finish is not None:
+            if self._finish is not None and not self._closing:
                 yield "finishing"
                 last = self._finish(last)
             return last
         except Exception as error:
             self.error = error
+            if self._closing:
+                return None
             self._add_lines(traceback.format_exc().splitlines()[-12:])
             raise
         finally:
@@ -167,26 +178,38 @@ class RunPanel(FlowWidget):
             self.memory = memory_text()
             self._add_lines([line])
         if self._preview is not None and (done % self.every == 0 or done == self._total):
-            self._show(self._preview(item), f"preview at step {done}: a linear look at the latents")
+            note = f"preview at step {done}: a linear look at the latents"
+            self._show(self._preview(item), note, _PREVIEW_BYTES)
 
     def _add_lines(self, lines: list[str]) -> None:
         self.log = [*self.log, *lines][-_LOG_LINES:]
 
     def _keep(self, result: object) -> None:
         self.result = result
+        if self._closing:
+            return
         self.left = 0.0
         frames = getattr(result, "frames", result)
         if isinstance(frames, np.ndarray) and frames.dtype == np.uint8 and frames.ndim == 4:
-            self._show(frames, "result")
+            self._show(frames, "result", _RESULT_BYTES)
 
-    def _show(self, frames: np.ndarray, note: str) -> None:
-        clip = {"name": "preview", **encode_clip(check_clip(frames, "preview"), _PREVIEW_BYTES)}
+    def _show(self, frames: np.ndarray, note: str, budget: int) -> None:
+        clip = {"name": "preview", **encode_clip(check_clip(frames, "preview"), budget)}
+        if self._closing:
+            return
         with self.hold_sync():
             self.clip, self.preview_note = [clip], note
         self._shown = frames
 
     def _report(self, status: dict) -> None:
-        self.job = status
+        if not self._closing:
+            self.job = status
+
+    def _end_with_kernel(self) -> None:
+        """Say nothing more and stop: two threads that write to a closing channel would garble each other."""
+        self._closing = True
+        self.cancel()
+        self.wait(_EXIT_SECONDS)
 
     def _on_message(self, _: object, content: object, __: object) -> None:
         """Start, cancel, or say that the kernel is there."""
@@ -209,6 +232,16 @@ class RunPanel(FlowWidget):
     def _table(self) -> Table:
         rows = list(enumerate(self.log, start=1))[-20:]
         return Table(f"Last lines of the run ({self.job['state']})", ("line", "said"), rows or [(0, "nothing yet")])
+
+
+_PANELS: "weakref.WeakSet[RunPanel]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end_runs() -> None:
+    """Before the kernel closes its channels, end the runs that still write to them."""
+    for panel in list(_PANELS):
+        panel._end_with_kernel()
 
 
 def memory_text() -> str:

@@ -93,6 +93,23 @@ def test_a_cancelled_run_can_start_again():
     assert panel.job["state"] == "done"
 
 
+def test_a_run_ends_with_its_kernel():
+    """Catches a thread that goes on writing to a channel that is being closed."""
+    work = Slow()
+    panel = RunPanel(work, total=100)
+    panel.start()
+    work.go.release(2)
+    wait_until(lambda: work.steps == 2)
+    threading.Timer(0.05, work.go.release, (50,)).start()
+    seen = []
+    panel.observe(seen.append, ["job", "log", "left", "clip"])
+    panel._end_with_kernel()
+    assert not panel.running
+    assert work.closed
+    assert seen == []
+    assert not panel.start()
+
+
 def test_a_failure_is_told_kept_and_raised():
     def work():
         yield 1

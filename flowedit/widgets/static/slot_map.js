@@ -43,6 +43,7 @@ export default fe.widget("slot-map", (ctx) => {
   const readout = fe.el("div", { class: "fe-slotread" });
   const message = fe.el("p", { class: "fe-message fe-collision" });
   const summary = fe.el("div", { class: "fe-muted" });
+  const clear = fe.button("Clear", () => { ctx.set({ keyframes: [] }); ctx.announce("No keyframe is set."); }, { "aria-label": "Clear all keyframes" });
   const preview = fe.el("div", { class: "fe-slotpreview" });
   let cells = [];
   let clip = null;
@@ -104,6 +105,7 @@ export default fe.widget("slot-map", (ctx) => {
       fe.el("span", {}, group.length === 1 ? "alone in its slot" : `shares it with frames ${group.filter((other) => other !== frame).join(", ")}`),
       fe.el("span", {}, frame % GROUP === 0 ? "the natural place for a keyframe" : `natural place for a keyframe: ${GROUP * slot}`));
     message.textContent = problem;
+    clear.hidden = !ctx.get("editable");
     message.hidden = !problem;
     summary.textContent = `${count()} frames in ${fe.slotOf(count() - 1) + 1} slots. ${keys.length ? `Keyframes ${keys.join(", ")}${problem ? "" : ` in slots ${keys.map(fe.slotOf).join(", ")}`}.` : "No keyframe yet."}`
       + (ctx.get("editable") ? " A click, space or Enter sets a keyframe or takes it back." : "");
@@ -132,7 +134,7 @@ export default fe.widget("slot-map", (ctx) => {
     if (frame !== undefined) toggle(Number(frame));
   });
 
-  ctx.root.append(fe.el("div", { class: "fe-slotgrid" }, fe.el("div", { class: "fe-slotmain" }, list, readout, message, summary), preview));
+  ctx.root.append(fe.el("div", { class: "fe-slotgrid" }, fe.el("div", { class: "fe-slotmain" }, list, readout, message, fe.el("div", { class: "fe-row" }, clear, summary)), preview));
   ctx.on("num_frames", build);
   ctx.on("clip", showClip);
   ctx.on(["index", "keyframes", "editable"], show);
