@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from flowedit.widgets.frame_scrubber import FrameScrubber
 from flowedit.widgets._sprites import encode_clip
+from flowedit.widgets.frame_scrubber import FrameScrubber
 from flowedit.widgets.gallery import chromium, open_exported
 
 CHANGES = 200
