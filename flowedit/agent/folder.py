@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from flowedit.agent.events import RECORD, Record, read_record
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
 from flowedit.errors import OutputError
-from flowedit.images import read_image, write_image
+from flowedit.images import partial_path, read_image
 
 Picture = UInt8[np.ndarray, "H W 3"]
 MANIFEST = "keyframes.json"
@@ -34,10 +35,20 @@ class RunFolder:
     root: Path
 
     def save(self, name: str, image: Picture) -> str:
-        """Write a picture under its name inside the folder, and return the name."""
+        """Write a picture under its name inside the folder, and return the name; the file is whole or not there."""
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, image)
+        part = partial_path(path)
+        # Little compression: a keyframe is written in a fifth of the time, and grain hardly compresses anyway.
+        options = {"compress_level": 1} if path.suffix == ".png" else {"quality": 90}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(part, **options)
+            part.replace(path)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise OutputError(f"Cannot write {path} ({reason}); choose another folder or free some space.") from None
+        finally:
+            part.unlink(missing_ok=True)
         return name
 
     def load(self, name: str) -> Picture:

@@ -2,10 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Semaphore
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -40,7 +40,7 @@ class Run:
         parts: who does the work.
         folder: where pictures go.
         log: where events go.
-        at_once: keyframes painted side by side.
+        pool: paints keyframes side by side.
     """
 
     source: Source
@@ -48,7 +48,7 @@ class Run:
     parts: Parts
     folder: RunFolder
     log: EventLog
-    at_once: int = 2
+    pool: Executor
 
 
 def build_graph(run: Run, checkpointer: SqliteSaver | None = None) -> CompiledStateGraph:
@@ -67,7 +67,7 @@ def build_graph(run: Run, checkpointer: SqliteSaver | None = None) -> CompiledSt
     analyze = partial(nodes.analyze_style, source=source, analyst=parts.analyst, log=log)
     graph.add_node("analyze_style", analyze, input_schema=nodes.ToAnalyse)
     graph.add_node("plan", partial(nodes.plan, source=source, parts=parts, **files), input_schema=nodes.ToPlan)
-    style = partial(nodes.style_keyframe, source=source, styler=parts.styler, turns=Semaphore(run.at_once), **files)
+    style = partial(nodes.style_keyframe, source=source, styler=parts.styler, pool=run.pool, **files)
     graph.add_node("style_keyframe", style, input_schema=Task)
     graph.add_node("judge", partial(nodes.judge, source=source, judge=parts.judge, **files), input_schema=nodes.ToJudge)
     graph.add_node("approve", partial(nodes.approve, log=log), input_schema=nodes.ToApprove)

@@ -4,7 +4,7 @@ Whatever does the work is passed in, so that each node runs in a test with a fak
 the run's folder; the state carries names.
 """
 
-from threading import Semaphore
+from concurrent.futures import Executor
 from typing import TypedDict
 
 from langgraph.types import interrupt
@@ -163,15 +163,20 @@ def plan(state: ToPlan, *, source: Source, parts: Parts, folder: RunFolder, log:
 
 
 def style_keyframe(
-    task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog, turns: Semaphore
+    task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog, pool: Executor
 ) -> Painted:
     """Paint one keyframe from its source frame and the master; keyframes never see one another.
 
-    `turns` bounds how many are painted at once. The graph's own bound would not do: it also delays the record of what
-    is finished until the last keyframe has begun, and a killed run would paint finished ones again.
+    `pool` bounds how many are painted at once. The graph's own bound would not do: it also delays the record of what
+    is finished until the last keyframe has begun, and a killed run would paint finished ones again. A few threads that
+    live as long as the run also keep memory low: each thread holds on to what it has once used.
     """
+    return pool.submit(_painted, task, source=source, styler=styler, folder=folder, log=log).result()
+
+
+def _painted(task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog) -> Painted:
     index = task["index"]
-    with turns, log.node("style_keyframe", index) as event:
+    with log.node("style_keyframe", index) as event:
         report = Report()
         reference = task["plan"].reference
         master = None if reference is None else folder.load(reference)

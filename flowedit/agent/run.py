@@ -1,8 +1,8 @@
 """Style a video: open the folder, put the parts together, run the graph to its end or to a person's decision."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +28,8 @@ Picture = UInt8[np.ndarray, "H W 3"]
 Approver = Callable[[ApprovalRequest], Decision | None]
 """Answers for a person; None leaves the run waiting, to be answered later by a further call."""
 
-_AT_ONCE = 4
-"""Keyframes painted side by side at most: each needs about 100 MB at 720 lines."""
+_AT_ONCE = 2
+"""Keyframes painted side by side: each needs about 150 MB at 720 lines."""
 
 
 def approve_all(request: ApprovalRequest) -> Decision:
@@ -81,7 +81,7 @@ def style_video(
     found = None if settings.backend == "offline" else (key or find_key())
     if settings.style is not None or found is None:
         chosen_look(settings)
-    with claimed(output_dir) as folder:
+    with claimed(output_dir) as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
         record = opened_record(folder, source, settings)
         log = EventLog(folder.root, record, redactor(found))
         chosen, notes = (parts, []) if parts else _parts(settings, reference, found, folder)
@@ -92,7 +92,7 @@ def style_video(
             parts=chosen,
             folder=folder,
             log=log,
-            at_once=min(_AT_ONCE, os.cpu_count() or 1),
+            pool=pool,
         )
         log.set_status("running")
         status, request = _drive(run, approver)
@@ -190,7 +190,7 @@ def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "re
 
 
 def _thread(settings: StyleSettings) -> RunnableConfig:
-    # Room for every keyframe and for the writer of checkpoints beside them; `Run.at_once` bounds the work.
+    # Room for every keyframe and for the writer of checkpoints beside them; `Run.pool` bounds the work.
     room = settings.max_frames + 4
     return {"configurable": {"thread_id": "run"}, "recursion_limit": 1000, "max_concurrency": room}
 

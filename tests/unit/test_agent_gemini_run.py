@@ -115,7 +115,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_while_drawing_costs_one_keyframe_its_model_and_nothing_else(tmp_path, fault, monkeypatch):
     """The keyframe is painted offline, with the fact recorded; the ones that were drawn stay."""
-    monkeypatch.setattr("flowedit.agent.run.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("flowedit.agent.run._AT_ONCE", 1)
     answer, message = FAULTS[fault]
     drawn = []
 
@@ -242,7 +242,7 @@ def test_no_network_ends_in_an_offline_run_and_one_reason(tmp_path):
 
 
 def test_the_budget_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowedit.agent.run.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("flowedit.agent.run._AT_ONCE", 1)
     with serving() as server:
         result = run(server, tmp_path / "run", max_calls=3, redo=0)
         assert server.calls == 3
@@ -268,7 +268,7 @@ def test_a_killed_run_repeats_no_paid_call(tmp_path):
         from test_agent_gemini_run import run
         from agent_server import Served
         from flowedit.agent import run as module
-        module.os.cpu_count = lambda: 1
+        module._AT_ONCE = 1
         run(Served(sys.argv[2]), sys.argv[3])
         """
     )

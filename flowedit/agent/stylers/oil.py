@@ -63,7 +63,7 @@ def _lay(
     """Paint one layer of strokes onto `layers`: uint8 (H, W, 4), colour and height."""
     width, detail, seed = brush
     rng = np.random.default_rng(seed)
-    rows, columns = _seeds(base.shape, 0.55 * width, rng)
+    rows, columns = _seeds(base.shape, 0.62 * width, rng)
     order, doubt = rng.permutation(len(rows)), rng.uniform(0.6, 1.4, len(rows))
     pigment = canvas.blur(base, 0.3 * width)[rows, columns] + rng.normal(0, 0.02, (len(rows), 3))
     pigment = pigment + rng.normal(0, 0.025, (len(rows), 1))
