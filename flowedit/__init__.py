@@ -1,3 +1,90 @@
-"""flowedit: keyframe-guided video editing by flow matching on Wan video models."""
+"""flowedit: keyframe-guided video editing by flow matching on Wan video models.
+
+The names below load when they are first used, so that `import flowedit` waits for no heavy library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowedit.compat import IntegratedVideoEditor, WanVideoEditorPipeline
+    from flowedit.config import EditSettings
+    from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare
+    from flowedit.errors import FlowEditError, UnusualSettingWarning
+    from flowedit.images import read_image, resize_image, resize_video, write_image
+    from flowedit.keyframes import Keyframe
+    from flowedit.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
+    from flowedit.methods.branches import Step
+    from flowedit.models import load_model
+    from flowedit.presets import preset_settings
+    from flowedit.result import EditResult
+    from flowedit.trace import StepTrace, Trace
+    from flowedit.video import Clip, probe, read_video, write_video
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Clip",
+    "EditResult",
+    "EditSettings",
+    "FlowEditError",
+    "IntegratedVideoEditor",
+    "Keyframe",
+    "PreparedEdit",
+    "Step",
+    "StepTrace",
+    "Trace",
+    "UnusualSettingWarning",
+    "WanVideoEditorPipeline",
+    "compute_velocity_correction",
+    "construct_rope_ids",
+    "edit_steps",
+    "edit_video",
+    "finish",
+    "load_model",
+    "prepare",
+    "prepare_coupled_noise",
+    "preset_settings",
+    "probe",
+    "read_image",
+    "read_video",
+    "resize_image",
+    "resize_video",
+    "write_image",
+    "write_video",
+]
+
+_HOMES = {
+    "compat": ("IntegratedVideoEditor", "WanVideoEditorPipeline"),
+    "config": ("EditSettings",),
+    "editor": ("PreparedEdit", "edit_steps", "edit_video", "finish", "prepare"),
+    "errors": ("FlowEditError", "UnusualSettingWarning"),
+    "images": ("read_image", "resize_image", "resize_video", "write_image"),
+    "keyframes": ("Keyframe",),
+    "latentops": ("compute_velocity_correction", "construct_rope_ids", "prepare_coupled_noise"),
+    "methods.branches": ("Step",),
+    "models": ("load_model",),
+    "presets": ("preset_settings",),
+    "result": ("EditResult",),
+    "trace": ("StepTrace", "Trace"),
+    "video": ("Clip", "probe", "read_video", "write_video"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything
+    """Load one public name from the module that holds it.
+
+    Raises:
+        AttributeError: no such name.
+    """
+    if name not in _HOME_OF:
+        raise AttributeError(f"flowedit has no {name!r}; it offers {', '.join(__all__)}.")
+    value = getattr(import_module(f"flowedit.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,63 @@
+"""Importing costs nothing until a name is used; every public name and every example in a docstring works."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flowedit
+
+HEAVY = ("torch", "diffsynth", "langgraph", "langchain_core", "anywidget", "ipywidgets", "numpy", "cv2", "av", "PIL")
+LIGHT_MODULES = ("errors", "config", "flow", "schedule", "frames", "correction", "trace", "presets", "models", "toy")
+
+
+def loaded_by(statement):
+    """Top-level modules in a fresh interpreter after a statement."""
+    code = f"import sys; {statement}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    root = Path(flowedit.__file__).parents[1]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    return set(run.stdout.split())
+
+
+def test_importing_flowedit_loads_no_heavy_library():  # catches: an eager import among the public names
+    assert loaded_by("import flowedit").isdisjoint(HEAVY)
+
+
+def test_the_convention_loads_without_torch_or_a_vendor():  # catches: a lesson on NumPy that costs two gigabytes
+    statement = "; ".join(f"import flowedit.{module}" for module in LIGHT_MODULES)
+    assert loaded_by(statement).isdisjoint(set(HEAVY) - {"numpy"})
+
+
+def test_the_editor_loads_without_a_vendor():  # catches: diffsynth above its floor
+    loaded = loaded_by("import flowedit.editor")
+    assert "torch" in loaded
+    assert loaded.isdisjoint({"diffsynth", "transformers", "langgraph", "anywidget"})
+
+
+@pytest.mark.parametrize("name", flowedit.__all__)
+def test_every_public_name_exists_and_is_documented(name):  # catches: a name that moved
+    assert getattr(flowedit, name).__doc__
+    assert name in dir(flowedit)
+
+
+def test_the_names_are_those_that_type_checkers_see():  # catches: a lazy name left out of one of the three lists
+    lazy = {name for names in flowedit._HOMES.values() for name in names}
+    assert lazy == set(flowedit.__all__)
+    source = Path(flowedit.__file__).read_text(encoding="utf-8")
+    block = source[source.index("if TYPE_CHECKING") : source.index("__version__")]
+    assert all(f" {name}" in block for name in lazy)
+
+
+def test_an_unknown_name_lists_those_there_are():
+    with pytest.raises(AttributeError, match=r"flowedit has no 'edit_vidio'; it offers .*edit_video"):
+        _ = flowedit.edit_vidio
+
+
+@pytest.mark.parametrize("module", ["flow", "schedule", "frames", "correction", "trace", "latentops"])
+def test_the_examples_in_docstrings_run(module):  # catches: an example that has drifted from the code
+    results = doctest.testmod(importlib.import_module(f"flowedit.{module}"))
+    assert results.failed == 0
+    assert results.attempted > 0
