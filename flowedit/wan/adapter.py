@@ -77,6 +77,10 @@ class WanVideo:
         self._tiling = tiling
         self._tiles = {"tiled": tiling is not None, **(tiling or {})}
 
+    def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
+        """The same model with another tiling of its VAE; None encodes whole frames."""
+        return WanVideo(self.pipe, name=self.name, tiling=tiling, boundary=self._boundary)
+
     @property
     def takes_images(self) -> bool:
         """Whether the checkpoint has a route for images, beside joint tokens, which all take."""

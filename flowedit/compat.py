@@ -1,0 +1,297 @@
+"""The names that users of keyframe editing on Wan already know, on top of this package's own.
+
+Three plain functions on tensors, `WanVideoEditorPipeline` (a call that takes pictures and gives pictures), and
+`IntegratedVideoEditor` (from a video file and a style to an edited file, keyframe agent included). The documented
+ranges are advice: outside them a call warns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from flowedit.config import EditSettings
+from flowedit.editor import edit_video
+from flowedit.errors import ModelError, SettingError, VideoShapeError
+from flowedit.frames import check_num_frames, fit_size, longest_legal
+from flowedit.images import resize_video
+from flowedit.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
+from flowedit.methods import CLASSICAL
+from flowedit.models import TINY, load_model
+from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
+from flowedit.presets import model_defaults, preset_settings
+from flowedit.result import EditResult
+from flowedit.runfolder import MANIFEST, RunFolder
+from flowedit.video import probe, read_video, write_video
+from flowedit.wan.adapter import WanVideo
+from flowedit.windows import edit_long_video
+
+if TYPE_CHECKING:
+    from flowedit.wan import vendor
+
+__all__ = [
+    "IntegratedVideoEditor",
+    "WanVideoEditorPipeline",
+    "compute_velocity_correction",
+    "construct_rope_ids",
+    "prepare_coupled_noise",
+]
+
+WINDOW = 81
+"""Frames of the window that agent and editor share where the caller names none."""
+FEW_STEPS, USUAL_STEPS = 20, 100
+
+
+class WanVideoEditorPipeline:
+    """Keyframe editing as one call: pictures in, pictures out.
+
+    Attributes:
+        model: the video model behind it.
+        result: the last edit with its trace and settings; None before the first.
+    """
+
+    def __init__(self, model: WanVideo) -> None:
+        """Wrap a loaded model; `from_pretrained` and `from_model_manager` load one."""
+        self.model = model
+        self.result: EditResult | None = None
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "1.3B", **options: Any) -> "WanVideoEditorPipeline":  # noqa: ANN401 - load_model's options
+        """Load `tiny`, `1.3B`, `14B`, a checkpoint's name, a folder or a file; options as in `load_model`.
+
+        Raises:
+            ModelError: no such checkpoint, or its files are missing or broken.
+        """
+        return cls(load_model(name, **options))
+
+    @classmethod
+    def from_model_manager(cls, pipe: "vendor.WanVideoPipeline", *, name: str = "wan") -> "WanVideoEditorPipeline":
+        """Wrap a diffsynth `WanVideoPipeline` that is loaded already."""
+        return cls(WanVideo(pipe, name=name))
+
+    def enable_vram_management(self) -> None:
+        """Stream weights between GPU and host from here on; nothing to do for a small or CPU model, or if it is on.
+
+        The vendor decides this while it loads, so a checkpoint that `from_pretrained` put whole on the GPU is loaded
+        anew.
+
+        Raises:
+            ModelError: the model was loaded elsewhere, so that only its owner can load it anew.
+        """
+        pipe = self.model.pipe
+        if self.model.name == TINY or pipe.vram_management_enabled or torch.device(pipe.device).type == "cpu":
+            return
+        if self.model.name == "wan":
+            raise ModelError(
+                "The pipeline was loaded elsewhere, without memory management; load it with from_pretrained, or pass "
+                "a vram_limit to diffsynth's own loader."
+            )
+        self.model = load_model(self.model.name, level="offload")
+
+    def __call__(
+        self,
+        prompt: str = "",
+        source_video: str | Path | Pictures = (),
+        edited_keyframes: Pictures = (),
+        keyframe_indices: Sequence[int] = (),
+        alpha: float = 10.0,
+        beta: float = 0.0,
+        cfg_scale: float | None = None,
+        num_inference_steps: int | None = None,
+        tiled: bool | None = None,
+        num_frames: int | None = None,
+        size: tuple[int, int] | None = None,
+        **settings: Any,  # noqa: ANN401 - settings by name
+    ) -> list[Image.Image]:
+        """Carry the style of keyframes through a clip.
+
+        Args:
+            prompt: what the edited clip shows.
+            source_video: a file, pictures, or uint8 (F, H, W, 3).
+            edited_keyframes: styled pictures in the source's shape, one per index.
+            keyframe_indices: their pixel frames in the clip, increasing.
+            alpha: rate of the correction, usually 1 to 20.
+            beta: how far the keyframes yield, 0 to 1.
+            cfg_scale: guidance, usually 1 to 10; None takes the model's own (5 for the real models).
+            num_inference_steps: Euler steps, usually 20 to 100; None takes the model's own (50 for the real models).
+            tiled: whether the autoencoder works in tiles; None leaves it as the model was loaded.
+            num_frames: frames to edit, `4n + 1`; None takes the longest legal number.
+            size: (height, width) to edit at; None takes the model's own area at the source's aspect.
+            settings: any other setting of `EditSettings`, such as `seed` or `negative_prompt`.
+
+        Returns:
+            One picture per frame; the whole record is in `result`.
+
+        Raises:
+            FlowEditError: inputs that do not fit; the message names the value, the rule and the cure.
+        """
+        frames = clip_of(source_video, num_frames)
+        given = {"guidance": cfg_scale, "steps": num_inference_steps, **settings}
+        chosen = self._settings(prompt=prompt, alpha=alpha, beta=beta, **given)
+        defaults = model_defaults(self.model.name)
+        multiple = self.model.size_multiple
+        target = size or fit_size(*frames.shape[1:3], area=defaults.area, multiple=multiple)
+        keyframes = keyframes_of(edited_keyframes, keyframe_indices, frames.shape[1:3], target)
+        if frames.shape[1:3] != target:
+            warn_unusual(f"The clip is {frames.shape[1]}x{frames.shape[2]} (height x width) and is edited at "
+                 f"{target[0]}x{target[1]}; give size to choose.")  # fmt: skip
+        clip = resize_video(frames, target)
+        model = self.model if tiled is None else self.model.retiled({} if tiled else None)
+        if chosen.method in CLASSICAL:
+            self.result = edit_video(clip, keyframes, model, chosen)
+        else:
+            self.result = edit_long_video(clip, keyframes, model, chosen, window=defaults.window)
+        return [Image.fromarray(frame) for frame in self.result.frames]
+
+    def _settings(self, **given: Any) -> EditSettings:  # noqa: ANN401
+        """The model's own defaults with what was given; a model without a route for images sees tokens."""
+        known = {field.name for field in fields(EditSettings)}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise SettingError(f"There is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
+        if not self.model.takes_images:
+            given = {"conditioning": "tokens", **given}
+        settings = preset_settings(
+            self.model.name, **{name: value for name, value in given.items() if value is not None}
+        )
+        if given["steps"] is not None and 4 <= settings.steps < FEW_STEPS:
+            warn_unusual(f"num_inference_steps is {settings.steps}; {FEW_STEPS} to {USUAL_STEPS} usually works.")
+        return settings
+
+
+class IntegratedVideoEditor:
+    """From a video file and a style to an edited file, in the five calls that notebooks use.
+
+    Agent and editor share one window of the file (first frame, number of frames), and indices count from its first
+    frame, so the same calls work on a file of any length.
+
+    Attributes:
+        pipe: the editor, once `load_wan_pipeline` was called.
+        result: the last edit; None before the first.
+    """
+
+    def __init__(self, wan_model_size: str = "1.3B") -> None:
+        """Choose a model: `tiny`, `1.3B`, `14B`, a checkpoint's name or a path; nothing is loaded yet."""
+        self.wan_model_size = wan_model_size
+        self.pipe: WanVideoEditorPipeline | None = None
+        self._start = 0
+        self._num_frames: int | None = None
+        self._fps = Fraction(16)
+        self._sound: dict[str, Any] = {}
+
+    @property
+    def result(self) -> EditResult | None:
+        """The last edit with its trace and settings."""
+        return None if self.pipe is None else self.pipe.result
+
+    async def generate_styled_keyframes(
+        self,
+        video_path: str | Path,
+        style_reference: dict[str, str | None],
+        output_dir: str | Path,
+        max_frames: int = 10,
+        target_fps: float = 1.0,
+        *,
+        start: int = 0,
+        num_frames: int = WINDOW,
+        **settings: Any,  # noqa: ANN401 - settings of the agent by name
+    ) -> tuple[list[Image.Image], list[int], dict[str, Any]]:
+        """Choose keyframes of a window and style them, without blocking a running event loop.
+
+        Args:
+            video_path: the file.
+            style_reference: `image_path` and `description`, either or both.
+            output_dir: a new or empty folder, or that of the same unfinished run.
+            max_frames: most keyframes.
+            target_fps: keyframes a second to aim for.
+            start: frame of the file that is frame 0 of the window.
+            num_frames: frames of the window, `4n + 1`; fewer where the file ends before.
+            settings: any other setting of `flowedit.agent.settings.StyleSettings`, such as `style` or `backend`.
+
+        Returns:
+            Styled pictures, their frames in the window, and the agent's manifest.
+
+        Raises:
+            FlowEditError: the video, the style or the folder cannot be used.
+        """
+        from flowedit.agent.run import style_video_async
+        from flowedit.agent.settings import StyleSettings
+
+        unknown = sorted(set(style_reference) - {"image_path", "description"})
+        if unknown:
+            raise SettingError(f"style_reference has {unknown[0]!r}; it takes image_path and description.")
+        self._choose(video_path, start, num_frames)
+        image, words = style_reference.get("image_path"), style_reference.get("description")
+        chosen = StyleSettings(
+            style_image=None if image is None else Path(image), describe=words, start=start,
+            num_frames=self._num_frames, max_frames=max_frames, target_fps=target_fps, **settings,
+        )  # fmt: skip
+        made = await style_video_async(video_path, chosen, output_dir)
+        return [Image.fromarray(image) for image in made.images], list(made.indices), dict(made.metadata)
+
+    def load_wan_pipeline(self) -> WanVideoEditorPipeline:
+        """Load the model; a second call gives the one that is loaded.
+
+        Raises:
+            ModelError: its files are missing or broken.
+        """
+        self.pipe = self.pipe or WanVideoEditorPipeline.from_pretrained(self.wan_model_size)
+        return self.pipe
+
+    def load_source_video(self, path: str | Path, num_frames: int = WINDOW) -> list[Image.Image]:
+        """The window's frames, from the first frame that the agent used (0 where it was not asked).
+
+        Args:
+            path: the file.
+            num_frames: frames to read, `4n + 1`; fewer, with a warning, where the file ends before.
+        """
+        self._choose(path, self._start, num_frames)
+        clip = read_video(path, start=self._start, num_frames=self._num_frames)
+        self._fps = clip.fps
+        self._sound = {"audio_from": clip.path, "audio_start_s": clip.start_s} if clip.has_audio else {}
+        return [Image.fromarray(frame) for frame in clip.frames]
+
+    def run_video_editing(
+        self,
+        source_frames: Pictures,
+        styled_keyframes: Pictures,
+        keyframe_indices: Sequence[int],
+        prompt: str,
+        alpha: float = 10.0,
+        **options: Any,  # noqa: ANN401 - options of the pipeline's call
+    ) -> list[Image.Image]:
+        """Edit the window; other options as in `WanVideoEditorPipeline`'s call."""
+        pipe = self.load_wan_pipeline()
+        return pipe(prompt, source_frames, styled_keyframes, keyframe_indices, alpha=alpha, **options)
+
+    def save_results(self, frames: Pictures, output_dir: str | Path, *, overwrite: bool = False) -> Path:
+        """Write `edited.mp4` (the source's fps and sound), and the last run's `trace.csv` and `run.json`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            OutputError: it cannot be written, or holds a run already.
+        """
+        folder = RunFolder(Path(output_dir), overwrite=overwrite)
+        write_video(folder.file("edited.mp4"), stack_pictures(frames), self._fps, **self._sound)
+        if self.result is not None:
+            folder.write_text("trace.csv", self.result.trace.to_csv())
+            folder.write_json(MANIFEST, self.result.manifest())
+        return folder.path
+
+    def _choose(self, path: str | Path, start: int, num_frames: int) -> None:
+        """Set the window, shortened with a warning where the file ends before it does."""
+        check_num_frames(num_frames)
+        left = probe(path).num_frames - start
+        if left < 1:
+            raise VideoShapeError(f"The window starts at frame {start} and the file has {left + start}; start earlier.")
+        if num_frames > left:
+            warn_unusual(
+                f"{Path(path).name} has {left} frames from frame {start}; {longest_legal(left)} of them are used."
+            )
+        self._start, self._num_frames = start, min(num_frames, longest_legal(left))

@@ -1,0 +1,112 @@
+"""Pictures as callers have them (PIL, arrays, files), as the frames and keyframes that the editor takes."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from flowedit.errors import KeyframeError, UnusualSettingWarning, VideoShapeError
+from flowedit.frames import check_num_frames, longest_legal
+from flowedit.images import read_image, resize_image
+from flowedit.job import ASPECT_TOLERANCE
+from flowedit.keyframes import Keyframe
+from flowedit.video import probe, read_video
+
+Picture = Image.Image | UInt8[np.ndarray, "_ _ 3"] | str | Path
+"""A picture: PIL, an array, or a file."""
+Pictures = Sequence[Picture] | UInt8[np.ndarray, "_ _ _ 3"]
+"""Several of them; an array holds one per row."""
+
+
+def clip_of(source: str | Path | Pictures, num_frames: int | None) -> UInt8[np.ndarray, "F H W 3"]:
+    """The frames to edit, from a file or from pictures.
+
+    Args:
+        source: a file, pictures, or uint8 (F, H, W, 3).
+        num_frames: how many from the first on, `4n + 1`; None takes the longest legal number, and says so.
+
+    Raises:
+        VideoShapeError: no frames, or fewer than asked for, or not `4n + 1`.
+    """
+    if isinstance(source, str | Path):
+        total = probe(source).num_frames
+        return read_video(source, num_frames=_length(total, num_frames)).frames
+    frames = stack_pictures(source)
+    return frames[: _length(len(frames), num_frames)]
+
+
+def _length(total: int, num_frames: int | None) -> int:
+    if total < 1:
+        raise VideoShapeError("source_video has no frames; give a file, pictures, or an array (F, H, W, 3).")
+    if num_frames is None:
+        num_frames = longest_legal(total)
+        if num_frames < total:
+            warn_unusual(
+                f"The source has {total} frames; the first {num_frames} are edited. Give num_frames to choose."
+            )
+    check_num_frames(num_frames)
+    if num_frames > total:
+        raise VideoShapeError(f"num_frames is {num_frames} and the source has {total}; use {longest_legal(total)}.")
+    return num_frames
+
+
+def stack_pictures(pictures: Pictures) -> UInt8[np.ndarray, "F H W 3"]:
+    """Pictures of one size as frames.
+
+    Raises:
+        VideoShapeError: they have several sizes.
+    """
+    arrays = [_picture(picture) for picture in pictures]
+    sizes = sorted({array.shape[:2] for array in arrays})
+    if len(sizes) > 1:
+        raise VideoShapeError(f"The pictures have sizes {sizes[0]} and {sizes[1]}; give all of them in one size.")
+    return np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), np.uint8)
+
+
+def _picture(picture: Picture) -> UInt8[np.ndarray, "H W 3"]:
+    if isinstance(picture, str | Path):
+        return read_image(picture)
+    return np.array(picture.convert("RGB")) if isinstance(picture, Image.Image) else picture
+
+
+def keyframes_of(
+    pictures: Pictures, indices: Sequence[int], source: tuple[int, ...], target: tuple[int, int]
+) -> list[Keyframe]:
+    """Keyframes at the edit's size.
+
+    Args:
+        pictures: styled pictures, at the source's aspect or the edit's size.
+        indices: their pixel frames.
+        source: (height, width) of the source.
+        target: (height, width) of the edit.
+
+    Raises:
+        KeyframeError: not one index per picture, or a picture of another shape.
+    """
+    if len(pictures) != len(indices):
+        raise KeyframeError(f"{len(pictures)} keyframes came with {len(indices)} indices; give one index for each.")
+    return [
+        Keyframe(index, _fitted(_picture(p), index, source, target)) for index, p in zip(indices, pictures, strict=True)
+    ]
+
+
+def _fitted(
+    image: UInt8[np.ndarray, "H W 3"], index: int, source: tuple[int, ...], target: tuple[int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A keyframe at the edit's size; it may come at the source's aspect or at the edit's size."""
+    height, width = image.shape[:2]
+    stretch = (height * source[1]) / (width * source[0])
+    if (height, width) != target and abs(stretch - 1) > ASPECT_TOLERANCE:
+        raise KeyframeError(
+            f"Keyframe {index} is {height}x{width}; it must have the source's shape, {source[0]}x{source[1]}, or the "
+            f"edit's, {target[0]}x{target[1]}. Export it at one of those sizes."
+        )
+    return resize_image(image, target)
+
+
+def warn_unusual(sentence: str) -> None:
+    """Warn about something that was chosen for the caller or lies outside a usual range."""
+    warnings.warn(sentence, UnusualSettingWarning, stacklevel=4)
