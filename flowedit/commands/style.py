@@ -45,7 +45,7 @@ def style(
         backend=backend,
         gemini=GeminiSettings(max_usd=max_usd, max_calls=max_calls),
     )
-    # Without a terminal there is nobody to ask; the record says who decided.
+    # Without a terminal there is nobody to ask, and the keyframes are taken as with --yes.
     attended = sys.stdin.isatty() and not yes
     approver = (lambda request: ask(request, output)) if attended else approve_all
     show(style_video(video, settings, output, approver=approver))

@@ -1,0 +1,82 @@
+"""`flowedit style` at the command line."""
+
+import json
+
+import pytest
+import typer
+from agent_clips import static_clip, write_clip
+from typer.testing import CliRunner
+
+from flowedit.agent.state import ApprovalRequest, Verdict
+from flowedit.commands.style import ask, style
+
+app = typer.Typer()
+app.command()(style)
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write_clip(tmp_path / "clip.mp4", static_clip())
+
+
+def request_for(*indices):
+    verdict = Verdict(index=0, attempt=0, structure=1.0, disagreement=0.0, change=9.0)
+    files = {index: f"attempts/{index:04d}-0.png" for index in indices}
+    return ApprovalRequest(files=files, sources=files, verdicts=dict.fromkeys(indices, verdict))
+
+
+def test_it_writes_keyframes_manifest_and_record(tmp_path, video):
+    done = CliRunner().invoke(app, [str(video), "--style", "pencil", "--yes", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "3 keyframes, frames 0, 8, 16" in done.output
+    manifest = json.loads((tmp_path / "out" / "keyframes.json").read_text())
+    assert all((tmp_path / "out" / row["file"]).is_file() for row in manifest["keyframes"])
+    assert (tmp_path / "out" / "agent.json").is_file()
+
+
+def test_options_reach_the_run(tmp_path, video):
+    options = [
+        "--describe",
+        "old sepia film",
+        "--max-frames",
+        "2",
+        "--target-fps",
+        "4",
+        "--frames",
+        "9",
+        "--start",
+        "4",
+    ]
+    done = CliRunner().invoke(app, [str(video), *options, "--yes", "--backend", "offline", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    manifest = json.loads((tmp_path / "out" / "keyframes.json").read_text())
+    assert manifest["style"]["look"] == "vintage"
+    assert (manifest["start"], manifest["num_frames"]) == (4, 9)
+    assert [row["index"] for row in manifest["keyframes"]] == [0, 8]
+
+
+def test_no_key_is_said_once(tmp_path, video, monkeypatch):
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    options = ["--style", "oil", "--backend", "gemini", "--yes", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [str(video), *options])
+    assert done.exit_code == 0
+    assert done.output.count("No Gemini key") == 1
+
+
+def test_a_person_is_asked_until_the_answer_is_one(monkeypatch, tmp_path, capsys):
+    said = iter(["perhaps", "5", "8", "too dark"])
+    monkeypatch.setattr(typer, "prompt", lambda *words, **options: next(said))
+    decision = ask(request_for(0, 8), tmp_path)
+    assert decision.redo == {8: "too dark"}
+    assert capsys.readouterr().out.count("Answer yes, no, later, or one of 0, 8.") == 2
+
+
+@pytest.mark.parametrize(("word", "approve"), [("YES", True), ("n", False)])
+def test_yes_and_no_decide(monkeypatch, tmp_path, word, approve):
+    monkeypatch.setattr(typer, "prompt", lambda *words, **options: word)
+    assert ask(request_for(0), tmp_path).approve is approve
+
+
+def test_later_leaves_the_run_waiting(monkeypatch, tmp_path):
+    monkeypatch.setattr(typer, "prompt", lambda *words, **options: "later")
+    assert ask(request_for(0), tmp_path) is None
