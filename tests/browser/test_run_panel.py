@@ -29,7 +29,7 @@ def work():
 
 def show(i):
     ramp = np.arange(16, dtype=np.uint8)[None, None, :, None] * 8
-    return np.broadcast_to(ramp + np.uint8(i), (3, 16, 16, 3)).copy()
+    return np.broadcast_to(ramp + np.uint8(i % 100), (3, 16, 16, 3)).copy()
 
 steps, pause, fail_at = 400, 0.03, -1
 panel = RunPanel(work, total=400, preview=show, every=1)

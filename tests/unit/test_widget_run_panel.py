@@ -42,6 +42,10 @@ class Slow:
         self.steps, self.closed, self.go = 0, False, threading.Semaphore(0)
 
     def __call__(self):
+        self.kept = self._run()  # held here, so that only a real close ends it
+        return self.kept
+
+    def _run(self):
         try:
             for _ in range(100):
                 self.go.acquire(timeout=5)
@@ -150,12 +154,13 @@ def encoded(seed=0, channels=5, slots=3, size=(4, 6), patch=8):
     return np.einsum("cr,fhwr->cfhw", mixing, means) + offset[:, None, None, None], frames, means
 
 
-def test_the_map_gives_the_colours_back():
+@pytest.mark.parametrize("channels", [3, 5])
+def test_the_map_gives_the_colours_back(channels):
     """Catches axes exchanged, a forgotten offset, and groups of frames taken at the wrong places."""
-    latents, frames, means = encoded()
+    latents, frames, means = encoded(channels=channels)
     rgb_map = fit_latent_rgb(latents, frames)
-    assert rgb_map.shape == (3, 6)
-    colours = np.einsum("rc,cfhw->fhwr", rgb_map[:, :5], latents) + rgb_map[:, 5]
+    assert rgb_map.shape == (3, channels + 1)
+    colours = np.einsum("rc,cfhw->fhwr", rgb_map[:, :channels], latents) + rgb_map[:, channels]
     np.testing.assert_allclose(colours, means, atol=1e-9)
     pictures = latent_rgb(latents, rgb_map)
     assert pictures.dtype == np.uint8
