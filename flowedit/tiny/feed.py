@@ -1,4 +1,4 @@
-"""What training sees: styled clips of all worlds, and for the transformer also their keyframes and imperfect versions."""
+"""What training sees: styled clips of all worlds, for the transformer with keyframes and imperfect versions."""
 
 import random
 import sys
@@ -135,7 +135,7 @@ class Feed:
             names = ("ink", "hatch", "grain", "glow", "vignette", "recolour")
             return styles.stylize(clip, replace(style, **{name: getattr(none, name) for name in names}))
         indices, jitter = keys
-        return propagate(scene, clip, styles_jittered(target, jitter), [k or [0] for k in indices], self.g)
+        return propagate(scene, clip, jittered(target, jitter), [k or [0] for k in indices], self.g)
 
     def _world(self, number: int, frames: int) -> tuple[Scene, list[str]]:
         """Draw procedural scenes."""
@@ -206,7 +206,7 @@ def propagate(scene: Scene, clip: Clip, styled: Tensor, indices: list[list[int]]
     return guesses[0] * (1 - weight) + guesses[1] * weight
 
 
-def styles_jittered(video: Tensor, jitter: Tensor) -> Tensor:
+def jittered(video: Tensor, jitter: Tensor) -> Tensor:
     """Apply each frame's own gain and offset, about mid grey.
 
     Args:

@@ -27,6 +27,9 @@ class Run:
         extra: Python file of one more world.
         seed: number of the first process's training seed.
         plain: compile nothing.
+        rank: number of this process.
+        world: number of processes.
+        device: where this process computes.
         done: seconds that earlier runs have already used of ``minutes``.
     """
 
@@ -88,7 +91,7 @@ class Run:
         return self.done + time.monotonic() - self._start
 
     def progress(self) -> float:
-        """Share of the time that is over, the same number in every process; read from the clock at every fourth call."""
+        """Share of the time that is over, the same in every process; read from the clock at every fourth call."""
         self._calls += 1
         if self._calls % 4 != 1:
             return self._share

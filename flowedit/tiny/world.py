@@ -14,15 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flowedit.tiny.motion import SHAPES_MAX, camera_paths, captions, compose, inverse, similarity, tracks
 from flowedit.tiny.textures import HUES, OUTLINES, PATTERNS, distance, outlines, pick, surfaces, uniform
 
-SHAPES_MAX = 4
-"""Most shapes in a scene."""
 GROUND = 2.6
 """Half the side of the background's surface, in screen units; it is mirrored beyond."""
 COVER = 1.35
 """Half the side of a shape's surface, in units of its radius."""
-_COUNTS = ("one", "two", "three", "four")
 
 
 @dataclass(frozen=True)
@@ -89,11 +87,11 @@ def sample_scene(g: torch.Generator, batch: int, frames: int, photos: Tensor | N
     """
     layers = SHAPES_MAX + 1
     time = torch.arange(frames, device=g.device).view(1, frames, 1) / 32
-    camera, camera_words = _camera(g, batch, time.squeeze(-1))
-    place, size, turn, object_words = _tracks(g, batch, time)
+    camera, camera_words = camera_paths(g, batch, time.squeeze(-1))
+    place, size, turn, object_words = tracks(g, batch, time)
     aspect = torch.where(uniform(g, batch, 1, SHAPES_MAX) < 0.3, uniform(g, batch, 1, SHAPES_MAX, low=0.6), 1.0)
-    local = _similarity(place, size, turn, aspect)
-    to_local = torch.cat([camera.unsqueeze(2), _compose(local, camera.unsqueeze(2))], dim=2)
+    local = similarity(place, size, turn, aspect)
+    to_local = torch.cat([camera.unsqueeze(2), compose(local, camera.unsqueeze(2))], dim=2)
     zoom = camera[..., 0, :2].norm(dim=-1)
     unit = torch.cat([1 / zoom.unsqueeze(2), size * aspect.clamp(max=1) / zoom.unsqueeze(2)], dim=2)
     sun = uniform(g, batch, 1, 1, high=math.tau) - torch.cat([torch.zeros_like(turn[..., :1]), turn], dim=2)
@@ -114,7 +112,7 @@ def sample_scene(g: torch.Generator, batch: int, frames: int, photos: Tensor | N
         covers=covers.unflatten(0, (batch, SHAPES_MAX)),
         shade=uniform(g, batch, layers, low=0.0, high=0.45),
         gloss=uniform(g, batch, layers, high=0.7) * (uniform(g, batch, layers) < 0.4),
-        captions=_captions(kinds[:, 1:].tolist(), count.tolist(), words),
+        captions=captions(kinds[:, 1:].tolist(), count.tolist(), words),
     )
 
 
@@ -207,7 +205,7 @@ def follow(scene: Scene, ids: Tensor, source: Tensor, target: Tensor) -> tuple[T
     rows = torch.arange(b, device=ids.device).unsqueeze(1)
     pick_layer = layer[..., None, None].expand(-1, -1, -1, 2, 3)
     maps = scene.to_local[rows, source].gather(2, pick_layer)
-    back = _inverse(scene.to_local[rows, target]).gather(2, pick_layer)
+    back = inverse(scene.to_local[rows, target]).gather(2, pick_layer)
     local = (maps[..., :2] @ points[:, :, None] + maps[..., 2:]).squeeze(-1)
     there = (back[..., :2] @ local.unsqueeze(-1) + back[..., 2:]).squeeze(-1)
     top = _top_layer(scene, scene.to_local[rows, target], there)
@@ -263,86 +261,6 @@ def _apply(maps: Tensor, points: Tensor) -> Tensor:
     return points @ maps[..., :2].mT + maps[..., None, :, 2]
 
 
-def _similarity(place: Tensor, size: Tensor, turn: Tensor, aspect: Tensor) -> Tensor:
-    """Map from the world to a shape's own coordinates: minus its place, turned back, in units of its size."""
-    rows = torch.stack(
-        [torch.stack([turn.cos(), turn.sin()], -1), torch.stack([-turn.sin(), turn.cos()], -1) / aspect[..., None]], -2
-    ) / size.view(*size.shape, 1, 1)
-    return torch.cat([rows, -(rows @ place.unsqueeze(-1))], dim=-1)
-
-
-def _compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """Affine map that applies ``inner``, then ``outer``."""
-    linear = outer[..., :2] @ inner[..., :2]
-    return torch.cat([linear, outer[..., :2] @ inner[..., 2:] + outer[..., 2:]], dim=-1)
-
-
-def _inverse(maps: Tensor) -> Tensor:
-    """Invert affine maps."""
-    linear = torch.linalg.inv(maps[..., :2])
-    return torch.cat([linear, -(linear @ maps[..., 2:])], dim=-1)
-
-
-def _camera(g: torch.Generator, batch: int, time: Tensor) -> tuple[Tensor, list[str]]:
-    """Draw camera paths: the map from screen to world, and words."""
-    on = [(uniform(g, batch, 1) < share).float() for share in (0.75, 0.55, 0.3, 0.2)]
-    pan = torch.randn(batch, 2, generator=g, device=g.device) * 0.38 * on[0]
-    zoom = uniform(g, batch, 1, low=-0.35, high=0.4) * on[1]
-    turn = uniform(g, batch, 1, low=-0.6, high=0.6) * on[2]
-    sway = uniform(g, batch, 1, high=0.08) * on[3] * (time * uniform(g, batch, 1, low=5, high=14)).sin()
-    start = uniform(g, batch, 1, low=-0.5, high=0.5)
-    where = pan.unsqueeze(1) * (time - 0.5).unsqueeze(-1) + sway.unsqueeze(-1)
-    angle = start + turn * time
-    scale = torch.exp(-zoom * time) * uniform(g, batch, 1, low=0.85, high=1.15)
-    linear = torch.stack(
-        [torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)], -2
-    )
-    maps = torch.cat([linear * scale[..., None, None], where.unsqueeze(-1)], dim=-1)
-    return maps, [_camera_words(*row) for row in torch.cat([pan, zoom, turn], dim=1).tolist()]
-
-
-def _camera_words(right: float, down: float, zoom: float, turn: float) -> str:
-    """Words for one camera path."""
-    words = []
-    if math.hypot(right, down) > 0.15:
-        sideways = abs(right) > abs(down)
-        words.append("pan " + (("right" if right > 0 else "left") if sideways else ("down" if down > 0 else "up")))
-    if abs(zoom) > 0.1:
-        words.append("zoom in" if zoom > 0 else "zoom out")
-    if abs(turn) > 0.15:
-        words.append("turning")
-    return "camera " + (" ".join(words) if words else "still")
-
-
-def _tracks(g: torch.Generator, batch: int, time: Tensor) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-    """Draw the paths of shapes: places, radii, angles, and words (one text a shape, clip by clip)."""
-    n = SHAPES_MAX
-    begin, end = (uniform(g, batch, 1, n, 2, low=-0.85, high=0.85) for _ in range(2))
-    moves = (uniform(g, batch, 1, n) < 0.85).float()
-    speed = (end - begin) * moves.unsqueeze(-1)
-    bob = uniform(g, batch, 1, n, high=0.3) * (uniform(g, batch, 1, n) < 0.45)
-    swing = torch.stack([bob * 0.5, bob], -1) * (time * uniform(g, batch, 1, n, low=4, high=11)).sin().unsqueeze(-1)
-    place = begin + speed * time.unsqueeze(-1) + swing
-    growth = uniform(g, batch, 1, n, low=-0.5, high=0.5) * (uniform(g, batch, 1, n) < 0.3)
-    size = uniform(g, batch, 1, n, low=0.18, high=0.58) * torch.exp(growth * time)
-    spin = uniform(g, batch, 1, n, low=-2.8, high=2.8) * (uniform(g, batch, 1, n) < 0.7)
-    turn = uniform(g, batch, 1, n, high=math.tau) + spin * time
-    facts = torch.cat([speed, bob.unsqueeze(-1), spin.unsqueeze(-1), growth.unsqueeze(-1)], -1).flatten(0, 2).tolist()
-    return place, size, turn, [_track_words(*row) for row in facts]
-
-
-def _track_words(right: float, down: float, bob: float, spin: float, growth: float) -> str:
-    """Words for one path."""
-    words = []
-    if math.hypot(right, down) > 0.25:
-        sideways = abs(right) > abs(down)
-        words.append(("right" if right > 0 else "left") if sideways else ("down" if down > 0 else "up"))
-    words += ["bouncing"] if bob > 0.1 else []
-    words += ["spinning"] if abs(spin) > 0.8 else []
-    words += (["growing"] if growth > 0 else ["shrinking"]) if abs(growth) > 0.15 else []
-    return " ".join(words) if words else "still"
-
-
 def _paint(
     g: torch.Generator, number: int, side: int, photos: Tensor | None, *, scale: float, photo_share: float
 ) -> tuple[Tensor, list[str]]:
@@ -360,16 +278,3 @@ def _paint(
     names = list(HUES)
     pairs = zip(kinds.tolist(), colours.tolist(), strict=True)
     return surface, [PATTERNS[k] if k == len(PATTERNS) - 1 else f"{names[c]} {PATTERNS[k]}" for k, c in pairs]
-
-
-def _captions(kinds: list[list[int]], counts: list[int], words: tuple[list[str], ...]) -> list[str]:
-    """Put a clip's words together."""
-    ground, covers, tracks, camera = words
-    texts = []
-    for clip, count in enumerate(counts):
-        parts = [_COUNTS[count - 1]]
-        for layer in range(count):
-            index = clip * SHAPES_MAX + layer
-            parts.append(f"{covers[index]} {OUTLINES[kinds[clip][layer]]} {tracks[index]}")
-        texts.append(", ".join([*parts, f"{ground[clip]} background", camera[clip]]))
-    return texts

@@ -1,5 +1,7 @@
 """The procedural world: what the renderer says about motion is what the pictures show."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,9 +53,7 @@ def test_a_frame_lies_in_itself(scene_and_clip):
 
 
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another():
-    first, again, other = (
-        render(sample_scene(generator(Split.TEST, n), 1, 5), 32, 32).rgb for n in (1, 1, 2)
-    )
+    first, again, other = (render(sample_scene(generator(Split.TEST, n), 1, 5), 32, 32).rgb for n in (1, 1, 2))
     assert torch.equal(first, again)
     assert (first - other).abs().mean() > 0.02
 
@@ -78,7 +78,7 @@ def test_splits_share_no_seed_with_one_another_nor_with_the_reference_world():
         for b in ranges[i + 1 :]:
             assert a.stop <= b.start or b.stop <= a.start
     keys = sorted(share.keys for share in SHARES.values())
-    assert all(a[1] <= b[0] for a, b in zip(keys, keys[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(keys))
 
 
 def test_held_out_photographs_are_not_trained_on():
