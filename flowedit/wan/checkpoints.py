@@ -65,7 +65,7 @@ class Checkpoint:
         fps: frame rate it was trained for.
         steps, shift, guidance: the authors' sampling defaults.
         boundary: sigma below which the second expert takes over; None for one transformer.
-        revision: branch that is fetched; diffsynth's downloader takes no other.
+        revision: branch that is fetched (`master` on ModelScope); diffsynth's downloader takes no other.
         licence: licence of the weights.
         note: one sentence that a user should read.
     """
@@ -151,7 +151,6 @@ _TI2V_5B = _dit(_TI2V, "1f5ab7703c6fc803fdded85ff040c316", 4_999_787_712)
 _A14B = "Wan-AI/Wan2.2-I2V-A14B", "5b013604280dd715f8457c6ed6d6a626", 14_288_901_184
 _A14B_HIGH = _dit(*_A14B, under="high_noise_model/")
 _A14B_LOW = _dit(*_A14B, role="dit2", under="low_noise_model/")
-_720P = {"height": 720, "width_px": 1280}
 
 CHECKPOINTS: dict[str, Checkpoint] = {
     entry.name: entry
@@ -167,7 +166,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         Checkpoint(
             name="Wan2.1-VACE-1.3B", family="vace", parts=(_VACE_1_3B, TEXT, VAE), image_route="vace", shift=16.0,
             width=Width(dim=1536, ffn=8960, heads=12, layers=30, vace_layers=15),
-            note="Keyframes become a grey clip and a mask; takes reference images.",
+            note="Keyframes become a grey clip and a mask, its own way of keeping frames.",
         ),
         Checkpoint(
             name="Wan2.1-T2V-14B", family="t2v", parts=(_T2V_14B, TEXT, VAE), width=W14B, image_route=None,
@@ -179,18 +178,18 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         ),
         Checkpoint(
             name="Wan2.1-I2V-14B-720P", family="i2v", parts=(_I2V_720P, TEXT, VAE, CLIP), width=W14B,
-            image_route="i2v", steps=40, **_720P,
+            image_route="i2v", steps=40, height=720, width_px=1280,
             note="The official image-to-video model for 720p; its files look like the 480p model's.",
         ),
         Checkpoint(
             name="Wan2.1-FLF2V-14B-720P", family="flf2v", parts=(_FLF2V, TEXT, VAE, CLIP), width=W14B,
-            image_route="i2v", shift=16.0, **_720P,
+            image_route="i2v", shift=16.0, height=720, width_px=1280,
             note="First and last frame to video: needs at least two keyframes; its authors advise Chinese prompts.",
         ),
         Checkpoint(
             name="Wan2.1-VACE-14B", family="vace", parts=(_VACE_14B, TEXT, VAE), image_route="vace", shift=16.0,
             width=Width(dim=5120, ffn=13824, heads=40, layers=40, vace_layers=8),
-            note="Keyframes become a grey clip and a mask; takes reference images.",
+            note="Keyframes become a grey clip and a mask, its own way of keeping frames.",
         ),
         Checkpoint(
             name="Wan2.2-TI2V-5B", family="ti2v", parts=(_TI2V_5B, TEXT, VAE_22), width=W5B, latent_channels=48,

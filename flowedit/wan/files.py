@@ -12,9 +12,13 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowedit.errors import ModelError
 from flowedit.wan.checkpoints import CHECKPOINTS, Role
+
+if TYPE_CHECKING:
+    import torch
 
 Shapes = dict[str, list[int]]
 SUFFIXES = (".safetensors", ".pth")
@@ -174,7 +178,7 @@ def _pth_shapes(path: Path, start: bytes) -> Shapes:
     return {name: list(value.shape) for name, value in unwrap(state, path).items()}
 
 
-def unwrap(state: object, path: Path) -> "dict[str, torch.Tensor]":  # noqa: F821 - torch stays unimported here
+def unwrap(state: object, path: Path) -> "dict[str, torch.Tensor]":
     """Take a `.pth` file's tensors out of the one dictionary around them.
 
     Raises:
@@ -205,5 +209,5 @@ def _role_of(value: str) -> Role | None:
     from diffsynth.configs import MODEL_CONFIGS
 
     names = [config["model_name"] for config in MODEL_CONFIGS if config["model_hash"] == value]
-    roles = [_ROLES[name] for name in names if name in _ROLES]
+    roles: list[Role] = [_ROLES[name] for name in names if name in _ROLES]
     return roles[0] if roles else None

@@ -7,6 +7,7 @@ The levels differ only in where the transformer's weights rest between uses, in 
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from flowedit.errors import ModelError
@@ -184,23 +185,22 @@ def run_with_fit(fits: Sequence[Fit], run: Callable[[Fit], T], *, report: Callab
     Raises:
         ModelError: the last try ran out of memory too; the message says what to change.
     """
-    for index, fit in enumerate(fits):
+    for fit, lower_fit in pairwise(fits):
         try:
             return run(fit)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0]
         gc.collect()
         _empty_cache()
-        if index + 1 < len(fits):
-            report(f"Out of memory at level {fit.level}; trying once more at level {fits[index + 1].level}.")
-    lower = LEVELS[LEVELS.index(fit.level) + 1 :] if fit.level in LEVELS else ()
-    cure = f"Use --fit {lower[0]}, or" if lower else "Use"
-    raise ModelError(
-        f"Out of memory at level {fit.level}, which was to need {fit.needs.gpu / GB:.1f} GB of GPU memory and "
-        f"{fit.needs.host / GB:.1f} GB of host memory ({reason}). {cure} fewer frames or a smaller size."
-    )
+        report(f"Out of memory at level {fit.level}; trying once more at level {lower_fit.level}.")
+    fit = fits[-1]
+    try:
+        return run(fit)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(_exhausted(fit, error)) from error
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -222,6 +222,16 @@ def longest_clip(checkpoint: Checkpoint, shape: ClipShape, gpu_free: int, *, key
             return frames
         frames -= GROUP
     return 0
+
+
+def _exhausted(fit: Fit, error: Exception) -> str:
+    lower = LEVELS[LEVELS.index(fit.level) + 1 :] if fit.level in LEVELS else ()
+    cure = f"Use --fit {lower[0]}, or" if lower else "Use"
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return (
+        f"Out of memory at level {fit.level}, which was to need {fit.needs.gpu / GB:.1f} GB of GPU memory and "
+        f"{fit.needs.host / GB:.1f} GB of host memory ({reason}). {cure} fewer frames or a smaller size."
+    )
 
 
 def _too_small(checkpoint: Checkpoint, shape: ClipShape, resources: "Resources", fit: Fit, keyframes: int) -> str:

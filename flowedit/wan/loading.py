@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowedit.errors import ModelError
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TOKENIZER, Checkpoint, Part, Role, resolve
@@ -71,7 +71,7 @@ def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Loc
         return _locate_path(path, roles)
     checkpoint = resolve(str(name_or_path))
     root = models_folder()
-    files = {part.role: _fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)}
+    files: dict[Role, WeightFile] = {part.role: _fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)}
     return Located(checkpoint, files, _tokenizer(root))
 
 
@@ -115,16 +115,17 @@ def load_pipeline(
         vendor.ModelConfig(path=_path_argument(file), **(fit.placement(role) if fit else {}))
         for role, file in located.files.items()
     ]
-    with_text = "text" in located.files
+    tokenizer = vendor.ModelConfig(path=str(located.tokenizer)) if "text" in located.files else None
+    # The vendor's annotations leave out None, which is its own way of saying "without".
+    without: dict[str, Any] = {"tokenizer_config": tokenizer, "vram_limit": fit.vram_limit if fit else None}
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         pipe = vendor.WanVideoPipeline.from_pretrained(
             torch_dtype=dtype or (fit.dtype if fit else torch.bfloat16),
             device=device,
             model_configs=configs,
-            tokenizer_config=vendor.ModelConfig(path=str(located.tokenizer)) if with_text else None,
             redirect_common_files=False,
-            vram_limit=fit.vram_limit if fit else None,
+            **without,
         )
     log.debug("%s", said.getvalue())
     multiple = located.checkpoint.size_multiple

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flowedit.config import EditSettings
 from flowedit.model import ClipShape
@@ -17,6 +17,7 @@ from flowedit.wan.memory import token_count
 if TYPE_CHECKING:
     import torch
 
+Module = TypeVar("Module", bound="torch.nn.Module")
 GPU_LENGTHS = (8_192, 32_768)
 CPU_LENGTHS = (192, 576)
 CONTEXT = 512
@@ -135,7 +136,7 @@ def _vae_seconds(latent_channels: int, device: str, dtype: "torch.dtype") -> flo
     return _timed(both, device) / (frames * height * width)
 
 
-def _filled(module: "torch.nn.Module", device: str, dtype: "torch.dtype") -> "torch.nn.Module":
+def _filled(module: Module, device: str, dtype: "torch.dtype") -> Module:
     """Give a meta module memory and small values: time does not depend on them."""
     module = module.to(dtype).to_empty(device=device).eval()
     for parameter in module.parameters():

@@ -13,6 +13,7 @@ from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline
 
 if TYPE_CHECKING:
+    from flowedit.wan import vendor
     from flowedit.wan.fit import Fit
 
 
@@ -53,7 +54,7 @@ def encode_prompts(
     return [cache.get(key, lambda key=key: {"context": made[key]})["context"] for key in keys]
 
 
-def encode_prompt(pipe: object, prompt: str) -> Float[Tensor, "1 n d"]:
+def encode_prompt(pipe: "vendor.WanVideoPipeline", prompt: str) -> Float[Tensor, "1 n d"]:
     """Encode one prompt with a loaded pipeline, through the vendor's own unit."""
     import torch
     from diffsynth.pipelines.wan_video import WanVideoUnit_PromptEmbedder

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def test_two_lengths_give_both_terms(monkeypatch):
     assert found.forward_seconds(Width(dim=1, ffn=1, heads=1, layers=10, vace_layers=5), 1000) == pytest.approx(0.075)
 
 
-def test_a_measured_block_predicts_a_whole_forward():
+def test_a_measured_block_predicts_a_whole_forward(monkeypatch):
+    """In processor time, which other programs on a shared machine do not lengthen."""
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=time.process_time))
     from diffsynth.models.wan_video_dit import WanModel
     from diffsynth.pipelines.wan_video import model_fn_wan_video
 
@@ -46,12 +49,12 @@ def test_a_measured_block_predicts_a_whole_forward():
     call = {"dit": dit, "latents": latents, "context": context, "timestep": torch.tensor([500.0])}
     seconds = []
     for _ in range(4):
-        start = time.perf_counter()
+        start = time.process_time()
         with torch.no_grad():
             model_fn_wan_video(**call)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     ratio = found.forward_seconds(SMALL, 5 * 16 * 16) / min(seconds)
-    assert 0.3 < ratio < 3  # a shared test machine: only the order of magnitude can be held here
+    assert 0.4 < ratio < 2.5
 
 
 @pytest.mark.parametrize(
