@@ -11,6 +11,7 @@ from oracles import SIZE, Curved, PointMass, pictures
 
 from flowedit import editor, methods
 from flowedit.config import EditSettings
+from flowedit.detail import decode_residual
 from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare, sigma_grid
 from flowedit.errors import KeyframeError, NumericalError, SettingError, UnusualSettingWarning, VideoShapeError
 from flowedit.keyframes import Keyframe, to_pixels
@@ -92,8 +93,15 @@ def test_another_source_prompt_or_guidance_does_change_the_source():  # the iden
 def test_the_residual_decode_of_no_edit_is_the_source_to_the_last_bit(method):  # catches: (ref + decode) - decode
     model = PointMass()
     prepared = prepare(FRAMES, OWN, model, settings(method=method, detail="residual"))
+    assert (
+        prepared.reference_latents.dtype == torch.float64
+    )  # so that the decoded change rounds otherwise than the source
     result = finish(prepared, prepared.reference_latents)
     assert (result.frames == FRAMES).all()
+    reference = to_pixels(FRAMES)
+    assert torch.equal(
+        decode_residual(model, prepared.reference_latents, reference, prepared.reference_latents), reference
+    )
     plain = finish(prepare(FRAMES, OWN, model, settings(method=method)), prepared.reference_latents)
     assert (plain.frames != FRAMES).mean() > 0.5
 
