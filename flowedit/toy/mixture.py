@@ -14,6 +14,9 @@ import numpy as np
 from flowedit.errors import SettingError
 from flowedit.flow import interpolate, velocity
 
+Point = Sequence[float] | np.ndarray
+"""Coordinates, (d,)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
@@ -49,7 +52,7 @@ class Mixture:
             raise SettingError(f"spreads are {self.spreads.tolist()}; none may be negative. Use 0 for a point mass.")
 
     @classmethod
-    def even(cls, means: Sequence[Sequence[float]], spread: float = 0.0) -> "Mixture":
+    def even(cls, means: Sequence[Point] | np.ndarray, spread: float = 0.0) -> "Mixture":
         """Equal weights and one spread for all.
 
         Args:
@@ -114,7 +117,7 @@ class Mixture:
         return np.log(self.weights) - 0.5 * (square / variance + dimensions * np.log(variance))
 
 
-def point_mass(center: Sequence[float]) -> Mixture:
+def point_mass(center: Point) -> Mixture:
     """Data that is always `center`: the velocity is `(x - center) / sigma`, with no other data to confuse it.
 
     >>> point_mass([1.0]).velocity(np.array([[3.0]]), 0.5).tolist()
@@ -123,7 +126,7 @@ def point_mass(center: Sequence[float]) -> Mixture:
     return Mixture.even([center])
 
 
-def gaussian(center: Sequence[float], spread: float) -> Mixture:
+def gaussian(center: Point, spread: float) -> Mixture:
     """A single round Gaussian."""
     return Mixture.even([center], spread)
 

@@ -3,7 +3,7 @@
 import html
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,9 @@ from flowedit.widgets.slot_map import SlotMap
 
 if TYPE_CHECKING:
     from flowedit.keyframes import Keyframe
+
+NO_CLIP = "No clip yet: upload one, or give its path."
+"""What a picker says before a clip is chosen."""
 
 _WIDE = ui.Layout(width="100%", max_width="560px")
 
@@ -196,22 +199,27 @@ class ClipPicker(ui.VBox):
             self._attempt(lambda file=file: self._take_image(file["name"], bytes(file["content"])))
 
     def _take_image(self, name: str, content: bytes) -> None:
-        if self._source is None:
-            raise WidgetError(f"{name} came before a clip; choose the clip first.")
+        source = self._opened()
         frame = match_image(name, self.map.keyframes, self._images)
         path = keep_upload(Path(self._folder.name), name, content)
         try:
-            self._images[frame] = fit_image(path, name, self._source)
+            self._images[frame] = fit_image(path, name, source)
         finally:
             path.unlink(missing_ok=True)
 
+    def _opened(self) -> Source:
+        """The clip, or a refusal that says to choose one."""
+        if self._source is None:
+            raise WidgetError(NO_CLIP)
+        return self._source
+
     def _fit_length(self) -> None:
-        longest = self._source.longest(self.start.value, self._window)
+        longest = self._opened().longest(self.start.value, self._window)
         self.length.max = longest
         self.length.value = longest
 
     def _read(self) -> None:
-        self._frames = self._source.read(self.start.value, self.length.value)
+        self._frames = self._opened().read(self.start.value, self.length.value)
         self.map.show_clip(self._frames)
         self.link.value = ""
         self._judge()
@@ -219,11 +227,12 @@ class ClipPicker(ui.VBox):
     def _offer_frames(self) -> None:
         if not self.map.keyframes:
             raise WidgetError("No frame is picked; click frames on the map first.")
-        address = frames_zip(self._source, self.start.value, self.map.keyframes)
-        size = f"{self._source.size[1]}x{self._source.size[0]}"
+        source = self._opened()
+        address = frames_zip(source, self.start.value, self.map.keyframes)
+        size = f"{source.size[1]}x{source.size[0]}"
         self.link.value = f'<a download="keyframes.zip" href="{address}">Save keyframes.zip ({size})</a>'
 
-    def _attempt(self, action: object) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
         """Do it, or say in place why it cannot be done."""
         self._complaint = ""
         try:
@@ -236,7 +245,7 @@ class ClipPicker(ui.VBox):
         """Say what is missing, what was refused, and what each picked frame has."""
         missing = [index for index in self.map.keyframes if index not in self._images]
         if self._source is None or self._frames is None:
-            problem = "No clip yet: upload one, or give its path."
+            problem = NO_CLIP
         elif not self.map.keyframes:
             problem = "No keyframe yet: click frames on the map."
         elif self.map.problem:

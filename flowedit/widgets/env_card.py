@@ -65,7 +65,9 @@ class EnvCard(FlowWidget):
 
     def _on_message(self, _: object, content: object, __: object) -> None:
         """Answer the page's ping, or look again."""
-        kind = content.get("type") if isinstance(content, dict) else None
+        if not isinstance(content, dict):
+            return
+        kind = content.get("type")
         if kind == "refresh":
             self.refresh()
         if kind in ("ping", "refresh"):

@@ -101,9 +101,11 @@ class GapExplorer(FlowWidget):
         every = self._run(sigmas, kappas)
         last, never = (self._run(sigmas, other) for other in (last_only(kappas), (0.0,) * self.steps))
         unstable = unstable_steps(self.alpha, self.beta, sigmas) if self.gain == "euler" else []
-        gaps = (tuple(float(step.gap[0, 0]) for step in run) for run in (every, last, never))
+        corrected, only_last, uncorrected = (
+            tuple(float(step.gap[0, 0]) for step in run) for run in (every, last, never)
+        )
         residuals = tuple(float(step.r[0, 0]) for step in every)
-        return GapCurves(sigmas, kappas, residuals, *gaps, tuple(unstable))
+        return GapCurves(sigmas, kappas, residuals, corrected, only_last, uncorrected, tuple(unstable))
 
     def _gain(self) -> Gain:
         return exact_gain(self.alpha, self.beta) if self.gain == "exact" else euler_gain(self.alpha)
@@ -111,9 +113,13 @@ class GapExplorer(FlowWidget):
     def _run(self, sigmas: Sequence[float], kappas: Sequence[float]) -> list[GapStep]:
         main, key = np.ones((1, 1)), np.zeros((1, 1))
         noise = np.full((1, 1), 0.5)
-        fields = (gaussian(centre[0], self.spread).velocity for centre in (main, key))
-        start = (interpolate(centre, noise, sigmas[0]) for centre in (main, key))
-        return list(two_branches(Branches(*fields, *start), sigmas, kappas, beta=self.beta))
+        branches = Branches(
+            main=gaussian(main[0], self.spread).velocity,
+            key=gaussian(key[0], self.spread).velocity,
+            x_main=interpolate(main, noise, sigmas[0]),
+            x_key=interpolate(key, noise, sigmas[0]),
+        )
+        return list(two_branches(branches, sigmas, kappas, beta=self.beta))
 
     @traitlets.validate("shift", "strength")
     def _check_grid(self, proposal: traitlets.Bunch) -> float:

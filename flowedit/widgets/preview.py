@@ -74,9 +74,8 @@ def step_preview(rgb_map: np.ndarray) -> Callable[[object], np.ndarray]:
 
 def _latent_array(latents: object) -> np.ndarray:
     """Latents as float64 (c, f, h, w), from NumPy or from a torch tensor on any device."""
-    if hasattr(latents, "detach"):
-        latents = latents.detach().float().cpu().numpy()
-    values = np.asarray(latents, dtype=np.float64)
+    detach = getattr(latents, "detach", None)
+    values = np.asarray(latents if detach is None else detach().double().cpu().numpy(), dtype=np.float64)
     if values.ndim == 5 and len(values) == 1:
         values = values[0]
     if values.ndim != 4:

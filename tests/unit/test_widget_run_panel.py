@@ -8,6 +8,7 @@ import pytest
 
 from flowedit.errors import SettingError, WidgetError
 from flowedit.frames import group_of
+from flowedit.widgets import run_panel
 from flowedit.widgets.preview import fit_latent_rgb, latent_rgb, step_preview
 from flowedit.widgets.run_panel import RunPanel
 
@@ -126,16 +127,18 @@ def test_a_failure_is_told_kept_and_raised():
     assert any("alpha is -1" in line for line in panel.log)
 
 
-def test_time_left_follows_the_steps():
-    """Catches an estimate that counts the wrong steps: 10 steps of 20 ms, seen at step 4."""
+def test_time_left_follows_the_last_steps(monkeypatch):
+    """Catches an estimate from the wrong steps: five of 2 s, then five of 4 s."""
+    durations = iter([0.0, *[2.0] * 5, *[4.0] * 5])
+    clock = iter(np.cumsum(list(durations)).tolist())
+    monkeypatch.setattr(run_panel, "monotonic", lambda: next(clock))
     seen = []
-    panel = RunPanel(lambda: (time.sleep(0.02) or i for i in range(10)), total=10)
+    panel = RunPanel(lambda: iter(range(10)), total=10)
     panel.observe(lambda change: seen.append(change["new"]), "left")
     panel.run()
-    estimates = [value for value in seen if value > 0]
-    assert len(estimates) == 9
-    assert estimates[3] == pytest.approx(6 * 0.022, rel=0.6)
-    assert estimates[-1] < estimates[0]
+    assert seen[:5] == [18, 16, 14, 12, 10]
+    assert seen[5] == pytest.approx(4 * (4 * 2 + 4) / 5)
+    assert seen[-1] == 0
 
 
 def test_a_run_without_steps_is_refused():
