@@ -37,7 +37,7 @@ class Measurement:
     peak_megabytes: float
 
 
-def execute(notebook: NotebookNode, cwd: Path, *, cell_timeout: int = 600) -> Measurement:
+def execute(notebook: NotebookNode, cwd: Path, *, cell_timeout: int = 3600) -> Measurement:
     """Run a notebook in a fresh kernel, in place, with no network and no key in its environment.
 
     Args:

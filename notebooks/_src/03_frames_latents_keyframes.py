@@ -174,8 +174,8 @@ ax.legend()
 lessons.show(fig)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Inside the grey groups the two edits part: `still` falls, `hold` rises. Frame 0 is the same
-# in both.
+# **What you should see.** Inside the grey groups the two edits part: `hold` climbs to a peak at the keyframe, `still`
+# hardly gains. Frame 0 is the same in both.
 
 # %% tags=["see"]
 from flowedit.widgets import FrameScrubber
@@ -195,7 +195,7 @@ FrameScrubber({"source": clip.frames, **edits, "exact edit": clip.truth}, keyfra
 # %% tags=["code", "keep_output"]
 from flowedit.methods.branches import POSITIONS
 for name, place in POSITIONS.items():
-    tokens = settings.with_(conditioning="tokens", positions=name, keyframe_encoding="hold", kappa=0.0)
+    tokens = settings.with_(conditioning="tokens", positions=name, keyframe_encoding="hold", kappa=0.0, steps=4)
     frames = edit_video(clip.frames, clip.keyframes(), model, tokens).frames
     print(f"{name:10} indices {place(9, (0, 4, 8))[9:]}, no correction: {psnr(frames, clip.truth).mean():.1f} dB")
 

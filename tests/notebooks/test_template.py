@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import json
 import re
 
 import nbformat
@@ -165,3 +166,15 @@ def test_every_link_leads_somewhere(lesson):
         assert words.strip()
         if not target.startswith("http"):
             assert (FOLDER / target.split("#")[0]).exists(), target
+
+
+@every_lesson
+def test_every_number_said_is_computed(lesson):
+    """Catches a figure typed into prose that no cell computes, prints or is given."""
+    notebook = nbformat.read(build.solution_path(FOLDER, lesson), as_version=4)
+    computed = json.dumps([[cell.source, cell.outputs] for cell in notebook.cells if cell.cell_type == "code"])
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and part(cell) in ("idea", "see", "recap", "predict"):
+            prose = re.sub(r"arXiv\s+[\d.]+|<!--.*?-->", "", cell.source)
+            for number in re.findall(r"(?<![\w.-])\d+\.\d+(?![\w.])", prose):
+                assert number in computed, f"{number} in {cell.source[:60]!r}"
