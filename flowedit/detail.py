@@ -2,6 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
 from flowedit.model import Latent, Pixels, VideoModel
 
 Decode = Callable[[VideoModel, Latent, Pixels, Latent], Pixels]
@@ -23,3 +28,17 @@ def decode_residual(model: VideoModel, edited: Latent, reference: Pixels, latent
 
 
 DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual}
+
+
+def keep_trusted(
+    reference: Float[Tensor, "1 3 F H W"], edited: Float[Tensor, "1 3 F H W"], trust: Float32[np.ndarray, "F H W"]
+) -> Float[Tensor, "1 3 F H W"]:
+    """The edit where the reference cannot be trusted, the reference where it can, and a mixture between.
+
+    Args:
+        reference: the classical guess, in [-1, 1].
+        edited: what the model made of it.
+        trust: in [0, 1].
+    """
+    doubt = 1 - torch.from_numpy(trust).to(reference)
+    return reference + doubt * (edited - reference)

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 
 from flowedit.config import EditSettings
 from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
-from flowedit.detail import DETAILS
+from flowedit.detail import DETAILS, keep_trusted
 from flowedit.errors import NumericalError, SettingError
 from flowedit.frames import check_size, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes, encode_keyframes, to_frames, to_pixels
@@ -31,8 +31,8 @@ from flowedit.methods.branches import (
     joint_velocity,
     main_velocity,
 )
-from flowedit.methods.propagation import propagation
-from flowedit.model import ClipShape, Condition, Latent, VideoModel
+from flowedit.methods.guess import Guess, guess
+from flowedit.model import ClipShape, Condition, KeyLatent, Latent, VideoModel
 from flowedit.result import EditResult
 from flowedit.schedule import skip_steps, wan_sigmas
 from flowedit.trace import Trace
@@ -49,7 +49,8 @@ class PreparedEdit:
         settings: the settings of the edit.
         frames: the source clip, uint8 (F, H, W, 3).
         keyframes: the styled keyframes, in order.
-        reference: frames that the decoded change is laid on: the source, or the propagated guess.
+        reference: frames that the decoded change is laid on: the source, or the classical guess.
+        trust: (F, H, W) in [0, 1], where the guess needs no repair; None where the source is the reference.
         reference_latents: their clean latents.
         problem: what the method works on.
         trace: readings of the steps done so far.
@@ -61,6 +62,7 @@ class PreparedEdit:
     frames: np.ndarray
     keyframes: tuple[Keyframe, ...]
     reference: np.ndarray
+    trust: np.ndarray | None
     reference_latents: Latent
     problem: EditProblem
     trace: Trace
@@ -72,12 +74,12 @@ class Given:
     """What a caller already has, so that `prepare` does not make it: for windows of a longer clip.
 
     Attributes:
-        guess: the propagated guess of these frames, uint8 (F, H, W, 3); None lets `prepare` make it.
+        guess: the classical guess of these frames; None lets `prepare` make it.
         first_slot: latent slot of the whole clip at which these frames begin.
         slots: latent slots of the whole clip, for which the noise is drawn; None for these frames alone.
     """
 
-    guess: np.ndarray | None = None
+    guess: Guess | None = None
     first_slot: int = 0
     slots: int | None = None
 
@@ -138,8 +140,9 @@ def prepare(
     slots = check_keyframes(keyframes, shape)
     source = model.encode(to_pixels(frames))
     given = given or Given()
-    reference = _reference(frames, keyframes, settings, given.guess)
-    start = source if reference is frames else model.encode(to_pixels(reference))
+    guessed = _guess(frames, keyframes, settings, given)
+    reference = frames if guessed is None else guessed.frames
+    start = source if guessed is None else model.encode(to_pixels(reference))
     own = [Keyframe(keyframe.index, frames[keyframe.index]) for keyframe in keyframes]
     target_velocity, after_step = _velocity(model, shape, keyframes, settings, of="target")
     source_velocity = target_velocity
@@ -149,7 +152,7 @@ def prepare(
         source=source,
         start=start,
         keys=encode_keyframes(model, keyframes, frames, source, settings.keyframe_encoding),
-        source_keys=encode_keyframes(model, own, frames, source, settings.keyframe_encoding),
+        source_keys=_source_keys(model, own, frames, source, settings),
         slots=slots,
         noise=_noise(source, settings, given),
         sigmas=sigma_grid(settings),
@@ -173,6 +176,7 @@ def prepare(
         frames=frames,
         keyframes=tuple(keyframes),
         reference=reference,
+        trust=None if guessed is None else guessed.trust,
         reference_latents=start,
         problem=problem,
         trace=trace,
@@ -213,6 +217,8 @@ def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     decode = DETAILS[prepared.settings.detail]
     reference = to_pixels(prepared.reference, latents.device)
     pixels = decode(prepared.model, latents, reference, prepared.reference_latents)
+    if prepared.trust is not None:
+        pixels = keep_trusted(reference, pixels, prepared.trust)
     prepared.seconds["decode"] = time.perf_counter() - begun
     return EditResult(
         frames=to_frames(pixels),
@@ -284,11 +290,20 @@ def _velocity(
     return make(model, prepared, positions), lambda latents, sigma: model.after_step(latents, sigma, prepared)
 
 
-def _reference(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, guess: Video | None) -> Video:
-    """What the trajectory starts from and the decoded change is laid on: the source, or the propagated guess."""
-    if settings.init != "propagated" or (guess is None and not keyframes):
-        return frames
-    return propagation(frames, {k.index: k.image for k in keyframes}) if guess is None else guess
+def _source_keys(
+    model: VideoModel, own: Sequence[Keyframe], frames: Video, source: Latent, settings: EditSettings
+) -> KeyLatent:
+    """The source's own frames at the slots, encoded as the keyframes are; only `difference` reads them."""
+    if settings.method == "difference":
+        return encode_keyframes(model, own, frames, source, settings.keyframe_encoding)
+    return source[:, :, [keyframe.slot for keyframe in own]]
+
+
+def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, given: Given) -> Guess | None:
+    """The classical guess that the trajectory starts from; None where it starts from the source or from noise."""
+    if settings.init != "propagated" or (given.guess is None and not keyframes):
+        return None
+    return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
 
 
 def _noise(source: Latent, settings: EditSettings, given: Given) -> NoiseSource:

@@ -29,9 +29,9 @@ _TINY = ModelDefaults(
     window=33,
     multiple=16,
     presets={
-        "default": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 20, "shift": 3.0},
-        "draft": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 6, "shift": 3.0},
-        "method": {"method": "difference", "init": "source", "strength": 0.9, "steps": 20, "shift": 3.0},
+        "default": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 8, "shift": 3.0},
+        "draft": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 2, "shift": 3.0},
+        "method": {"method": "difference", "init": "source", "strength": 0.9, "steps": 12, "shift": 3.0},
     },
 )
 _REAL = ModelDefaults(

@@ -17,7 +17,7 @@ from flowedit.errors import VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe
 from flowedit.methods import Step
-from flowedit.methods.propagation import propagation
+from flowedit.methods.guess import Guess, guess
 from flowedit.model import VideoModel
 from flowedit.result import EditResult
 from flowedit.trace import READINGS, Trace
@@ -78,9 +78,9 @@ def edit_long_video(
         The whole clip; its trace holds every window's keyframes, the shared ones included.
     """
     starts = window_starts(len(frames), window)
-    guess = None
+    whole = None
     if settings.init == "propagated" and keyframes:
-        guess = propagation(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
+        whole = guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
     edited = np.zeros_like(frames)
     parts: list[PreparedEdit] = []
     done_to = 0
@@ -88,7 +88,7 @@ def edit_long_video(
         inside = slice(start, min(start + window, len(frames)))
         own = _window_keyframes(keyframes, edited, inside, done_to)
         given = Given(
-            guess=None if guess is None else guess[inside],
+            guess=None if whole is None else Guess(whole.frames[inside], whole.trust[inside]),
             first_slot=start // GROUP,
             slots=slot_of(len(frames) - 1) + 1,
         )

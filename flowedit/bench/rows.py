@@ -112,7 +112,7 @@ ROWS: Mapping[str, Row] = {
     "draft": edit_row("draft"),
     "method": METHOD,
     "default": DEFAULT,
-    "default without model": edit_row("default", method="propagation"),
+    "guess": edit_row("default", method="guess"),
     "default without correction": edit_row("default", alpha=0.0),
     "default without conditioning": edit_row("default", conditioning="none"),
     "default, keyframes swapped": swapped(DEFAULT),
@@ -125,6 +125,7 @@ TELLING_ROWS = (
     "per-frame styling",
     "first-frame i2v",
     "difference alone",
+    "guess",
     "method",
     "default",
 )

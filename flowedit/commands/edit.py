@@ -31,7 +31,7 @@ def edit(
     negative_prompt: Text = None,
     model: Annotated[str, typer.Option(help="tiny, 1.3B, 14B, a checkpoint's name or a path.")] = "tiny",
     preset: Annotated[str, typer.Option(help="default, draft or method.")] = "default",
-    method: Annotated[str | None, typer.Option(help="coupled, difference, colour-map or propagation.")] = None,
+    method: Annotated[str | None, typer.Option(help="coupled, difference, colour-map, propagation or guess.")] = None,
     encoding: Annotated[str | None, typer.Option(help="still, hold or delta.")] = None,
     conditioning: Annotated[str | None, typer.Option(help="tokens, i2v, both or none.")] = None,
     branch: Annotated[str | None, typer.Option(help="free or anchored.")] = None,

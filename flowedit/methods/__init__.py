@@ -13,13 +13,18 @@ from flowedit.methods.branches import EditProblem, Step
 from flowedit.methods.colour_map import colour_map
 from flowedit.methods.coupled import coupled
 from flowedit.methods.difference import difference
+from flowedit.methods.guess import classical_guess
 from flowedit.methods.propagation import propagation
 
 LatentMethod = Callable[[EditProblem], Iterator[Step]]
 ClassicalMethod = Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]
 
 METHODS: Mapping[str, LatentMethod] = {"coupled": coupled, "difference": difference}
-CLASSICAL: Mapping[str, ClassicalMethod] = {"colour-map": colour_map, "propagation": propagation}
+CLASSICAL: Mapping[str, ClassicalMethod] = {
+    "colour-map": colour_map,
+    "propagation": propagation,
+    "guess": classical_guess,
+}
 
 __all__ = ["CLASSICAL", "METHODS", "ClassicalMethod", "EditProblem", "LatentMethod", "Step", "check_method"]
 

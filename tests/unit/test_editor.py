@@ -16,6 +16,7 @@ from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepar
 from flowedit.errors import KeyframeError, NumericalError, SettingError, UnusualSettingWarning, VideoShapeError
 from flowedit.keyframes import Keyframe, to_pixels
 from flowedit.methods.branches import Step
+from flowedit.methods.guess import Guess
 from flowedit.schedule import wan_sigmas
 
 FRAMES = pictures(13)
@@ -227,13 +228,25 @@ def test_an_unstable_literal_form_warns():
 @BOTH
 def test_the_propagated_guess_takes_the_sources_place_as_the_start(monkeypatch, method):
     guess = pictures(13, seed=21)
+    trust = np.zeros(guess.shape[:3], np.float32)
     seen = {}
-    monkeypatch.setattr(editor, "propagation", lambda frames, images: seen.update(images=images) or guess)
+    monkeypatch.setattr(editor, "guess", lambda frames, images: seen.update(images=images) or Guess(guess, trust))
     prepared = prepare(FRAMES, STYLED, PointMass(), settings(method=method, init="propagated", detail="residual"))
     assert list(seen["images"]) == [0, 3, 12]
     assert torch.equal(prepared.problem.start, PointMass().encode(to_pixels(guess)))
     assert torch.equal(prepared.problem.source, PointMass().encode(to_pixels(FRAMES)))
     assert (finish(prepared, prepared.reference_latents).frames == guess).all()
+
+
+def test_the_guess_stays_where_it_can_be_trusted_and_the_model_answers_elsewhere(monkeypatch):
+    trust = np.zeros((13, *FRAMES.shape[1:3]), np.float32)
+    trust[:, :, :6] = 1
+    guess = pictures(13, seed=21)
+    monkeypatch.setattr(editor, "guess", lambda frames, images: Guess(guess, trust))
+    prepared = prepare(FRAMES, STYLED, PointMass(), settings(init="propagated", detail="residual"))
+    changed = finish(prepared, prepared.reference_latents + 1.0).frames
+    assert (changed[:, :, :6] == guess[:, :, :6]).all()
+    assert (changed[:, :, 6:] != guess[:, :, 6:]).mean() > 0.5
 
 
 def test_pure_noise_forgets_the_source():

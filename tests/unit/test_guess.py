@@ -1,0 +1,79 @@
+"""The classical guess: exact where colours say all, steady where keyframes disagree, doubtful where it should be."""
+
+import numpy as np
+import pytest
+
+from flowedit.errors import KeyframeError
+from flowedit.methods.colour_map import colour_map
+from flowedit.methods.guess import guess
+from flowedit.methods.propagation import propagation
+from flowedit.metrics import psnr
+
+HEIGHT, WIDTH, COUNT = 64, 80, 17
+KEYS = (0, 8, 16)
+
+
+def scene():
+    """A textured square that slides over a textured ground, and where it is."""
+    rng = np.random.default_rng(3)
+    ground = np.kron(rng.integers(40, 200, (16, 20, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    square = np.kron(rng.integers(60, 230, (6, 6, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    frames, inside = np.repeat(ground[None], COUNT, axis=0), np.zeros((COUNT, HEIGHT, WIDTH), bool)
+    for i in range(COUNT):
+        frames[i, 20:44, 4 + 3 * i : 28 + 3 * i] = square
+        inside[i, 20:44, 4 + 3 * i : 28 + 3 * i] = True
+    return frames, inside
+
+
+def keyframes(styled):
+    return {i: styled[i] for i in KEYS}
+
+
+def recoloured(frames):
+    return (255 - frames[..., ::-1] * 0.8).astype(np.uint8)
+
+
+def lined(frames):
+    """A style that no colour map explains: dark stripes that stick to the picture's place on the screen."""
+    stripes = (np.arange(WIDTH) // 2 % 2 * 60)[None, None, :, None]
+    return np.clip(frames.astype(int) - stripes, 0, 255).astype(np.uint8)
+
+
+def test_a_style_of_colours_is_exact_behind_the_object_too_and_wholly_trusted():
+    frames, _ = scene()
+    made = guess(frames, keyframes(recoloured(frames)))
+    assert psnr(made.frames, recoloured(frames)).min() > 38
+    assert made.trust.min() > 0.9, "there is nothing to repair in a style that the map explains"
+
+
+def test_detail_beyond_colours_is_carried():  # catches: the detail lost between map and propagation
+    frames, _ = scene()
+    truth = lined(frames)
+    made = guess(frames, keyframes(truth)).frames
+    assert psnr(made, truth).mean() > psnr(colour_map(frames, keyframes(truth)), truth).mean() + 3
+
+
+def test_the_tints_of_keyframes_that_disagree_are_averaged():  # catches: each keyframe's own tint carried along
+    frames, _ = scene()
+    truth = lined(frames)
+    shifted = {
+        i: np.clip(truth[i].astype(int) + shift, 0, 255).astype(np.uint8)
+        for i, shift in zip(KEYS, (-25, 0, 25), strict=True)
+    }
+    away = [i for i in range(COUNT) if i not in KEYS]
+    made, carried = guess(frames, shifted).frames, propagation(frames, shifted)
+    assert psnr(made[away], truth[away]).mean() > psnr(carried[away], truth[away]).mean() + 1.5
+
+
+def test_doubt_lies_where_no_keyframe_shows_the_place():
+    frames, inside = scene()
+    trust = guess(frames, {0: lined(frames)[0]}).trust
+    revealed = inside[0] & ~inside[-1]
+    assert trust[0].min() == 1
+    assert trust[-1][revealed].mean() < trust[-1][~inside[0] & ~inside[-1]].mean() - 0.2
+
+
+def test_a_clip_without_keyframes_is_refused():
+    frames, _ = scene()
+    with pytest.raises(KeyframeError):
+        guess(frames, {})
