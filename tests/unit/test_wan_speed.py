@@ -11,7 +11,7 @@ from small_wan import FAMILIES
 from typer import Typer
 from typer.testing import CliRunner
 
-from flowedit.commands import doctor
+from flowedit.commands.doctor import doctor
 from flowedit.config import EditSettings
 from flowedit.editor import edit_video
 from flowedit.keyframes import Keyframe
@@ -103,7 +103,7 @@ class TestDoctor:
 
     def run(self, *arguments):
         app = Typer()
-        app.command()(doctor.doctor)
+        app.command()(doctor)
         result = CliRunner().invoke(app, list(arguments))
         assert result.exit_code == 0, result.output
         return result.output
