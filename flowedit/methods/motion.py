@@ -44,7 +44,8 @@ class Motion:
         self._frames = frames
         self._steps: dict[tuple[int, int], Flow] = {}
         self._grey: dict[int, UInt8[np.ndarray, "h w"]] = {}
-        self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        # The fastest preset at full depth: it smooths less than the others, and keeps thin outlines apart.
+        self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._fine.setFinestScale(0 if self._scale >= 1 else 1)
         self._coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._coarse.setFinestScale(1)
@@ -75,7 +76,7 @@ class Motion:
         """Drop the steps kept for a walk the other way, where none will come."""
         self._steps.clear()
 
-    def full(self, flow: Flow) -> Flow:
+    def full(self, flow: Flow) -> Float32[np.ndarray, "H W 2"]:
         """A flow brought to the clip's own grid and pixels."""
         height, width = self._frames.shape[1:3]
         if flow.shape[:2] == (height, width):
