@@ -133,9 +133,8 @@ def palette_of(colours: Float[np.ndarray, "n 3"], size: int = 12) -> tuple[Swatc
     order = [k for k in np.argsort(-weights, kind="stable") if weights[k] > 0]
     limits = np.array([[0, -128, -128], [100, 128, 128]])
     clipped = np.clip(centres, limits[0], limits[1])
-    return tuple(
-        Swatch(lab=tuple(round(float(c), 2) for c in clipped[k]), weight=round(float(weights[k]), 4)) for k in order
-    )
+    rounded = np.round(clipped, 2).tolist()
+    return tuple(Swatch(lab=(*rounded[k],), weight=round(float(weights[k]), 4)) for k in order)
 
 
 def shrink(image: UInt8[np.ndarray, "H W 3"], longest: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -39,10 +39,9 @@ class RunFolder:
         path = self.root / name
         part = partial_path(path)
         # Little compression: a keyframe is written in a fifth of the time, and grain hardly compresses anyway.
-        options = {"compress_level": 1} if path.suffix == ".png" else {"quality": 90}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(part, **options)
+            Image.fromarray(image).save(part, compress_level=1, quality=90)
             part.replace(path)
         except OSError as error:
             reason = " ".join(str(error).split())

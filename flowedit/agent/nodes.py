@@ -15,7 +15,7 @@ from flowedit.agent.folder import MANIFEST, RunFolder
 from flowedit.agent.parts import Analyst, Judge, Parts, Report, Styler
 from flowedit.agent.sample import Source, choose_indices, find_cuts, wanted_keyframes
 from flowedit.agent.settings import StyleSettings
-from flowedit.agent.state import ApprovalRequest, Decision, Plan, Styled, Task, Verdict
+from flowedit.agent.state import AgentState, ApprovalRequest, Decision, Plan, Styled, Task, Verdict
 from flowedit.frames import slots_of
 
 
@@ -110,7 +110,7 @@ class ToExport(TypedDict):
     verdicts: dict[int, Verdict]
 
 
-def sample(state: dict, *, source: Source, log: EventLog) -> Cuts:
+def sample(state: AgentState, *, source: Source, log: EventLog) -> Cuts:
     """Read the clip once and find its cuts."""
     del state
     with log.node("sample") as event:

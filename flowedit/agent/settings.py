@@ -2,11 +2,11 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flowedit.errors import SettingError
 
-Backend = Literal["auto", "offline", "gemini"]
+BACKENDS = ("auto", "offline", "gemini")
 DEFAULT_WINDOW = 81
 """Frames that a run covers where the caller names none: the clip length that Wan was trained on."""
 
@@ -76,7 +76,7 @@ class StyleSettings:
     max_frames: int = 10
     seed: int = 0
     redo: int = 2
-    backend: Backend = "auto"
+    backend: str = "auto"
     gemini: GeminiSettings = field(default_factory=GeminiSettings)
 
     def __post_init__(self) -> None:
@@ -91,8 +91,8 @@ class StyleSettings:
             )
         for name in ("start", "seed", "redo"):
             _at_least(name, getattr(self, name), 0)
-        if self.backend not in ("auto", "offline", "gemini"):
-            raise SettingError(f'No backend is named "{self.backend}"; choose auto, offline or gemini.')
+        if self.backend not in BACKENDS:
+            raise SettingError(f'No backend is named "{self.backend}"; choose {", ".join(BACKENDS)}.')
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings."""

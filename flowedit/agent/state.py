@@ -124,7 +124,7 @@ def merged(old: dict | None, new: dict | None) -> dict:
     return {key: joined[key] for key in sorted(joined)}
 
 
-class AgentState(TypedDict, total=False):
+class AgentState(TypedDict):
     """Everything the graph knows; each node declares the part it reads and the part it writes."""
 
     cuts: tuple[int, ...]

@@ -7,6 +7,7 @@ from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
 _TONES = (0.16, 0.40, 0.66, 0.90)
+_EDGES = (0.28, 0.53, 0.78)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -27,7 +28,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     glow = canvas.blur(canvas.smoothstep(0.72, 1.0, colour.min(axis=2))[..., None] * colour, 18 * s)
     colour = canvas.screen(colour, 0.35 * glow)
     ink = _outline(flat, master, s)
-    line = 0.55 * colour * np.float32([0.35, 0.22, 0.30])
+    line = 0.55 * colour * canvas.triple(0.35, 0.22, 0.30)
     return canvas.to_pixels(canvas.mix(colour, line, ink))
 
 
@@ -52,10 +53,9 @@ def _cel(lab: canvas.Paint, master: canvas.Master) -> canvas.Paint:
 
 
 def _steps(light: canvas.Plane) -> canvas.Plane:
-    edges = np.float32([0.28, 0.53, 0.78])
     out = np.full_like(light, _TONES[0])
-    for edge, low, high in zip(edges, _TONES, _TONES[1:], strict=False):
-        out += np.float32(high - low) * canvas.smoothstep(float(edge) - 0.035, float(edge) + 0.035, light)
+    for edge, low, high in zip(_EDGES, _TONES, _TONES[1:], strict=False):
+        out += np.float32(high - low) * canvas.smoothstep(edge - 0.035, edge + 0.035, light)
     return out
 
 

@@ -18,6 +18,11 @@ _REFERENCE_HEIGHT = 720.0
 _SMALLEST_SCALE = 0.3
 
 
+def triple(first: float, second: float, third: float) -> Float32[np.ndarray, " 3"]:
+    """Three channels of one colour, RGB or Lab."""
+    return np.array([first, second, third], np.float32)
+
+
 def to_paint(image: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W c"]:
     """uint8 to float32 in [0, 1]."""
     return image.astype(np.float32) / np.float32(255)

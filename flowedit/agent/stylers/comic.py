@@ -6,9 +6,9 @@ from flowedit.agent.card import StyleCard
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
-_PULP = np.float32([1.0, 0.975, 0.92])
+_PULP = canvas.triple(1.0, 0.975, 0.92)
 _PITCH = 11.0
-_INK = np.float32([0.07, 0.06, 0.11])
+_INK = canvas.triple(0.07, 0.06, 0.11)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -27,7 +27,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     lab = canvas.to_lab(flat)
     light = canvas.tone(lab[..., 0], master)
     colour = canvas.from_lab(_flat_colours(lab, light))
-    shade = canvas.from_lab(canvas.to_lab(colour) * np.float32([0.70, 1.12, 1.0]) + np.float32([0, 6, -10]))
+    shade = canvas.from_lab(canvas.to_lab(colour) * canvas.triple(0.70, 1.12, 1.0) + canvas.triple(0, 6, -10))
     dots = _dots(image.shape, max(4.0, _PITCH * s), 0.62 * canvas.smoothstep(0.86, 0.20, light))
     printed = canvas.mix(colour * _PULP, shade, dots)
     lines = canvas.ink_lines(lab[..., 0], master, width=1.9 * s, amount=2.2, flow_length=9 * s)

@@ -6,10 +6,10 @@ from flowedit.agent.card import StyleCard
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
-_PINK = np.float32([1.0, 0.10, 0.62])
-_VIOLET = np.float32([0.50, 0.22, 1.0])
-_CYAN = np.float32([0.05, 0.86, 1.0])
-_AMBER = np.float32([1.0, 0.55, 0.12])
+_PINK = canvas.triple(1.0, 0.10, 0.62)
+_VIOLET = canvas.triple(0.50, 0.22, 1.0)
+_CYAN = canvas.triple(0.05, 0.86, 1.0)
+_AMBER = canvas.triple(1.0, 0.55, 0.12)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -39,8 +39,8 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
 
 def _night(light: canvas.Plane, gas: canvas.Paint) -> canvas.Paint:
     """The unlit scene: deep blue shadows, the nearest neon's colour on what is bright by day."""
-    positions = np.float32([0, 0.35, 0.7, 1])
-    shades = np.float32([[0.015, 0.01, 0.06], [0.07, 0.05, 0.26], [0.20, 0.10, 0.50], [0.52, 0.24, 0.80]])
+    positions = np.array([0, 0.35, 0.7, 1])
+    shades = np.array([[0.015, 0.01, 0.06], [0.07, 0.05, 0.26], [0.20, 0.10, 0.50], [0.52, 0.24, 0.80]])
     base = np.stack([np.interp(light, positions, shades[:, c]) for c in range(3)], axis=2).astype(np.float32)
     return canvas.screen(0.8 * base, 0.55 * (light ** np.float32(1.6))[..., None] * gas)
 

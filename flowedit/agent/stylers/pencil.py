@@ -6,8 +6,8 @@ from flowedit.agent.card import StyleCard
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
-_SHEET = np.float32([0.965, 0.955, 0.93])
-_GRAPHITE = np.float32([0.17, 0.17, 0.19])
+_SHEET = canvas.triple(0.965, 0.955, 0.93)
+_GRAPHITE = canvas.triple(0.17, 0.17, 0.19)
 _HATCHES = ((-0.86, 0.10, 0.55), (0.70, 0.38, 0.80), (-0.18, 0.62, 1.0))
 """(angle in radians, darkness at which the layer starts, darkness at which it is full)"""
 

@@ -7,9 +7,9 @@ from flowedit.agent.card import StyleCard
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
-_SEPIA_DARK = np.float32([0.115, 0.065, 0.04])
-_SEPIA_MIDDLE = np.float32([0.60, 0.44, 0.27])
-_SEPIA_LIGHT = np.float32([0.985, 0.925, 0.78])
+_SEPIA_DARK = canvas.triple(0.115, 0.065, 0.04)
+_SEPIA_MIDDLE = canvas.triple(0.60, 0.44, 0.27)
+_SEPIA_LIGHT = canvas.triple(0.985, 0.925, 0.78)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -26,9 +26,9 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     light = canvas.tone(lab[..., 0], master)
     curved = 0.06 + 0.90 * canvas.mix(light, canvas.smoothstep(0, 1, light), 0.6)
     sepia = _toned(curved)
-    colour = canvas.mix(sepia, source * np.float32([1.0, 0.90, 0.70]), 0.16)
+    colour = canvas.mix(sepia, source * canvas.triple(1.0, 0.90, 0.70), 0.16)
     halo = canvas.blur(canvas.smoothstep(0.78, 1.0, light), 20 * s)
-    colour = canvas.screen(colour, 0.30 * halo[..., None] * np.float32([1.0, 0.62, 0.30]))
+    colour = canvas.screen(colour, 0.30 * halo[..., None] * canvas.triple(1.0, 0.62, 0.30))
     colour = colour * _uneven(image.shape, s, seed)[..., None]
     grain = canvas.noise(image.shape, max(1.0, 1.6 * s), seed) + 0.6 * canvas.noise(image.shape, 3.2 * s, seed + 1)
     colour = colour + (0.055 * grain * (0.5 + 2 * curved * (1 - curved)))[..., None]

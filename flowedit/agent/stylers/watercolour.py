@@ -6,7 +6,7 @@ from flowedit.agent.card import StyleCard
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
-_SHEET = np.float32([0.985, 0.975, 0.95])
+_SHEET = canvas.triple(0.985, 0.975, 0.95)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -36,7 +36,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     density = _density(wash, image.shape, s, seed)
     pencil = canvas.ink_lines(canvas.to_lab(trembling)[..., 0], master, width=1.0 * s, amount=1.3, flow_length=5 * s)
     colour = colour - (colour - colour * colour) * density[..., None]
-    colour = canvas.mix(colour, np.float32([0.27, 0.25, 0.27]) + 0.25 * colour, 0.5 * pencil)
+    colour = canvas.mix(colour, canvas.triple(0.27, 0.25, 0.27) + 0.25 * colour, 0.5 * pencil)
     sheet = _SHEET * (1 + 0.035 * canvas.paper(image.shape, s, seed))[..., None]
     field = _field(image.shape, s, seed)
     painted = colour * (1 + 0.05 * canvas.paper(image.shape, s, seed))[..., None]
