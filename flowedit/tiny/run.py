@@ -27,6 +27,7 @@ class Run:
         extra: Python file of one more world.
         seed: number of the first process's training seed.
         plain: compile nothing.
+        steps: how many steps to train instead of ``minutes``, for tests that must not depend on a clock.
         rank: number of this process.
         world: number of processes.
         device: where this process computes.
@@ -45,7 +46,7 @@ class Run:
     world: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     plain: bool = False
-    _calls: int = 0
+    steps: int = 0
     _share: float = 0.0
     _start: float = field(default_factory=time.monotonic)
 
@@ -90,10 +91,19 @@ class Run:
         """Seconds used so far, earlier runs included."""
         return self.done + time.monotonic() - self._start
 
-    def progress(self) -> float:
-        """Share of the time that is over, the same in every process; read from the clock at every fourth call."""
-        self._calls += 1
-        if self._calls % 4 != 1:
+    def progress(self, step: int) -> float:
+        """Say how much of the run is over, the same number in every process.
+
+        Args:
+            step: steps done.
+
+        Returns:
+            The share of the steps where a number of them was given, else of the time; the clock is read at every
+            fourth step.
+        """
+        if self.steps:
+            return step / self.steps
+        if step % 4:
             return self._share
         share = torch.tensor([self.seconds / (60 * self.minutes)], device=self.device)
         if self.world > 1:

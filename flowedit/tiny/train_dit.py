@@ -172,7 +172,7 @@ def _loop(
     tables = {shape: _tables(model["dit"], shape, run) for shape in buckets}
     step, spent, began, reported, losses = 0, 0.0, time.monotonic(), time.monotonic(), []
     saved = 0
-    while (progress := run.progress()) < 1.0:
+    while (progress := run.progress(step)) < 1.0:
         shape = rng.choices(list(buckets), list(buckets.values()))[0]
         if step % 4 == 0 and run.share(spent) < RENEWAL * run.share(time.monotonic() - began):
             tick = time.monotonic()
@@ -183,7 +183,7 @@ def _loop(
             run, model, encoder.batch(shape, batch), partial(velocity, tables=tables[shape], run_block=run_block)
         )
         parts.mean().backward()
-        norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=300))
+        norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 300))
         average.update()
         losses.append(parts.detach().mean())
         step += 1

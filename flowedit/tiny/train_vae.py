@@ -53,13 +53,13 @@ def _loop(run: Run, model: "vendor.VideoVAE_", feed: Feed, optimiser: Muon, aver
     smoke = run.config == "smoke"
     exam = exam_clips(run.extra, 2 if smoke else 8) if run.main and run.extra else None
     step, pool, reported, losses = 0, [], time.monotonic(), []
-    while (progress := run.progress()) < 1.0:
+    while (progress := run.progress(step)) < 1.0:
         if not pool:
             frames, side, batch = (5, 32, 2) if smoke else ((17, 128, 8) if progress < SHORT_UNTIL else (33, 128, 4))
             pool = list(feed.clips(4 * batch, frames, side, side).split(batch))
         loss, error = _loss(run, model, pool.pop())
         loss.backward()
-        norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=150))
+        norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 150))
         average.update()
         losses.append(error.detach())
         step += 1
