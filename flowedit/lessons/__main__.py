@@ -36,6 +36,15 @@ def record() -> None:
 
 
 @app.command()
+def pictures(target: Path = typer.Argument(Path("docs/img"), help="Folder to write.")) -> None:  # noqa: B008
+    """Write the main picture of each lesson, as its notebook keeps it, into the documentation."""
+    from flowedit.lessons import run as runner
+
+    for path in runner.write_pictures(FOLDER, target):
+        typer.echo(path)
+
+
+@app.command()
 def site(target: Path = typer.Argument(Path("site"), help="Folder to write.")) -> None:  # noqa: B008
     """Run every lesson and write a static site whose widgets work with no kernel and no network."""
     from flowedit.lessons import site as publisher

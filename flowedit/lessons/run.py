@@ -1,5 +1,6 @@
 """Run lessons without network or keys, measure what each takes, and keep the outputs that its notebooks show."""
 
+import base64
 import json
 import os
 import re
@@ -89,6 +90,29 @@ def run(folder: Path, numbers: list[str]) -> Iterator[tuple[Lesson, Measurement]
             _take_outputs(target, notebook)
         yield lesson, taken
     build.build(folder)
+
+
+def write_pictures(folder: Path, target: Path) -> Iterator[Path]:
+    """Write the first picture that each notebook keeps as `lesson-NN.png` or `.jpeg`.
+
+    Args:
+        folder: the notebooks' folder.
+        target: made if need be.
+
+    Yields:
+        The files written.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for lesson in CATALOG:
+        path = build.solution_path(folder, lesson)
+        if not path.is_file():
+            continue
+        outputs = [out for cell in nbformat.read(path, as_version=4).cells for out in cell.get("outputs", [])]
+        kept = [(k, out.data[k]) for out in outputs for k in ("image/png", "image/jpeg") if k in out.get("data", {})]
+        for kind, data in kept[:1]:
+            file = target / f"lesson-{lesson.number}.{kind.partition('/')[2]}"
+            file.write_bytes(base64.b64decode(data))
+            yield file
 
 
 def offline_environment() -> dict[str, str]:

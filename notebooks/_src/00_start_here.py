@@ -141,12 +141,14 @@ picker
 
 # %% [markdown] tags=["see"]
 # **What you should see.** A form: a video to choose, its frames on the slot map, a place for painted pictures. With
-# nothing chosen, the next cell edits the lesson's clip once more.
+# nothing chosen, the next cell shows the edit from above.
 
 # %% tags=["see"]
-frames, keys = (picker.value.frames, picker.value.keyframes) if picker.ready else (clip.frames, keyframes)
-mine = edit_video(frames, keys, model, preset_settings("tiny", "draft"))
-FrameScrubber({"source": frames, "edited": mine.frames}, keyframes=[k.index for k in keys], note="live, small model")
+mine = result
+if picker.ready:
+    mine = edit_video(picker.value.frames, picker.value.keyframes, model, preset_settings("tiny", "draft"))
+FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
+              note="live, small model")
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Your clip and its edit in step. The small model works at about 128 by 128 pixels; lesson 07
