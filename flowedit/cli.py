@@ -22,7 +22,7 @@ app = typer.Typer(
 register(app)
 
 
-def _print_version(value: bool) -> None:
+def _print_version(value: bool | None) -> None:
     if value:
         typer.echo(f"flowedit {__version__}")
         raise typer.Exit
@@ -30,7 +30,9 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+    version: bool | None = typer.Option(
+        None, "--version", callback=_print_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     """Keyframe-guided video editing by flow matching on Wan video models."""
     del version

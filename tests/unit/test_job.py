@@ -68,13 +68,15 @@ def test_keyframes_at_source_and_model_size_go_through_one_map(clip, tmp_path):
 def test_keyframe_of_another_aspect_is_refused_with_both_sizes(clip, tmp_path, height, width):
     window = video_window(clip, start=0, num_frames=17, window=TINY.window)
     pictures = [(0, picture(tmp_path / "odd.png", height, width))]
-    with pytest.raises(KeyframeError, match=rf"{width}x{height}; it must have the video's shape, 160x90, or the edit's"):
+    with pytest.raises(
+        KeyframeError, match=rf"{width}x{height}; it must have the video's shape, 160x90, or the edit's"
+    ):
         load_job(clip, pictures, TINY, frame_map=window, size=None, multiple=16)
 
 
 def test_size_that_does_not_divide_names_the_nearest(clip, tmp_path):
     window = video_window(clip, start=0, num_frames=17, window=TINY.window)
-    with pytest.raises(VideoShapeError, match="got 100x160. Use 96x160 or 112x160"):
+    with pytest.raises(VideoShapeError, match=r"got 100x160\. Use 96x160"):
         load_job(clip, [], TINY, frame_map=window, size=(100, 160), multiple=16)
 
 

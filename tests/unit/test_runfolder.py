@@ -26,7 +26,7 @@ def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
 
 def test_folder_that_cannot_be_made_names_the_cure(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="Cannot write to .*choose another folder"):
+    with pytest.raises(OutputError, match=r"Cannot write to .*choose another folder"):
         RunFolder(tmp_path / "file" / "below")
 
 

@@ -1,0 +1,202 @@
+"""The command line end to end: what it writes, what it refuses, and what an interruption leaves."""
+
+import csv
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from flowedit import runner
+from flowedit.cli import main
+from flowedit.tiny.load import random_pipeline
+from flowedit.video import probe, read_image, read_video, write_image, write_video
+from flowedit.wan.adapter import WanVideo
+
+WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "run.json", "report.html"}
+
+
+@pytest.fixture(autouse=True)
+def small_model(monkeypatch):
+    """The same architecture with random weights and four channels: a run takes seconds."""
+    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name))
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A clip of 21 frames at 30000/1001, and two keyframes."""
+    rng = np.random.default_rng(1)
+    frames = np.kron(rng.integers(0, 256, (21, 8, 8, 3), dtype=np.uint8), np.ones((1, 8, 8, 1), np.uint8))
+    write_video(tmp_path / "clip.mp4", frames, Fraction(30000, 1001))
+    for index in (0, 16):
+        write_image(tmp_path / f"key-{index:04d}.png", 255 - frames[index])
+    return tmp_path
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return stop.value.code
+
+
+def edit(job, *more, out="out", at="0,16", keys=("key-0000.png", "key-0016.png")):
+    given = [part for key in keys for part in ("-k", job / key)]
+    return run("edit", job / "clip.mp4", *given, "--at", at, "-o", job / out, "--steps", 2, "--size", "64x64", *more)
+
+
+def test_a_run_leaves_every_file_whole(job):
+    assert edit(job, "--method", "difference", "--init", "source", "--strength", "1") == 0
+    folder = job / "out"
+    assert {path.name for path in folder.iterdir()} == WRITTEN
+    info = probe(folder / "edited.mp4")
+    assert (info.num_frames, info.fps, info.height, info.width) == (21, Fraction(30000, 1001), 64, 64)
+    rows = list(csv.DictReader((folder / "trace.csv").open()))
+    assert [(row["step"], row["keyframe"]) for row in rows] == [("0", "0"), ("0", "16"), ("1", "0"), ("1", "16")]
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["settings"]["method"] == "difference"
+    assert manifest["frame_map"][16] == {"source_frame": 16, "clip_frame": 16, "latent_slot": 4}
+    assert len(manifest["source"]["sha256"]) == 64
+    assert set(manifest["checkpoints"]) == {"tiny_vae.safetensors", "tiny_dit.safetensors"}
+    assert manifest["peak_memory_mb"] > 100
+
+
+def test_the_report_needs_no_other_file_and_no_network(job):
+    assert edit(job) == 0
+    page = (job / "out" / "report.html").read_text()
+    assert "data:video/mp4;base64," in page
+    assert "data:image/svg+xml;base64," in page
+    assert not [word for word in ("http://", "https://", 'src="edited', "@import") if word in page]
+
+
+def test_a_later_window_takes_its_own_frames(job):
+    assert edit(job, "--start", 4, "--frames", 17, "--method", "propagation", "--lossless") == 0
+    edited = read_video(job / "out" / "edited.mp4").frames
+    assert len(edited) == 17
+    np.testing.assert_array_equal(edited[0], read_image(job / "key-0000.png"), err_msg="keyframe 0 is not at clip 0")
+    assert json.loads((job / "out" / "run.json").read_text())["frame_map"][0]["source_frame"] == 4
+
+
+def test_two_runs_with_one_seed_agree_and_another_seed_differs(job):
+    settings = ("--method", "coupled", "--init", "source", "--lossless", "--detail", "plain")
+    runs = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert edit(job, *settings, "--seed", seed, out=name) == 0
+        runs[name] = read_video(job / name / "edited.mp4").frames
+    np.testing.assert_array_equal(runs["a"], runs["b"])
+    assert (runs["a"] != runs["c"]).mean() > 0.05
+
+
+def test_sound_comes_along(job):
+    with av.open(job / "sound.mp4", "w") as file:
+        picture = file.add_stream("libx264", rate=10)
+        picture.width = picture.height = 64
+        picture.pix_fmt = "yuv420p"
+        sound = file.add_stream("aac", rate=8000)
+        for index in range(21):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), index * 10, np.uint8))
+            file.mux(picture.encode(frame))
+        tone = (np.sin(np.arange(16800) * 0.3) * 8000).astype(np.int16)[None]
+        samples = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+        samples.rate = 8000
+        file.mux([*picture.encode(None), *sound.encode(samples), *sound.encode(None)])
+    (job / "clip.mp4").unlink()
+    (job / "sound.mp4").rename(job / "clip.mp4")
+    assert edit(job, "--start", 4, "--method", "propagation") == 0
+    info = probe(job / "out" / "edited.mp4")
+    assert info.has_audio
+    assert info.num_frames == 17
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--alpha", "-1"), "alpha is -1.0; it must be at least 0"),
+        (("--steps", "0"), "steps is 0; it must be"),
+        (("--strength", "1.5"), "strength is 1.5; it must be in (0, 1]"),
+        (("--beta", "2"), "beta is 2.0; it must be in [0, 1]"),
+        (("--frames", "20"), "got 20. Use 17 or 21"),
+        (("--frames", "33"), "33 frames from frame 0 reach past the video's 21; use at most 21"),
+        (("--size", "60x64"), "got 60x64"),
+        (("--method", "magic"), "method is 'magic'; use one of coupled"),
+        (("--preset", "best"), "preset is 'best'; use one of default"),
+        (("--style", "anime"), "one of the two"),
+    ],
+)
+def test_nonsense_is_one_line_with_status_2_and_writes_nothing(job, capsys, arguments, message):
+    assert edit(job, *arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+    assert not (job / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        ("0,21", "Keyframe 21 is outside the clip; its frames are 0 to 20"),
+        ("16,0", "give the indices in increasing order"),
+        ("3,4", "Keyframes 3 and 4 lie in one latent slot"),
+        ("0,0", "Keyframe 0 is given twice"),
+        ("0", "2 keyframe images came with 1 indices"),
+    ],
+)
+def test_keyframes_that_do_not_fit_are_named(job, capsys, at, message):
+    assert edit(job, at=at) == 2
+    assert message in capsys.readouterr().err
+    assert not (job / "out").exists()
+
+
+def test_unreadable_video_is_named(job, capsys):
+    (job / "clip.mp4").write_bytes(b"not a video")
+    assert edit(job) == 2
+    assert "clip.mp4" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_with_a_run_is_kept_unless_told(job, capsys):
+    assert edit(job, "--method", "propagation") == 0
+    before = (job / "out" / "run.json").read_bytes()
+    assert edit(job, "--method", "colour-map") == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert (job / "out" / "run.json").read_bytes() == before
+    assert edit(job, "--method", "colour-map", "--overwrite") == 0
+    assert (job / "out" / "run.json").read_bytes() != before
+
+
+def test_interruption_keeps_the_trace_and_leaves_no_video(job, monkeypatch):
+    steps = runner.edit_steps
+
+    def interrupted(prepared):
+        yield next(steps(prepared))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "edit_steps", interrupted)
+    assert edit(job) == 130
+    assert {path.name for path in (job / "out").iterdir()} == {"trace.csv", "stopped.json"}
+    assert len((job / "out" / "trace.csv").read_text().splitlines()) == 3
+    assert json.loads((job / "out" / "stopped.json").read_text())["steps_done"] == 1
+
+
+def test_values_that_are_not_finite_stop_the_run_and_name_the_step(job, monkeypatch, capsys):
+    velocity = WanVideo.velocity
+
+    def broken(self, latents, sigma, prepared, position_ids):
+        return velocity(self, latents, sigma, prepared, position_ids) * (float("nan") if sigma < 0.6 else 1.0)
+
+    monkeypatch.setattr(WanVideo, "velocity", broken)
+    assert edit(job, "--strength", "0.5") == 2
+    assert "Step 1" in capsys.readouterr().err
+    assert not (job / "out" / "edited.mp4").exists()
+
+
+def test_verbose_prints_a_line_a_step(job, capsys):
+    assert edit(job, "-v") == 0
+    err = capsys.readouterr().err
+    assert "Step 0: r_k=" in err
+    assert "Step 1: r_k=" in err
+
+
+def test_a_long_clip_runs_in_windows(job):
+    frames = np.repeat(read_video(job / "clip.mp4").frames[:1], 41, axis=0)
+    write_video(job / "clip.mp4", frames, 25)
+    assert edit(job, "--frames", 41) == 0
+    assert probe(job / "out" / "edited.mp4").num_frames == 41
