@@ -1,0 +1,177 @@
+"""The classical methods: exact where they should be, as good as the frozen reference world's figures, and honest."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowedit.errors import KeyframeError
+from flowedit.methods.colour_map import colour_map, drifting_colour_map, explains
+from flowedit.methods.motion import Motion, sample
+from flowedit.methods.propagation import propagate, propagation
+from flowedit.metrics import psnr
+
+EXAM = Path(__file__).parents[3] / "shared" / "exam"
+KEYS = (0, 16, 32)
+AWAY = [i for i in range(33) if min(abs(i - k) for k in KEYS) >= 4]
+STYLES = {"colour matrix": (False, 0.0), "posterised": (True, 0.0), "posterised and inked": (True, 0.9)}
+FIGURES = {
+    "colour matrix": (39.77, 34.38),
+    "posterised": (29.83, 31.94),
+    "posterised and inked": (25.55, 27.24),
+}
+"""Colour map and propagation in dB, the table of the reference world's own page."""
+METHODS = [colour_map, drifting_colour_map, propagation]
+
+
+def texture(height, width, seed=0):
+    """A smooth random picture, in [0, 255]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = rng.uniform(-0.35, 0.35, (3, 8, 2))
+    turns = rng.uniform(0, 6, (3, 8))
+    channels = [np.sin(w[:, 0, None, None] * x + w[:, 1, None, None] * y + t[:, None, None]).sum(axis=0)
+                for w, t in zip(waves, turns, strict=True)]  # fmt: skip
+    return np.clip(127 + 30 * np.stack(channels, axis=-1), 0, 255)
+
+
+def panned(count=17, height=64, width=64, step=2, seed=0):
+    wide = texture(height, width + step * count, seed)
+    return np.rint(np.stack([wide[:, step * i : step * i + width] for i in range(count)])).astype(np.uint8)
+
+
+def matrix(frames):
+    """A colour style that no single channel explains, inside [0, 255]."""
+    m = np.array([[0.2, 0.5, 0.1], [0.6, 0.1, 0.2], [0.1, 0.2, 0.6]])
+    return np.rint(frames @ m.T + 12).astype(np.uint8)
+
+
+def keyed(styled, at):
+    return {i: styled[i] for i in at}
+
+
+@pytest.mark.parametrize("recolour", [colour_map, drifting_colour_map])
+@pytest.mark.parametrize("at", [(0,), (16,), (0, 5, 16)])
+def test_a_colour_style_is_reproduced_exactly_from_any_keyframes(recolour, at):
+    source = panned()
+    made = recolour(source, keyed(matrix(source), at))
+    assert psnr(made, matrix(source), cap=99).min() > 50
+    assert (explains(source, keyed(matrix(source), at)).keys()) == set(at)
+
+
+def test_explains_tells_a_colour_style_from_one_that_draws():
+    source = panned()
+    plain = keyed(matrix(source), (0, 8, 16))
+    assert min(explains(source, plain).values()) == 40
+    drawn = {i: image.copy() for i, image in plain.items()}
+    drawn[8][::4] = 0
+    figures = explains(source, drawn)
+    assert figures[8] < 25
+    assert figures[8] < figures[0]
+
+
+def test_one_map_averages_keyframes_that_disagree_and_the_drifting_one_follows_them():
+    source = panned()
+    style = matrix(source).astype(int)  # within 12 to 241
+    keys = {0: (style[0] - 12).astype(np.uint8), 16: (style[16] + 12).astype(np.uint8)}
+    common, drifting = colour_map(source, keys), drifting_colour_map(source, keys)
+    for i, offset in ((0, -12), (4, -6), (8, 0), (16, 12)):
+        # The common map follows a little, as far as the two frames' colours differ.
+        assert np.abs(np.mean(common[i] - style[i])) < 4
+        assert np.abs(np.mean(drifting[i] - style[i]) - offset) < 2
+
+
+def test_chained_and_direct_flow_find_a_pan():
+    source = panned(step=3)
+    motion = Motion(source)
+    direct = motion.direct(0, 4)
+    far = dict(motion.walk(8, -1))[0]
+    inner = (slice(8, -8), slice(32, -8))  # what stays in sight: the ground moves 24 pixels to the left
+    assert np.median(np.abs(motion.full(direct.there)[inner] - [-12, 0])) < 0.1
+    assert np.median(np.abs(far.there[inner] - [-24, 0])) < 0.1
+    assert np.median(np.abs(far.back[8:-8, 8:-32] - [24, 0])) < 0.1
+    moved = sample(source[4].astype(np.float32), direct.there)
+    assert np.median(np.abs(moved - source[0])[inner]) < 1
+
+
+@pytest.mark.parametrize("at", [(0,), (16,), (7,), (0, 16), (3, 4, 11)])
+def test_propagation_carries_a_style_that_no_colour_map_knows(at):
+    """The style is painted on the scene and moves with it; frames anywhere beside the keyframes must follow."""
+    source = panned(step=1)
+    paint = panned(step=1, seed=5)
+    made = propagate(source, keyed(paint, at))
+    assert all(np.array_equal(made.frames[k], paint[k]) for k in at)
+    assert all((made.confidence[k] == 1).all() for k in at)
+    assert psnr(made.frames[:, 2:-2, 18:-18], paint[:, 2:-2, 18:-18]).min() > 33
+    assert np.array_equal(propagation(source, keyed(paint, at)), made.frames)
+
+
+def test_confidence_is_low_where_the_keyframe_shows_nothing():
+    """One keyframe, and a pan that brings in new ground at the right: it is no more than guessed there."""
+    source = panned(step=2)
+    made = propagate(source, keyed(matrix(source), (0,)))
+    assert made.confidence.dtype == np.float32
+    assert made.confidence.min() >= 0
+    assert made.confidence.max() <= 1
+    new, known = made.confidence[12, 4:-4, -20:], made.confidence[12, 4:-4, 4:36]
+    assert known.mean() > 0.7
+    assert new.mean() < 0.3
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("keyframes", "rule"),
+    [
+        ({}, "at least 1"),
+        ({17: np.zeros((64, 64, 3), np.uint8)}, "0 to 16"),
+        ({-1: np.zeros((64, 64, 3), np.uint8)}, "0 to 16"),
+        ({3: np.zeros((32, 64, 3), np.uint8)}, "resize"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_keyframes_that_do_not_fit_are_refused(method, keyframes, rule):
+    with pytest.raises(KeyframeError, match=rule):
+        method(panned(), keyframes)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_clip_of_one_frame_and_large_frames_work(method):
+    one = panned(count=1)
+    assert method(one, {0: matrix(one)[0]}).shape == one.shape
+    large = panned(count=3, height=330, width=600)
+    made = method(large, {0: matrix(large)[0]})
+    assert psnr(made[:, :, 8:-8], matrix(large)[:, :, 8:-8]).min() > 30
+
+
+def exam_scenes(style):
+    """The reference world's 12 scenes of seed 7 as its own script draws them, 8-bit, with their truth in a style."""
+    import torch
+
+    spec = importlib.util.spec_from_file_location("reference_world", EXAM / "world.py")
+    world = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(world)
+    g = torch.Generator().manual_seed(7)
+    image, edge, _ = world.render(12, 33, g)
+    for name, (posterised, ink) in STYLES.items():
+        drawn = world.sample_style(12, g, 0.0, strong=True)
+        drawn["post"][:], drawn["lev"][:], drawn["es"][:] = posterised, 4.0, ink
+        if name == style:
+            truth = world.stylize(image, edge, drawn)
+            as_frames = [(x.permute(0, 1, 3, 4, 2) * 255).round().to(torch.uint8).numpy() for x in (image, truth)]
+            return list(zip(*as_frames, strict=True))
+    raise AssertionError(style)
+
+
+@pytest.mark.skipif(not (EXAM / "world.py").is_file(), reason="the reference world lies outside the repository")
+@pytest.mark.parametrize("style", STYLES)
+def test_the_reference_worlds_figures_are_reached(style, record_property):
+    """Within half a dB or better, on frames at least 4 away from a keyframe."""
+    reached = {colour_map: [], propagation: []}
+    for source, truth in exam_scenes(style):
+        for method, figures in reached.items():
+            figures.append(psnr(method(source, keyed(truth, KEYS))[AWAY], truth[AWAY]).mean())
+    mapped, propagated = (float(np.mean(figures)) for figures in reached.values())
+    record_property("reached", f"{style}: colour map {mapped:.2f} dB, propagation {propagated:.2f} dB")
+    assert mapped >= FIGURES[style][0] - 0.5
+    assert propagated >= FIGURES[style][1] - 0.5
