@@ -48,7 +48,7 @@ def test_particles_equal_numpy_to_1e_9(open_page):
         )
     ]
     assert {case["steps"] for case in cases if case["mode"] == "edit"} > {1}
-    widgets = [FlowField2D(SCENE_SET, particles=40, seed=nth, **case) for nth, case in enumerate(cases)]
+    widgets = [FlowField2D(SCENE_SET, particles=16, seed=nth, **case) for nth, case in enumerate(cases)]
     watched = open_page(page(widgets, "all"))
     moved = 0.0
     for nth, widget in enumerate(widgets):
