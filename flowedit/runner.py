@@ -88,7 +88,7 @@ def silent(stage: str, done: int, total: int, step: Step | None) -> None:
     """A watcher that shows nothing."""
 
 
-def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[str], None] = str) -> EditOutcome:
+def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[str], object] = str) -> EditOutcome:
     """Edit a video file and write the results.
 
     Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -182,7 +183,7 @@ def disagree(image: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> np
     return (picture.clip(0, 1) * 255).round().astype(np.uint8)
 
 
-def _case(clip: Clip, truth: Tensor, **known: object) -> Case:
+def _case(clip: Clip, truth: Tensor, **known: Any) -> Case:  # noqa: ANN401 - the other fields of a case
     styled = _frames(truth)
     return Case(
         condition=Condition.EXACT,

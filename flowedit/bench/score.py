@@ -35,8 +35,12 @@ def score(case: Case, edited: np.ndarray) -> dict[str, float]:
         "flicker": float(keyframe_flicker(edited, case.truth, keys)),
         "drift": float(colour_drift(edited, case.truth)),
         "edges": float(edge_agreement(edited, case.frames)),
-        "warp_error": math.nan if case.flow is None else float(warp_error(edited, case.flow, case.visible)),
+        "warp_error": _warp_error(case, edited),
     }
+
+
+def _warp_error(case: Case, edited: np.ndarray) -> float:
+    return math.nan if case.flow is None or case.visible is None else warp_error(edited, case.flow, case.visible)
 
 
 def _mean(values: np.ndarray) -> float:

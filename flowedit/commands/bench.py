@@ -1,7 +1,8 @@
 """`flowedit bench`: measured quality and speed."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -59,7 +60,7 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _choices(option: str, text: str, kind: type) -> list:
+def _choices(option: str, text: str, kind: type[StrEnum]) -> list[Any]:
     from flowedit.errors import SettingError
 
     try:

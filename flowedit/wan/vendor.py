@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffsynth.diffusion import FlowMatchScheduler
-    from diffsynth.models.wan_video_dit import DiTBlock, WanModel, precompute_freqs_cis_3d, rope_apply
+    from diffsynth.models.wan_video_dit import (
+        CrossAttention,
+        DiTBlock,
+        RMSNorm,
+        SelfAttention,
+        WanModel,
+        precompute_freqs_cis_3d,
+        rope_apply,
+        sinusoidal_embedding_1d,
+    )
     from diffsynth.models.wan_video_text_encoder import HuggingfaceTokenizer, WanTextEncoder
     from diffsynth.models.wan_video_vae import (
         AttentionBlock,

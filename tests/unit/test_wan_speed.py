@@ -1,13 +1,11 @@
 """Predicted times: what depends on tokens and their square, the number of forwards, the command that shows it all."""
 
-import time
 import warnings
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from small_wan import FAMILIES
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -17,7 +15,7 @@ from flowedit.editor import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.tiny.load import random_pipeline
-from flowedit.wan import speed
+from flowedit.wan import resources, speed
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.checkpoints import Width, resolve
 from flowedit.wan.resources import Resources
@@ -33,28 +31,6 @@ def test_two_lengths_give_both_terms(monkeypatch):
     assert found.linear == pytest.approx(3e-6)
     assert found.quadratic == pytest.approx(2e-9)
     assert found.forward_seconds(Width(dim=1, ffn=1, heads=1, layers=10, vace_layers=5), 1000) == pytest.approx(0.075)
-
-
-def test_a_measured_block_predicts_a_whole_forward(monkeypatch):
-    """In processor time, which other programs on a shared machine do not lengthen."""
-    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=time.process_time))
-    from diffsynth.models.wan_video_dit import WanModel
-    from diffsynth.pipelines.wan_video import model_fn_wan_video
-
-    found = speed.measure_speed(SMALL, device="cpu", dtype=torch.float32)
-    fixed = {"out_dim": 16, "text_dim": 64, "freq_dim": 32, "eps": 1e-6, "patch_size": (1, 2, 2)}
-    sizes = {"dim": 240, "ffn_dim": 1024, "num_heads": 5, "num_layers": 4}
-    dit = WanModel(**sizes, **fixed, **FAMILIES["t2v"]).eval().requires_grad_(False)
-    latents, context = torch.randn(1, 16, 5, 32, 32), torch.randn(1, 512, 64)
-    call = {"dit": dit, "latents": latents, "context": context, "timestep": torch.tensor([500.0])}
-    seconds = []
-    for _ in range(4):
-        start = time.process_time()
-        with torch.no_grad():
-            model_fn_wan_video(**call)
-        seconds.append(time.process_time() - start)
-    ratio = found.forward_seconds(SMALL, 5 * 16 * 16) / min(seconds)
-    assert 0.4 < ratio < 2.5
 
 
 @pytest.mark.parametrize(
@@ -100,6 +76,9 @@ class TestDoctor:
     def quick(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9))
+        # Whatever this machine has free just now: what fits must not depend on it.
+        found = replace(resources.measure_resources(), host_total=64e9, host_free=48e9)
+        monkeypatch.setattr(resources, "measure_resources", lambda: found)
 
     def run(self, *arguments):
         app = Typer()
