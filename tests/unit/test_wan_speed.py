@@ -77,7 +77,7 @@ class TestDoctor:
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9))
         # Whatever this machine has free just now: what fits must not depend on it.
-        found = replace(resources.measure_resources(), host_total=64e9, host_free=48e9)
+        found = replace(resources.measure_resources(), host_total=64_000_000_000, host_free=48_000_000_000)
         monkeypatch.setattr(resources, "measure_resources", lambda: found)
 
     def run(self, *arguments):
