@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -119,8 +120,8 @@ class Feed:
             target=target,
             imperfect=_to_model(imperfect),
             keys=(keyframe_clip(target, first), keyframe_clip(target, second, jitter)),
-            masks=tuple(keyframe_mask(keys, frames, 1, 1) for keys in (first, second)),
-            tokens=self.tokenizer(texts),
+            masks=(keyframe_mask(first, frames, 1, 1), keyframe_mask(second, frames, 1, 1)),
+            tokens=self.tokenizer(texts, return_mask=True)[0],
         )
 
     def _imperfect(
@@ -155,11 +156,12 @@ class Feed:
 
     def _extra(self, number: int, frames: int, side: int) -> tuple[Tensor, Tensor, list[str]]:
         """Render the additional world in two styles of its own, or one of ours."""
-        rgb, ink, _ = self.extra.render(number, frames, self.g, S=side)
-        first, second = (self.extra.sample_style(number, self.g) for _ in range(2))
-        imperfect = self.extra.stylize(rgb, ink, first)
+        world: Any = self.extra
+        rgb, ink, _ = world.render(number, frames, self.g, S=side)
+        first, second = (world.sample_style(number, self.g) for _ in range(2))
+        imperfect = world.stylize(rgb, ink, first)
         if self.rng.random() < 0.5:
-            return self.extra.stylize(rgb, ink, second), imperfect, ["shapes"] * number
+            return world.stylize(rgb, ink, second), imperfect, ["shapes"] * number
         screen = screen_points(side, side, self.g.device).T.reshape(1, 1, 2, side, side)
         ids = torch.zeros_like(ink, dtype=torch.int64)
         clip = Clip(rgb, ink, ids, screen.expand(number, frames, 2, side, side), ["shapes"] * number)

@@ -6,6 +6,7 @@ into a plain ``WanModel``.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,9 +73,11 @@ def velocity(
     cosine, sine = tables or rotary_tables(dit, torch.arange(f, device=x.device), h, w)
     x = x.flatten(2).transpose(1, 2)
     run = run_block or block_forward
-    for block in dit.blocks:
+    blocks: Any = dit.blocks
+    for block in blocks:
         x = run(block, x, context, modulation, cosine, sine)
-    return dit.unpatchify(dit.head(x, t), (f, h, w))
+    grid: Any = (f, h, w)
+    return dit.unpatchify(dit.head(x, t), grid)
 
 
 def block_forward(

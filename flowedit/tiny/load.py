@@ -1,6 +1,7 @@
 """Put the small Wan into diffsynth's own pipeline: with the shipped weights, or with random ones for tests."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -114,7 +115,7 @@ def assemble(
     Returns:
         The pipeline, in evaluation mode, no parameter asking for a gradient.
     """
-    pipe = vendor.WanVideoPipeline(device=device, torch_dtype=dtype)
+    pipe: Any = vendor.WanVideoPipeline(device=str(device), torch_dtype=dtype)
     parts = {"dit": dit, "vae": vae, "text_encoder": text}
     for name, module in parts.items():
         setattr(pipe, name, module.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False))
@@ -146,7 +147,7 @@ def _fill(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         raise ModelError(f"The weights in {path.name} do not fit this version of the small model: {error}") from error
 
 
-def _restore_tables(dit: "vendor.WanModel") -> None:
+def _restore_tables(dit: Any) -> None:  # noqa: ANN401 - the vendor's attributes have no types
     """Compute the rotary tables, which are no parameters and so were built without memory."""
     head = dit.dim // dit.blocks[0].self_attn.num_heads
     dit.freqs = vendor.precompute_freqs_cis_3d(head)

@@ -1,5 +1,7 @@
 """Named looks: settings of :class:`flowedit.tiny.styles.Style` that have a word in the vocabulary."""
 
+from typing import Any
+
 GREY = [[0.3, 0.59, 0.11]] * 3
 """Colour matrix of lightness."""
 
@@ -9,14 +11,14 @@ def _saturated(amount: float, scale: tuple[float, float, float] = (1.0, 1.0, 1.0
     return [[scale[i] * (amount * (i == j) + (1 - amount) * GREY[0][j]) for j in range(3)] for i in range(3)]
 
 
-def _duotone(dark: tuple[float, float, float], bright: tuple[float, float, float]) -> dict[str, list]:
+def _duotone(dark: tuple[float, float, float], bright: tuple[float, float, float]) -> dict[str, Any]:
     """Lightness mapped to a range between two colours."""
     span = [b - d for b, d in zip(bright, dark, strict=True)]
     middle = [(b + d) / 2 - 0.5 for b, d in zip(bright, dark, strict=True)]
     return {"matrix": [[s * w for w in GREY[0]] for s in span], "bias": middle}
 
 
-LOOKS: dict[str, dict[str, object]] = {
+LOOKS: dict[str, dict[str, Any]] = {
     "watercolour": {
         "matrix": _saturated(0.8),
         "bias": [0.12, 0.12, 0.12],

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -84,17 +85,17 @@ class Muon:
             group["lr"] = lr
         self.adam.step()
         for key, group in self.groups.items():
-            gradient = torch.stack([p.grad.reshape(key) for p in group])
+            gradient = torch.stack([p.grad.reshape(key) for p in group if p.grad is not None])
             momentum = self.momentum[key].mul_(0.95).add_(gradient)
             update = orthogonalise(gradient.add(momentum, alpha=0.95)).float() * (0.2 * math.sqrt(max(key)))
-            torch._foreach_mul_(group, 1.0 - lr * self.decay)
-            torch._foreach_add_(group, [u.view_as(p) for u, p in zip(update, group, strict=True)], alpha=-lr)
+            for p, u in zip(group, update, strict=True):
+                p.mul_(1.0 - lr * self.decay).add_(u.view_as(p), alpha=-lr)
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
         return {"adam": self.adam.state_dict(), "momentum": {f"{m}x{n}": v for (m, n), v in self.momentum.items()}}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state."""
         self.adam.load_state_dict(state["adam"])
         for (m, n), value in self.momentum.items():
@@ -139,7 +140,8 @@ class Average:
         self.seen += 1
         decay = min(self.decay, (1 + self.seen) / (10 + self.seen))
         current = self.module.state_dict()
-        torch._foreach_lerp_(list(self.shadow.values()), [current[n].float() for n in self.shadow], 1 - decay)
+        for name, value in self.shadow.items():
+            value.lerp_(current[name].float(), 1 - decay)
 
 
 def learning_rate(peak: float, progress: float, *, step: int, warmup: int = 100, floor: float = 0.0) -> float:

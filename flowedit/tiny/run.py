@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -51,7 +52,7 @@ class Run:
     _start: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, **settings: object) -> "Run":
+    def begin(cls, settings: dict[str, Any]) -> "Run":
         """Join the processes, pick the device, and start the clock.
 
         Args:

@@ -7,6 +7,7 @@ first frame passes untouched. Written so, a training step is a few large operati
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -147,7 +148,8 @@ def _layer(layer: nn.Module, x: Tensor) -> Tensor:
 
 def _residual(block: "vendor.ResidualBlock", x: Tensor) -> Tensor:
     """Norm, SiLU, convolution, twice, beside the shortcut."""
-    norm1, _, conv1, norm2, _, _, conv2 = block.residual
+    layers: Any = block.residual
+    norm1, _, conv1, norm2, _, _, conv2 = layers
     shortcut = x if isinstance(block.shortcut, nn.Identity) else _pointwise(block.shortcut, x)
     x = causal(conv1, _prelude(norm1, x))
     return causal(conv2, _prelude(norm2, x)) + shortcut
@@ -155,7 +157,8 @@ def _residual(block: "vendor.ResidualBlock", x: Tensor) -> Tensor:
 
 def _head(head: nn.Sequential, x: Tensor) -> Tensor:
     """Norm, SiLU, convolution to the output channels."""
-    norm, _, conv = head
+    layers: Any = head
+    norm, _, conv = layers
     return causal(conv, _prelude(norm, x))
 
 
@@ -163,13 +166,13 @@ def _resample(layer: "vendor.Resample", x: Tensor) -> Tensor:
     """Change resolution; the first frame is left out of what happens in time."""
     if layer.mode == "upsample3d" and x.shape[2] > 1:
         x = torch.cat([x[:, :, :1], _double_time(layer.time_conv, x[:, :, 1:])], dim=2)
-    batch = x.shape[0]
+    batch, resample = x.shape[0], cast("nn.Sequential", layer.resample)
     flat = _fold(x)
     if layer.mode.startswith("up"):
         flat = F.interpolate(flat, scale_factor=2.0, mode="nearest")
-        flat = layer.resample[1](flat)
+        flat = resample[1](flat)
     else:
-        flat = layer.resample(flat)
+        flat = resample(flat)
     x = _unfold(flat, batch)
     if layer.mode == "downsample3d" and x.shape[2] > 1:
         conv = layer.time_conv

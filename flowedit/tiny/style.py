@@ -194,7 +194,7 @@ def _widened(ink: Tensor, thick: Tensor, scale: float) -> Tensor:
     stack = torch.stack([s.view_as(ink) for s in steps])
     wide = _column(thick * scale)
     weight = [(1 - (wide - k).abs()).clamp(0, 1) for k in range(len(steps))]
-    return sum(w * s for w, s in zip(weight, stack, strict=True))
+    return torch.stack([w * s for w, s in zip(weight, stack, strict=True)]).sum(0)
 
 
 def _blurred(light: Tensor, scale: float) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import fields, replace
 from enum import StrEnum
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -192,8 +193,8 @@ def _describe(style: Style, words: list[list[str]]) -> list[list[str]]:
 
 def _with_looks(g: torch.Generator, style: Style, chosen: Tensor, names: list[str] | None = None) -> Style:
     """Replace some styles by named looks."""
-    parts = {f.name: getattr(style, f.name) for f in fields(style)}
-    parts = {name: list(value) if name == "words" else value.clone() for name, value in parts.items()}
+    given = {f.name: getattr(style, f.name) for f in fields(style)}
+    parts: dict[str, Any] = {name: list(value) if name == "words" else value.clone() for name, value in given.items()}
     draws = torch.randint(0, len(LOOKS), (len(chosen),), generator=g, device=g.device).tolist()
     plain = identity(g, 1)
     for row, on in enumerate(chosen.tolist()):

@@ -75,9 +75,10 @@ def split_words(prompt: str) -> tuple[list[str], list[str]]:
     Returns:
         Known words in order, unknown words in order.
     """
-    known, unknown = [], []
+    known: list[str] = []
+    unknown: list[str] = []
     for raw in re.findall(r"[a-z]+", prompt.lower()):
-        word = SAME.get(raw, raw)
+        word: str = SAME.get(raw, raw)
         if word not in _IDS and word.endswith("s"):
             word = SAME.get(word[:-1], word[:-1])
         if word in _IDS:

@@ -20,9 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m flowedit.tiny.train", description=__doc__)
     parser.add_argument("part", choices=("vae", "dit"), help="the autoencoder first, then the transformer")
-    parser.add_argument(
-        "--minutes", type=float, required=True, help="how long to train; the schedule follows the clock"
-    )
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
+    length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and state")
     parser.add_argument("--resume", type=Path, help="folder of an earlier run to go on from")
     parser.add_argument("--devices", type=int, default=1, help="processes, one a GPU")
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
         return subprocess.call([sys.executable, *command, "-m", "flowedit.tiny.train", *given])
-    run = Run.begin(**settings)
+    run = Run.begin(settings)
     if part == "vae":
         from flowedit.tiny.train_vae import train_vae as train
     else:

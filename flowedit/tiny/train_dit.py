@@ -26,7 +26,7 @@ from flowedit.tiny.model import build_dit, build_text_encoder
 from flowedit.tiny.optim import Average, Muon, learning_rate
 from flowedit.tiny.run import Run, log, save_half
 from flowedit.tiny.sequence import encode_sequence, fast_forms
-from flowedit.tiny.text import START, encode_prompts
+from flowedit.tiny.text import START, TinyTextEncoder, encode_prompts
 from flowedit.tiny.train_vae import folded_is_faster
 from flowedit.wan import vendor
 
@@ -47,6 +47,15 @@ BUCKETS = {
     (49, 128, 128): 0.05,
 }
 """Clip shapes (frames, height, width) and their shares."""
+
+
+class Trainee(nn.Module):
+    """What is trained together: the transformer and its text encoder."""
+
+    def __init__(self, dit: "vendor.WanModel", text: TinyTextEncoder) -> None:
+        """Hold both parts."""
+        super().__init__()
+        self.dit, self.text = dit, text
 
 
 @dataclass
@@ -130,8 +139,8 @@ def train_dit(run: Run) -> None:
     size = SMOKE if smoke else SHIPPED
     own = run.out / VAE_FILE
     vae = load_vae(own if own.is_file() else WEIGHTS / VAE_FILE, size)
-    model = nn.ModuleDict({"dit": build_dit(size), "text": build_text_encoder(size)})
-    nn.init.zeros_(model["dit"].head.head.weight)
+    model = Trainee(build_dit(size), build_text_encoder(size))
+    nn.init.zeros_(model.dit.head.head.weight)
     model.to(run.device).train()
     if run.resume:
         model.load_state_dict(torch.load(run.resume / "dit_raw.pt", map_location=run.device, weights_only=True))
@@ -154,7 +163,7 @@ def train_dit(run: Run) -> None:
 
 def _loop(
     run: Run,
-    model: nn.ModuleDict,
+    model: Trainee,
     encoder: Encoder,
     buckets: dict[tuple[int, int, int], float],
     tools: tuple[Muon, Average],
@@ -169,7 +178,7 @@ def _loop(
             encoder.renew(shape)
     log.info("rings filled after %.0f s", run.seconds)
     run_block = torch.compile(block_forward, dynamic=True) if run.compiles else block_forward
-    tables = {shape: _tables(model["dit"], shape, run) for shape in buckets}
+    tables = {shape: _tables(model.dit, shape, run) for shape in buckets}
     step, spent, began, reported, losses = 0, 0.0, time.monotonic(), time.monotonic(), []
     saved = 0
     while (progress := run.progress(step)) < 1.0:
@@ -201,7 +210,7 @@ def _loop(
     log.info("dit trained for %d steps of %d processes", step, run.world)
 
 
-def loss_parts(run: Run, model: nn.ModuleDict, rows: dict[str, Tensor], predict: Callable[..., Tensor]) -> Tensor:
+def loss_parts(run: Run, model: Trainee, rows: dict[str, Tensor], predict: Callable[..., Tensor]) -> Tensor:
     """Squared error of the velocity for one batch.
 
     Args:
@@ -230,12 +239,12 @@ def loss_parts(run: Run, model: nn.ModuleDict, rows: dict[str, Tensor], predict:
     noisy = (1 - s) * z0 + s * noise + s * lean * off
     wanted = noise - z0 + lean * off
     with run.autocast():
-        context = encode_prompts(model["text"], ids, (ids > 0).long())
-        found = predict(model["dit"], noisy, sigma, (context, rows["y"])).float()
+        context = encode_prompts(model.text, ids, (ids > 0).long())
+        found = predict(model.dit, noisy, sigma, (context, rows["y"])).float()
     return (found - wanted).pow(2).mean((1, 2, 3, 4)) / (1 + slope**2)
 
 
-def save_all(run: Run, model: nn.ModuleDict, optimiser: Muon | None, average: Average) -> None:
+def save_all(run: Run, model: Trainee, optimiser: Muon | None, average: Average) -> None:
     """Write the averaged weights, and at the end what a resumed run needs.
 
     Args:

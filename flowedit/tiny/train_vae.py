@@ -1,9 +1,11 @@
 """Train the autoencoder on whole clips; it is judged by PSNR, so the loss is the logarithm of the squared error."""
 
 import time
+from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowedit.tiny.config import SHIPPED, SMOKE
 from flowedit.tiny.evaluate import exam_clips, psnr_by_frame, reconstruct
@@ -33,7 +35,7 @@ def train_vae(run: Run) -> None:
     )
     gentle_start(model)
     if run.resume:
-        _resume(model, run)
+        _resume(model, run, run.resume)
     run.same_start(model)
     torch.manual_seed(run.seed * 1000 + run.rank)
     feed = Feed(run.device, run.seed + run.rank, images=run.images, extra=run.extra)
@@ -52,7 +54,7 @@ def _loop(run: Run, model: "vendor.VideoVAE_", feed: Feed, optimiser: Muon, aver
     """Render, reconstruct, step, until the time is over."""
     smoke = run.config == "smoke"
     exam = exam_clips(run.extra, 2 if smoke else 8) if run.main and run.extra else None
-    step, pool, reported, losses = 0, [], time.monotonic(), []
+    step, pool, reported, losses, marked = 0, [], time.monotonic(), [], 0
     while (progress := run.progress(step)) < 1.0:
         if not pool:
             frames, side, batch = (5, 32, 2) if smoke else ((17, 128, 8) if progress < SHORT_UNTIL else (33, 128, 4))
@@ -68,8 +70,8 @@ def _loop(run: Run, model: "vendor.VideoVAE_", feed: Feed, optimiser: Muon, aver
             score = -10 * torch.stack(losses).mean() / 2.302585
             log.info("vae step %d at %.0f %%: training %.2f dB, gradient %.2f", step, 100 * progress, score, norm)
             losses = []
-            if exam is not None and int(progress * 100) // 12 != getattr(run, "_mark", 0):
-                run._mark = int(progress * 100) // 12
+            if exam is not None and int(progress * 8) > marked:
+                marked = int(progress * 8)
                 with torch.no_grad(), run.autocast():
                     log.info("vae exam (first scenes, weights as they are) %.2f dB", _exam(model, exam, run))
     log.info("vae trained for %d steps of %d processes", step, run.world)
@@ -98,7 +100,7 @@ def gentle_start(model: "vendor.VideoVAE_") -> None:
     """
     for module in model.modules():
         if isinstance(module, vendor.ResidualBlock):
-            torch.nn.init.zeros_(module.residual[6].weight)
+            torch.nn.init.zeros_(cast("nn.Conv3d", module.residual[6]).weight)
         if isinstance(module, vendor.Resample) and hasattr(module, "time_conv"):
             (module.init_weight if module.mode == "downsample3d" else module.init_weight2)(module.time_conv)
 
@@ -138,9 +140,9 @@ def finish(run: Run, model: "vendor.VideoVAE_", feed: Feed, optimiser: Muon, ave
     torch.save(raw, run.out / "vae_raw.pt")
 
 
-def _resume(model: "vendor.VideoVAE_", run: Run) -> None:
+def _resume(model: "vendor.VideoVAE_", run: Run, folder: Path) -> None:
     """Take up the weights of an earlier run."""
-    model.load_state_dict(torch.load(run.resume / "vae_raw.pt", map_location=run.device, weights_only=True))
+    model.load_state_dict(torch.load(folder / "vae_raw.pt", map_location=run.device, weights_only=True))
 
 
 def _exam(model: "vendor.VideoVAE_", clips: Tensor, run: Run) -> float:
@@ -161,7 +163,7 @@ def folded_is_faster(device: torch.device) -> bool:
     """
     seconds = {}
     for folded in (False, True):
-        total = 0.0
+        total, began = 0.0, 0.0
         for channels, side in ((32, 128), (64, 64)):
             conv = torch.nn.Conv3d(channels, channels, 3).to(device)
             x = torch.randn(4, channels, 35, side, side, device=device, dtype=torch.bfloat16)

@@ -29,7 +29,7 @@ def rows(n=16):
 def test_the_field_that_leads_straight_to_the_clip_has_no_loss(tmp_path):
     """Also from states between an imperfect clip and the right one: there too, v = (z - z0) / sigma."""
     data = rows()
-    model = nn.ModuleDict({"text": TinyTextEncoder(16), "dit": nn.Identity()})
+    model = train_dit.Trainee(nn.Identity(), TinyTextEncoder(16))
 
     def ideal(_, noisy, sigma, __):
         return (noisy - data["z0"]) / sigma.view(-1, 1, 1, 1, 1)
@@ -42,7 +42,7 @@ def test_the_field_that_leads_straight_to_the_clip_has_no_loss(tmp_path):
 def test_the_plain_field_is_noise_minus_clip(monkeypatch, tmp_path):
     monkeypatch.setattr(train_dit, "BRIDGES", 0.0)
     data, seen = rows(), {}
-    model = nn.ModuleDict({"text": TinyTextEncoder(16), "dit": nn.Identity()})
+    model = train_dit.Trainee(nn.Identity(), TinyTextEncoder(16))
 
     def record(_, noisy, sigma, __):
         s = sigma.view(-1, 1, 1, 1, 1)
