@@ -29,8 +29,8 @@ class PointMass:
     """The exact flow between one clip (the centre) and noise: v = (x - centre) / sigma.
 
     The centre depends on the words and on the images of the condition, so that a prompt or a keyframe that never
-    reaches the model shows. Its autoencoder pools space by 4 and takes the mean of each group of frames, plus a share
-    of the motion inside the group, so that the three keyframe encodings differ.
+    reaches the model shows. Its autoencoder pools space by 4 and takes a multiple of the mean of each group of
+    frames, plus a share of the motion inside it, so that every keyframe encoding and every slot differ.
     """
 
     name = "point mass"
@@ -45,7 +45,7 @@ class PointMass:
         for first in range(1, pooled.shape[2], 4):
             group = pooled[:, :, first : first + 4]
             motion = group[:, :, -1:] - pooled[:, :, first - 1 : first]
-            slots.append(group.mean(dim=2, keepdim=True) + 0.3 * motion)
+            slots.append(1.2 * group.mean(dim=2, keepdim=True) + 0.3 * motion)
         return torch.cat(slots, dim=2)
 
     def decode(self, latents):

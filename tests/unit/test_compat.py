@@ -21,6 +21,7 @@ from flowedit.compat import (
 )
 from flowedit.errors import KeyframeError, OutputError, SettingError, UnusualSettingWarning, VideoShapeError
 from flowedit.flow import euler_step, interpolate
+from flowedit.frames import fit_size
 from flowedit.schedule import wan_sigmas
 from flowedit.tiny.load import random_pipeline
 from flowedit.video import probe, read_video, write_video
@@ -134,7 +135,8 @@ def test_what_was_chosen_for_the_caller_is_said(pipe):  # catches: frames droppe
         pipe("", pictures(6), num_inference_steps=4, cfg_scale=1.0)
     said = " ".join(str(warning.message) for warning in caught)
     assert "has 6 frames; the first 5 are edited" in said
-    assert "is 32x48 (height x width) and is edited at 112x160; give size" in said
+    height, width = fit_size(*SIZE, area=128 * 128, multiple=16)
+    assert f"is 32x48 (height x width) and is edited at {height}x{width}; give size" in said
     assert "num_inference_steps is 4; 20 to 100 usually works" in said
 
 
@@ -194,26 +196,26 @@ def test_the_whole_snippet_runs_on_a_long_file_inside_a_running_loop(long_file, 
             video_path=str(long_file),
             style_reference={"image_path": str(reference), "description": "watercolour"},
             output_dir=tmp_path / "styled",
-            max_frames=4,
+            max_frames=3,
             target_fps=1.0,
-            num_frames=33,
+            num_frames=17,
             backend="offline",
         )
         editor.pipe = WanVideoEditorPipeline.from_model_manager(small, name="tiny")
         editor.load_wan_pipeline()
         editor.pipe.enable_vram_management()
-        source_frames = editor.load_source_video(str(long_file), num_frames=33)
+        source_frames = editor.load_source_video(str(long_file), num_frames=17)
         frames = editor.run_video_editing(
             source_frames, styled_keyframes, keyframe_indices, "watercolour", alpha=10.0, **FAST
         )
         return editor, keyframe_indices, metadata, frames, editor.save_results(frames, tmp_path / "out")
 
     editor, indices, metadata, frames, folder = asyncio.run(snippet())
-    assert (indices[0], indices[-1]) == (0, 32)
-    assert len(frames) == 33
+    assert (indices[0], indices[-1]) == (0, 16)
+    assert len(frames) == 17
     assert metadata["keyframes"]
     written = probe(folder / "edited.mp4")
-    assert (written.fps, written.num_frames, written.height, written.width) == (Fraction(30000, 1001), 33, *SIZE)
+    assert (written.fps, written.num_frames, written.height, written.width) == (Fraction(30000, 1001), 17, *SIZE)
     assert json.loads((folder / "run.json").read_text())["keyframes"] == indices
     assert (folder / "trace.csv").read_text().startswith("step,sigma,keyframe,r_k_norm")
     with pytest.raises(OutputError, match="already holds a run"):

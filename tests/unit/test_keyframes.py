@@ -137,6 +137,7 @@ def test_keyframes_that_fit_give_their_slots():  # catches: a NumPy index, which
         (4, pictures(1)[0].astype(np.float32), r"Keyframe 4 is float32 \(8, 12, 3\); an image is uint8 .*read_image"),
         (4, pictures(1)[0, :, :, 0], r"Keyframe 4 is uint8 \(8, 12\)"),
         (4, pictures(1)[0].tolist(), "Keyframe 4 is list"),
+        (4, np.zeros((8, 12, 4), np.uint8), r"Keyframe 4 is uint8 \(8, 12, 4\)"),
         (4, pictures(1, size=(8, 8))[0], "Keyframe 4 is 8x8 and the clip 8x12; resize the keyframe"),
         (9, pictures(1)[0], "Keyframe 9 is outside the clip; its frames are 0 to 8"),
     ],
