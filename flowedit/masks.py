@@ -1,0 +1,79 @@
+"""Masks: where an edit may change the picture, read from an image or a video, and the source kept exactly elsewhere."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from flowedit.errors import VideoFileError, VideoShapeError
+from flowedit.video import probe, read_image, read_video
+
+Mask = Float32[np.ndarray, "F H W"]
+
+_ALMOST = 8 / 255
+"""Distance from black or white that video compression leaves; within it, black and white are meant."""
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start: int = 0) -> Mask:
+    """Read a mask: white = edit, black = keep the source, grey = mix.
+
+    Args:
+        path: a picture, which holds for every frame, or a video, whose frames belong to the source's.
+        num_frames: frames of the clip.
+        size: its (height, width) in pixels; the mask is resized to it.
+        start: index of the clip's first frame in the source, and so in a mask video.
+
+    Returns:
+        float32 (F, H, W) in [0, 1].
+
+    Raises:
+        VideoFileError: the file cannot be read, or a mask video ends before the clip does.
+    """
+    path = Path(path)
+    if path.suffix.lower() in _PICTURES:
+        return np.repeat(_as_mask(read_image(path), size)[None], num_frames, axis=0)
+    there = probe(path).num_frames
+    if there < start + num_frames:
+        raise VideoFileError(
+            f"Mask {path} has {there} frames, the clip needs {start + num_frames}: give a mask as long as the source, "
+            "or a picture, which holds for every frame."
+        )
+    return np.stack([_as_mask(frame, size) for frame in read_video(path, start=start, num_frames=num_frames).frames])
+
+
+def apply_mask(
+    source: UInt8[np.ndarray, "F H W 3"], edited: UInt8[np.ndarray, "F H W 3"], mask: Mask
+) -> UInt8[np.ndarray, "F H W 3"]:
+    """The edit where the mask is 1, the source, to the last bit, where it is 0, and a mix between.
+
+    Args:
+        source: uint8 (F, H, W, 3).
+        edited: uint8 of the same shape.
+        mask: float32 (F, H, W) in [0, 1].
+
+    Raises:
+        VideoShapeError: the shapes do not belong together.
+    """
+    if source.shape != edited.shape or mask.shape != source.shape[:3]:
+        raise VideoShapeError(
+            f"Source {source.shape}, edit {edited.shape} and mask {mask.shape} must have the same frames and size: "
+            "resize them, or read the mask for this size with read_mask."
+        )
+    return np.stack([_mixed(*frames) for frames in zip(source, edited, mask, strict=True)])
+
+
+def _mixed(
+    source: UInt8[np.ndarray, "H W 3"], edited: UInt8[np.ndarray, "H W 3"], mask: Float32[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W 3"]:
+    change = edited.astype(np.float32) - source
+    return np.rint(source + mask[..., None] * change).clip(0, 255).astype(np.uint8)
+
+
+def _as_mask(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
+    clear = np.clip((grey - _ALMOST) / (1 - 2 * _ALMOST), 0, 1)
+    shrinks = size[0] * size[1] < clear.size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return clear if clear.shape == size else np.clip(cv2.resize(clear, size[::-1], interpolation=how), 0, 1)
