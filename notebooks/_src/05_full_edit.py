@@ -145,8 +145,8 @@ AlphaExplorer(grid, source=clip.frames, note="live, small model", compute=comput
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Move over four values of alpha: frames, figures and residuals change at once, because all
-# four were computed. Watch the keyframes' slots and their neighbours: with alpha they come nearer to the painting, and
-# the step to the frames around them grows. A value in between can be asked of the kernel.
+# four were computed. Watch the keyframes' slots and their neighbours: they come nearer to the painting, up to a point,
+# and the step to the frames around them grows. A value in between can be asked of the kernel.
 
 # %% tags=["see", "keep_output"]
 rows = {f"alpha {alpha:g}": run.frames for alpha, run in runs.items() if alpha != 20} | {"exact": clip.truth}
@@ -155,10 +155,10 @@ lessons.show(fig, "Frames 0 to 22 of the source, of edits with alpha 0, 2 and 10
     f"alpha {alpha:g} ends with gap {run.trace.final_gap():.2f}" for alpha, run in runs.items()))
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Here the model does not *see* the keyframes (`conditioning="none"`): only the correction
-# carries the style. Without it nothing arrives; with it the keyframes' own slots have the painted look, and their
-# neighbours follow part of the way. Letting the model see them as well (`"i2v"`) is the default; lesson 06 measures
-# what each is worth.
+# **What you should see.** Here the model does not *see* the keyframes (`conditioning="none"`): it has the words, and the
+# correction brings the rest. With alpha 0 the look is about right and the scene falls apart: the triangle is lost. With
+# alpha 10 the keyframes' own slots hold the painting, and their neighbours follow part of the way. Letting the model see
+# the keyframes as well (`"i2v"`) is the default; lesson 06 measures what that is worth.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
