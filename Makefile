@@ -3,13 +3,23 @@ ENV := .venv/bin
 PY := $(ENV)/python
 UNIT := tests/unit
 
-.PHONY: demo test check lint types setup setup-tests lab lessons site binder-check clean
+# Two workers: most of the time goes into waiting for torch on one core.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+
+.PHONY: demo test test-lessons test-browser check lint types setup setup-tests lab lessons site binder-check clean
 
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
 
-test: setup-tests lint types  ## Everything: style, types, import contracts, all tests
-	$(PY) -m pytest
+test: setup-tests lint types  ## Style, types, import contracts, unit tests, the lessons' form and exercises
+	$(PYTEST) tests/unit
+	$(PYTEST) tests/notebooks -m "not slow"
+
+test-lessons: setup-tests  ## Execute every lesson, student and solution, within its header's minutes and memory
+	$(PY) -m pytest tests/notebooks -m slow
+
+test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
+	$(PYTEST) tests/browser
 
 check: setup-tests lint types  ## The quick part of it, under two minutes
 	$(PY) -m pytest $(UNIT) -m "not slow and not browser and not gpu" -n 2
