@@ -13,10 +13,10 @@ demo: setup  ## Run the main job on the shipped model: report and contact sheet 
 
 test: setup-tests lint types  ## Style, types, import contracts, unit tests, the lessons' form and exercises
 	$(PYTEST) tests/unit
-	$(PYTEST) tests/notebooks -m "not slow"
+	$(PYTEST) $(addprefix tests/notebooks/test_,exercises.py hosting.py contract.py recorded.py)
 
-test-lessons: setup-tests  ## Execute every lesson, student and solution, within its header's minutes and memory
-	$(PY) -m pytest tests/notebooks -m slow
+test-lessons: setup-tests  ## Every lesson: form, stored outputs, execution within its header's minutes and memory
+	$(PY) -m pytest tests/notebooks
 
 test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
 	$(PYTEST) tests/browser
