@@ -11,6 +11,7 @@ from flowedit.tiny.config import SMOKE
 from flowedit.tiny.evaluate import reconstruct
 from flowedit.tiny.feed import Feed, propagate
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
+from flowedit.tiny.model import build_dit
 from flowedit.tiny.optim import Average, Muon, average_gradients, learning_rate, orthogonalise
 from flowedit.tiny.run import Run
 from flowedit.tiny.splits import Split, generator
@@ -29,7 +30,7 @@ def rows(n=16):
 def test_the_field_that_leads_straight_to_the_clip_has_no_loss(tmp_path):
     """Also from states between an imperfect clip and the right one: there too, v = (z - z0) / sigma."""
     data = rows()
-    model = train_dit.Trainee(nn.Identity(), TinyTextEncoder(16))
+    model = train_dit.Trainee(build_dit(SMOKE), TinyTextEncoder(16))
 
     def ideal(_, noisy, sigma, __):
         return (noisy - data["z0"]) / sigma.view(-1, 1, 1, 1, 1)
@@ -42,7 +43,7 @@ def test_the_field_that_leads_straight_to_the_clip_has_no_loss(tmp_path):
 def test_the_plain_field_is_noise_minus_clip(monkeypatch, tmp_path):
     monkeypatch.setattr(train_dit, "BRIDGES", 0.0)
     data, seen = rows(), {}
-    model = train_dit.Trainee(nn.Identity(), TinyTextEncoder(16))
+    model = train_dit.Trainee(build_dit(SMOKE), TinyTextEncoder(16))
 
     def record(_, noisy, sigma, __):
         s = sigma.view(-1, 1, 1, 1, 1)
