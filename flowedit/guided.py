@@ -11,7 +11,7 @@ from flowedit.images import resize_image
 
 RADIUS = 1
 """Half the side of the window in which the change is a linear function of the source's colour, in small pixels."""
-EPSILON = 1e-5
+EPSILON = 1e-4
 """Variance of the source's colours, white being 1, below which a window counts as flat: only its mean is changed."""
 ROUNDS = 3
 """Times that what is still missing, seen at the small size, is added."""
@@ -52,14 +52,13 @@ def carry_frame(source: Frame, edited: SmallFrame) -> Frame:
     """
     shape, small_shape = source.shape[:2], edited.shape[:2]
     small = resize_image(source, small_shape)
-    full, wanted = _unit(source), _unit(edited)
-    slope, offset = _linear_models(_unit(small), wanted - _unit(small))
-    made = full + np.einsum(
-        "hwi,hwio->hwo", full, _enlarged(slope.reshape(*small_shape, 9), shape).reshape(*shape, 3, 3)
-    )
-    made = np.clip(made + _enlarged(offset, shape), 0, 1)
+    full, guide = _unit(source), _unit(small)
+    change = _unit(edited) - guide
+    slope, offset = _linear_models(guide, change)
+    steep = _enlarged(slope.reshape(*small_shape, 9), shape).reshape(*shape, 3, 3)
+    made = np.clip(full + np.einsum("hwi,hwio->hwo", full, steep) + _enlarged(offset, shape), 0, 1)
     for _ in range(ROUNDS):
-        missing = wanted - cv2.resize(made, small_shape[::-1], interpolation=cv2.INTER_AREA)
+        missing = change - cv2.resize(made - full, small_shape[::-1], interpolation=cv2.INTER_AREA)
         made = np.clip(made + cv2.resize(missing, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
     return np.rint(made * 255).astype(np.uint8)
 

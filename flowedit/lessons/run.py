@@ -155,9 +155,16 @@ def _take_outputs(path: Path, run_notebook: NotebookNode) -> None:
     done = {cell.source: cell for cell in run_notebook.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
         if "keep_output" in cell.metadata.tags and cell.source in done:
-            cell.outputs = done[cell.source].outputs
+            cell.outputs = [output for output in done[cell.source].outputs if _viewers_can_show(output)]
             cell.execution_count = done[cell.source].execution_count
     build.write(notebook, path)
+
+
+def _viewers_can_show(output: NotebookNode) -> bool:
+    """Whether an output makes sense without a kernel and without widget state; warnings are left out as well."""
+    if output.output_type == "stream":
+        return output.name == "stdout"
+    return not any("widget-view" in kind for kind in output.get("data", {}))
 
 
 def _peak_megabytes(process: psutil.Process) -> float:

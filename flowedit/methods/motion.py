@@ -44,10 +44,10 @@ class Motion:
         self._frames = frames
         self._steps: dict[tuple[int, int], Flow] = {}
         self._grey: dict[int, UInt8[np.ndarray, "h w"]] = {}
-        # The fastest preset at full depth: it smooths less than the others, and keeps thin outlines apart.
+        # The fastest preset, at full depth: it smooths less than the others, and keeps thin outlines apart.
         self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._fine.setFinestScale(0 if self._scale >= 1 else 1)
-        self._coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._coarse.setFinestScale(1)
 
     @property

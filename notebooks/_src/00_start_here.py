@@ -88,7 +88,7 @@ from flowedit.editor import edit_video
 from flowedit.presets import preset_settings
 clip, model = lessons.clip(), lessons.small_model()
 keyframes = clip.painted(0, 16, 32)
-result = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "draft", prompt=clip.prompt))
+result = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "default", prompt=clip.prompt))
 mapped = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "default", method="colour-map")).frames
 painted = np.stack([key.image for key in clip.painted(*range(33))])
 rows = {"source": clip.frames, "each painted": painted, "colour map": mapped, "edit": result.frames}
@@ -146,7 +146,7 @@ picker
 # %% tags=["see"]
 mine = result
 if picker.ready:
-    mine = edit_video(picker.value.frames, picker.value.keyframes, model, preset_settings("tiny", "draft"))
+    mine = edit_video(picker.value.frames, picker.value.keyframes, model, preset_settings("tiny", "default"))
 FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
               note="live, small model")
 

@@ -177,13 +177,16 @@ lessons.show(fig)
 # **What you should see.** Inside the grey groups the two edits part: `hold` climbs to a peak at the keyframe, `still`
 # hardly gains. Frame 0 is the same in both.
 
-# %% tags=["see"]
+# %% tags=["see", "keep_output"]
 from flowedit.widgets import FrameScrubber
-FrameScrubber({"source": clip.frames, **edits, "exact edit": clip.truth}, keyframes=(0, 16, 32), note="small model")
+rows = {"source": clip.frames, **edits, "exact edit": clip.truth}
+fig, axes = lessons.contact(rows, (10, 12, 13, 14, 15, 16, 17, 18, 20), marks=(16,))
+lessons.show(fig, "Frames 10 to 20 of the source, of the edit with still, with hold, and of the exact edit")
+FrameScrubber(rows, keyframes=(0, 16, 32), note="small model", index=14)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Four clips in step. Step through frames 12 to 20 with the arrow keys: in *still*, wrong
-# colours flash up in frames 13 to 16, the group of keyframe 16; in *hold* they do not.
+# **What you should see.** The flash. In *still* the colours turn dull and grey in frames 13 to 16, the group of keyframe
+# 16, and come back after it; in *hold* they do not. Play both below the picture: in motion it is a blink.
 
 # %% [markdown] tags=["idea"]
 # ## Where is a keyframe, for the transformer?

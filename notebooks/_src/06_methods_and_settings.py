@@ -115,20 +115,20 @@ def far_frames(count, keyframes, distance):
 # replace everything. There is no best value for all clips; there is a curve, and it is cheap to draw for yours.
 
 # %% tags=["see", "keep_output"]
+from flowedit.config import EditSettings
 from flowedit.editor import edit_video
 from flowedit.metrics import psnr
-from flowedit.presets import preset_settings
 clip, strengths = under(scenes[5], Condition.DISAGREEING), (0.1, 0.4, 0.8)
-settings, far = preset_settings("tiny", "draft"), [i for i in range(33) if i % 16 in range(4, 13)]
+settings, far = EditSettings(prompt=clip.caption, steps=6, shift=3.0), [i for i in range(33) if i % 16 in range(4, 13)]
 edits = [edit_video(clip.frames, clip.keyframes, model, settings.with_(strength=s)).frames for s in strengths]
 fig, ax = lessons.figure(height=2.6)
 ax.plot(strengths, [psnr(frames, clip.truth)[far].mean() for frames in edits], marker="o")
-ax.set(xlabel="strength", ylabel="dB far from keyframes", title="One clip, disagreeing keyframes (draft preset)")
+ax.set(xlabel="strength", ylabel="dB far from keyframes", title="One clip, keyframes disagree, source as start")
 lessons.show(fig)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Nearness to the exact edit against strength, on one clip. Where the line is highest is where
-# this clip wants to be; draw it for yours before you believe a default.
+# **What you should see.** Nearness to the exact edit against strength, on one clip and started from the source. Where
+# the line is highest is where this clip wants to be; draw it for yours before you believe a default.
 
 # %% [markdown] tags=["recap"]
 # ## Recap

@@ -102,7 +102,7 @@ keyframes = tuple(Keyframe(i, image) for i, image in zip(styled.indices, styled.
 from flowedit.editor import edit_steps, finish, prepare
 from flowedit.presets import preset_settings
 from flowedit.widgets import RunPanel
-settings = preset_settings("tiny", "draft", prompt=f"comic {clip.source_prompt}")
+settings = preset_settings("tiny", "default", prompt=f"comic {clip.source_prompt}")
 ready = prepare(clip.frames, keyframes, lessons.small_model(), settings)
 panel = RunPanel(lambda: edit_steps(ready), total=len(ready.problem.sigmas) - 1, heading="The edit", note="small model",
                  finish=lambda step: finish(ready, step.latents))

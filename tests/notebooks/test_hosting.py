@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-from flowedit.lessons import build
+from flowedit.lessons import binder, build
 from flowedit.lessons.catalog import CATALOG
 from tests.notebooks.lessons_on_disk import LESSONS, ROOT, source_of
 
@@ -73,3 +73,15 @@ def test_the_setup_cell_installs_only_on_colab_and_changes_no_installed_package(
     assert not re.search(r"-U\b|--upgrade|==", lines[install])
     others = [cell.source for cell in notebook.cells if cell is not setup and cell.cell_type == "code"]
     assert not any("pip install" in source for source in others)
+
+
+def test_the_binder_check_installs_what_binder_installs():
+    """Catches a check of other packages than Binder's."""
+    assert binder.pip_lines(ROOT) == pip_lines("binder/environment.yml")
+
+
+@pytest.mark.slow
+def test_the_image_builds_and_runs_lesson_00_within_binders_memory(tmp_path):
+    """Catches a postBuild that fails, a file that only a checkout has, and a lesson too large for Binder."""
+    said = binder.check(ROOT, borrow=True)
+    assert "fresh environment, offline" in said

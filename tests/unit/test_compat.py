@@ -105,11 +105,11 @@ def test_the_call_takes_pictures_and_gives_pictures(pipe):  # catches: documente
         tiled=False,
         num_frames=9,
         seed=3,
-        **FAST,
+        **{**FAST, "cfg_scale": 2.0},
     )
     assert [frame.size for frame in video] == [(48, 32)] * 9
     settings = pipe.result.settings
-    assert (settings.alpha, settings.beta, settings.steps, settings.guidance, settings.seed) == (5.0, 0.25, 4, 1.0, 3)
+    assert (settings.alpha, settings.beta, settings.steps, settings.guidance, settings.seed) == (5.0, 0.25, 4, 2.0, 3)
     assert (settings.prompt, pipe.result.trace.keyframes) == ("a red ball", (0, 8))
     other = pipe("a red ball", pictures(9), pictures(2, seed=6), [0, 8], 5.0, 0.25, tiled=False, seed=3, **FAST)
     assert not all((np.array(a) == np.array(b)).all() for a, b in zip(video, other, strict=True))
