@@ -9,6 +9,7 @@ A second call with nothing changed returns at once.
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 REACH_SECONDS = 6
 OLDEST = (3, 11)
 DEBIAN_PACKAGES = {"chromium": "chromium", "ffmpeg": "ffmpeg", "node": "nodejs", "npm": "npm"}
+AXE = ENVIRONMENT / "share" / "axe"
+"""Where npm puts axe-core, the accessibility checker that the browser tests load."""
 
 
 def main() -> int:
@@ -36,6 +39,7 @@ def main() -> int:
         return 2
     if tests:
         install_programs()
+        install_axe()
     if is_current(tests=tests):
         return 0
     if not PYTHON.exists():
@@ -59,6 +63,21 @@ def install_programs() -> None:
     say(f"installing {', '.join(missing)}")
     subprocess.run(["apt-get", "update", "-qq"], check=False)
     subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=False)
+
+
+def install_axe() -> None:
+    """Install axe-core with npm, once; without npm or its registry only the accessibility tests lack something."""
+    if (AXE / "node_modules" / "axe-core" / "axe.min.js").is_file() or os.environ.get("FLOWEDIT_AXE"):
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        say("npm is missing, so the accessibility tests will fail; install it, or set FLOWEDIT_AXE to an axe.min.js.")
+        return
+    say("installing axe-core")
+    AXE.mkdir(parents=True, exist_ok=True)
+    command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(AXE), "axe-core@^4"]
+    if subprocess.run(command).returncode != 0:
+        say("npm could not install axe-core; run it again, or set FLOWEDIT_AXE to an axe.min.js.")
 
 
 def pip(*arguments: str) -> None:

@@ -20,14 +20,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 CHROMIUM = os.environ.get("FLOWEDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-AXE = next(
-    (
-        path
-        for path in (os.environ.get("FLOWEDIT_AXE"), "node_modules/axe-core/axe.min.js")
-        if path and Path(path).is_file()
-    ),
-    None,
-)
+AXE = os.environ.get("FLOWEDIT_AXE") or Path(sys.prefix) / "share/axe/node_modules/axe-core/axe.min.js"
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:")
 
 # What a lab page says on its own; none of it comes from a widget.
@@ -320,8 +313,8 @@ def canvas_pixels(canvas: Locator) -> list[int]:
 
 def axe_findings(watched: Watched, selector: str) -> list[str]:
     """Serious and critical findings of axe-core inside `selector`."""
-    if AXE is None:
-        pytest.skip("axe-core is not installed: npm install axe-core, or set FLOWEDIT_AXE to axe.min.js")
+    if not Path(AXE).is_file():
+        pytest.fail("axe-core is not installed: run `make setup-tests`, or set FLOWEDIT_AXE to an axe.min.js.")
     if not watched.page.evaluate("Boolean(window.axe)"):
         watched.page.evaluate(Path(AXE).read_text(encoding="utf-8"))
     found = watched.page.evaluate("async (where) => (await axe.run(where)).violations", selector)
