@@ -1,31 +1,29 @@
-"""What training sees: styled clips of all worlds, for the transformer with keyframes and imperfect versions."""
+"""What training sees: styled clips of all worlds, with sources, keyframes and classical guesses for the transformer."""
 
 import random
 import sys
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from flowedit.tiny import styles
-from flowedit.tiny.keyframes import (
-    blend_weight,
-    choose_keyframes,
-    disagreement,
-    keyframe_clip,
-    keyframe_mask,
-    nearest,
-)
+from flowedit.tiny.guesses import Guesses, Made, trust_mask
+from flowedit.tiny.keyframes import choose_keyframes, disagreement, keyframe_clip, keyframe_mask
 from flowedit.tiny.natural import TRAINING, load_images, natural_scene
 from flowedit.tiny.splits import SHARES, Split
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.textures import uniform
-from flowedit.tiny.world import Clip, Scene, follow, render, sample_scene, screen_points
+from flowedit.tiny.world import Clip, Scene, render, sample_scene, screen_points
+
+OTHER_STYLE = 0.35
+"""Share of the lessons whose source is not plain but has a style of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,51 @@ class Lesson:
 
     Attributes:
         target: ``(b, 3, T, H, W)``: the clip in its style.
-        imperfect: the same shape: the clip in another style, in a part of its style, or as propagated keyframes.
-        keys: two sets of keyframe clips, each ``(b, 3, T, H, W)``.
-        masks: the two masks, each ``(b, 4, slots, 1, 1)``.
+        source: the same shape: the clip before the edit, plain or in another style.
+        keys: the keyframes on grey, the same shape.
+        mask: their mask, ``(b, 4, slots, 1, 1)``.
+        guess: where a guess was asked for, the classical guess from a second set of keyframes, with these put in.
+        trust: its mask, ``(b, 4, slots, h, w)``.
         tokens: ``(b, 32)`` ids of the captions.
     """
 
     target: Tensor
-    imperfect: Tensor
-    keys: tuple[Tensor, Tensor]
-    masks: tuple[Tensor, Tensor]
+    source: Tensor
+    keys: Tensor
+    mask: Tensor
     tokens: Tensor
+    guess: Tensor | None = None
+    trust: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A lesson whose guesses are still being made.
+
+    Attributes:
+        lesson: the rest of it.
+        promises: the guesses, clip by clip; empty where none was asked for.
+        keys: their keyframes.
+    """
+
+    lesson: Lesson
+    promises: "list[Future[Made]]"
+    keys: list[list[int]]
+
+    @property
+    def ready(self) -> bool:
+        """Whether all guesses are made."""
+        return all(promise.done() for promise in self.promises)
+
+    def deliver(self) -> Lesson:
+        """Wait for the guesses and put the lesson together."""
+        if not self.promises:
+            return self.lesson
+        device = self.lesson.target.device
+        clips, trusts = zip(*(promise.result() for promise in self.promises), strict=True)
+        frames = torch.from_numpy(np.stack(clips)).to(device).permute(0, 4, 1, 2, 3)
+        trust = trust_mask(torch.from_numpy(np.stack(trusts)).to(device), self.keys)
+        return replace(self.lesson, guess=frames.float() / 127.5 - 1, trust=trust)
 
 
 class Feed:
@@ -92,7 +124,7 @@ class Feed:
         return _to_model(torch.cat(parts)[order])
 
     @torch.no_grad()
-    def lesson(self, number: int, frames: int, height: int, width: int) -> Lesson:
+    def lesson(self, number: int, frames: int, height: int, width: int, guesses: Guesses | None = None) -> Order:
         """Render examples for the transformer, all of one world.
 
         Args:
@@ -100,43 +132,33 @@ class Feed:
             frames: frames a clip.
             height: of a frame.
             width: of a frame.
+            guesses: makes the classical guesses; without it the lesson has none.
 
         Returns:
-            The examples.
+            The examples, as soon as their guesses are made.
         """
         first, second = ([choose_keyframes(self.rng, frames) for _ in range(number)] for _ in range(2))
+        second = [keys or [self.rng.randrange(0, frames, 4)] for keys in second]
         jitter = disagreement(self.g, number, frames)
         draw = self.rng.random()
         if draw < 0.18 and height == width and self.extra is not None:
-            target, imperfect, texts = self._extra(number, frames, height)
+            target, source, texts = self._extra(number, frames, height)
         else:
             scene, words = (self._natural if draw > 0.7 else self._world)(number, frames)
             clip, style = render(scene, height, width), styles.sample(self.g, number)
-            target = styles.stylize(clip, style)
-            imperfect = self._imperfect(scene, clip, style, target, (second, jitter))
+            target, source = styles.stylize(clip, style), clip.rgb
+            if self.rng.random() < OTHER_STYLE:
+                source = styles.stylize(clip, styles.sample(self.g, number))
             texts = [self._caption(s, w) for s, w in zip(style.words, words, strict=True)]
-        target = _to_model(target)
-        return Lesson(
-            target=target,
-            imperfect=_to_model(imperfect),
-            keys=(keyframe_clip(target, first), keyframe_clip(target, second, jitter)),
-            masks=(keyframe_mask(first, frames, 1, 1), keyframe_mask(second, frames, 1, 1)),
+        styled = jittered(target, jitter)
+        lesson = Lesson(
+            target=_to_model(target),
+            source=_to_model(source),
+            keys=keyframe_clip(_to_model(styled), first),
+            mask=keyframe_mask(first, frames, 1, 1),
             tokens=self.tokenizer(texts, return_mask=True)[0],
         )
-
-    def _imperfect(
-        self, scene: Scene, clip: Clip, style: styles.Style, target: Tensor, keys: tuple[list[list[int]], Tensor]
-    ) -> Tensor:
-        """Draw the start of an edit: another style, only the colours of the style, or propagated keyframes."""
-        draw = self.rng.random()
-        if draw < 0.4:
-            return styles.stylize(clip, styles.sample(self.g, len(target)))
-        if draw < 0.6:
-            none = styles.identity(self.g, len(target))
-            names = ("ink", "hatch", "grain", "glow", "vignette", "recolour")
-            return styles.stylize(clip, replace(style, **{name: getattr(none, name) for name in names}))
-        indices, jitter = keys
-        return propagate(scene, clip, jittered(target, jitter), [k or [0] for k in indices], self.g)
+        return Order(lesson, [] if guesses is None else guesses.order(source, styled, second), second)
 
     def _world(self, number: int, frames: int) -> tuple[Scene, list[str]]:
         """Draw procedural scenes."""
@@ -155,18 +177,17 @@ class Feed:
         return styles.stylize(render(scene, height, width), styles.sample(self.g, len(scene.captions)))
 
     def _extra(self, number: int, frames: int, side: int) -> tuple[Tensor, Tensor, list[str]]:
-        """Render the additional world in two styles of its own, or one of ours."""
+        """Render the additional world, plain and in a style of its own or one of ours."""
         world: Any = self.extra
         rgb, ink, _ = world.render(number, frames, self.g, S=side)
-        first, second = (world.sample_style(number, self.g) for _ in range(2))
-        imperfect = world.stylize(rgb, ink, first)
         if self.rng.random() < 0.5:
-            return world.stylize(rgb, ink, second), imperfect, ["shapes"] * number
+            style = world.sample_style(number, self.g)
+            return world.stylize(rgb, ink, style), rgb, ["shapes"] * number
         screen = screen_points(side, side, self.g.device).T.reshape(1, 1, 2, side, side)
         ids = torch.zeros_like(ink, dtype=torch.int64)
         clip = Clip(rgb, ink, ids, screen.expand(number, frames, 2, side, side), ["shapes"] * number)
         style = styles.sample(self.g, number)
-        return styles.stylize(clip, style), imperfect, [self._caption(w, "shapes") for w in style.words]
+        return styles.stylize(clip, style), rgb, [self._caption(w, "shapes") for w in style.words]
 
     def _caption(self, style: str, content: str) -> str:
         """Put words together: style first; now and then only one of the two."""
@@ -174,38 +195,6 @@ class Feed:
         if draw < 0.25:
             return style
         return content if draw < 0.4 else f"{style}, {content}"
-
-
-def propagate(scene: Scene, clip: Clip, styled: Tensor, indices: list[list[int]], g: torch.Generator) -> Tensor:
-    """Carry keyframes along an imperfect motion, ghosts included, as optical-flow propagation does.
-
-    Args:
-        scene: the scene, which knows the true motion.
-        clip: the scene, rendered.
-        styled: ``(b, T, 3, H, W)`` in [0, 1], from which the keyframes are taken.
-        indices: keyframes, clip by clip, none empty.
-        g: draws the error of the motion, up to about 1.5 pixels.
-
-    Returns:
-        ``(b, T, 3, H, W)``.
-    """
-    b, frames, _, height, width = styled.shape
-    ids, rows = clip.ids[:, :, 0], torch.arange(b, device=g.device).unsqueeze(1)
-    time = torch.arange(frames, device=g.device).expand(b, frames)
-    sides = [torch.tensor(side, device=g.device) for side in nearest(indices, frames)]
-    guesses = []
-    for side in sides:
-        position, _ = follow(scene, ids, time, side)
-        coarse = torch.randn(b * frames, 2, 7, 7, generator=g, device=g.device)
-        error = F.interpolate(coarse, size=(height, width), mode="bilinear").permute(0, 2, 3, 1).view_as(position)
-        size = uniform(g, b, 1, 1, 1, 1, high=1.5) * (side != time).view(b, frames, 1, 1, 1)
-        at = (position + error * size) * 2 / torch.tensor([width - 1, height - 1], device=g.device) - 1
-        found = F.grid_sample(
-            styled[rows, side].flatten(0, 1), at.flatten(0, 1), padding_mode="border", align_corners=True
-        )
-        guesses.append(found.view(b, frames, 3, height, width))
-    weight = blend_weight(sides[0], sides[1], frames).view(b, frames, 1, 1, 1)
-    return guesses[0] * (1 - weight) + guesses[1] * weight
 
 
 def jittered(video: Tensor, jitter: Tensor) -> Tensor:

@@ -69,13 +69,12 @@ def keyframe_mask(indices: list[list[int]], frames: int, height: int, width: int
     return mask
 
 
-def keyframe_clip(video: Tensor, indices: list[list[int]], jitter: Tensor | None = None) -> Tensor:
+def keyframe_clip(video: Tensor, indices: list[list[int]]) -> Tensor:
     """Keep the keyframes of clips, mid grey elsewhere.
 
     Args:
         video: ``(b, 3, T, H, W)`` in [-1, 1].
         indices: pixel indices of the keyframes, clip by clip.
-        jitter: ``(b, T, 2, 3)`` gain and offset of each keyframe's channels, for keyframes that disagree.
 
     Returns:
         ``(b, 3, T, H, W)``, 0 where there is no keyframe.
@@ -83,13 +82,10 @@ def keyframe_clip(video: Tensor, indices: list[list[int]], jitter: Tensor | None
     keep = torch.zeros(len(video), 1, video.shape[2], 1, 1, device=video.device)
     for row, keys in enumerate(indices):
         keep[row, 0, keys] = 1
-    if jitter is not None:
-        gain, offset = (jitter[:, :, k].transpose(1, 2)[..., None, None] for k in range(2))
-        video = (video * gain + offset).clamp(-1, 1)
     return video * keep
 
 
-def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.4) -> Tensor:
+def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.5) -> Tensor:
     """Draw how keyframes of some clips differ in colour, contrast and brightness, as those of image models do.
 
     Args:
@@ -106,35 +102,3 @@ def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.4
     common = torch.randn(batch, frames, 2, generator=g, device=g.device) * size
     colour = torch.randn(batch, frames, 2, 3, generator=g, device=g.device) * size.unsqueeze(-1) * 0.6
     return common.unsqueeze(-1) + colour + torch.tensor([1.0, 0.0], device=g.device).view(1, 1, 2, 1)
-
-
-def nearest(indices: list[list[int]], frames: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Find the keyframes before and after each frame.
-
-    Args:
-        indices: keyframes, clip by clip, none of them empty.
-        frames: frames a clip.
-
-    Returns:
-        The keyframe at or before each frame (the first one where there is none), and the one at or after it.
-    """
-    before = [[max((k for k in keys if k <= t), default=keys[0]) for t in range(frames)] for keys in indices]
-    after = [[min((k for k in keys if k >= t), default=keys[-1]) for t in range(frames)] for keys in indices]
-    return before, after
-
-
-def blend_weight(before: Tensor, after: Tensor, frames: int) -> Tensor:
-    """Weight of the keyframe after each frame: linear in time between two keyframes.
-
-    Args:
-        before: ``(b, T)``.
-        after: ``(b, T)``.
-        frames: ``T``.
-
-    Returns:
-        ``(b, T)`` in [0, 1].
-    """
-    time = torch.arange(frames, device=before.device)
-    gap = (after - before).clamp(min=1)
-    weight = ((time - before) / gap).clamp(0, 1)
-    return torch.where(after == before, 0.0, weight)

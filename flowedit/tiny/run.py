@@ -24,6 +24,7 @@ class Run:
         minutes: how long to train; every schedule follows the clock.
         config: ``shipped`` or ``smoke``.
         resume: folder of an earlier run to go on from.
+        start: folder of weights to begin with.
         images: folder of the photographs.
         extra: Python file of one more world.
         seed: number of the first process's training seed.
@@ -39,6 +40,7 @@ class Run:
     minutes: float
     config: str = "shipped"
     resume: Path | None = None
+    start: Path | None = None
     images: Path | None = None
     extra: Path | None = None
     seed: int = 0

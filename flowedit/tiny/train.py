@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and state")
     parser.add_argument("--resume", type=Path, help="folder of an earlier run to go on from")
+    parser.add_argument("--start", type=Path, help="folder of weights to begin with, without an optimiser's state")
     parser.add_argument("--devices", type=int, default=1, help="processes, one a GPU")
     parser.add_argument("--config", choices=("shipped", "smoke"), default="shipped")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,25 +1,29 @@
 """Train the transformer and its text encoder: flow matching on the i2v route, with any subset of keyframes.
 
 Rendering and encoding cost more than a training step, so encoded clips are kept in rings on the device, one a clip
-shape, and renewed all the time while large batches are drawn from them.
+shape, and renewed all the time while large batches are drawn from them. Classical guesses come from other processes.
 
-Four examples in ten do not start on the straight line between noise and the clip itself: they lie on a line from
-another version of the clip (another style, a part of the style, imperfectly propagated keyframes) to the right one.
-Such states are what an edit starts from, and the model learns to lead them to the clip that the keyframes ask for.
+Three kinds of examples: from noise, with keyframes on grey; from the source, likewise; and from the source with the
+classical guess between the keyframes, whose mask says how far each pixel of the guess is trusted. The last two lie on
+a line from the source to the right clip: such states are what an edit starts from.
 """
 
+import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flowedit.tiny.config import SHIPPED, SMOKE, SPATIAL, TEXT_LENGTH
-from flowedit.tiny.feed import Feed
+from flowedit.tiny.feed import Feed, Order
 from flowedit.tiny.forward import block_forward, rotary_tables, velocity
+from flowedit.tiny.guesses import Guesses
 from flowedit.tiny.keyframes import slot
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder
@@ -31,20 +35,26 @@ from flowedit.tiny.train_vae import folded_is_faster
 from flowedit.wan import vendor
 
 PEAK = 1.5e-3
-BRIDGES = 0.4
-"""Share of the examples that start from an imperfect clip."""
-RENEWAL = 0.35
+REPAIRS = 0.85
+"""Share of the examples that show the classical guess between the keyframes, where the clip has one."""
+BRIDGES = 0.35
+"""Share of the other examples that start from the source."""
+RENEWAL = 0.3
 """Share of the time spent on rendering and encoding."""
+EMPHASIS = 3.0
+"""Weight of these examples' errors, which are smaller than those of examples from noise."""
+AHEAD = 3
+"""Lessons whose guesses are being made, for every eight workers."""
 BUCKETS = {
-    (33, 128, 128): 0.34,
-    (33, 112, 144): 0.13,
-    (33, 144, 112): 0.07,
+    (33, 128, 128): 0.44,
+    (33, 112, 144): 0.11,
+    (33, 144, 112): 0.06,
     (33, 96, 176): 0.16,
-    (33, 176, 96): 0.08,
-    (17, 128, 128): 0.08,
-    (17, 96, 176): 0.04,
-    (25, 112, 144): 0.05,
-    (49, 128, 128): 0.05,
+    (33, 176, 96): 0.07,
+    (17, 128, 128): 0.06,
+    (17, 96, 176): 0.03,
+    (25, 112, 144): 0.04,
+    (49, 128, 128): 0.03,
 }
 """Clip shapes (frames, height, width) and their shares."""
 
@@ -63,8 +73,8 @@ class Ring:
     """Encoded clips of one shape.
 
     Attributes:
-        data: tensors whose first axis counts clips: ``z0``, ``zc`` (imperfect), ``y`` (two keyframe latents), ``mask``
-            (two), ``ids``.
+        data: tensors whose first axis counts clips: ``z0``, ``zs`` (source), ``y`` and ``mask`` (keyframes on grey),
+            ``zg`` and ``trust`` (guess), ``guessed`` (whether there is one), ``ids``.
         filled: clips written so far, at most the capacity.
         next: where the next clip goes.
     """
@@ -92,41 +102,81 @@ class Encoder:
         self.model = vae.model.to(run.device)
         self.mean, self.scale = (v.to(run.device).view(1, -1, 1, 1, 1) for v in vae.scale)
         self.rings = {shape: self._ring(*shape) for shape in buckets}
-        self.size = 2 if run.config == "smoke" else 8
+        smoke = run.config == "smoke"
+        self.size = 2 if smoke else 8
+        workers = 0 if smoke else max(1, (os.cpu_count() or 2) - 1)
+        self.guesses = Guesses(workers)
+        self.ahead = max(1, AHEAD * workers // 8)
+        self.orders: deque[tuple[tuple[int, int, int], Order]] = deque()
 
     def _ring(self, frames: int, height: int, width: int) -> Ring:
         """Allocate one ring."""
-        n, f = (8 if self.run.config == "smoke" else 3072), slot(frames - 1) + 1
-        shape, device = (self.vae.z_dim, f, height // SPATIAL, width // SPATIAL), self.run.device
+        n, f = (8 if self.run.config == "smoke" else 4096), slot(frames - 1) + 1
+        h, w, device = height // SPATIAL, width // SPATIAL, self.run.device
         half = partial(torch.zeros, device=device, dtype=torch.bfloat16)
-        data = {"z0": half(n, *shape), "zc": half(n, *shape), "y": half(n, 2, *shape), "mask": half(n, 2, 4, f)}
+        data = {name: half(n, self.vae.z_dim, f, h, w) for name in ("z0", "zs", "zg", "y")}
+        data |= {"mask": half(n, 4, f, 1, 1), "trust": half(n, 4, f, h, w)}
+        data["guessed"] = torch.zeros(n, dtype=torch.bool, device=device)
         return Ring({**data, "ids": torch.zeros(n, TEXT_LENGTH, dtype=torch.int64, device=device)})
 
     @torch.no_grad()
-    def renew(self, shape: tuple[int, int, int]) -> None:
-        """Render and encode a few new clips of a shape."""
-        lesson = self.feed.lesson(self.size, *shape)
-        videos = torch.cat([lesson.target, lesson.imperfect, *lesson.keys])
+    def renew(self, draw: Callable[[], tuple[int, int, int]]) -> None:
+        """Take in the oldest lesson whose guesses are made and order another; where none is, one without guesses.
+
+        Args:
+            draw: draws a clip shape.
+        """
+        if len(self.orders) < self.ahead:
+            shape = draw()
+            self.orders.append((shape, self.feed.lesson(self.size, *shape, guesses=self.guesses)))
+        if self.orders[0][1].ready:
+            shape, order = self.orders.popleft()
+            self.write(shape, order)
+        else:
+            shape = draw()
+            self.write(shape, self.feed.lesson(self.size, *shape))
+
+    @torch.no_grad()
+    def write(self, shape: tuple[int, int, int], order: Order) -> None:
+        """Encode a lesson into the ring of its shape."""
+        lesson = order.deliver()
+        videos = [lesson.target, lesson.source, lesson.keys] + ([] if lesson.guess is None else [lesson.guess])
         with self.run.autocast():
-            raw = torch.cat([encode_sequence(self.model, part)[0].float() for part in videos.split(8)])
-        z0, zc, first, second = ((raw - self.mean) * self.scale).chunk(4)
-        masks = torch.stack([m[..., 0, 0] for m in lesson.masks], dim=1)
-        rows = {"z0": z0, "zc": zc, "y": torch.stack([first, second], dim=1), "mask": masks, "ids": lesson.tokens}
+            raw = torch.cat([encode_sequence(self.model, part)[0].float() for part in torch.cat(videos).split(8)])
+        latents = ((raw - self.mean) * self.scale).split(len(lesson.target))
+        rows = {**dict(zip(("z0", "zs", "y", "zg"), latents, strict=False)), "mask": lesson.mask, "ids": lesson.tokens}
+        if lesson.trust is not None:
+            rows["trust"] = lesson.trust
+        rows["guessed"] = torch.full((len(lesson.target),), lesson.trust is not None)
         self.rings[shape].write(rows)
 
+    def fill(self, each: int) -> None:
+        """Write some lessons of every shape, the largest part of them with guesses.
+
+        Args:
+            each: lessons a shape.
+        """
+        orders = []
+        for shape in self.rings:
+            orders += [(shape, self.feed.lesson(self.size, *shape, guesses=self.guesses)) for _ in range(each)]
+        for shape, order in orders:
+            self.write(shape, order)
+
     def batch(self, shape: tuple[int, int, int], number: int) -> dict[str, Tensor]:
-        """Draw a batch, one of the two keyframe sets each.
+        """Draw a batch, some of it with guesses where there are any.
 
         Returns:
-            ``z0``, ``zc``, ``y`` (mask and keyframe latents) and ``ids``.
+            ``z0``, ``zs``, ``y`` (mask and keyframe latents, or trust and guess), ``repair`` (which of the two) and
+            ``ids``.
         """
         ring, device = self.rings[shape], self.run.device
         at = torch.randint(0, ring.filled, (number,), device=device)
-        which = torch.randint(0, 2, (number,), device=device)
-        z0 = ring.data["z0"][at].float()
-        mask = ring.data["mask"][at, which].float()[..., None, None].expand(-1, -1, -1, *z0.shape[-2:])
-        y = torch.cat([mask, ring.data["y"][at, which].float()], dim=1)
-        return {"z0": z0, "zc": ring.data["zc"][at].float(), "y": y, "ids": ring.data["ids"][at]}
+        z0, zs, zg, keys = (ring.data[name][at].float() for name in ("z0", "zs", "zg", "y"))
+        repair = ring.data["guessed"][at] & (torch.rand(number, device=device) < REPAIRS)
+        grey = torch.cat([ring.data["mask"][at].float().expand(-1, -1, -1, *z0.shape[-2:]), keys], dim=1)
+        full = torch.cat([ring.data["trust"][at].float(), zg], dim=1)
+        y = torch.where(_column(repair), full, grey)
+        return {"z0": z0, "zs": zs, "y": y, "repair": repair, "ids": ring.data["ids"][at]}
 
 
 def train_dit(run: Run) -> None:
@@ -142,6 +192,9 @@ def train_dit(run: Run) -> None:
     model = Trainee(build_dit(size), build_text_encoder(size))
     nn.init.zeros_(model.dit.head.head.weight)
     model.to(run.device).train()
+    if run.start:
+        weights = load_file(run.start / DIT_FILE)
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
     if run.resume:
         model.load_state_dict(torch.load(run.resume / "dit_raw.pt", map_location=run.device, weights_only=True))
     run.same_start(model)
@@ -157,6 +210,7 @@ def train_dit(run: Run) -> None:
     with fast_forms(folded=folded, compiled=run.compiles):
         encoder = Encoder(run, feed, vae, list(buckets))
         _loop(run, model, encoder, buckets, (optimiser, average))
+    encoder.guesses.close()
     if run.main:
         save_all(run, model, optimiser, average)
 
@@ -172,10 +226,8 @@ def _loop(
     optimiser, average = tools
     smoke = run.config == "smoke"
     rng = random.Random(run.seed)
-    batch, fill = (4, 1) if smoke else (128, 6)
-    for shape in buckets:
-        for _ in range(fill):
-            encoder.renew(shape)
+    batch, fill = (4, 1) if smoke else (128, 5)
+    encoder.fill(fill)
     log.info("rings filled after %.0f s", run.seconds)
     run_block = torch.compile(block_forward, dynamic=True) if run.compiles else block_forward
     tables = {shape: _tables(model.dit, shape, run) for shape in buckets}
@@ -185,24 +237,22 @@ def _loop(
         shape = rng.choices(list(buckets), list(buckets.values()))[0]
         if step % 4 == 0 and run.share(spent) < RENEWAL * run.share(time.monotonic() - began):
             tick = time.monotonic()
-            encoder.renew(rng.choices(list(buckets), list(buckets.values()))[0])
+            encoder.renew(lambda: rng.choices(list(buckets), list(buckets.values()))[0])
             _wait(run)
             spent += time.monotonic() - tick
-        parts = loss_parts(
-            run, model, encoder.batch(shape, batch), partial(velocity, tables=tables[shape], run_block=run_block)
-        )
+        rows = encoder.batch(shape, batch)
+        parts = loss_parts(run, model, rows, partial(velocity, tables=tables[shape], run_block=run_block))
         parts.mean().backward()
         norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 300))
         average.update()
-        losses.append(parts.detach().mean())
+        losses.append(torch.stack([parts.detach()[rows["repair"] == kind].mean() for kind in (False, True)]))
         step += 1
         if time.monotonic() - reported > (2 if smoke else 15):
             reported = time.monotonic()
             clips = sum(ring.filled for ring in encoder.rings.values())
-            loss = torch.stack(losses).mean()
-            log.info(
-                "dit step %d at %.0f %%: loss %.4f, gradient %.2f, clips %d", step, 100 * progress, loss, norm, clips
-            )
+            plain, repair = torch.stack(losses).nanmean(0).tolist()
+            text = "dit step %d at %.0f %%: loss %.4f, of repairs %.4f, gradient %.2f, clips %d"
+            log.info(text, step, 100 * progress, plain, repair, norm, clips)
             losses = []
             if run.main and int(progress * 5) > saved:
                 saved = int(progress * 5)
@@ -222,26 +272,45 @@ def loss_parts(run: Run, model: Trainee, rows: dict[str, Tensor], predict: Calla
     Returns:
         One number an example.
     """
-    z0, ids = rows["z0"], rows["ids"].clone()
+    z0, ids, repair = rows["z0"], rows["ids"].clone(), rows["repair"]
     n, device = len(z0), z0.device
     ids[torch.rand(n, device=device) < 0.15, 1:] = 0
     ids[:, 0] = START
-    sigma = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
-    sigma = 2.5 * sigma / (1 + 1.5 * sigma)
-    bridge = torch.rand(n, device=device) < BRIDGES
-    even = torch.rand(n, device=device)
-    sigma = torch.where(bridge, 0.02 + 0.96 * even, sigma)
-    low = sigma.clamp(min=0.35)
-    start = low + (1 - low) * torch.rand(n, device=device)
-    slope = torch.where(bridge, (1 - start) / start, 0.0)
+    sigma, start = draw_levels(repair)
+    slope = (1 - start) / start
     noise, s, lean = torch.randn_like(z0), _column(sigma), _column(slope)
-    off = rows["zc"] - z0
+    off = rows["zs"] - z0
     noisy = (1 - s) * z0 + s * noise + s * lean * off
     wanted = noise - z0 + lean * off
     with run.autocast():
         context = encode_prompts(model.text, ids, (ids > 0).long())
         found = predict(model.dit, noisy, sigma, (context, rows["y"])).float()
-    return (found - wanted).pow(2).mean((1, 2, 3, 4)) / (1 + slope**2)
+    weight = torch.where(repair, EMPHASIS, 1.0) / (1 + slope**2)
+    return (found - wanted).pow(2).mean((1, 2, 3, 4)) * weight
+
+
+def draw_levels(repair: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw noise levels, and where the edits start that pass through them.
+
+    Args:
+        repair: ``(n,)`` bool, which examples show the guess; these start from the source at a low level, mostly near
+            their first step, since a few steps are enough to repair a guess.
+
+    Returns:
+        ``(n,)`` levels in (0, 1), and the levels at which the edit is still the noised source; 1 where there is no
+        source.
+    """
+    n, device = len(repair), repair.device
+    even, high, kind = (torch.rand(n, device=device) for _ in range(3))
+    spread = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
+    sigma = 2.5 * spread / (1 + 1.5 * spread)
+    bridge = (kind < BRIDGES) & ~repair
+    sigma = torch.where(bridge, 0.02 + 0.96 * even, sigma)
+    low = sigma.clamp(min=0.35)
+    start = torch.where(bridge, low + (1 - low) * high, 1.0)
+    first = 0.2 + 0.6 * high
+    near = torch.where(kind < 0.5, 1.0, even.sqrt())
+    return torch.where(repair, first * near, sigma), torch.where(repair, first, start)
 
 
 def save_all(run: Run, model: Trainee, optimiser: Muon | None, average: Average) -> None:

@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from flowedit.tiny.keyframes import (
-    blend_weight,
     choose_keyframes,
     disagreement,
     keyframe_clip,
     keyframe_mask,
-    nearest,
     slot,
 )
 
@@ -65,12 +63,3 @@ def test_keyframes_that_disagree_differ_from_one_another_but_not_on_average():
     assert jitter[:, :, 0].std(1).mean() > 0.02
     torch.testing.assert_close(jitter.mean((0, 1)), torch.tensor([[1.0] * 3, [0.0] * 3]), atol=0.01, rtol=0)
     assert (disagreement(torch.Generator().manual_seed(0), 4, 9, share=0.0)[:, :, 0] == 1).all()
-
-
-def test_nearest_keyframes_and_their_weights():
-    before, after = nearest([[0, 8], [4]], 9)
-    assert before == [[0] * 8 + [8], [4] * 9]
-    assert after == [[0] + [8] * 8, [4] * 9]
-    weight = blend_weight(torch.tensor(before), torch.tensor(after), 9)
-    torch.testing.assert_close(weight[0, :8], torch.arange(8) / 8)
-    assert (weight[1] == 0).all()

@@ -1,0 +1,103 @@
+"""Classical guesses for training clips, made by other processes while the device trains."""
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowedit.methods.guess import guess
+from flowedit.tiny.config import SPATIAL, TEMPORAL
+
+
+class Guesses:
+    """Makes the guesses that an edit starts from; the very function that edits use."""
+
+    def __init__(self, workers: int) -> None:
+        """Start the processes.
+
+        Args:
+            workers: how many; 0 makes every guess at once, in this process.
+        """
+        self.workers = workers
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, context, initializer=_one_thread) if workers else None
+
+    def order(self, source: Tensor, styled: Tensor, keys: Sequence[list[int]]) -> "list[Future[Made]]":
+        """Ask for the guesses of some clips.
+
+        Args:
+            source: ``(b, T, 3, H, W)`` in [0, 1].
+            styled: the same shape, of which only the keyframes are read.
+            keys: pixel indices of the keyframes, clip by clip, none empty.
+
+        Returns:
+            A promise a clip.
+        """
+        clips, targets = _pictures(source), _pictures(styled)
+        work = [(c, {i: t[i] for i in k}) for c, t, k in zip(clips, targets, keys, strict=True)]
+        if self._pool is not None:
+            return [self._pool.submit(make, *one) for one in work]
+        done: list[Future[Made]] = []
+        for one in work:
+            promise: Future[Made] = Future()
+            promise.set_result(make(*one))
+            done.append(promise)
+        return done
+
+    def close(self) -> None:
+        """Stop the processes; what was ordered and not begun is dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+Made = tuple[np.ndarray, np.ndarray]
+"""The guess with the keyframes put in, uint8 (T, H, W, 3), and its trust, float32 (T, H / SPATIAL, W / SPATIAL)."""
+
+
+def make(frames: np.ndarray, keys: dict[int, np.ndarray]) -> Made:
+    """Make one guess.
+
+    Args:
+        frames: the source, uint8 (T, H, W, 3).
+        keys: styled keyframes by pixel index, uint8 (H, W, 3).
+    """
+    made = guess(frames, keys)
+    clip = made.frames.copy()
+    for index, image in keys.items():
+        clip[index] = image
+    height, width = (side // SPATIAL for side in frames.shape[1:3])
+    trust = np.stack([cv2.resize(t, (width, height), interpolation=cv2.INTER_AREA) for t in made.trust])
+    return clip, trust.astype(np.float32)
+
+
+def trust_mask(trust: Tensor, keys: Sequence[list[int]]) -> Tensor:
+    """Lay trust out as the mask channels of the i2v route: how far each pixel frame is known, 1 at keyframes.
+
+    Args:
+        trust: ``(b, T, h, w)`` in [0, 1].
+        keys: pixel indices of the keyframes, clip by clip.
+
+    Returns:
+        ``(b, 4, slots, h, w)``; pixel frame 0 fills the four channels of slot 0.
+    """
+    trust = trust.clone()
+    for row, indices in enumerate(keys):
+        trust[row, indices] = 1
+    filled = torch.cat([trust[:, :1].expand(-1, TEMPORAL - 1, -1, -1), trust], dim=1)
+    return filled.unflatten(1, (-1, TEMPORAL)).transpose(1, 2).contiguous()
+
+
+def _pictures(clips: Tensor) -> list[np.ndarray]:
+    """8-bit frames ``(T, H, W, 3)`` of each clip."""
+    frames = (clips.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
+    return list(frames.cpu().numpy())
+
+
+def _one_thread() -> None:
+    """Keep a worker to one core."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
