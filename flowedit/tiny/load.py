@@ -35,14 +35,33 @@ def build_pipeline(
     Raises:
         ModelError: a weight file is missing or does not fit the architecture.
     """
-    with torch.device("meta"):
-        dit, text = build_dit(SHIPPED), build_text_encoder(SHIPPED)
     vae = load_vae(weights / VAE_FILE)
-    state = _read(weights / DIT_FILE)
-    _fill(dit, _part(state, "dit."), weights / DIT_FILE)
-    _fill(text, _part(state, "text."), weights / DIT_FILE)
-    _restore_tables(dit)
+    dit, text = load_transformer(weights / DIT_FILE)
     return assemble(dit, vae, text, device=device, dtype=dtype)
+
+
+def load_transformer(
+    path: Path = WEIGHTS / DIT_FILE, size: TinySize = SHIPPED
+) -> tuple["vendor.WanModel", TinyTextEncoder]:
+    """Load the transformer and its text encoder alone, in float32 on the CPU.
+
+    Args:
+        path: their weight file.
+        size: the size they were trained in.
+
+    Returns:
+        Both, ready to run.
+
+    Raises:
+        ModelError: the file is missing or does not fit.
+    """
+    with torch.device("meta"):
+        dit, text = build_dit(size), build_text_encoder(size)
+    state = _read(path)
+    _fill(dit, _part(state, "dit."), path)
+    _fill(text, _part(state, "text."), path)
+    _restore_tables(dit)
+    return dit, text
 
 
 def load_vae(path: Path = WEIGHTS / VAE_FILE, size: TinySize = SHIPPED) -> "vendor.WanVideoVAE":

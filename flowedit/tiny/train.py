@@ -1,4 +1,4 @@
-"""Train the small Wan: ``python -m flowedit.tiny.train vae|dit --minutes M --out DIR`` (see docs/training.md)."""
+"""Train the small Wan: ``python -m flowedit.tiny.train vae|dit|lora --minutes M --out DIR`` (see docs/training.md)."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m flowedit.tiny.train", description=__doc__)
-    parser.add_argument("part", choices=("vae", "dit"), help="the autoencoder first, then the transformer")
+    parser.add_argument("part", choices=("vae", "dit", "lora"), help="autoencoder, transformer, LoRA, in this order")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
     length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
@@ -42,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     run = Run.begin(settings)
     if part == "vae":
         from flowedit.tiny.train_vae import train_vae as train
-    else:
+    elif part == "dit":
         from flowedit.tiny.train_dit import train_dit as train
+    else:
+        from flowedit.tiny.train_lora import train_lora as train
     train(run)
     run.close()
     return 0
