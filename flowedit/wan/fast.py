@@ -1,0 +1,195 @@
+"""The fast path: diffsynth's own model function with its blocks replaced by compiled ones in real arithmetic.
+
+Nothing around the blocks is touched, so guidance, step caching, VACE hints and sequence parallelism stay the vendor's.
+Every part can be switched off, and `use_plain_blocks` gives the vendor's blocks back, bit for bit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flowedit.errors import ModelError, SettingError
+from flowedit.wan.blocks import Attend, Keys, View, keyed_block, real_tables
+
+if TYPE_CHECKING:
+    from flowedit.wan import vendor
+
+Kernel = Literal["auto", "cudnn", "flash", "default"]
+KERNELS: tuple[Kernel, ...] = ("auto", "cudnn", "flash", "default")
+_HOPPER = (9, 0)
+Run = Callable[..., tuple[Tensor, Keys]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastOptions:
+    """What of the fast path is used.
+
+    Attributes:
+        kernel: attention kernel: `cudnn`, `flash`, PyTorch's own choice (`default`), or the one that suits (`auto`:
+            cuDNN on a Hopper GPU or later in two-byte floats, else PyTorch's choice).
+        compiled: whether the block is compiled; the first run of each length then takes longer.
+        backend: of `torch.compile`.
+    """
+
+    kernel: Kernel = "auto"
+    compiled: bool = True
+    backend: str = "inductor"
+
+
+class KeyStore:
+    """Keys and values of every block, written by one forward and read by others.
+
+    Attributes:
+        mode: `off`, `write` (a forward leaves its keys) or `read` (a forward also sees the stored ones).
+    """
+
+    def __init__(self) -> None:
+        """Begin empty and off."""
+        self.mode: Literal["off", "write", "read"] = "off"
+        self._kept: dict[int, Keys] = {}
+
+    def seen_by(self, number: int) -> Keys | None:
+        """The stored keys that this block's queries shall see; None unless reading."""
+        if self.mode != "read":
+            return None
+        if number not in self._kept:
+            raise ModelError(f"Block {number} has no stored keys; run the keyframes' forward first.")
+        return self._kept[number]
+
+    def leave(self, number: int, keys: Keys) -> None:
+        """Keep a block's keys, when writing."""
+        if self.mode == "write":
+            self._kept[number] = keys
+
+    def clear(self) -> None:
+        """Let go of everything and switch off."""
+        self.mode = "off"
+        self._kept.clear()
+
+
+def use_fast_blocks(dit: "vendor.WanModel", options: FastOptions | None = None) -> KeyStore:
+    """Run a transformer's blocks on the fast path from now on.
+
+    Args:
+        dit: diffsynth's transformer, its weights on one device.
+        options: which parts; all that suit the device when None.
+
+    Returns:
+        The store through which one forward's keys can be shown to another; off until used.
+
+    Raises:
+        ModelError: the vendor's memory management moves this transformer's layers; the fast path reads them in place.
+        SettingError: a kernel that does not exist, or does not run on this device and type.
+    """
+    options = options or FastOptions()
+    if getattr(dit, "vram_management_enabled", False):
+        raise ModelError(
+            "The fast path needs the transformer's weights on one device, and memory management moves them. "
+            "Use the level resident, or the plain path."
+        )
+    attend = attention(options.kernel, next(dit.parameters()))
+    run: Run = _named(attend)
+    if options.compiled:
+        run = torch.compile(run, dynamic=False, backend=options.backend)
+    store, tables = KeyStore(), _Tables()
+    for number, block in enumerate(_blocks(dit)):
+        # An attribute of the instance hides the class's method: module tree, names and weights stay as they are.
+        block.forward = partial(_fast_forward, block, number, run, store, tables)
+    return store
+
+
+def use_plain_blocks(dit: "vendor.WanModel") -> None:
+    """Give a transformer the vendor's own blocks back; nothing where it has them."""
+    for block in _blocks(dit):
+        vars(block).pop("forward", None)
+
+
+def is_fast(dit: "vendor.WanModel") -> bool:
+    """Whether the blocks run on the fast path."""
+    return "forward" in vars(_blocks(dit)[0])
+
+
+def attention(kernel: str, like: Tensor) -> Attend:
+    """The attention of a name, for tensors like this one.
+
+    Raises:
+        SettingError: no such kernel, or not on this device and type.
+    """
+    if kernel not in KERNELS:
+        raise SettingError(f"attention kernel is {kernel!r}; use one of {', '.join(KERNELS)}.")
+    two_bytes = like.is_cuda and like.dtype in (torch.bfloat16, torch.float16)
+    if kernel == "auto":
+        kernel = "cudnn" if two_bytes and torch.cuda.get_device_capability(like.device) >= _HOPPER else "default"
+    if kernel == "default":
+        return F.scaled_dot_product_attention
+    if not two_bytes:
+        raise SettingError(
+            f"attention kernel {kernel!r} runs in bfloat16 or float16 on a GPU; the transformer is {like.dtype} on "
+            f"{like.device}. Use default."
+        )
+    return _cudnn if kernel == "cudnn" else _flash
+
+
+def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """CuDNN's attention, named outright: a compiled graph keeps no note of the backend that was allowed."""
+    op: Any = torch.ops.aten._scaled_dot_product_cudnn_attention
+    return op(q, k, v, None, False)[0]  # noqa: FBT003 - the operator's own signature
+
+
+def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    op: Any = torch.ops.aten._scaled_dot_product_flash_attention
+    return op(q, k, v)[0]
+
+
+def _named(attend: Attend) -> Run:
+    """`keyed_block` with positional arguments only, as one function to compile."""
+
+    def run(
+        block: Any,  # noqa: ANN401 - the vendor's block
+        x: Tensor,
+        context: Tensor,
+        modulation: Tensor,
+        view: View,
+    ) -> tuple[Tensor, Keys]:
+        return keyed_block(block, x, context, modulation, view, attend)
+
+    return run
+
+
+class _Tables:
+    """Cosine and sine of the table that a forward hands to every block, made once a forward."""
+
+    def __init__(self) -> None:
+        self._source: Tensor | None = None
+        self._made: tuple[Tensor, Tensor] | None = None
+
+    def of(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        if self._made is None or self._source is not table:
+            self._source, self._made = table, real_tables(table)
+        return self._made
+
+
+def _fast_forward(  # noqa: PLR0913 - five of them are bound once, when the path is switched on
+    block: "vendor.DiTBlock",
+    number: int,
+    run: Run,
+    store: KeyStore,
+    tables: _Tables,
+    x: Tensor,
+    context: Tensor,
+    t_mod: Tensor,
+    freqs: Tensor,
+) -> Tensor:
+    """What the vendor's model function calls in place of the block's own forward."""
+    x, keys = run(block, x, context, t_mod, View(*tables.of(freqs), store.seen_by(number)))
+    store.leave(number, keys)
+    return x
+
+
+def _blocks(dit: Any) -> list[Any]:  # noqa: ANN401 - the vendor's attributes have no types
+    return list(dit.blocks)

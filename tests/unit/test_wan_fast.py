@@ -1,0 +1,135 @@
+"""The fast path against the vendor's own blocks: the same numbers for every family, and no trace once it is off."""
+
+import pytest
+import torch
+from small_wan import FAMILIES, small_dit
+
+from flowedit.errors import ModelError, SettingError
+from flowedit.wan import fast, vendor
+from flowedit.wan.adapter import positions
+from flowedit.wan.blocks import View
+from flowedit.wan.fast import FastOptions, attention, is_fast, use_fast_blocks, use_plain_blocks
+
+EAGER = FastOptions(compiled=False)
+
+
+def call(dit, family, frames=3, seed=5, rows=1):
+    """Run the vendor's model function on a small clip, whatever this family needs beside it."""
+    g = torch.Generator().manual_seed(seed)
+    channels = 48 if family == "ti2v" else 16
+    given = {
+        "latents": torch.randn(1, channels, frames, 6, 8, generator=g),
+        "timestep": torch.tensor([640.0]),
+        "context": torch.randn(rows, 8, 32, generator=g),
+    }
+    if dit.in_dim == 36:
+        given["y"] = torch.randn(1, 20, frames, 6, 8, generator=g)
+    if dit.has_image_input:
+        given["clip_feature"] = torch.randn(1, 514 if dit.has_image_pos_emb else 257, 1280, generator=g)
+    if family == "ti2v":
+        given["fuse_vae_embedding_in_latents"] = True
+    with torch.no_grad():
+        return vendor.model_fn_wan_video(dit=dit, **given)
+
+
+@pytest.mark.parametrize("family", ["t2v", "i2v", "flf2v", "i2v-a14b", "ti2v"])
+def test_every_family_gives_the_vendors_numbers(family):
+    dit = small_dit(family)
+    expected = call(dit, family)
+    use_fast_blocks(dit, EAGER)
+    torch.testing.assert_close(call(dit, family), expected, atol=2e-5, rtol=2e-5)
+
+
+def test_switching_off_gives_the_vendors_blocks_back_bit_for_bit():
+    dit = small_dit("i2v")
+    names, expected = list(dit.state_dict()), call(dit, "i2v")
+    use_fast_blocks(dit, EAGER)
+    assert is_fast(dit)
+    assert list(dit.state_dict()) == names
+    fast_one = call(dit, "i2v")
+    use_plain_blocks(dit)
+    assert not is_fast(dit)
+    assert torch.equal(call(dit, "i2v"), expected)
+    assert not torch.equal(fast_one, expected), "the fast path was never taken"
+
+
+def test_repeated_positions_reach_the_fast_blocks():
+    """Tables kept from the forward before would give every call the first one's positions."""
+    dit = small_dit("t2v")
+    with positions(dit, [0, 1, 1]):
+        expected = call(dit, "t2v")
+    use_fast_blocks(dit, EAGER)
+    counted = call(dit, "t2v")
+    with positions(dit, [0, 1, 1]):
+        torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
+    assert not torch.allclose(counted, expected, atol=1e-3)
+
+
+def test_the_block_compiles_without_a_graph_break():
+    dit = small_dit("i2v")
+    whole = torch.compile(fast._named(attention("default", next(dit.parameters()))), fullgraph=True, backend="eager")
+    x, context = torch.randn(1, 12, 48), torch.randn(1, 257 + 8, 48)
+    view = View(torch.randn(12, 1, 12), torch.randn(12, 1, 12))
+    with torch.no_grad():
+        out, keys = whole(dit.blocks[0], x, context, torch.randn(1, 6, 48), view)
+        again, _ = whole(dit.blocks[1], x, context, torch.randn(1, 6, 48), view._replace(more=keys))
+    assert out.shape == again.shape == x.shape
+
+
+def test_a_compiled_forward_equals_the_plain_one():
+    dit = small_dit("t2v")
+    expected = call(dit, "t2v")
+    use_fast_blocks(dit, FastOptions(backend="aot_eager"))
+    torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
+
+
+def test_two_guidance_branches_at_once_equal_one_after_the_other():
+    dit = small_dit("t2v")
+    use_fast_blocks(dit, EAGER)
+    together = call(dit, "t2v", rows=2)
+    g = torch.Generator().manual_seed(5)
+    latents = torch.randn(1, 16, 3, 6, 8, generator=g)
+    contexts = torch.randn(2, 8, 32, generator=g)
+    with torch.no_grad():
+        for row in range(2):
+            alone = vendor.model_fn_wan_video(
+                dit=dit, latents=latents, timestep=torch.tensor([640.0]), context=contexts[row : row + 1]
+            )
+            torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_stored_keys_are_seen_by_another_forward():
+    """What a forward that reads sees is the joint attention with tokens that do not look back."""
+    dit = small_dit("t2v")
+    store = use_fast_blocks(dit, EAGER)
+    alone = call(dit, "t2v")
+    with positions(dit, [1]):
+        store.mode = "write"
+        call(dit, "t2v", frames=1, seed=6)
+    store.mode = "read"
+    joint = call(dit, "t2v")
+    assert (joint - alone).abs().max() > 1e-3
+    store.clear()
+    assert torch.equal(call(dit, "t2v"), alone)
+
+
+def test_reading_before_writing_is_refused():
+    dit = small_dit("t2v")
+    use_fast_blocks(dit, EAGER).mode = "read"
+    with pytest.raises(ModelError, match="no stored keys"):
+        call(dit, "t2v")
+
+
+def test_what_cannot_run_is_refused():
+    dit = small_dit("t2v")
+    with pytest.raises(SettingError, match="cudnn"):
+        use_fast_blocks(dit, FastOptions(kernel="cudnn", compiled=False))
+    with pytest.raises(SettingError, match="'warp'"):
+        attention("warp", torch.zeros(1))
+    dit.vram_management_enabled = True
+    with pytest.raises(ModelError, match="resident"):
+        use_fast_blocks(dit, EAGER)
+
+
+def test_every_family_is_tried():
+    assert set(FAMILIES) - {"vace"} == {"t2v", "i2v", "flf2v", "i2v-a14b", "ti2v"}
