@@ -16,6 +16,7 @@ Detail = Literal["plain", "residual"]
 Gain = Literal["exact", "euler"]
 Noise = Literal["coupled", "fresh"]
 Positions = Literal["shared", "appended", "restarted"]
+TokenLora = Literal["auto", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class EditSettings:
         conditioning: how the model sees keyframes: `tokens`, `i2v`, `both` or `none`.
         positions: temporal RoPE index of keyframe tokens: `shared` with their slot, or for comparison `appended`
             after the clip or `restarted` at 0.
+        token_lora: `auto` reads keyframe tokens with the LoRA that a model has for them, `off` without (zero-shot).
         branch: whether the keyframe branch is carried by the model (`free`) or ends on the keyframe (`anchored`).
         alpha: rate of the correction per unit of sigma, at least 0.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
@@ -54,6 +56,7 @@ class EditSettings:
     keyframe_encoding: Encoding = "hold"
     conditioning: Conditioning = "i2v"
     positions: Positions = "shared"
+    token_lora: TokenLora = "auto"
     branch: Branch = "anchored"
     alpha: float = 10.0
     beta: float = 0.0
@@ -130,6 +133,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "keyframe_encoding": get_args(Encoding),
     "conditioning": get_args(Conditioning),
     "positions": get_args(Positions),
+    "token_lora": get_args(TokenLora),
     "branch": get_args(Branch),
     "gain": get_args(Gain),
     "init": get_args(Init),

@@ -283,6 +283,7 @@ def _velocity(
         guidance=guidance,
         images={keyframe.index: keyframe.image for keyframe in keyframes} if sees_images else {},
         key_slots=slots if sees_tokens else (),
+        token_lora=settings.token_lora == "auto",
     )
     prepared = model.prepare(condition)
     positions = POSITIONS[settings.positions](slot_count(shape.num_frames), slots)

@@ -41,6 +41,7 @@ class Condition:
         guidance: classifier-free guidance scale; 1 switches it off.
         images: pixel index -> image uint8 (H, W, 3) that the model shall show at that frame; empty for none.
         key_slots: latent slots whose tokens follow the clip's own in a joint sequence; empty for none.
+        token_lora: whether a model that has a LoRA for joint sequences uses it.
     """
 
     shape: ClipShape
@@ -49,6 +50,7 @@ class Condition:
     guidance: float = 1.0
     images: dict[int, np.ndarray] = field(default_factory=dict)
     key_slots: tuple[int, ...] = ()
+    token_lora: bool = True
 
 
 @runtime_checkable

@@ -61,8 +61,10 @@ def checkpoint_files(name: str | Path = TINY) -> list[Path]:
     """
     if str(name) == TINY:
         from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS
+        from flowedit.tiny.lora import LORA_FILE
 
-        return [WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE]
+        lora = WEIGHTS / LORA_FILE
+        return [WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE, *([lora] if lora.is_file() else [])]
     from flowedit.wan.loading import locate
 
     return [path for file in locate(name).files.values() for path in file.paths]
@@ -72,10 +74,12 @@ def _load_tiny(device: str | None, dtype: str | None) -> "WanVideo":
     import torch
 
     from flowedit.tiny.load import build_pipeline
+    from flowedit.tiny.lora import joint_source
     from flowedit.wan.adapter import WanVideo
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return WanVideo(build_pipeline(place, _dtype(dtype or "float32")), name=TINY)
+    pipe = build_pipeline(place, _dtype(dtype or "float32"))
+    return WanVideo(pipe, name=TINY, joint_dit=joint_source(pipe))
 
 
 def _load_checkpoint(

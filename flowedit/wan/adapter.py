@@ -5,7 +5,7 @@ after the clip's own, with the temporal RoPE table re-indexed for the length of 
 gives them any position.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ class PreparedCondition:
         num_slots: latent slots of the clip.
         clip: what the images add to the transformer's arguments for the clip alone.
         joint: the same for the clip with the keyframes' tokens after it.
+        token_lora: whether that longer sequence runs through the transformer trained for it, where there is one.
     """
 
     positive: Tensor
@@ -43,6 +44,7 @@ class PreparedCondition:
     num_slots: int
     clip: Inputs
     joint: Inputs
+    token_lora: bool = True
 
 
 class WanVideo:
@@ -61,6 +63,7 @@ class WanVideo:
         name: str = "wan",
         tiling: Mapping[str, Any] | None = None,
         boundary: float = 0.875,
+        joint_dit: "Callable[[], vendor.WanModel] | None" = None,
     ) -> None:
         """Wrap a loaded pipeline.
 
@@ -69,17 +72,20 @@ class WanVideo:
             name: name of the checkpoint.
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
             boundary: sigma under which the second expert takes over, where there is one.
+            joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
+                runs them through the pipeline's own.
         """
         self.pipe = pipe
         self.name = name
         self._boundary = boundary
+        self._joint_dit = joint_dit
         self.size_multiple = int(pipe.height_division_factor)
         self._tiling = tiling
         self._tiles = {"tiled": tiling is not None, **(tiling or {})}
 
     def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
         """The same model with another tiling of its VAE; None encodes whole frames."""
-        return WanVideo(self.pipe, name=self.name, tiling=tiling, boundary=self._boundary)
+        return WanVideo(self.pipe, name=self.name, tiling=tiling, boundary=self._boundary, joint_dit=self._joint_dit)
 
     @property
     def takes_images(self) -> bool:
@@ -111,6 +117,7 @@ class WanVideo:
             num_slots=slot_count(condition.shape.num_frames),
             clip=images,
             joint=joint_inputs(images, condition.key_slots),
+            token_lora=condition.token_lora,
         )
 
     def velocity(
@@ -118,7 +125,10 @@ class WanVideo:
     ) -> JointLatent:
         """The velocity after guidance, float32; see `flowedit.model.VideoModel.velocity`."""
         models = self._models_at(sigma)
-        images = prepared.clip if latents.shape[2] == prepared.num_slots else prepared.joint
+        joint = latents.shape[2] != prepared.num_slots
+        images = prepared.joint if joint else prepared.clip
+        if joint and prepared.token_lora and self._joint_dit is not None:
+            models["dit"] = self._joint_dit()
         timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32)
         inputs = {
             **images,
