@@ -7,6 +7,7 @@ keyframe is encoded by itself: encoding several distant ones as one clip would c
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +15,13 @@ from einops import repeat
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from flowedit.display import Displayed, picture_tag
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import GROUP, slot_of, slots_of
 from flowedit.model import ClipShape, KeyLatent, Latent, VideoModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Image = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]
@@ -26,8 +31,8 @@ Encoder = Callable[[VideoModel, "Keyframe", Image, Latent], OneSlot]
 
 
 @dataclass(frozen=True, eq=False)
-class Keyframe:
-    """A styled image at a pixel frame of the clip.
+class Keyframe(Displayed):
+    """A styled image at a pixel frame of the clip; a notebook shows it.
 
     Attributes:
         index: pixel frame, from 0.
@@ -50,6 +55,19 @@ class Keyframe:
     def slot(self) -> int:
         """The latent slot it lies in."""
         return slot_of(self.index)
+
+    def plot(self) -> "Figure":
+        """The image under its frame and slot, as a matplotlib figure."""
+        from flowedit.figures import picture_figure
+
+        return picture_figure(self.image, f"keyframe at frame {self.index}, slot {self.slot}")
+
+    def _words(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Keyframe at frame {self.index}, slot {self.slot}, {height}x{width}"
+
+    def _body(self) -> str:
+        return f'<figure style="margin:0">{picture_tag(self.image, self._words())}</figure>'
 
 
 def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[int, ...]:

@@ -2,18 +2,26 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowedit.config import EditSettings
+from flowedit.display import Displayed, facts_tag, figure_tag, page, spread, video_tag, write_page
 from flowedit.keyframes import Keyframe
 from flowedit.trace import Trace
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = 5
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EditResult:
-    """An edited clip with its source, keyframes, settings, trace and timings.
+class EditResult(Displayed):
+    """An edited clip with its source, keyframes, settings, trace and timings; a notebook shows frames of it.
 
     Attributes:
         frames: the edited clip, uint8 (F, H, W, 3).
@@ -47,3 +55,59 @@ class EditResult:
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "final_gap": None if math.isnan(final_gap) else final_gap,
         }
+
+    def plot(self) -> "Figure":
+        """Frames of the source above the styled keyframes and the same frames of the edit, as a matplotlib figure."""
+        from flowedit.figures import strip_figure
+
+        styled = {keyframe.index: keyframe.image for keyframe in self.keyframes}
+        shown = spread(len(self.frames), list(styled), _COLUMNS)
+        rows = {
+            "source": {i: self.source[i] for i in shown},
+            "keyframes": {i: styled[i] for i in shown if i in styled},
+            "edited": {i: self.frames[i] for i in shown},
+        }
+        return strip_figure({name: pictures for name, pictures in rows.items() if pictures}, shown)
+
+    def to_html(self, path: str | Path | None = None, *, fps: float = 16.0) -> str:
+        """A self-contained page with the clip beside its source, the readings and every setting.
+
+        Args:
+            path: also write the page to this file.
+            fps: frames a second of the video in the page.
+
+        Returns:
+            The page's HTML; it makes no request.
+        """
+        video = video_tag(self._side_by_side(fps), "Source at the left, edit at the right")
+        readings = figure_tag(self.trace.plot(), self.trace._alternative()) + self.trace._facts()
+        settings = facts_tag("Settings", self.settings.to_dict())
+        body = f"<figure>{video}</figure>{self._body()}"
+        return write_page(page(self._words(), body + (readings if self.trace.steps else "") + settings), path)
+
+    def _side_by_side(self, fps: float) -> bytes:
+        """Source and edit in one MP4."""
+        from flowedit.videowriter import write_video
+
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "pair.mp4"
+            write_video(file, np.concatenate([self.source, self.frames], axis=2), fps)
+            return file.read_bytes()
+
+    def _words(self) -> str:
+        num_frames, height, width = self.frames.shape[:3]
+        return f"Edit of {num_frames} frames of {height}x{width} by {self.settings.method} on {self.model}"
+
+    def _alternative(self) -> str:
+        return "Source frames, styled keyframes and edited frames, one below the other"
+
+    def _facts(self) -> str:
+        facts = {
+            "keyframes": [keyframe.index for keyframe in self.keyframes],
+            "alpha": self.settings.alpha,
+            "strength": self.settings.strength,
+            "steps done": len(self.trace.steps),
+            "final gap": self.trace.final_gap(),
+            **{f"seconds, {name}": value for name, value in self.seconds.items()},
+        }
+        return facts_tag("The run", facts)

@@ -6,10 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowedit.display import Displayed, table_tag
 from flowedit.errors import SettingError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READINGS = ("r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm")
 
@@ -53,8 +58,8 @@ class StepTrace:
 
 
 @dataclass(kw_only=True)
-class Trace:
-    """The readings of a run, step by step.
+class Trace(Displayed):
+    """The readings of a run, step by step; a notebook shows them over sigma.
 
     Attributes:
         keyframes: pixel indices of the keyframes in the clip.
@@ -144,6 +149,32 @@ class Trace:
     def write_csv(self, path: Path) -> None:
         """Write `to_csv` to a file."""
         path.write_text(self.to_csv(), encoding="utf-8")
+
+    def plot(self) -> "Figure":
+        """Gap, residual and velocity difference over sigma, one line per keyframe; a keyframe without a gap has none.
+
+        Returns:
+            A matplotlib figure; without steps or keyframes it says so.
+        """
+        from flowedit.figures import PANELS, readings_figure
+
+        return readings_figure({name: self.array(name) for name in PANELS}, self.sigmas, self.keyframes)
+
+    def _words(self) -> str:
+        method = f" of {self.method}" if self.method else ""
+        rate = "" if self.alpha is None else f", alpha {self.alpha:g}"
+        return f"Trace{method}: {len(self.steps)} steps at {len(self.keyframes)} keyframes{rate}"
+
+    def _alternative(self) -> str:
+        return "Gap, residual and velocity difference per keyframe against sigma"
+
+    def _facts(self) -> str:
+        if not self.steps:
+            return ""
+        shown = sorted({*range(0, len(self.steps), max(1, len(self.steps) // 8)), len(self.steps) - 1})
+        columns = ("step", "sigma", *(f"gap, frame {index}" for index in self.keyframes))
+        rows = [(s.step, s.sigma, *s.gap_norm) for s in (self.steps[i] for i in shown)]
+        return table_tag(f"Gap left after a step, for {len(shown)} of {len(self.steps)} steps", columns, rows)
 
 
 def _mean(values: Sequence[float]) -> float:

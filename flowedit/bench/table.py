@@ -5,15 +5,19 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowedit.bench.cases import Condition, World
 from flowedit.bench.rows import CLASSICAL_ROWS
+from flowedit.display import Displayed, table_tag
 from flowedit.errors import SettingError
 from flowedit.metrics import bootstrap_ci
 from flowedit.tiny.styles import Family
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = (
     "psnr_key",
@@ -49,8 +53,8 @@ class Score:
 
 
 @dataclass(kw_only=True)
-class BenchTable:
-    """Scores, and what follows from them.
+class BenchTable(Displayed):
+    """Scores, and what follows from them; a notebook shows the means with their intervals.
 
     Attributes:
         scores: one per row and case.
@@ -170,12 +174,36 @@ class BenchTable:
         ]
         return cls(scores=scores, about=data["about"])
 
-    def _repr_html_(self) -> str:
+    def plot(self, figure: str = "psnr_far_nonglobal", *, world: str = World.OWN) -> "Figure":
+        """A figure's mean and interval for every row, the highest above; rows without a case are left out.
+
+        Args:
+            figure: one of the figures of `summary`.
+            world: which world's cases.
+
+        Raises:
+            SettingError: no such figure.
+        """
+        from flowedit.figures import intervals_figure
+
+        summary = self.summary(world=world)
+        known = sorted({name for entry in summary.values() for name in entry} - {"row"})
+        if summary and figure not in known:
+            raise SettingError(f"No figure {figure!r}; a table holds {', '.join(known)}.")
+        means = {name: summary[name][figure] for name in summary if name != "best_classical"}
+        found = {name: (e["mean"], e["low"], e["high"]) for name, e in means.items() if e["mean"] is not None}
+        return intervals_figure(found, figure.replace("_", " "))
+
+    def _words(self) -> str:
+        return f"{len(self.rows)} rows on {len({score.case for score in self.scores})} cases"
+
+    def _alternative(self) -> str:
+        return "Mean PSNR far from the keyframes with its interval, for every row"
+
+    def _facts(self) -> str:
         lines = [line for line in self.to_markdown().splitlines() if not line.startswith("|---")]
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-        head = "".join(f"<th>{cell}</th>" for cell in rows[0])
-        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows[1:])
-        return f"<table><tr>{head}</tr>{body}</table>"
+        head, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+        return table_tag("Means and 95 % intervals", head, rows)
 
 
 def _mean_ci(values: np.ndarray) -> dict[str, Any]:

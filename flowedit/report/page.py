@@ -9,19 +9,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import matplotlib
-
 from flowedit.trace import Trace
 
-matplotlib.use("Agg")
-from matplotlib.figure import Figure
-
 TEMPLATE = Path(__file__).with_name("report.html")
-PANELS = (
-    ("gap_norm", "gap to the keyframe (relative)"),
-    ("r_k_norm", "residual r_k (rms)"),
-    ("v_diff_norm", "velocity difference (rms)"),
-)
 EMBED_LIMIT = 24_000_000
 """Bytes of a video up to which the page carries it; a larger one is linked beside the page."""
 
@@ -61,30 +51,11 @@ def render_report(
     )
 
 
-def residual_figure(trace: Trace) -> Figure:
-    """Three panels over sigma: gap, residual and velocity difference, one line per keyframe."""
-    figure = Figure(figsize=(10.5, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(PANELS), sharex=True)
-    for axis, (reading, label) in zip(axes, PANELS, strict=True):
-        for k, keyframe in enumerate(trace.keyframes):
-            values = trace.array(reading)[:, k]
-            axis.plot(trace.sigmas, values, marker=".", linewidth=1.2, label=f"frame {keyframe}")
-        axis.set_xlabel("sigma (noise to data)")
-        axis.set_title(label, fontsize=10)
-        axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.25)
-    axes[0].invert_xaxis()
-    axes[1].axhline(0.01, color="0.5", linewidth=0.8, linestyle="--")
-    axes[1].annotate("0.01, a rule of thumb", (trace.sigmas[0], 0.01), fontsize=7, color="0.4", va="bottom")
-    axes[0].legend(fontsize=8)
-    return figure
-
-
 def _plot(trace: Trace) -> str:
     if not trace.steps or not trace.keyframes:
         return "<p>This method takes no steps with keyframes, so there are no residuals to show.</p>"
     buffer = io.BytesIO()
-    residual_figure(trace).savefig(buffer, format="svg", metadata={"Date": None})
+    trace.plot().savefig(buffer, format="svg", metadata={"Date": None})
     alt = "Gap, residual and velocity difference per keyframe against sigma"
     return _image(buffer.getvalue(), "svg+xml", alt)
 

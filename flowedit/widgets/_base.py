@@ -25,6 +25,8 @@ import ipywidgets
 import numpy as np
 import traitlets
 
+from flowedit.display import text_of
+
 _HOST_TRAITS = frozenset(ipywidgets.DOMWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
 
 
@@ -123,21 +125,6 @@ def plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def text_of(value: object) -> str:
-    """A value as a table cell: four significant digits, a dash for None, "yes" or "no" for a truth value.
-
-    >>> text_of(0.123456), text_of(True), text_of(12)
-    ('0.1235', 'yes', '12')
-    """
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
 
 
 def _table_html(table: Table) -> str:

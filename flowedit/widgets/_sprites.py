@@ -6,7 +6,7 @@ A sheet is text (base64), not a binary buffer, because JupyterLab drops buffers 
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -190,17 +190,3 @@ def _quality_for(budget: int, lowest: float, highest: float) -> int:
         return _MAX_QUALITY
     share = math.log(budget / lowest) / math.log(highest / lowest)
     return round(_MIN_QUALITY + share * (_MAX_QUALITY - _MIN_QUALITY))
-
-
-def spread(count: int, wanted: Sequence[int], most: int = 6) -> list[int]:
-    """Up to `most` frame indices for a static picture: `wanted` ones first, then evenly spread, in order.
-
-    >>> spread(33, [0, 16, 32])
-    [0, 6, 13, 16, 26, 32]
-    """
-    chosen = list(dict.fromkeys(i for i in wanted if 0 <= i < count))[:most]
-    even = [round(i) for i in np.linspace(0, count - 1, min(most, count))]
-    for index in sorted(even, key=lambda i: -min((abs(i - c) for c in chosen), default=count)):
-        if len(chosen) < most and index not in chosen:
-            chosen.append(index)
-    return sorted(chosen)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import traitlets
 
+from flowedit.display import spread
 from flowedit.errors import WidgetError
 from flowedit.trace import READINGS, Trace
 from flowedit.widgets._assets import script, style
@@ -18,7 +19,6 @@ from flowedit.widgets._sprites import (
     contact_sheet,
     encode_clip,
     encode_image,
-    spread,
 )
 
 MAX_RUNS = 48

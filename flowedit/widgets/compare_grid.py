@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 
+from flowedit.display import spread
 from flowedit.errors import WidgetError
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, Table, plain
-from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image, spread
+from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image
 
 MAX_ROWS = 24
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 
+from flowedit.display import spread
 from flowedit.errors import WidgetError
 from flowedit.frames import slot_of
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, Table
-from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image, spread
+from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image
 
 GAINS = (1, 2, 4, 8, 16)
 MODES = ("side", "wipe", "blink", "difference")

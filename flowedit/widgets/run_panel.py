@@ -8,12 +8,13 @@ from time import monotonic
 import numpy as np
 import traitlets
 
+from flowedit.display import spread
 from flowedit.errors import WidgetError
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, Table
 from flowedit.widgets._jobs import IDLE, Job
 from flowedit.widgets._picture import image
-from flowedit.widgets._sprites import check_clip, contact_sheet, encode_clip, encode_image, spread
+from flowedit.widgets._sprites import check_clip, contact_sheet, encode_clip, encode_image
 from flowedit.widgets._svg import progress_plot
 
 Work = Callable[[], Iterable[object]]

@@ -12,12 +12,13 @@ import pytest
 
 from flowedit import widgets
 from flowedit.bench.widgets import Reading, grainy_clip
+from flowedit.display import spread
 from flowedit.errors import SettingError, WidgetError
 from flowedit.widgets import AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector
 from flowedit.widgets import page as make_page
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import Job
-from flowedit.widgets._sprites import decode_frame, encode_clip, encode_image, sheet, spread
+from flowedit.widgets._sprites import decode_frame, encode_clip, encode_image, sheet
 from flowedit.widgets.demo import demo_clip, run_trace
 
 OURS = (AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector)

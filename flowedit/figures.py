@@ -1,0 +1,133 @@
+"""The figures of results, plain matplotlib: readings over sigma, frames beside their edit, means with intervals.
+
+Lines differ by dash and marker as well as by colour; the colours are those of Okabe and Ito (2008).
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PANELS = {
+    "gap_norm": "gap to the keyframe (relative)",
+    "r_k_norm": "residual r_k (rms)",
+    "v_diff_norm": "velocity difference (rms)",
+}
+RULE = 0.01
+"""The rule of thumb in circulation for `r_k`."""
+
+_LINES = (
+    ("#0072B2", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#009E73", "-.", "^"),
+    ("#CC79A7", ":", "D"),
+    ("#56B4E9", (0, (5, 1)), "v"),
+)
+_NOTHING = "No step at any keyframe was recorded."
+
+
+class Shown(Figure):
+    """A figure that a notebook shows even where pyplot, which would teach it to, was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def readings_figure(readings: Mapping[str, np.ndarray], sigmas: np.ndarray, keyframes: Sequence[int]) -> Shown:
+    """Three panels over sigma, noise at the left: gap, residual and velocity difference, one line per keyframe.
+
+    Args:
+        readings: the arrays (steps, keyframes) named in `PANELS`; NaN leaves a hole.
+        sigmas: noise level at the start of each step, (steps,).
+        keyframes: pixel frames.
+    """
+    with rc_context({"axes.titlesize": 10, "axes.titleweight": "normal", "font.size": 10}):
+        figure = Shown(figsize=(10.5, 3.2), layout="constrained")
+        if not len(sigmas) or not len(keyframes):
+            figure.text(0.5, 0.5, _NOTHING, ha="center")
+            return figure
+        panels = figure.subplots(1, len(PANELS), sharex=True)
+    for axis, (reading, label) in zip(panels, PANELS.items(), strict=True):
+        lines = zip(keyframes, readings[reading].T, cycle(_LINES), strict=False)
+        for keyframe, values, (colour, dash, marker) in lines:
+            name = f"frame {keyframe}" + ("" if np.isfinite(values).any() else " (nothing to measure)")
+            look = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3, "linewidth": 1.2}
+            axis.plot(sigmas, values, label=name, **look)
+        axis.set_xlabel("sigma (noise to data)")
+        axis.set_title(label)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.25)
+    panels[0].invert_xaxis()
+    rule = panels[1].axhline(RULE, color="0.4", linewidth=1, linestyle=(0, (8, 4)))
+    panels[1].legend([rule], [f"{RULE}, a rule of thumb"], fontsize=8)
+    panels[0].legend(fontsize=8)
+    return figure
+
+
+def picture_figure(picture: np.ndarray, title: str) -> Shown:
+    """One picture under its title.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        title: said above it.
+    """
+    height, width = picture.shape[:2]
+    figure = Shown(figsize=(4.8, 4.8 * height / width + 0.4), layout="constrained")
+    _show(figure.subplots(), picture).set_title(title, fontsize=10)
+    return figure
+
+
+def strip_figure(rows: Mapping[str, Mapping[int, np.ndarray]], shown: Sequence[int]) -> Shown:
+    """Pictures in rows and columns: what each row is at the left, the frame above.
+
+    Args:
+        rows: name of the row to its pictures, uint8 (H, W, 3), by frame; a frame without one stays empty.
+        shown: the frames, one column each.
+    """
+    height, width = next(iter(next(iter(rows.values())).values())).shape[:2]
+    side = 2.1
+    figure = Shown(figsize=(side * len(shown) + 0.3, (side * height / width + 0.08) * len(rows) + 0.3))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    grid = figure.subplots(len(rows), len(shown), squeeze=False)
+    for line, (name, pictures) in zip(grid, rows.items(), strict=True):
+        for axis, index in zip(line, shown, strict=True):
+            _show(axis, pictures.get(index))
+        line[0].set_ylabel(name, fontsize=10)
+    for axis, index in zip(grid[0], shown, strict=True):
+        axis.set_title(f"frame {index}", fontsize=10)
+    return figure
+
+
+def intervals_figure(rows: Mapping[str, tuple[float, float, float]], label: str) -> Shown:
+    """Means with their intervals, one row each, the highest above.
+
+    Args:
+        rows: name to (mean, low, high).
+        label: what is measured, with its unit.
+    """
+    figure = Shown(figsize=(7.5, 0.32 * max(len(rows), 1) + 0.9), layout="constrained")
+    axis = figure.subplots()
+    ordered = sorted(rows.items(), key=lambda row: row[1][0])
+    for place, (_, (mean, low, high)) in enumerate(ordered):
+        axis.plot([low, high], [place, place], color=_LINES[0][0], linewidth=2)
+        axis.plot([mean], [place], color=_LINES[0][0], marker="o", markersize=5)
+    axis.set_yticks(range(len(ordered)), [name for name, _ in ordered], fontsize=9)
+    axis.set_ylim(-0.6, max(len(ordered), 1) - 0.4)
+    axis.set_xlabel(f"{label}: mean and 95 % interval")
+    axis.grid(axis="x", alpha=0.25)
+    return figure
+
+
+def _show(axis: Axes, picture: np.ndarray | None) -> Axes:
+    if picture is not None:
+        axis.imshow(picture, interpolation="antialiased")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    return axis
