@@ -12,6 +12,7 @@ Encoding = Literal["still", "hold", "delta"]
 Conditioning = Literal["tokens", "i2v", "both", "none"]
 Branch = Literal["free", "anchored"]
 Init = Literal["source", "propagated", "noise"]
+Fill = Literal["grey", "guess"]
 Detail = Literal["plain", "residual"]
 Gain = Literal["exact", "euler"]
 Noise = Literal["coupled", "fresh"]
@@ -30,6 +31,8 @@ class EditSettings:
         negative_prompt: what guidance moves away from.
         keyframe_encoding: how a keyframe becomes a latent: `still`, `hold` or `delta`.
         conditioning: how the model sees keyframes: `tokens`, `i2v`, `both` or `none`.
+        fill: what a model on the `i2v` route sees between the keyframes: `grey`, as Wan was trained, or the classical
+            `guess`, with its trust in the mask, for models that were trained to repair one.
         positions: temporal RoPE index of keyframe tokens: `shared` with their slot, or for comparison `appended`
             after the clip or `restarted` at 0.
         token_lora: `auto` reads keyframe tokens with the LoRA that a model has for them, `off` without (zero-shot).
@@ -55,6 +58,7 @@ class EditSettings:
     negative_prompt: str = ""
     keyframe_encoding: Encoding = "hold"
     conditioning: Conditioning = "i2v"
+    fill: Fill = "grey"
     positions: Positions = "shared"
     token_lora: TokenLora = "auto"
     branch: Branch = "anchored"
@@ -100,6 +104,15 @@ class EditSettings:
             )
         if self.init == "noise" and self.method == "difference":
             raise SettingError("init is noise and the method is difference; it edits a clip. Use the method coupled.")
+        if self.fill == "guess" and self.conditioning not in ("i2v", "both"):
+            raise SettingError(
+                f"fill is guess and conditioning is {self.conditioning}; only the i2v route shows it to the model. "
+                "Use conditioning i2v or both, or fill grey."
+            )
+        if self.fill == "guess" and self.method != "coupled":
+            raise SettingError(
+                f"fill is guess and the method is {self.method}; only coupled repairs a guess. Use fill grey."
+            )
         if self.branch == "free" and self.conditioning not in ("tokens", "both"):
             raise SettingError(
                 f"branch is free and conditioning is {self.conditioning}; only keyframe tokens can move freely. "
@@ -132,6 +145,7 @@ class EditSettings:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "keyframe_encoding": get_args(Encoding),
     "conditioning": get_args(Conditioning),
+    "fill": get_args(Fill),
     "positions": get_args(Positions),
     "token_lora": get_args(TokenLora),
     "branch": get_args(Branch),

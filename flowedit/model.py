@@ -40,6 +40,9 @@ class Condition:
         negative_prompt: what guidance moves away from.
         guidance: classifier-free guidance scale; 1 switches it off.
         images: pixel index -> image uint8 (H, W, 3) that the model shall show at that frame; empty for none.
+        guess: the clip that the images belong to, guessed, uint8 (F, H, W, 3), for models that repair one: it stands
+            where others see grey. None for none.
+        trust: how far each pixel of the guess needs no repair, float32 (F, H, W) in [0, 1]; given with `guess`.
         key_slots: latent slots whose tokens follow the clip's own in a joint sequence; empty for none.
         token_lora: whether a model that has a LoRA for joint sequences uses it.
     """
@@ -49,6 +52,8 @@ class Condition:
     negative_prompt: str = ""
     guidance: float = 1.0
     images: dict[int, np.ndarray] = field(default_factory=dict)
+    guess: np.ndarray | None = None
+    trust: np.ndarray | None = None
     key_slots: tuple[int, ...] = ()
     token_lora: bool = True
 

@@ -52,7 +52,7 @@ def model_defaults(model: str) -> ModelDefaults:
 
 
 def preset_settings(model: str, preset: str = "default", **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
-    """The settings of a preset, with some changed.
+    """The settings of a preset, with some changed; a preset's guess between keyframes gives way to what rules it out.
 
     Args:
         model: name of the model.
@@ -65,4 +65,8 @@ def preset_settings(model: str, preset: str = "default", **changes: Any) -> Edit
     presets = model_defaults(model).presets
     if preset not in presets:
         raise SettingError(f"preset is {preset!r}; use one of {', '.join(presets)}.")
-    return EditSettings(**{**presets[preset], **changes})
+    settings = {**presets[preset], **changes}
+    repairs = settings["method"] == "coupled" and settings.get("conditioning", "i2v") in ("i2v", "both")
+    if "fill" not in changes and not repairs:
+        settings["fill"] = "grey"
+    return EditSettings(**settings)

@@ -35,6 +35,7 @@ def edit(
     encoding: Annotated[str | None, typer.Option(help="still, hold or delta.")] = None,
     conditioning: Annotated[str | None, typer.Option(help="tokens, i2v, both or none.")] = None,
     token_lora: Annotated[str | None, typer.Option(help="auto, or off: keyframe tokens without their LoRA.")] = None,
+    fill: Annotated[str | None, typer.Option(help="grey, or guess: what is shown between the keyframes.")] = None,
     branch: Annotated[str | None, typer.Option(help="free or anchored.")] = None,
     init: Annotated[str | None, typer.Option(help="source, propagated or noise.")] = None,
     detail: Annotated[str | None, typer.Option(help="plain, residual or guided.")] = None,
@@ -70,7 +71,7 @@ def edit(
         **{"keyframe_encoding": encoding, "conditioning": conditioning, "branch": branch, "init": init},
         **{"detail": detail, "alpha": alpha, "kappa": kappa, "beta": beta, "gain": gain, "strength": strength},
         **{"steps": steps, "guidance": cfg, "source_guidance": source_cfg, "shift": shift, "seed": seed},
-        "token_lora": token_lora,
+        **{"token_lora": token_lora, "fill": fill},
     }
     given = {name: value for name, value in given.items() if value is not None}
     preset_settings(model, preset, **given)

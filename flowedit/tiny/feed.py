@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from flowedit.tiny import styles
-from flowedit.tiny.guesses import Guesses, Made, trust_mask
+from flowedit.tiny.guesses import Guesses, Made
 from flowedit.tiny.keyframes import choose_keyframes, disagreement, keyframe_clip, keyframe_mask
 from flowedit.tiny.natural import TRAINING, load_images, natural_scene
 from flowedit.tiny.splits import SHARES, Split
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.textures import uniform
 from flowedit.tiny.world import Clip, Scene, render, sample_scene, screen_points
+from flowedit.wan.routes import trust_mask
 
 OTHER_STYLE = 0.35
 """Share of the lessons whose source is not plain but has a style of its own."""
@@ -35,7 +36,7 @@ class Lesson:
         source: the same shape: the clip before the edit, plain or in another style.
         keys: the keyframes on grey, the same shape.
         mask: their mask, ``(b, 4, slots, 1, 1)``.
-        guess: where a guess was asked for, the classical guess from a second set of keyframes, with these put in.
+        guess: where one was asked for, the classical guess from a second set of keyframes.
         trust: its mask, ``(b, 4, slots, h, w)``.
         tokens: ``(b, 32)`` ids of the captions.
     """
@@ -75,8 +76,8 @@ class Order:
         device = self.lesson.target.device
         clips, trusts = zip(*(promise.result() for promise in self.promises), strict=True)
         frames = torch.from_numpy(np.stack(clips)).to(device).permute(0, 4, 1, 2, 3)
-        trust = trust_mask(torch.from_numpy(np.stack(trusts)).to(device), self.keys)
-        return replace(self.lesson, guess=frames.float() / 127.5 - 1, trust=trust)
+        masks = [trust_mask(torch.from_numpy(t), k) for t, k in zip(trusts, self.keys, strict=True)]
+        return replace(self.lesson, guess=frames.float() / 127.5 - 1, trust=torch.stack(masks).to(device))
 
 
 class Feed:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from flowedit.methods.guess import guess
-from flowedit.tiny.config import SPATIAL, TEMPORAL
+from flowedit.tiny.config import SPATIAL
+from flowedit.wan.routes import trust_frames
 
 
 class Guesses:
@@ -55,7 +56,7 @@ class Guesses:
 
 
 Made = tuple[np.ndarray, np.ndarray]
-"""The guess with the keyframes put in, uint8 (T, H, W, 3), and its trust, float32 (T, H / SPATIAL, W / SPATIAL)."""
+"""The guess, uint8 (T, H, W, 3), and its trust, float32 (T, H / SPATIAL, W / SPATIAL)."""
 
 
 def make(frames: np.ndarray, keys: dict[int, np.ndarray]) -> Made:
@@ -66,29 +67,8 @@ def make(frames: np.ndarray, keys: dict[int, np.ndarray]) -> Made:
         keys: styled keyframes by pixel index, uint8 (H, W, 3).
     """
     made = guess(frames, keys)
-    clip = made.frames.copy()
-    for index, image in keys.items():
-        clip[index] = image
     height, width = (side // SPATIAL for side in frames.shape[1:3])
-    trust = np.stack([cv2.resize(t, (width, height), interpolation=cv2.INTER_AREA) for t in made.trust])
-    return clip, trust.astype(np.float32)
-
-
-def trust_mask(trust: Tensor, keys: Sequence[list[int]]) -> Tensor:
-    """Lay trust out as the mask channels of the i2v route: how far each pixel frame is known, 1 at keyframes.
-
-    Args:
-        trust: ``(b, T, h, w)`` in [0, 1].
-        keys: pixel indices of the keyframes, clip by clip.
-
-    Returns:
-        ``(b, 4, slots, h, w)``; pixel frame 0 fills the four channels of slot 0.
-    """
-    trust = trust.clone()
-    for row, indices in enumerate(keys):
-        trust[row, indices] = 1
-    filled = torch.cat([trust[:, :1].expand(-1, TEMPORAL - 1, -1, -1), trust], dim=1)
-    return filled.unflatten(1, (-1, TEMPORAL)).transpose(1, 2).contiguous()
+    return made.frames, trust_frames(made.trust, height, width)
 
 
 def _pictures(clips: Tensor) -> list[np.ndarray]:

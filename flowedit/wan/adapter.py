@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowedit.errors import ModelError
 from flowedit.flow import guide
 from flowedit.frames import slot_count
 from flowedit.model import Condition, JointLatent, Latent, Pixels
 from flowedit.wan import vendor
-from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
+from flowedit.wan.families import Inputs, guess_inputs, hold_first, image_inputs, joint_inputs, route_of
 
 TRAIN_TIMESTEPS = 1000
 """Wan counts noise in thousandths; this is the only place that does."""
@@ -63,6 +64,7 @@ class WanVideo:
         name: str = "wan",
         tiling: Mapping[str, Any] | None = None,
         boundary: float = 0.875,
+        repairs: bool = False,
         joint_dit: "Callable[[], vendor.WanModel] | None" = None,
     ) -> None:
         """Wrap a loaded pipeline.
@@ -72,12 +74,14 @@ class WanVideo:
             name: name of the checkpoint.
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
             boundary: sigma under which the second expert takes over, where there is one.
+            repairs: whether the transformer was trained to see a classical guess between the keyframes.
             joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
                 runs them through the pipeline's own.
         """
         self.pipe = pipe
         self.name = name
         self._boundary = boundary
+        self._repairs = repairs
         self._joint_dit = joint_dit
         self.size_multiple = int(pipe.height_division_factor)
         self._tiling = tiling
@@ -85,7 +89,14 @@ class WanVideo:
 
     def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
         """The same model with another tiling of its VAE; None encodes whole frames."""
-        return WanVideo(self.pipe, name=self.name, tiling=tiling, boundary=self._boundary, joint_dit=self._joint_dit)
+        return WanVideo(
+            self.pipe,
+            name=self.name,
+            tiling=tiling,
+            boundary=self._boundary,
+            repairs=self._repairs,
+            joint_dit=self._joint_dit,
+        )
 
     @property
     def takes_images(self) -> bool:
@@ -106,9 +117,9 @@ class WanVideo:
         """Encode words and images once.
 
         Raises:
-            ModelError: images that the checkpoint has no route for.
+            ModelError: images that the checkpoint has no route for, or a guess that it was not trained to see.
         """
-        images = image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
+        images = self._image_inputs(condition)
         guided = condition.guidance != 1
         return PreparedCondition(
             positive=self._context(condition.prompt),
@@ -145,6 +156,15 @@ class WanVideo:
         """Put the clean first latent back for a checkpoint that is conditioned by one; for others, nothing."""
         del sigma
         return hold_first(latents, prepared.clip)
+
+    def _image_inputs(self, condition: Condition) -> Inputs:
+        if condition.guess is None:
+            return image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
+        if not self._repairs:
+            raise ModelError(
+                f"{self.name} was not trained to see a guess between the keyframes (fill is guess). Use fill grey."
+            )
+        return guess_inputs(self.pipe, condition, self._tiling)
 
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""

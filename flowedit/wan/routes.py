@@ -6,13 +6,17 @@ everywhere else, encoded by the VAE, beside four mask channels that hold one bit
 
 from collections.abc import Callable, Sequence
 
+import cv2
+import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from flowedit.errors import KeyframeError
 from flowedit.frames import check_num_frames
 
+_BITS = 4
+"""Mask channels of the `i2v` route, one a pixel frame of a slot."""
 Encode = Callable[[Float[Tensor, "b 3 F H W"]], Float[Tensor, "b c f h w"]]
 
 
@@ -100,6 +104,51 @@ def i2v_condition(
     latent = encode(keyframe_video(images, indices, num_frames))
     mask = keyframe_mask(indices, num_frames, *latent.shape[-2:])
     return torch.cat([mask.unsqueeze(0).to(latent), latent], dim=1)
+
+
+def trust_frames(trust: Float32[np.ndarray, "F H W"], height: int, width: int) -> Float32[np.ndarray, "F h w"]:
+    """Average trust over the pixels of each latent cell.
+
+    Args:
+        trust: in [0, 1].
+        height: rows of the latent.
+        width: columns of the latent.
+    """
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in trust])
+
+
+def trust_mask(trust: Float[Tensor, "F h w"], indices: Sequence[int]) -> Float[Tensor, "4 f h w"]:
+    """Lay trust out as mask channels: how far each pixel frame is known, 1 at keyframes.
+
+    The layout is that of `keyframe_mask`, whose bits are the special case of a trust that is 1 or 0.
+
+    Args:
+        trust: of every pixel frame, in [0, 1]; `F = 4n + 1`.
+        indices: pixel frames that are keyframes.
+    """
+    trust = trust.clone()
+    trust[list(indices)] = 1
+    filled = torch.cat([trust[:1].expand(_BITS - 1, -1, -1), trust])
+    return filled.unflatten(0, (-1, _BITS)).transpose(0, 1).contiguous()
+
+
+def guess_condition(
+    clip: Float[Tensor, "1 3 F H W"], trust: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
+) -> Float[Tensor, "1 c f h w"]:
+    """Build the `y` of a model that repairs a guess: the guess where others see grey, its trust where others see bits.
+
+    Args:
+        clip: the classical guess in [-1, 1], in the dtype and on the device that the VAE works in.
+        trust: how far each pixel of it needs no repair, in [0, 1].
+        indices: pixel frames that are keyframes.
+        encode: the VAE's encoder, from a clip in [-1, 1] to a normalised latent.
+
+    Returns:
+        Four mask channels followed by the latent's own, in the latent's dtype.
+    """
+    latent = encode(clip)
+    cells = torch.from_numpy(trust_frames(trust, *latent.shape[-2:]))
+    return torch.cat([trust_mask(cells, indices).unsqueeze(0).to(latent), latent], dim=1)
 
 
 def _check_indices(images: Tensor, indices: Sequence[int], num_frames: int) -> None:

@@ -39,6 +39,8 @@ def test_the_defaults_are_silent():
         ({"positions": "same"}, "positions is 'same'; use one of shared, appended, restarted"),
         ({"gain": "linear"}, "gain is 'linear'; use one of exact, euler"),
         ({"init": "zero"}, "init is 'zero'; use one of source, propagated, noise"),
+        ({"fill": "guess", "conditioning": "tokens"}, "only the i2v route shows it"),
+        ({"fill": "guess", "method": "difference"}, "only coupled repairs a guess"),
         ({"detail": "sharp"}, "detail is 'sharp'; use one of plain, residual"),
         ({"noise": "white"}, "noise is 'white'; use one of coupled, fresh"),
         ({"init": "noise"}, "init is noise and strength is 0.8; pure noise starts at strength 1. Use strength 1"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from oracles import SIZE, Curved, PointMass, pictures
 
-from flowedit import editor, methods
+from flowedit import methods, preparation
 from flowedit.config import EditSettings
 from flowedit.detail import decode_residual
 from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare, sigma_grid
@@ -230,7 +230,7 @@ def test_the_propagated_guess_takes_the_sources_place_as_the_start(monkeypatch, 
     guess = pictures(13, seed=21)
     trust = np.zeros(guess.shape[:3], np.float32)
     seen = {}
-    monkeypatch.setattr(editor, "guess", lambda frames, images: seen.update(images=images) or Guess(guess, trust))
+    monkeypatch.setattr(preparation, "guess", lambda frames, images: seen.update(images=images) or Guess(guess, trust))
     prepared = prepare(FRAMES, STYLED, PointMass(), settings(method=method, init="propagated", detail="residual"))
     assert list(seen["images"]) == [0, 3, 12]
     assert torch.equal(prepared.problem.start, PointMass().encode(to_pixels(guess)))
@@ -242,7 +242,7 @@ def test_the_guess_stays_where_it_can_be_trusted_and_the_model_answers_elsewhere
     trust = np.zeros((13, *FRAMES.shape[1:3]), np.float32)
     trust[:, :, :6] = 1
     guess = pictures(13, seed=21)
-    monkeypatch.setattr(editor, "guess", lambda frames, images: Guess(guess, trust))
+    monkeypatch.setattr(preparation, "guess", lambda frames, images: Guess(guess, trust))
     prepared = prepare(FRAMES, STYLED, PointMass(), settings(init="propagated", detail="residual"))
     changed = finish(prepared, prepared.reference_latents + 1.0).frames
     assert (changed[:, :, :6] == guess[:, :, :6]).all()
@@ -388,3 +388,19 @@ def test_an_unknown_method_is_refused():
 def test_a_model_needs_nothing_but_the_port():  # catches: an isinstance check on the adapter
     assert isinstance(prepare(FRAMES, STYLED, PointMass(), settings()), PreparedEdit)
     assert PointMass.__mro__ == (PointMass, object)
+
+
+def test_a_guess_between_the_keyframes_reaches_the_model_and_the_decode_but_not_the_start(monkeypatch):
+    """Catches a guess that the model never sees, one that takes the source's place, and a decode on the source."""
+    guess = pictures(13, seed=21)
+    trust = np.full(guess.shape[:3], 0.25, np.float32)
+    monkeypatch.setattr(preparation, "guess", lambda frames, images: Guess(guess, trust))
+    model = PointMass()
+    prepared = prepare(FRAMES, STYLED, model, settings(fill="guess", detail="residual"))
+    assert (model.conditions[-1].guess == guess).all()
+    assert (model.conditions[-1].trust == trust).all()
+    assert torch.equal(prepared.problem.start, model.encode(to_pixels(FRAMES)))
+    assert (finish(prepared, prepared.reference_latents).frames == guess).all()
+    grey = PointMass()
+    prepare(FRAMES, STYLED, grey, settings(init="propagated"))
+    assert grey.conditions[-1].guess is None

@@ -97,8 +97,8 @@ def test_the_learning_rate_warms_up_holds_and_falls_to_nothing():
     assert learning_rate(1.0, 1.0, step=500) == pytest.approx(0.0)
 
 
-def test_a_lessons_guess_holds_the_keyframes_and_its_mask_knows_them():
-    """Catches a guess shown without its keyframes, or a mask laid out unlike the i2v route's."""
+def test_a_lessons_guess_comes_with_a_mask_that_knows_the_keyframes():
+    """Catches a mask laid out unlike the i2v route's."""
     order = Feed("cpu", 3).lesson(2, 9, 32, 32, guesses=Guesses(0))
     assert order.ready
     lesson = order.deliver()

@@ -71,3 +71,24 @@ def test_impossible_keyframes_are_refused(indices, frames, error, words):
 def test_a_frame_given_twice_is_refused():
     with pytest.raises(KeyframeError, match="twice"):
         routes.keyframe_video(torch.zeros(2, 3, 16, 16), [4, 4], 9)
+
+
+def test_trust_laid_out_as_a_mask_is_the_keyframe_mask_where_it_is_all_or_nothing():
+    """Catches bits in the wrong channel or slot, and trust that does not reach its frame."""
+    trust = torch.zeros(9, 2, 3)
+    assert torch.equal(routes.trust_mask(trust, [0, 3, 8]), routes.keyframe_mask([0, 3, 8], 9, 2, 3))
+    trust[5] = 0.25
+    mask = routes.trust_mask(trust, [0])
+    assert (mask[0, 2] == 0.25).all()
+    assert mask.sum() == 4 * 6 + 0.25 * 6
+
+
+def test_a_guess_stands_where_others_see_grey_and_its_trust_is_averaged_per_cell():
+    clip = torch.rand(1, 3, 9, 16, 24) * 2 - 1
+    trust = np.zeros((9, 16, 24), np.float32)
+    trust[4, :4, :8] = 1
+    y = routes.guess_condition(clip, trust, [0], lambda clip: clip[:, :, ::4, ::8, ::8])
+    assert torch.equal(y[:, 4:], clip[:, :, ::4, ::8, ::8])
+    assert float(y[0, 3, 1, 0, 0]) == 0.5
+    assert (y[0, :4, 0] == 1).all()
+    assert y[0, :4, 1:].sum() == 0.5

@@ -1,0 +1,270 @@
+"""`prepare`: check the inputs of an edit against each other, and encode everything once."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from flowedit.config import EditSettings
+from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
+from flowedit.errors import SettingError
+from flowedit.frames import check_size, slot_count
+from flowedit.keyframes import Keyframe, check_frames, check_keyframes, encode_keyframes, to_pixels
+from flowedit.methods import CLASSICAL, METHODS, check_method
+from flowedit.methods.branches import (
+    POSITIONS,
+    EditProblem,
+    NoiseSource,
+    PairVelocity,
+    anchored_branch,
+    free_branch,
+    joint_velocity,
+    main_velocity,
+)
+from flowedit.methods.guess import Guess, guess
+from flowedit.model import ClipShape, Condition, KeyLatent, Latent, VideoModel
+from flowedit.schedule import skip_steps, wan_sigmas
+from flowedit.trace import Trace
+
+Video = UInt8[np.ndarray, "F H W 3"]
+
+
+@dataclass(kw_only=True)
+class PreparedEdit:
+    """A clip, its keyframes and a model, encoded and ready to run.
+
+    Attributes:
+        model: the video model.
+        settings: the settings of the edit.
+        frames: the source clip, uint8 (F, H, W, 3).
+        keyframes: the styled keyframes, in order.
+        reference: frames that the decoded change is laid on: the source, or the classical guess.
+        trust: (F, H, W) in [0, 1], where the guess needs no repair; None where the source is the reference.
+        reference_latents: their clean latents.
+        problem: what the method works on.
+        trace: readings of the steps done so far.
+        seconds: wall-clock time of each stage so far, by name.
+    """
+
+    model: VideoModel
+    settings: EditSettings
+    frames: np.ndarray
+    keyframes: tuple[Keyframe, ...]
+    reference: np.ndarray
+    trust: np.ndarray | None
+    reference_latents: Latent
+    problem: EditProblem
+    trace: Trace
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a caller already has, so that `prepare` does not make it: for windows of a longer clip.
+
+    Attributes:
+        guess: the classical guess of these frames; None lets `prepare` make it.
+        first_slot: latent slot of the whole clip at which these frames begin.
+        slots: latent slots of the whole clip, for which the noise is drawn; None for these frames alone.
+    """
+
+    guess: Guess | None = None
+    first_slot: int = 0
+    slots: int | None = None
+
+
+@torch.inference_mode()
+def prepare(
+    frames: Video,
+    keyframes: Sequence[Keyframe],
+    model: VideoModel,
+    settings: EditSettings,
+    given: Given | None = None,
+) -> PreparedEdit:
+    """Check the inputs against each other and encode clip, keyframes, words and images once.
+
+    Args:
+        frames: the clip, uint8 (F, H, W, 3).
+        keyframes: styled keyframes, in order.
+        model: the video model.
+        settings: how to edit.
+        given: what is already known of these frames; nothing when None.
+
+    Raises:
+        SettingError: the method does not exist, or has no steps because it is a classical one.
+        VideoShapeError, KeyframeError, ModelError: the inputs do not fit each other.
+    """
+    begun = time.perf_counter()
+    check_method(settings.method)
+    if settings.method in CLASSICAL:
+        raise SettingError(f"method {settings.method!r} has no steps; call edit_video, or use {' or '.join(METHODS)}.")
+    slots = check_keyframes(keyframes, clip_shape(frames, model))
+    given = given or Given()
+    guessed = _guess(frames, keyframes, settings, given)
+    source = model.encode(to_pixels(frames))
+    reference = frames if guessed is None else guessed.frames
+    latents = source if guessed is None else model.encode(to_pixels(reference))
+    trace = Trace(
+        keyframes=tuple(keyframe.index for keyframe in keyframes),
+        slots=slots,
+        method=settings.method,
+        alpha=settings.alpha if settings.kappa is None else None,
+        beta=settings.beta,
+    )
+    prepared = PreparedEdit(
+        model=model,
+        settings=settings,
+        frames=frames,
+        keyframes=tuple(keyframes),
+        reference=reference,
+        trust=None if guessed is None else guessed.trust,
+        reference_latents=latents,
+        problem=_problem(_Inputs(frames, keyframes, model, settings, given, source, guessed), latents),
+        trace=trace,
+    )
+    prepared.seconds["prepare"] = time.perf_counter() - begun
+    return prepared
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What an edit is made of, checked and with its source encoded."""
+
+    frames: Video
+    keyframes: Sequence[Keyframe]
+    model: VideoModel
+    settings: EditSettings
+    given: Given
+    source: Latent
+    guessed: Guess | None
+
+
+def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
+    """Everything that the method works on; `guess_latents` are the source's own where there is no guess."""
+    frames, keyframes, model = inputs.frames, inputs.keyframes, inputs.model
+    settings, source = inputs.settings, inputs.source
+    shape = clip_shape(frames, model)
+    own = [Keyframe(keyframe.index, frames[keyframe.index]) for keyframe in keyframes]
+    shown = inputs.guessed if settings.fill == "guess" else None
+    target_velocity, after_step = _velocity(model, shape, keyframes, settings, shown, of="target")
+    source_velocity = target_velocity
+    if settings.method == "difference":
+        source_velocity, _ = _velocity(model, shape, own, settings, of="source")
+    return EditProblem(
+        source=source,
+        start=guess_latents if settings.init == "propagated" else source,
+        keys=encode_keyframes(model, keyframes, frames, source, settings.keyframe_encoding),
+        source_keys=_source_keys(model, own, frames, source, settings),
+        slots=tuple(keyframe.slot for keyframe in keyframes),
+        noise=_noise(source, settings, inputs.given),
+        sigmas=sigma_grid(settings),
+        gain=_gain(settings),
+        beta=settings.beta,
+        v_target=target_velocity,
+        v_source=source_velocity,
+        key_velocity=free_branch if settings.branch == "free" else anchored_branch,
+        after_step=after_step,
+    )
+
+
+def clip_shape(frames: Video, model: VideoModel) -> ClipShape:
+    """The clip's size, if the model can take it."""
+    check_frames(frames)
+    num_frames, height, width = frames.shape[:3]
+    slot_count(num_frames)
+    check_size(height, width, model.size_multiple)
+    return ClipShape(num_frames=num_frames, height=height, width=width)
+
+
+def sigma_grid(settings: EditSettings) -> tuple[float, ...]:
+    """Noise levels: `difference` leaves out the first steps of a whole grid, `coupled` bends a shorter one."""
+    if settings.method == "difference":
+        whole = wan_sigmas(settings.steps, shift=settings.shift)
+        return whole[skip_steps(settings.steps, settings.strength) :]
+    return wan_sigmas(settings.steps, strength=settings.strength, shift=settings.shift)
+
+
+def _velocity(
+    model: VideoModel,
+    shape: ClipShape,
+    keyframes: Sequence[Keyframe],
+    settings: EditSettings,
+    guessed: Guess | None = None,
+    *,
+    of: str,
+) -> tuple[PairVelocity, Callable[[Latent, float], Latent]]:
+    """Velocities under one prompt and one set of keyframes, and the model's hook after a step.
+
+    The guess, where there is one, is shown between the keyframes.
+    """
+    is_source = of == "source"
+    guidance = settings.source_guidance if is_source and settings.source_guidance is not None else settings.guidance
+    sees_images = settings.conditioning in ("i2v", "both")
+    sees_tokens = settings.conditioning in ("tokens", "both") and len(keyframes) > 0
+    slots = tuple(keyframe.slot for keyframe in keyframes)
+    condition = Condition(
+        shape=shape,
+        prompt=(settings.source_prompt or settings.prompt) if is_source else settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        guidance=guidance,
+        images={keyframe.index: keyframe.image for keyframe in keyframes} if sees_images else {},
+        guess=None if guessed is None else guessed.frames,
+        trust=None if guessed is None else guessed.trust,
+        key_slots=slots if sees_tokens else (),
+        token_lora=settings.token_lora == "auto",
+    )
+    prepared = model.prepare(condition)
+    positions = POSITIONS[settings.positions](slot_count(shape.num_frames), slots)
+    make = joint_velocity if sees_tokens else main_velocity
+    return make(model, prepared, positions), lambda latents, sigma: model.after_step(latents, sigma, prepared)
+
+
+def _source_keys(
+    model: VideoModel, own: Sequence[Keyframe], frames: Video, source: Latent, settings: EditSettings
+) -> KeyLatent:
+    """The source's own frames at the slots, encoded as the keyframes are; only `difference` reads them."""
+    if settings.method == "difference":
+        return encode_keyframes(model, own, frames, source, settings.keyframe_encoding)
+    return source[:, :, [keyframe.slot for keyframe in own]]
+
+
+def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, given: Given) -> Guess | None:
+    """The classical guess, where the settings start from one or show one to the model and there are keyframes."""
+    wanted = settings.init == "propagated" or settings.fill == "guess"
+    if not wanted or (given.guess is None and not keyframes):
+        return None
+    return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
+
+
+def _noise(source: Latent, settings: EditSettings, given: Given) -> NoiseSource:
+    """The run's noise, drawn on the CPU so that a seed gives one result on every device."""
+    batch, channels, slots, *size = source.shape
+    whole = given.slots or slots
+
+    @lru_cache(maxsize=1)
+    def draw(step: int) -> Latent:
+        seed = settings.seed if step == 0 else _derived_seed(settings.seed, step)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn((batch, channels, whole, *size), generator=generator, dtype=torch.float32)
+        return noise[:, :, given.first_slot : given.first_slot + slots].to(source.device, source.dtype)
+
+    return draw if settings.noise == "fresh" else lambda step: draw(0)
+
+
+def _derived_seed(seed: int, step: int) -> int:
+    """A seed for a later step that no other run begins with by counting up."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _gain(settings: EditSettings) -> Gain:
+    """The correction's share per step, from the settings."""
+    if settings.kappa is not None:
+        return constant_gain(settings.kappa)
+    if settings.gain == "euler":
+        warn_if_unstable(settings.alpha, settings.beta, sigma_grid(settings))
+        return euler_gain(settings.alpha)
+    return exact_gain(settings.alpha, settings.beta)
