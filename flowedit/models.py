@@ -1,7 +1,7 @@
 """`load_model`: the small model that ships with the package, or a Wan checkpoint, behind one name."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flowedit.errors import SettingError
 
@@ -93,7 +93,7 @@ def _load_checkpoint(
     fit = _best_fit(checkpoint, shape, level) if device is None else None
     kind = dtype or (fit.dtype_name if fit else "bfloat16")
     loaded = load_pipeline(name, fit=fit, device=device or (fit.device if fit else "cpu"), dtype=_dtype(kind))
-    handover = {} if checkpoint.boundary is None else {"boundary": checkpoint.boundary}
+    handover: dict[str, Any] = {} if checkpoint.boundary is None else {"boundary": checkpoint.boundary}
     return WanVideo(loaded.pipe, name=checkpoint.name, tiling={} if fit and fit.tiled else None, **handover)
 
 
