@@ -13,7 +13,7 @@ Conditioning = Literal["tokens", "i2v", "both", "none"]
 Branch = Literal["free", "anchored"]
 Init = Literal["source", "propagated", "noise"]
 Fill = Literal["grey", "guess"]
-Detail = Literal["plain", "residual"]
+Detail = Literal["plain", "residual", "guided"]
 Gain = Literal["exact", "euler"]
 Noise = Literal["coupled", "fresh"]
 Positions = Literal["shared", "appended", "restarted"]
@@ -42,7 +42,8 @@ class EditSettings:
         kappa: fixed share of the residual per step, in [0, 1]; replaces `alpha` when given.
         gain: `exact` integrates the rate over the step, `euler` takes the literal `alpha * dt`.
         init: what the trajectory starts from: the source, the propagated guess, or pure noise.
-        detail: how latents become pixels: `plain` decode, or the `residual` change on the reference.
+        detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or `guided`, the same
+            and carried to the source's own resolution by `flowedit.runner.run_edit`, which knows it.
         strength: how far up the sigma grid the edit starts, in (0, 1].
         steps: Euler steps of the whole grid, at least 1.
         guidance: classifier-free guidance scale of the target; 1 switches it off.

@@ -27,7 +27,7 @@ def decode_residual(model: VideoModel, edited: Latent, reference: Pixels, latent
     return (reference + (model.decode(edited) - model.decode(latents))).clamp(-1, 1)
 
 
-DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual}
+DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual, "guided": decode_residual}
 
 
 def keep_trusted(

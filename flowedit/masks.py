@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from flowedit.errors import VideoFileError, VideoShapeError
+from flowedit.frames import slot_count, slot_of
 from flowedit.video import probe, read_image, read_video
 
 Mask = Float32[np.ndarray, "F H W"]
@@ -41,6 +42,20 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
             "or a picture, which holds for every frame."
         )
     return np.stack([_as_mask(frame, size) for frame in read_video(path, start=start, num_frames=num_frames).frames])
+
+
+def latent_mask(mask: Mask, height: int, width: int) -> Float32[np.ndarray, "f h w"]:
+    """The mask on the grid of latents: a cell may change as far as any pixel of it may, in any frame of its slot.
+
+    Args:
+        mask: float32 (F, H, W) in [0, 1], F `4n + 1`.
+        height: rows of the latent.
+        width: columns of the latent.
+    """
+    frames, rows, columns = mask.shape
+    slots = slot_count(frames)
+    cells = mask.reshape(frames, height, rows // height, width, columns // width).max(axis=(2, 4))
+    return np.stack([cells[[i for i in range(frames) if slot_of(i) == slot]].max(axis=0) for slot in range(slots)])
 
 
 def apply_mask(

@@ -12,8 +12,10 @@ from jaxtyping import UInt8
 from flowedit.config import EditSettings
 from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
 from flowedit.errors import SettingError
+from flowedit.flow import interpolate
 from flowedit.frames import check_size, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes, encode_keyframes, to_pixels
+from flowedit.masks import latent_mask
 from flowedit.methods import CLASSICAL, METHODS, check_method
 from flowedit.methods.branches import (
     POSITIONS,
@@ -31,6 +33,7 @@ from flowedit.schedule import skip_steps, wan_sigmas
 from flowedit.trace import Trace
 
 Video = UInt8[np.ndarray, "F H W 3"]
+AfterStep = Callable[[Latent, float], Latent]
 
 
 @dataclass(kw_only=True)
@@ -70,11 +73,13 @@ class Given:
         guess: the classical guess of these frames; None lets `prepare` make it.
         first_slot: latent slot of the whole clip at which these frames begin.
         slots: latent slots of the whole clip, for which the noise is drawn; None for these frames alone.
+        mask: where the edit may change these frames, float32 (F, H, W) in [0, 1]; None for everywhere.
     """
 
     guess: Guess | None = None
     first_slot: int = 0
     slots: int | None = None
+    mask: np.ndarray | None = None
 
 
 @torch.inference_mode()
@@ -167,7 +172,7 @@ def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
         v_target=target_velocity,
         v_source=source_velocity,
         key_velocity=free_branch if settings.branch == "free" else anchored_branch,
-        after_step=after_step,
+        after_step=_held(after_step, inputs),
     )
 
 
@@ -178,6 +183,11 @@ def clip_shape(frames: Video, model: VideoModel) -> ClipShape:
     slot_count(num_frames)
     check_size(height, width, model.size_multiple)
     return ClipShape(num_frames=num_frames, height=height, width=width)
+
+
+def uses_guess(settings: EditSettings) -> bool:
+    """Whether an edit makes the classical guess, to start from it or to show it to the model."""
+    return settings.init == "propagated" or settings.fill == "guess"
 
 
 def sigma_grid(settings: EditSettings) -> tuple[float, ...]:
@@ -196,7 +206,7 @@ def _velocity(
     guessed: Guess | None = None,
     *,
     of: str,
-) -> tuple[PairVelocity, Callable[[Latent, float], Latent]]:
+) -> tuple[PairVelocity, AfterStep]:
     """Velocities under one prompt and one set of keyframes, and the model's hook after a step.
 
     The guess, where there is one, is shown between the keyframes.
@@ -223,6 +233,21 @@ def _velocity(
     return make(model, prepared, positions), lambda latents, sigma: model.after_step(latents, sigma, prepared)
 
 
+def _held(after_step: AfterStep, inputs: _Inputs) -> AfterStep:
+    """The hook after a step, which also puts the source back wherever the mask says so."""
+    if inputs.given.mask is None:
+        return after_step
+    source, noise = inputs.source, _noise(inputs.source, inputs.settings, inputs.given)
+    cells = torch.from_numpy(latent_mask(inputs.given.mask, *source.shape[-2:])).to(source)
+
+    def held(latents: Latent, sigma: float) -> Latent:
+        # `coupled` carries noisy latents, `difference` the clean ones of the edit.
+        kept = interpolate(source, noise(0), sigma) if inputs.settings.method == "coupled" else source
+        return kept + cells * (after_step(latents, sigma) - kept)
+
+    return held
+
+
 def _source_keys(
     model: VideoModel, own: Sequence[Keyframe], frames: Video, source: Latent, settings: EditSettings
 ) -> KeyLatent:
@@ -234,8 +259,7 @@ def _source_keys(
 
 def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, given: Given) -> Guess | None:
     """The classical guess, where the settings start from one or show one to the model and there are keyframes."""
-    wanted = settings.init == "propagated" or settings.fill == "guess"
-    if not wanted or (given.guess is None and not keyframes):
+    if not uses_guess(settings) or (given.guess is None and not keyframes):
         return None
     return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
 

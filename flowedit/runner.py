@@ -4,17 +4,21 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flowedit.advice import advise
 from flowedit.config import EditSettings
-from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.errors import FlowEditError
+from flowedit.guided import carry_change
 from flowedit.job import EditJob, load_job, video_window
+from flowedit.masks import apply_mask, read_mask
 from flowedit.measure import measure
 from flowedit.methods import CLASSICAL, Step, check_method
 from flowedit.model import VideoModel
@@ -53,6 +57,7 @@ class EditRequest:
         start: first source frame.
         overwrite: whether an earlier run in the folder may be replaced.
         lossless: whether the edited file keeps every pixel exactly.
+        mask: picture or video of where to edit, white = edit; None for everywhere.
     """
 
     video: Path
@@ -65,6 +70,7 @@ class EditRequest:
     start: int = 0
     overwrite: bool = False
     lossless: bool = False
+    mask: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +112,7 @@ def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[st
     begun = time.perf_counter()
     check_method(request.settings.method)
     job = _load(request)
+    mask = _Mask.read(request, job)
     announce(job.summary())
     folder = RunFolder(request.output, overwrite=request.overwrite)
     watch("loading the model", 0, 0, None)
@@ -113,12 +120,12 @@ def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[st
     loaded = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = _edit(request, job, model, folder, watch)
+        result = mask.limit(_edit(request, job, model, folder, watch, mask.small))
     watch("writing the results", 0, 0, None)
     result.seconds["load"] = loaded - begun
     advice = [*advise(result), *(str(w.message) for w in caught if issubclass(w.category, UserWarning))]
     manifest = _manifest(request, job, result, advice)
-    _write(folder, request, job, result)
+    _write(folder, request, job, result, mask)
     result.seconds["total"] = time.perf_counter() - begun
     manifest["seconds"] = {name: round(value, 3) for name, value in result.seconds.items()}
     manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
@@ -135,7 +142,31 @@ def _load(request: EditRequest) -> EditJob:
     )
 
 
-def _edit(request: EditRequest, job: EditJob, model: VideoModel, folder: RunFolder, watch: Watch) -> EditResult:
+@dataclass(frozen=True)
+class _Mask:
+    """The mask at the model's size and at the source's; None in both places where everything may change."""
+
+    small: np.ndarray | None = None
+    full: np.ndarray | None = None
+
+    @classmethod
+    def read(cls, request: EditRequest, job: EditJob) -> "_Mask":
+        """Read it for the clip of a job."""
+        if request.mask is None:
+            return cls()
+        sizes = job.frames.shape[1:3], job.clip.frames.shape[1:3]
+        return cls(*(read_mask(request.mask, len(job.frames), size, start=request.start) for size in sizes))
+
+    def limit(self, result: EditResult) -> EditResult:
+        """The result with its source outside the mask."""
+        if self.small is None:
+            return result
+        return replace(result, frames=apply_mask(result.source, result.frames, self.small))
+
+
+def _edit(
+    request: EditRequest, job: EditJob, model: VideoModel, folder: RunFolder, watch: Watch, mask: np.ndarray | None
+) -> EditResult:
     if request.settings.method in CLASSICAL:
         watch(f"running {request.settings.method}", 0, 0, None)
         return edit_video(job.frames, job.keyframes, model, request.settings)
@@ -143,8 +174,10 @@ def _edit(request: EditRequest, job: EditJob, model: VideoModel, folder: RunFold
     window = model_defaults(request.model).window
     if len(job.frames) > window:
         follow = partial(watch, "denoising")
-        return edit_long_video(job.frames, job.keyframes, model, request.settings, window=window, watch=follow)
-    prepared = prepare(job.frames, job.keyframes, model, request.settings)
+        return edit_long_video(
+            job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask
+        )
+    prepared = prepare(job.frames, job.keyframes, model, request.settings, Given(mask=mask))
     total = len(prepared.problem.sigmas) - 1
     latents = prepared.reference_latents
     try:
@@ -189,10 +222,19 @@ def _manifest(request: EditRequest, job: EditJob, result: EditResult, advice: li
     }
 
 
-def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditResult) -> None:
+def _full_frames(request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> np.ndarray:
+    """The edited frames as they are written: at the source's own size where the detail is guided by it."""
+    if request.settings.detail != "guided":
+        return result.frames
+    frames = carry_change(job.clip.frames, result.frames)
+    return frames if mask.full is None else apply_mask(job.clip.frames, frames, mask.full)
+
+
+def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> None:
     """The videos, the sheet and the trace; the report and the manifest come last, when all is known."""
     sound = {"audio_from": job.clip.path, "audio_start_s": job.clip.start_s} if job.clip.has_audio else {}
-    write_video(folder.file(EDITED), result.frames, job.fps, lossless=request.lossless, **sound)
+    frames = _full_frames(request, job, result, mask)
+    write_video(folder.file(EDITED), frames, job.fps, lossless=request.lossless, **sound)
     comparison = comparison_frames(result.source, result.frames, result.keyframes)
     write_video(folder.file(COMPARISON), comparison, job.fps)
     write_image(folder.file(SHEET), contact_sheet(result.source, result.frames, result.keyframes))

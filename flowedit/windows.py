@@ -12,13 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from flowedit.config import EditSettings
-from flowedit.editor import Given, PreparedEdit, edit_steps, finish, prepare
+from flowedit.editor import edit_steps, finish
 from flowedit.errors import VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe
 from flowedit.methods import Step
 from flowedit.methods.guess import Guess, guess
 from flowedit.model import VideoModel
+from flowedit.preparation import Given, PreparedEdit, prepare, uses_guess
 from flowedit.result import EditResult
 from flowedit.trace import READINGS, Trace
 
@@ -53,7 +54,7 @@ def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[
     return [*range(0, last, window - overlap), last]
 
 
-def edit_long_video(
+def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of its own
     frames: np.ndarray,
     keyframes: Sequence[Keyframe],
     model: VideoModel,
@@ -61,6 +62,7 @@ def edit_long_video(
     *,
     window: int,
     watch: WatchStep | None = None,
+    mask: np.ndarray | None = None,
 ) -> EditResult:
     """Edit a clip of any legal length in windows of at most `window` frames.
 
@@ -73,13 +75,14 @@ def edit_long_video(
         settings: of every window.
         window: frames that the model edits at once, `4n + 1`.
         watch: called after every step.
+        mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
 
     Returns:
         The whole clip; its trace holds every window's keyframes, the shared ones included.
     """
     starts = window_starts(len(frames), window)
     whole = None
-    if settings.init == "propagated" and keyframes:
+    if uses_guess(settings) and keyframes:
         whole = guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
     edited = np.zeros_like(frames)
     parts: list[PreparedEdit] = []
@@ -91,6 +94,7 @@ def edit_long_video(
             guess=None if whole is None else Guess(whole.frames[inside], whole.trust[inside]),
             first_slot=start // GROUP,
             slots=slot_of(len(frames) - 1) + 1,
+            mask=None if mask is None else mask[inside],
         )
         prepared = prepare(frames[inside], own, model, settings, given)
         result = _run(prepared, number, len(starts), watch)

@@ -54,6 +54,7 @@ def edit(
     size: Annotated[str | None, typer.Option(help="Height x width to edit at, such as 480x832.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel of the result exactly.")] = False,
+    mask: Annotated[Path | None, typer.Option(help="Picture or video of where to edit, white = edit.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
     """Carry the style of a few keyframes to every frame of a video."""
@@ -92,6 +93,7 @@ def edit(
         start=choice.start,
         overwrite=overwrite,
         lossless=lossless,
+        mask=mask,
     )
     show_run(request, verbose=verbose)
 

@@ -20,7 +20,7 @@ WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "ru
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch):
     """The same architecture with random weights and four channels: a run takes seconds."""
-    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name))
+    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
 
 
 @pytest.fixture
@@ -200,3 +200,36 @@ def test_a_long_clip_runs_in_windows(job):
     write_video(job / "clip.mp4", frames, 25)
     assert edit(job, "--frames", 41) == 0
     assert probe(job / "out" / "edited.mp4").num_frames == 41
+
+
+def test_outside_the_mask_the_source_is_kept_to_the_last_bit(job):
+    """Catches a mask that is read and not applied, or applied before the decode alone."""
+    mask = np.zeros((64, 64, 3), np.uint8)
+    mask[:, 40:] = 255
+    write_image(job / "mask.png", mask)
+    for name, more in {"in-one": (), "in-windows": ("--frames", 41)}.items():
+        if more:
+            write_video(job / "clip.mp4", np.repeat(read_video(job / "clip.mp4").frames[:1], 41, axis=0), 25)
+        assert edit(job, "--mask", job / "mask.png", "--lossless", "--init", "source", *more, out=name) == 0
+        edited, source = (read_video(p).frames for p in (job / name / "edited.mp4", job / "clip.mp4"))
+        source = source[: len(edited)]
+        np.testing.assert_array_equal(edited[:, :, :40], source[:, :, :40])
+        assert (edited[:, :, 40:] != source[:, :, 40:]).mean() > 0.2
+
+
+def test_latents_outside_the_mask_stay_the_sources(job, monkeypatch):
+    """Catches a mask that only hides the edit, so that what lies outside still leads it astray."""
+    write_image(job / "mask.png", np.zeros((64, 64, 3), np.uint8))
+    ends = []
+    finish = runner.finish
+    monkeypatch.setattr(runner, "finish", lambda edit, latents: ends.append((edit, latents)) or finish(edit, latents))
+    for method in ("coupled", "difference"):
+        assert edit(job, "--mask", job / "mask.png", "--method", method, "--init", "source", out=method) == 0
+        prepared, latents = ends.pop()
+        np.testing.assert_allclose(latents, prepared.problem.source, atol=1e-5)
+
+
+def test_guided_detail_gives_the_sources_own_size(job):
+    assert edit(job, "--detail", "guided", "--size", "32x32") == 0
+    info = probe(job / "out" / "edited.mp4")
+    assert (info.height, info.width) == (64, 64)
