@@ -1,4 +1,4 @@
-"""Pictures of every widget, light and dark: `python -m flowedit.widgets.gallery [folder] [name ...]`.
+"""Pictures of every widget, light, dark and narrow: `python -m flowedit.widgets.gallery [folder] [name ...]`.
 
 Needs a Chromium on the machine and the `playwright` package. Each picture is the widget's `example()` in its exported
 page.
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Theme = Literal["light", "dark"]
-THEMES: tuple[Theme, ...] = ("light", "dark")
 FOLDER = Path("docs/img/widgets")
-WIDTH = 860
+WIDTH, NARROW = 860, 320
+LOOKS: dict[str, tuple[Theme, int]] = {"light": ("light", WIDTH), "dark": ("dark", WIDTH), "narrow": ("light", NARROW)}
+"""What each picture's file is called after the widget's name, its theme and the width of its page in pixels."""
 _SETTLE_MS = 500
 
 
@@ -56,9 +57,10 @@ def chromium() -> Iterator["Browser"]:
         browser.close()
 
 
-def draw(browser: "Browser", html: str, theme: Theme, target: Path) -> None:
-    """Write a picture of the first widget of an exported page."""
-    context = browser.new_context(color_scheme=theme, viewport={"width": WIDTH, "height": 800}, device_scale_factor=1.5)
+def draw(browser: "Browser", html: str, look: str, target: Path) -> None:
+    """Write a picture of the first widget of an exported page, in one of `LOOKS`."""
+    theme, width = LOOKS[look]
+    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}, device_scale_factor=1.5)
     with TemporaryDirectory() as folder:
         page = open_exported(context.new_page(), html, Path(folder))
         page.wait_for_timeout(_SETTLE_MS)
@@ -78,7 +80,7 @@ def open_exported(page: "Page", html: str, folder: Path) -> "Page":
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures and name each file."""
     parser = argparse.ArgumentParser(
-        prog="python -m flowedit.widgets.gallery", description="Draw every widget, light and dark."
+        prog="python -m flowedit.widgets.gallery", description="Draw every widget, light, dark and narrow."
     )
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument("names", nargs="*", help="widgets to draw; all without names")
@@ -87,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with chromium() as browser:
         for name in given.names or sorted(widgets.REGISTRY):
             html = getattr(widgets, name).example().to_html()
-            for theme in THEMES:
-                target = given.folder / f"{file_stem(name)}_{theme}.png"
-                draw(browser, html, theme, target)
+            for look in LOOKS:
+                target = given.folder / f"{file_stem(name)}_{look}.png"
+                draw(browser, html, look, target)
                 sys.stdout.write(f"{target}\n")
     return 0
 

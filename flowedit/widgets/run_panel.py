@@ -190,7 +190,11 @@ class RunPanel(FlowWidget):
             self._show(frames, "result", _RESULT_BYTES)
 
     def _show(self, frames: np.ndarray, note: str, budget: int) -> None:
-        clip = {"name": "preview", **encode_clip(check_clip(frames, "preview"), budget)}
+        try:
+            clip = {"name": "preview", **encode_clip(check_clip(frames, "preview"), budget)}
+        except WidgetError as error:  # a run must not end because its picture is too large for a page
+            self._add_lines([f"Not shown: {error}"])
+            return
         if self._runner.closed:
             return
         with self.hold_sync():

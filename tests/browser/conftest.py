@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 CHROMIUM = os.environ.get("FLOWEDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 AXE = os.environ.get("FLOWEDIT_AXE") or Path(sys.prefix) / "share/axe/node_modules/axe-core/axe.min.js"
@@ -107,6 +107,12 @@ class Notebook(Watched):
     def shut_down_kernel(self) -> None:
         self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
 
+    def close(self) -> None:
+        """End the kernel and close the page; a second call does nothing."""
+        if not self.page.is_closed():
+            self.shut_down_kernel()
+            self.page.close()
+
     def set_theme(self, name: str) -> None:
         self.page.evaluate(
             "async (theme) => { await jupyterapp.commands.execute('apputils:change-theme', { theme }); }", name
@@ -187,8 +193,16 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
 
+@pytest.fixture(scope="session")
+def lab_window(chromium: Browser) -> Iterator[BrowserContext]:
+    """Where all notebooks are opened: one window, so that JupyterLab's scripts are fetched and compiled once."""
+    window = chromium.new_context(viewport={"width": 1200, "height": 1000})
+    yield window
+    window.close()
+
+
 @pytest.fixture(scope="module")
-def open_notebook(lab: tuple[str, Path], chromium: Browser, request: pytest.FixtureRequest) -> Iterator:
+def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: pytest.FixtureRequest) -> Iterator:
     """`open_notebook(*cells)`: write a notebook with these code cells, open it in JupyterLab and run it."""
     base, root = lab
     opened: list[Notebook] = []
@@ -198,7 +212,7 @@ def open_notebook(lab: tuple[str, Path], chromium: Browser, request: pytest.Fixt
         sheet = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         sheet.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(sheet, root / name)
-        page = chromium.new_context(viewport={"width": 1200, "height": 1000}).new_page()
+        page = lab_window.new_page()
         page.set_default_timeout(30_000)
         notebook = Notebook(page, base)
         page.goto(f"{base}/lab/tree/{name}?reset")
@@ -217,8 +231,7 @@ def open_notebook(lab: tuple[str, Path], chromium: Browser, request: pytest.Fixt
 
     yield start
     for notebook in opened:
-        notebook.shut_down_kernel()
-        notebook.page.context.close()
+        notebook.close()
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ ROOT = ".fe-root"
 def notebook(request, open_notebook):
     book = open_notebook(CELL.format(name=request.param), "widget", "1 + 1")
     book.page.wait_for_selector(ROOT)
-    return book
+    yield book
+    book.close()
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -72,6 +72,7 @@ def test_observed_order_table(open_page):
     watched = open_page(FlowField2D(scene="gaussian", particles=30).to_html())
     root = watched.root("flow-field-2d")
     root.locator("summary").click()
+    root.locator("tbody tr").last.wait_for()
     last = root.locator("tbody tr").last.locator("td").all_inner_texts()
     assert last[0] == "80"
     assert float(last[2]) == pytest.approx(1, abs=0.1)

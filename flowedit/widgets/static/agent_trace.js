@@ -19,7 +19,7 @@ export default fe.widget("agent-trace", (ctx) => {
     onclick: () => { ticker.stop(); go(i); } },
   fe.el("span", { class: "fe-outcome", "aria-label": event.outcome }, MARK[event.outcome] ?? "?"), fe.el("span", { class: "fe-eventname" }, nameOf(event)),
   fe.el("span", { class: "fe-lane", "aria-hidden": "true" }, fe.el("i", { style: `left:${(100 * before[i]) / total}%;width:max(2px,${(100 * seconds[i]) / total}%)` })),
-  fe.el("span", { class: "fe-seconds" }, fe.duration(seconds[i])))));
+  fe.el("span", { class: "fe-seconds" }, event.outcome === "waiting" ? "waiting" : fe.duration(seconds[i])))));
   const list = fe.el("ol", { class: "fe-events" }, rows);
   const detail = fe.el("div", { class: "fe-detail", "aria-live": "polite" });
 

@@ -62,7 +62,7 @@ export default fe.widget("compare-grid", (ctx) => {
       column.arrow.textContent = on ? (direction === "up" ? " ▲" : " ▼") : "";
     });
     body.replaceChildren(...order.map((i) => fe.el("tr", {}, fe.el("td", {}, rows[i].name), names.map((key) =>
-      fe.el("td", { "data-best": isBest(rows[i], key) }, `${isBest(rows[i], key) ? "★ " : ""}${key in rows[i].metrics ? fe.number(rows[i].metrics[key]) : "-"}`)))));
+      fe.el("td", { "data-best": isBest(rows[i], key) }, `${isBest(rows[i], key) ? "★ " : ""}${key in rows[i].metrics ? fe.number(rows[i].metrics[key]) : "–"}`)))));
     const key = names.includes(name) ? name : names[0];
     cards.forEach((card, i) => {
       const known = key in rows[i].metrics;

@@ -96,7 +96,7 @@ export default fe.widget("gap-explorer", (ctx) => {
     const upper = gapScale(panels[0]);
     const lower = bandScale(panels[1]);
     const svg = fe.svg("svg", { width, height: 352, role: "presentation" },
-      gridOf(upper, left, width - right), bands(lower, left, inner),
+      gridOf(upper, left, width - right), bands(lower, left, inner, x(chosen())),
       gridOf(lower, left, width - right),
       fe.svg("text", { class: "fe-paneltext", x: left, y: 8 }, scale === "log" ? "size of the gap, in D (log)" : "gap after each step, in D"),
       fe.svg("text", { class: "fe-paneltext", x: left, y: panels[1].top - 8 }, width < 420 ? "share taken away, kappa (1 + beta)" : "share of the gap that a step takes away, kappa (1 + beta)"),
@@ -106,7 +106,7 @@ export default fe.widget("gap-explorer", (ctx) => {
       CURVES.map((curve) => fe.svg("circle", { cx: x(last()), cy: upper.y(curves[curve.key][last()]), r: 4, style: `fill:${curve.colour}` })).reverse(),
       stepTicks(count).map((i) => fe.svg("text", { class: "fe-paneltext", x: x(i), y: 338, "text-anchor": "middle" }, i)),
       fe.svg("text", { class: "fe-paneltext", x: width - right, y: 350, "text-anchor": "end" }, "step"),
-      fe.svg("path", { class: "fe-gapcursor", d: `M${x(chosen())} ${panels[0].top}V${panels[1].top + panels[1].height}` }));
+      fe.svg("path", { class: "fe-gapcursor", d: panels.map(({ top, height }) => `M${x(chosen())} ${top}v${height}`).join("") }));
     plot.replaceChildren(svg);
     plot.onpointermove = plot.onpointerdown = (event) => {
       if (event.type === "pointermove" && event.pointerType !== "mouse") return;
@@ -140,11 +140,12 @@ export default fe.widget("gap-explorer", (ctx) => {
   const gridOf = ({ y, marks }, from, to) => marks.map(([value, text]) => [
     fe.svg("path", { class: "fe-gridline", d: `M${from} ${y(value)}H${to}` }),
     fe.svg("text", { class: "fe-paneltext", x: from - 8, y: y(value) + 4, "text-anchor": "end" }, text)]).flat();
-  const bands = ({ y, high }, left, inner) => [["good", 0, 1, "closes"], ["warn", 1, 2, "overshoots"], ["bad", 2, high, "diverges"]]
+  // The bands' names stand clear of the cursor.
+  const bands = ({ y, high }, left, inner, cursor) => [["good", 0, 1, "closes"], ["warn", 1, 2, "overshoots"], ["bad", 2, high, "diverges"]]
     .filter(([, from]) => from < high).flatMap(([kind, from, to, word]) => {
       const room = y(from) - y(Math.min(to, high));
       return [fe.svg("rect", { class: `fe-band fe-band-${kind}`, x: left, width: inner, y: y(Math.min(to, high)), height: room }),
-        room > 13 ? fe.svg("text", { class: `fe-bandname fe-word-${kind}`, x: left + 6, y: y(Math.min(to, high)) + 12 }, word) : null];
+        room > 13 ? fe.svg("text", { class: `fe-bandname fe-word-${kind}`, x: (cursor < left + 90 ? cursor : left) + 6, y: y(Math.min(to, high)) + 12 }, word) : null];
     });
   const bar = (i, total, x, { y, high }, room) => {
     const kind = total >= 2 ? "bad" : total > 1 ? "warn" : "good";
