@@ -5,6 +5,7 @@ page.
 """
 
 import argparse
+import io
 import re
 import shutil
 import sys
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
+
+from PIL import Image
 
 from flowedit import widgets
 from flowedit.errors import WidgetError
@@ -25,7 +28,7 @@ FOLDER = Path("docs/img/widgets")
 WIDTH, NARROW = 860, 320
 LOOKS: dict[str, tuple[Theme, int]] = {"light": ("light", WIDTH), "dark": ("dark", WIDTH), "narrow": ("light", NARROW)}
 """What each picture's file is called after the widget's name, its theme and the width of its page in pixels."""
-_SETTLE_MS = 500
+_SETTLE_MS, _QUALITY = 500, 82
 
 
 def file_stem(name: str) -> str:
@@ -64,7 +67,8 @@ def draw(browser: "Browser", html: str, look: str, target: Path) -> None:
     with TemporaryDirectory() as folder:
         page = open_exported(context.new_page(), html, Path(folder))
         page.wait_for_timeout(_SETTLE_MS)
-        page.locator(".fe-root").first.screenshot(path=target)
+        picture = Image.open(io.BytesIO(page.locator(".fe-root").first.screenshot()))
+        picture.convert("RGB").save(target, quality=_QUALITY)
     context.close()
 
 
@@ -90,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in given.names or sorted(widgets.REGISTRY):
             html = getattr(widgets, name).example().to_html()
             for look in LOOKS:
-                target = given.folder / f"{file_stem(name)}_{look}.png"
+                target = given.folder / f"{file_stem(name)}_{look}.webp"
                 draw(browser, html, look, target)
                 sys.stdout.write(f"{target}\n")
     return 0

@@ -3,10 +3,13 @@
 import re
 from importlib import import_module
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from flowedit import widgets
 from flowedit.widgets import REGISTRY
+from flowedit.widgets.gallery import LOOKS, draw
 
 from .conftest import axe_findings, poor_contrast
 
@@ -134,3 +137,16 @@ def test_colab_widget_manager_is_enabled_once(name, monkeypatch):
     assert calls == [name]
     assert "colab" in metadata["application/vnd.jupyter.widget-view+json"]
     assert "text/html" in data
+
+
+def test_pictures_are_drawn_light_dark_and_narrow(chromium, tmp_path):
+    """Catches a look that is not what its file says, and a widget cut off at the page's edge."""
+    html = widgets.SlotMap.example().to_html()
+    drawn = {}
+    for look, (_, width) in LOOKS.items():
+        draw(chromium, html, look, tmp_path / f"{look}.webp")
+        drawn[look] = np.asarray(Image.open(tmp_path / f"{look}.webp"))
+        assert 1.5 * (width - 40) < drawn[look].shape[1] <= 1.5 * width
+    brightness = {look: float(np.median(pixels)) for look, pixels in drawn.items()}
+    assert brightness["dark"] < 60 < 200 < brightness["light"]
+    assert brightness["narrow"] > 200

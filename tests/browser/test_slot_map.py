@@ -156,3 +156,11 @@ def test_refused_in_one_line(make, kind, says):
     with pytest.raises(kind, match=says) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "said"),
+    [([4], "Keyframe 4 in slot 1."), ([0, 8], "Keyframes 0, 8 in slots 0, 2."), ([], "No keyframe")],
+)
+def test_the_keyframes_are_said_in_words(open_page, keyframes, said):
+    assert said in open_page(SlotMap(9, keyframes=keyframes).to_html()).root("slot-map").inner_text()

@@ -107,7 +107,8 @@ export default fe.widget("slot-map", (ctx) => {
     message.textContent = problem;
     clear.hidden = !ctx.get("editable");
     message.hidden = !problem;
-    summary.textContent = `${count()} frames in ${fe.slotOf(count() - 1) + 1} slots. ${keys.length ? `Keyframes ${keys.join(", ")}${problem ? "" : ` in slots ${keys.map(fe.slotOf).join(", ")}`}.` : "No keyframe yet."}`
+    const plural = keys.length === 1 ? "" : "s";
+    summary.textContent = `${count()} frames in ${fe.slotOf(count() - 1) + 1} slots. ${keys.length ? `Keyframe${plural} ${keys.join(", ")}${problem ? "" : ` in slot${plural} ${keys.map(fe.slotOf).join(", ")}`}.` : "No keyframe yet."}`
       + (ctx.get("editable") ? " A click, space or Enter sets a keyframe or takes it back." : "");
     ctx.root.dataset.frame = frame;
     ctx.root.dataset.slot = slot;
