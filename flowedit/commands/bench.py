@@ -56,6 +56,34 @@ def quality(
         typer.echo(f"\n{world}\n\n{table.to_markdown(world=world)}")
 
 
+@app.command()
+def gpu(
+    json: Annotated[
+        Path, typer.Option(help="Where the rows go, one after another; a run that stopped goes on.")
+    ] = Path("gpu.json"),
+    shapes: Annotated[str, typer.Option(help="Checkpoints or sizes, with commas.")] = "1.3B,14B",
+    minutes: Annotated[float, typer.Option(help="No section is begun after this long.")] = 9.0,
+    sections: Annotated[str | None, typer.Option(help="Sections with commas; all of them.")] = None,
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Everything small, on the CPU.")] = False,
+    table: Annotated[Path | None, typer.Option(help="Measure nothing: show the table of this record.")] = None,
+    page: Annotated[Path | None, typer.Option(help="With --table: put it into this Markdown page.")] = None,
+) -> None:
+    """Time the real models' parts on this GPU with random weights: forward, VAE, edit, memory."""
+    from flowedit.bench.gpu import plan_of, read_record, run_gpu
+    from flowedit.bench.gpu_table import row_line, to_markdown, write_into
+
+    if table is not None:
+        text = to_markdown(read_record(table))
+        typer.echo(text) if page is None else write_into(page, text)
+        return
+    plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
+    for row in run_gpu(plan):
+        typer.echo(row_line(row))
+    record = read_record(json)
+    for section, reason in record.unfinished.items():
+        typer.echo(f"{section}: {reason}", err=True)
+
+
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
