@@ -57,6 +57,8 @@ BUCKETS = {
     (49, 128, 128): 0.03,
 }
 """Clip shapes (frames, height, width) and their shares."""
+FEW = {(33, 128, 128): 0.6, (33, 96, 176): 0.25, (33, 176, 96): 0.15}
+"""The shapes of a run that starts from trained weights: fewer, since each costs a search for fast convolutions."""
 
 
 class Trainee(nn.Module):
@@ -201,11 +203,11 @@ def train_dit(run: Run) -> None:
     torch.manual_seed(run.seed * 1000 + run.rank)
     plain = ("embedding", "head.head", "modulation", "position")
     optimiser = Muon(model.named_parameters(), plain=plain, decay=0.05)
-    average = Average(model, 0.9995)
+    average = Average(model, 0.998 if run.start else 0.9995)
     if run.resume:
         optimiser.load_state_dict(torch.load(run.resume / "dit_state.pt", map_location=run.device, weights_only=True))
     feed = Feed(run.device, 100 + run.seed + run.rank, images=run.images, extra=run.extra)
-    buckets = {(5, 32, 32): 0.5, (9, 32, 48): 0.5} if smoke else BUCKETS
+    buckets = {(5, 32, 32): 0.5, (9, 32, 48): 0.5} if smoke else FEW if run.start else BUCKETS
     folded = run.device.type == "cuda" and folded_is_faster(run.device)
     with fast_forms(folded=folded, compiled=run.compiles):
         encoder = Encoder(run, feed, vae, list(buckets))
@@ -226,7 +228,7 @@ def _loop(
     optimiser, average = tools
     smoke = run.config == "smoke"
     rng = random.Random(run.seed)
-    batch, fill = (4, 1) if smoke else (128, 5)
+    batch, fill = (4, 1) if smoke else (128, 2 if run.start else 5)
     encoder.fill(fill)
     log.info("rings filled after %.0f s", run.seconds)
     run_block = torch.compile(block_forward, dynamic=True) if run.compiles else block_forward
@@ -243,7 +245,9 @@ def _loop(
         rows = encoder.batch(shape, batch)
         parts = loss_parts(run, model, rows, partial(velocity, tables=tables[shape], run_block=run_block))
         parts.mean().backward()
-        norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 300))
+        norm = optimiser.step(
+            learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 100 if run.start else 300)
+        )
         average.update()
         losses.append(torch.stack([parts.detach()[rows["repair"] == kind].mean() for kind in (False, True)]))
         step += 1

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,9 +18,11 @@ from torch import Tensor
 from flowedit.errors import ModelError
 from flowedit.flow import guide
 from flowedit.frames import slot_count
+from flowedit.keyframes import to_pixels
 from flowedit.model import Condition, JointLatent, Latent, Pixels
 from flowedit.wan import vendor
-from flowedit.wan.families import Inputs, guess_inputs, hold_first, image_inputs, joint_inputs, route_of
+from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
+from flowedit.wan.routes import guess_condition
 
 TRAIN_TIMESTEPS = 1000
 """Wan counts noise in thousandths; this is the only place that does."""
@@ -57,7 +60,7 @@ class WanVideo:
         size_multiple: what height and width must divide by.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that sets checkpoints apart
         self,
         pipe: "vendor.WanVideoPipeline",
         *,
@@ -65,6 +68,7 @@ class WanVideo:
         tiling: Mapping[str, Any] | None = None,
         boundary: float = 0.875,
         repairs: bool = False,
+        vae_dtype: torch.dtype | None = None,
         joint_dit: "Callable[[], vendor.WanModel] | None" = None,
     ) -> None:
         """Wrap a loaded pipeline.
@@ -75,6 +79,8 @@ class WanVideo:
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
             boundary: sigma under which the second expert takes over, where there is one.
             repairs: whether the transformer was trained to see a classical guess between the keyframes.
+            vae_dtype: reduced precision that the VAE computes in (autocast) while its weights stay as they are; None
+                computes in their own.
             joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
                 runs them through the pipeline's own.
         """
@@ -82,6 +88,8 @@ class WanVideo:
         self.name = name
         self._boundary = boundary
         self._repairs = repairs
+        self._vae_dtype = vae_dtype
+        self._last: tuple[Pixels, Latent] | None = None
         self._joint_dit = joint_dit
         self.size_multiple = int(pipe.height_division_factor)
         self._tiling = tiling
@@ -95,6 +103,7 @@ class WanVideo:
             tiling=tiling,
             boundary=self._boundary,
             repairs=self._repairs,
+            vae_dtype=self._vae_dtype,
             joint_dit=self._joint_dit,
         )
 
@@ -111,7 +120,9 @@ class WanVideo:
         """The clip that clean latents stand for, float32 in [-1, 1]."""
         self.pipe.load_models_to_device(["vae"])
         latents = latents.to(dtype=self.pipe.torch_dtype)
-        return self.pipe.vae.decode(latents, device=self.pipe.device, **self._tiles).float().to(self.pipe.device)
+        with self._vae_precision():
+            video = self.pipe.vae.decode(latents, device=self.pipe.device, **self._tiles)
+        return video.float().to(self.pipe.device)
 
     def prepare(self, condition: Condition) -> PreparedCondition:
         """Encode words and images once.
@@ -164,7 +175,8 @@ class WanVideo:
             raise ModelError(
                 f"{self.name} was not trained to see a guess between the keyframes (fill is guess). Use fill grey."
             )
-        return guess_inputs(self.pipe, condition, self._tiling)
+        trust = np.zeros(condition.guess.shape[:3], np.float32) if condition.trust is None else condition.trust
+        return {"y": guess_condition(to_pixels(condition.guess), trust, list(condition.images), self._encode)}
 
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""
@@ -175,10 +187,20 @@ class WanVideo:
         return {name.removesuffix("2"): getattr(pipe, name) for name in names}
 
     def _encode(self, video: Float[Tensor, "b 3 F H W"]) -> Float[Tensor, "b c f h w"]:
+        if self._last is not None and torch.equal(video, self._last[0]):
+            return self._last[1]
         self.pipe.load_models_to_device(["vae"])
-        video = video.to(dtype=self.pipe.torch_dtype)
-        latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
-        return latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
+        given, video = video, video.to(dtype=self.pipe.torch_dtype)
+        with self._vae_precision():
+            latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
+        latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
+        # A guess is encoded twice, as what the decoded change is laid on and as what the model sees.
+        self._last = (given, latents) if self._repairs else None
+        return latents
+
+    def _vae_precision(self) -> torch.autocast:
+        place = torch.device(self.pipe.device).type
+        return torch.autocast(place, dtype=self._vae_dtype, enabled=self._vae_dtype is not None)
 
     def _context(self, prompt: str) -> Tensor:
         self.pipe.load_models_to_device(["text_encoder"])

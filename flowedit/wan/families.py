@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.model import ClipShape, Condition
+from flowedit.model import ClipShape
 from flowedit.wan.checkpoints import ImageRoute
-from flowedit.wan.routes import guess_condition, i2v_condition, unit_images
+from flowedit.wan.routes import i2v_condition, unit_images
 
 Images = Mapping[int, np.ndarray]
 Inputs = dict[str, Any]
@@ -64,25 +64,6 @@ def image_inputs(pipe: Any, images: Images, shape: ClipShape, tiling: Mapping[st
             )
         return {}
     return _ROUTES[route](pipe, images, shape, tiles)
-
-
-def guess_inputs(pipe: Any, condition: Condition, tiling: Mapping[str, Any] | None = None) -> Inputs:  # noqa: ANN401
-    """Encode a classical guess for a transformer that was trained to repair one on the `i2v` route.
-
-    Args:
-        pipe: a loaded `WanVideoPipeline`.
-        condition: with `guess`, `trust` and the keyframes.
-        tiling: arguments of the VAE's tiled mode; None encodes whole frames.
-
-    Returns:
-        Arguments for the vendor's model function.
-    """
-    assert condition.guess is not None  # noqa: S101 - for the type checker
-    assert condition.trust is not None  # noqa: S101
-    tiles = {"tiled": tiling is not None, "tile_size": (30, 52), "tile_stride": (15, 26), **(tiling or {})}
-    frames = unit_images(torch.from_numpy(condition.guess), dtype=pipe.torch_dtype, device=pipe.device)
-    clip = frames.transpose(0, 1).unsqueeze(0)
-    return {"y": guess_condition(clip, condition.trust, list(condition.images), partial(_encode, pipe, tiles))}
 
 
 def joint_inputs(inputs: Inputs, slots: Sequence[int]) -> Inputs:
