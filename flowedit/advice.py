@@ -28,7 +28,7 @@ def _gap_advice(result: EditResult) -> str | None:
     """The keyframes were not reached."""
     if not result.trace.steps or not result.keyframes:
         return None
-    gaps = result.trace.steps[-1].gap_norm
+    gaps = np.nan_to_num(result.trace.steps[-1].gap_norm, nan=0.0)  # an unstyled keyframe has nothing to reach
     worst = int(np.argmax(gaps))
     if gaps[worst] <= HIGH_GAP:
         return None
