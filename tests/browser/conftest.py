@@ -101,6 +101,13 @@ class Notebook(Watched):
         )
         return text.strip()
 
+    def wait_for_kernel(self, code: str, expected: str, seconds: float = 60) -> None:
+        """Run `code` in the kernel until it prints `expected`: a gesture takes its time on the way there."""
+        deadline = time.monotonic() + seconds
+        while (said := self.kernel(code)) != expected:
+            assert time.monotonic() < deadline, f"{code} still prints {said!r} after {seconds} s, not {expected!r}"
+            self.page.wait_for_timeout(50)
+
     def cell_count(self) -> int:
         return self.page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.length")
 
@@ -149,7 +156,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         "from jupyterlab.galata import configure_jupyter_server\n"
         "configure_jupyter_server(c)\n"
         f"c.ServerApp.port = {port}\nc.ServerApp.ip = '127.0.0.1'\nc.ServerApp.root_dir = {str(root)!r}\n"
-        "c.ServerApp.allow_root = True\n\n",
+        "c.ServerApp.allow_root = True\n",
         encoding="utf-8",
     )
     notices = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
@@ -213,7 +220,7 @@ def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: py
         sheet.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(sheet, root / name)
         page = lab_window.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         notebook = Notebook(page, base)
         page.goto(f"{base}/lab/tree/{name}?reset")
         page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=60_000)
@@ -250,7 +257,7 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         watched = Watched(page)
         page.goto(path.as_uri())
         if scripts:
@@ -262,7 +269,7 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
         context.close()
 
 
-def until(page: Page, condition: str, argument: object = None, seconds: float = 15) -> None:
+def until(page: Page, condition: str, argument: object = None, seconds: float = 60) -> None:
     """Wait until a JavaScript function of `argument` is true; also where a page's policy forbids eval."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition, argument):

@@ -47,8 +47,7 @@ def test_keys_clicks_kernel_and_two_views(open_notebook):
     assert root.locator("[aria-current=step]").inner_text().startswith("✓")
     root.get_by_role("button", name="judge").press("PageDown")
     at(root, 2)
-    book.page.wait_for_timeout(400)
-    assert book.kernel("print(widget.position)") == "2"
+    book.wait_for_kernel("print(widget.position)", "2")
     book.kernel("widget.position = 1")
     at(root, 1)
     book.shut_down_kernel()

@@ -81,8 +81,7 @@ def test_moving_changes_picture_numbers_and_curves_and_reaches_the_kernel(book):
     assert (colour(root), colour(second)) == (100, 100)
     assert root.locator("tr[data-on] td").nth(1).inner_text() == "5"
     assert slider.get_attribute("aria-valuetext") == "alpha 10, 3 of 3"
-    book.page.wait_for_timeout(400)
-    assert book.kernel("print(widget.alpha)") == "10.0"
+    book.wait_for_kernel("print(widget.alpha)", "10.0")
     book.kernel("widget.alpha = 0.0; widget.index = 4")
     wait_drawn(root, "0@4")
     assert colour(root) == 0

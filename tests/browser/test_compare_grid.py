@@ -47,8 +47,7 @@ def test_clips_move_in_step_and_the_order_reaches_the_kernel(open_notebook):
     assert second.get_attribute("data-order") == "0,1,2"
     root.get_by_role("button", name="psnr").click()
     assert second.get_attribute("data-order") == "0,2,1"
-    book.page.wait_for_timeout(400)
-    assert book.kernel("print(widget.sort, widget.index)") == "['psnr', 'up'] 4"
+    book.wait_for_kernel("print(widget.sort, widget.index)", "['psnr', 'up'] 4")
     book.kernel("widget.sort = ['flicker', 'up']")
     book.page.wait_for_function("document.querySelector('.fe-compare-grid').dataset.order === '0,2,1'")
     book.shut_down_kernel()

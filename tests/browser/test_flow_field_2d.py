@@ -129,8 +129,7 @@ def test_keys_and_gestures_reach_the_kernel_and_both_views(book):
         canvas.press(key)
     first.get_by_label("Scene").select_option("ring")
     first.get_by_role("button", name="Euler").click()
-    book.page.wait_for_timeout(500)
-    assert book.kernel("print(widget.at, widget.pick, widget.scene, widget.solver)") == "9 1 ring euler"
+    book.wait_for_kernel("print(widget.at, widget.pick, widget.scene, widget.solver)", "9 1 ring euler")
     assert second.get_attribute("data-at") == "9"
     assert second.get_by_label("Scene").input_value() == "ring"
     canvas.press("Home")

@@ -74,8 +74,7 @@ def test_keys_move_and_the_trait_reaches_the_kernel_and_comes_back(book):
     ):
         slider.press(key)
         at(root, frame)
-    book.page.wait_for_timeout(400)
-    assert book.kernel("print(widget.index)") == "32"
+    book.wait_for_kernel("print(widget.index)", "32")
     book.kernel("widget.index = 12")
     at(root, 12)
     assert slider.get_attribute("aria-valuetext") == "frame 12 of 32, latent slot 3, 0.75 s"

@@ -103,8 +103,7 @@ def test_gestures_reach_the_kernel_and_both_views(book):
     slider.press("End")
     first.get_by_role("button", name="Euler gain").click()
     first.get_by_role("slider", name="Step read out").press("End")
-    book.page.wait_for_timeout(600)
-    assert book.kernel("print(widget.alpha, widget.gain, widget.step)") == "100.0 euler 19"
+    book.wait_for_kernel("print(widget.alpha, widget.gain, widget.step)", "100.0 euler 19")
     assert second.get_by_label("alpha, the rate").get_attribute("aria-valuetext") == "100"
     assert second.get_attribute("data-step") == "19"
     assert second.get_attribute("data-unstable") == first.get_attribute("data-unstable") != ""

@@ -58,8 +58,7 @@ def test_a_click_moves_a_linked_scrubber_and_the_kernel_hears_it(open_notebook):
     cell(root, 3, 1).click()
     book.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '16'")
     assert second.get_attribute("data-cell") == "3,1"
-    book.page.wait_for_timeout(400)
-    assert book.kernel("print(widget.step, widget.index)") == "3 16"
+    book.wait_for_kernel("print(widget.step, widget.index)", "3 16")
     book.kernel("widget.index = 32; widget.reading = 'r_k_norm'")
     book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '3,2'")
     assert root.get_by_role("button", name="r_k").get_attribute("aria-pressed") == "true"
@@ -73,8 +72,7 @@ def test_a_click_moves_a_linked_scrubber_and_the_kernel_hears_it(open_notebook):
     scrubber.get_by_label("Frame", exact=True).press("Home")
     book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '11,0'")
     scrubber.get_by_label("Frame", exact=True).press("ArrowRight")
-    book.page.wait_for_timeout(200)
-    assert "Frame 1 is no keyframe" in said(root)
+    root.get_by_text("Frame 1 is no keyframe").wait_for()
     book.check_quiet()
 
 

@@ -65,9 +65,10 @@ def test_the_preview_shows_the_step(book):
     book.page.wait_for_selector(".fe-run-panel[data-drawn]")
     root = book.root("run-panel")
     before = int(re.search(r"step (\d+)", root.locator("figcaption").inner_text())[1])
-    book.page.wait_for_timeout(1500)
-    after = int(re.search(r"step (\d+)", root.locator("figcaption").inner_text())[1])
-    assert after > before
+    later = (
+        "(step) => Number(/step (\\d+)/.exec(document.querySelector('.fe-run-panel figcaption').innerText)[1]) > step"
+    )
+    book.page.wait_for_function(later, arg=before)
     pixels = np.array(canvas_pixels(root.locator("canvas"))).reshape(16, 16, 4)[..., :3].astype(int)
     np.testing.assert_array_equal(np.diff(pixels[:, :, 0], axis=1), 8)  # the picture the run drew, not a blank
 
@@ -80,7 +81,7 @@ def test_cancel_stops_the_run(book):
     taken = book.kernel("print(len(events), events[-1], panel.running)").split()
     assert taken[1:] == ["closed", "False"]
     assert int(taken[0]) < 400
-    book.page.wait_for_timeout(500)
+    book.page.wait_for_timeout(500)  # in which a run that only hid would take further steps
     assert book.kernel("print(len(events))") == taken[0]
     assert root.get_by_role("button", name="Start again").is_enabled()
     assert root.get_by_role("button", name="Cancel").is_disabled()

@@ -98,13 +98,11 @@ def test_keys_choose_keyframes_and_reach_the_kernel(book):
         "28",
     ]
     second.locator("[data-frame='16']").click()
-    book.page.wait_for_timeout(500)
-    assert book.kernel("print(widget.problem)") == message_of([0, 14, 16, 28])
+    book.wait_for_kernel("print(widget.problem)", message_of([0, 14, 16, 28]))
     assert first.locator(".fe-collision").inner_text() == message_of([0, 14, 16, 28])
     first.get_by_role("button", name="Clear all keyframes").click()
     assert second.locator("[aria-selected=true]").count() == 0
-    book.page.wait_for_timeout(500)
-    assert book.kernel("print(widget.keyframes)") == "[]"
+    book.wait_for_kernel("print(widget.keyframes)", "[]")
     assert not second.locator(".fe-collision").is_visible()
 
 
