@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from flowedit.config import EditSettings
-from flowedit.detail import DETAILS, keep_trusted
+from flowedit.detail import DETAILS, lay_repair
 from flowedit.errors import NumericalError
 from flowedit.keyframes import Keyframe, check_keyframes, to_frames, to_pixels
 from flowedit.methods import CLASSICAL, METHODS, Step, check_method
+from flowedit.methods.branches import Begun
 from flowedit.model import Latent, VideoModel
 from flowedit.preparation import Given, PreparedEdit, Video, clip_shape, prepare, sigma_grid
 from flowedit.result import EditResult
@@ -52,17 +53,22 @@ def edit_video(
     return finish(prepared, last.latents)
 
 
-def edit_steps(prepared: PreparedEdit) -> Iterator[Step]:
+def edit_steps(prepared: PreparedEdit, begun: Begun | None = None) -> Iterator[Step]:
     """Run the method one step at a time; the trace of `prepared` grows with every step.
 
     A prepared edit can be run again: each run begins a trace of its own and gives the same steps.
 
+    Args:
+        prepared: from `prepare`.
+        begun: a stopped run of the same edit, to go on with; None begins at the beginning.
+
     Raises:
         NumericalError: a step produced values that are not finite; the trace keeps the steps before it.
     """
-    begun = time.perf_counter()
-    prepared.trace = replace(prepared.trace, steps=[])
-    steps = METHODS[prepared.settings.method](prepared.problem)
+    clock = time.perf_counter()
+    prepared.trace = replace(prepared.trace, steps=list(begun.steps) if begun else [])
+    method = METHODS[prepared.settings.method]
+    steps = method(prepared.problem) if begun is None else method(prepared.problem, begun)
     while True:
         with torch.inference_mode():
             step = next(steps, None)
@@ -74,7 +80,7 @@ def edit_steps(prepared: PreparedEdit) -> Iterator[Step]:
                 "try a smaller alpha, guidance nearer 1, or dtype float32."
             )
         prepared.trace.steps.append(step.trace)
-        prepared.seconds["steps"] = time.perf_counter() - begun
+        prepared.seconds["steps"] = time.perf_counter() - clock
         yield step
 
 
@@ -85,8 +91,8 @@ def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     decode = DETAILS[prepared.settings.detail]
     reference = to_pixels(prepared.reference, latents.device)
     pixels = decode(prepared.model, latents, reference, prepared.reference_latents)
-    if prepared.trust is not None:
-        pixels = keep_trusted(reference, pixels, prepared.trust)
+    if prepared.share is not None:
+        pixels = lay_repair(reference, pixels, prepared.share)
     prepared.seconds["decode"] = time.perf_counter() - begun
     return EditResult(
         frames=to_frames(pixels),

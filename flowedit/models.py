@@ -1,5 +1,6 @@
 """`load_model`: the small model that ships with the package, or a Wan checkpoint, behind one name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
 
     from flowedit.model import ClipShape
     from flowedit.wan.adapter import WanVideo
-    from flowedit.wan.checkpoints import Checkpoint
     from flowedit.wan.fit import Fit, Level
 
 TINY = "tiny"
@@ -24,7 +24,8 @@ def load_model(
     device: str | None = None,
     dtype: str | None = None,
     shape: "ClipShape | None" = None,
-    level: "Level | Literal['auto']" = "auto",
+    level: "Level | Literal['auto'] | Fit" = "auto",
+    prompts: Sequence[str] = (),
 ) -> "WanVideo":
     """Load a video model by name.
 
@@ -34,7 +35,9 @@ def load_model(
         dtype: `float32`, `bfloat16` or `float16`; None takes what suits the model and the device.
         shape: the clip that it will edit, by which a checkpoint's place in memory is chosen; None means its own size.
         level: where a checkpoint's weights rest between uses: `resident`, `offload`, `fp8`, `disk` or `cpu`; `auto`
-            takes the fastest that fits. Read only where `device` is None.
+            takes the fastest that fits; or one of `fits_for`. Read only where `device` is None.
+        prompts: what the run will say. A checkpoint's text encoder then runs first, alone, and is let go before the
+            transformer is loaded; what it said before is read from the user's cache.
 
     Returns:
         The model, ready for `flowedit.edit_video`.
@@ -50,7 +53,46 @@ def load_model(
         raise SettingError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}.")
     if str(name) == TINY:
         return _load_tiny(device, dtype)
-    return _load_checkpoint(name, device, dtype, shape, level)
+    fit = None
+    if device is None:
+        fit = fits_for(name, shape=shape, level=level)[0] if isinstance(level, str) else level
+    return _load_checkpoint(name, fit, device or "cpu", dtype, prompts)
+
+
+def fits_for(
+    name: str | Path, *, shape: "ClipShape | None" = None, level: str = "auto", keyframes: int = 0
+) -> "list[Fit]":
+    """Ways to place a checkpoint on this machine that are worth trying, the fastest first; none for `tiny`.
+
+    Args:
+        name: as for `load_model`.
+        shape: the clip; None means the checkpoint's own size.
+        level: `auto` for the fastest that fits and the one below it, else the only one to try.
+        keyframes: joint keyframes of the clip.
+
+    Raises:
+        ModelError: no such checkpoint, its files are missing, or nothing fits.
+        SettingError: a level that does not exist, or any for the small model.
+    """
+    from typing import get_args
+
+    from flowedit.model import ClipShape
+    from flowedit.wan.fit import Level, choose_fits
+    from flowedit.wan.loading import locate
+    from flowedit.wan.resources import measure_resources
+
+    levels = ("auto", *get_args(Level))
+    if level not in levels:
+        raise SettingError(f"fit is {level!r}; use one of {', '.join(levels)}.")
+    if str(name) == TINY:
+        if level != "auto":
+            raise SettingError(f"fit is {level!r} and the model is {TINY}, which fits everywhere. Leave it out.")
+        return []
+    # Files are checked before memory is looked at, so that a missing checkpoint is named first.
+    checkpoint = locate(name).checkpoint
+    own = ClipShape(num_frames=checkpoint.num_frames, height=checkpoint.height, width=checkpoint.width_px)
+    chosen: Any = level
+    return choose_fits(checkpoint, shape or own, measure_resources(), keyframes=keyframes, level=chosen)
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
@@ -85,28 +127,29 @@ def _load_tiny(device: str | None, dtype: str | None) -> "WanVideo":
 
 
 def _load_checkpoint(
-    name: str | Path, device: str | None, dtype: str | None, shape: "ClipShape | None", level: "Level | Literal['auto']"
+    name: str | Path, fit: "Fit | None", device: str, dtype: str | None, prompts: Sequence[str]
 ) -> "WanVideo":
     from flowedit.wan.adapter import WanVideo
-    from flowedit.wan.loading import load_pipeline, locate
+    from flowedit.wan.loading import load_pipeline
+    from flowedit.wan.text import encode_prompts
 
-    # Files are checked before memory is looked at, so that a missing checkpoint is named first.
-    checkpoint = locate(name).checkpoint
-    fit = _best_fit(checkpoint, shape, level) if device is None else None
+    place = fit.device if fit else device
     kind = dtype or (fit.dtype_name if fit else "bfloat16")
-    loaded = load_pipeline(name, fit=fit, device=device or (fit.device if fit else "cpu"), dtype=_dtype(kind))
-    handover: dict[str, Any] = {} if checkpoint.boundary is None else {"boundary": checkpoint.boundary}
-    return WanVideo(loaded.pipe, name=checkpoint.name, tiling={} if fit and fit.tiled else None, **handover)
+    more: dict[str, Any] = {}
+    if prompts:
+        contexts = dict(zip(prompts, encode_prompts(name, prompts, fit=fit, device=place), strict=True))
 
+        def words(prompt: str) -> "torch.Tensor":
+            if prompt not in contexts:
+                contexts[prompt] = encode_prompts(name, [prompt], fit=fit, device=place)[0]
+            return contexts[prompt]
 
-def _best_fit(checkpoint: "Checkpoint", shape: "ClipShape | None", level: "Level | Literal['auto']") -> "Fit":
-    """The fastest way in which the checkpoint and the clip fit this machine."""
-    from flowedit.model import ClipShape
-    from flowedit.wan.fit import choose_fits
-    from flowedit.wan.resources import measure_resources
-
-    own = ClipShape(num_frames=checkpoint.num_frames, height=checkpoint.height, width=checkpoint.width_px)
-    return choose_fits(checkpoint, shape or own, measure_resources(), level=level)[0]
+        more["words"] = words
+    roles: Any = ("dit", "vae", "image") if prompts else None
+    loaded = load_pipeline(name, fit=fit, device=place, dtype=_dtype(kind), roles=roles)
+    if loaded.checkpoint.boundary is not None:
+        more["boundary"] = loaded.checkpoint.boundary
+    return WanVideo(loaded.pipe, name=loaded.checkpoint.name, tiling={} if fit and fit.tiled else None, **more)
 
 
 def _dtype(name: str) -> "torch.dtype":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,20 +15,24 @@ from flowedit.advice import advise
 from flowedit.config import EditSettings
 from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.environment import machine, peak_memory_mb, versions
-from flowedit.errors import FlowEditError
+from flowedit.errors import FlowEditError, SettingError
 from flowedit.guided import carry_change
 from flowedit.job import EditJob, load_job, video_window
 from flowedit.masks import apply_mask, read_mask
 from flowedit.measure import measure
 from flowedit.methods import CLASSICAL, Step, check_method
-from flowedit.model import VideoModel
-from flowedit.models import checkpoint_files, load_model
+from flowedit.model import ClipShape, VideoModel
+from flowedit.models import checkpoint_files, fits_for, load_model
 from flowedit.presets import model_defaults
 from flowedit.report import comparison_frames, contact_sheet, render_report
 from flowedit.result import EditResult
+from flowedit.resuming import STATE, StateKeeper
 from flowedit.runfolder import MANIFEST, RunFolder
 from flowedit.video import write_image, write_video
 from flowedit.windows import edit_long_video
+
+if TYPE_CHECKING:
+    from flowedit.wan.fit import Fit
 
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
@@ -58,6 +62,9 @@ class EditRequest:
         overwrite: whether an earlier run in the folder may be replaced.
         lossless: whether the edited file keeps every pixel exactly.
         mask: picture or video of where to edit, white = edit; None for everywhere.
+        fit: where a checkpoint's weights rest between uses, as `flowedit.models.fits_for` takes it; `auto` for the
+            fastest way that fits, and one level lower if memory runs out.
+        resume: whether to go on from the state that a stopped run of the same edit left in the folder.
     """
 
     video: Path
@@ -71,6 +78,8 @@ class EditRequest:
     overwrite: bool = False
     lossless: bool = False
     mask: Path | None = None
+    fit: str = "auto"
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +124,10 @@ def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[st
     mask = _Mask.read(request, job)
     announce(job.summary())
     folder = RunFolder(request.output, overwrite=request.overwrite)
-    watch("loading the model", 0, 0, None)
-    model = load_model(request.model)
-    loaded = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = mask.limit(_edit(request, job, model, folder, watch, mask.small))
+        result = mask.limit(_fitted(request, job, announce, lambda fit: _run(request, job, folder, watch, mask, fit)))
     watch("writing the results", 0, 0, None)
-    result.seconds["load"] = loaded - begun
     advice = [*advise(result), *(str(w.message) for w in caught if issubclass(w.category, UserWarning))]
     manifest = _manifest(request, job, result, advice)
     _write(folder, request, job, result, mask)
@@ -131,6 +136,7 @@ def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[st
     manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
     _write_report(folder, result, manifest, advice)
     folder.write_json(MANIFEST, manifest)
+    folder.file(STATE).unlink(missing_ok=True)
     return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
 
 
@@ -164,6 +170,36 @@ class _Mask:
         return replace(result, frames=apply_mask(result.source, result.frames, self.small))
 
 
+def _fitted(
+    request: EditRequest, job: EditJob, announce: Callable[[str], object], work: "Callable[[Fit | None], EditResult]"
+) -> EditResult:
+    """Do the work with the model placed as the request says; out of memory, once more one level lower."""
+    num_frames, height, width = job.frames.shape[:3]
+    joint = len(job.keyframes) if request.settings.conditioning in ("tokens", "both") else 0
+    shape = ClipShape(num_frames=num_frames, height=height, width=width)
+    fits = fits_for(request.model, shape=shape, level=request.fit, keyframes=joint)
+    if not fits:
+        return work(None)
+    from flowedit.wan.fit import run_with_fit
+
+    return run_with_fit(fits, work, report=announce)
+
+
+def _run(
+    request: EditRequest, job: EditJob, folder: RunFolder, watch: Watch, mask: _Mask, fit: "Fit | None"
+) -> EditResult:
+    """Load the model and edit."""
+    begun = time.perf_counter()
+    watch("loading the model", 0, 0, None)
+    settings = request.settings
+    said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
+    model = load_model(request.model) if fit is None else load_model(request.model, level=fit, prompts=tuple(said))
+    loaded = time.perf_counter()
+    result = _edit(request, job, model, folder, watch, mask.small)
+    result.seconds["load"] = loaded - begun
+    return result
+
+
 def _edit(
     request: EditRequest, job: EditJob, model: VideoModel, folder: RunFolder, watch: Watch, mask: np.ndarray | None
 ) -> EditResult:
@@ -173,16 +209,21 @@ def _edit(
     watch("encoding", 0, 0, None)
     window = model_defaults(request.model).window
     if len(job.frames) > window:
+        if request.resume:
+            raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(job.frames)}.")
         follow = partial(watch, "denoising")
         return edit_long_video(
             job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask
         )
     prepared = prepare(job.frames, job.keyframes, model, request.settings, Given(mask=mask))
+    keeper = StateKeeper(folder.path, prepared, *([] if mask is None else [mask]))
+    begun = keeper.begun() if request.resume else None
     total = len(prepared.problem.sigmas) - 1
     latents = prepared.reference_latents
     try:
-        for step in edit_steps(prepared):
+        for step in edit_steps(prepared, begun):
             latents = step.latents
+            keeper.keep(step)
             watch("denoising", step.trace.step + 1, total, step)
     except (KeyboardInterrupt, FlowEditError) as stop:
         _keep_trace(folder, request, prepared, stop)

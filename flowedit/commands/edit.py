@@ -55,6 +55,8 @@ def edit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel of the result exactly.")] = False,
     mask: Annotated[Path | None, typer.Option(help="Picture or video of where to edit, white = edit.")] = None,
+    fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run of the same edit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
     """Carry the style of a few keyframes to every frame of a video."""
@@ -93,6 +95,8 @@ def edit(
         start=choice.start,
         overwrite=overwrite,
         lossless=lossless,
+        fit=fit,
+        resume=resume,
         mask=mask,
     )
     show_run(request, verbose=verbose)

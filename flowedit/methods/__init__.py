@@ -16,7 +16,8 @@ from flowedit.methods.difference import difference
 from flowedit.methods.guess import classical_guess
 from flowedit.methods.propagation import propagation
 
-LatentMethod = Callable[[EditProblem], Iterator[Step]]
+LatentMethod = Callable[..., Iterator[Step]]
+"""An `EditProblem`, and for a run that goes on the `Begun` it left, to the steps."""
 ClassicalMethod = Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]
 
 METHODS: Mapping[str, LatentMethod] = {"coupled": coupled, "difference": difference}

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -73,12 +74,27 @@ class Step:
         x_main: main branch at `trace.sigma_next`.
         x_key: keyframe branch at `trace.sigma_next`.
         trace: what the step read.
+        carried: what the method's next step begins with, of the clip and of the keyframes; None where nobody asked.
     """
 
     latents: Latent
     x_main: Latent
     x_key: KeyLatent
     trace: StepTrace
+    carried: tuple[Latent, KeyLatent] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A run that was stopped, to go on with: the same problem then gives the same remaining steps, to the last bit.
+
+    Attributes:
+        steps: what the steps done so far read, first to last.
+        carried: of the last of them.
+    """
+
+    steps: tuple[StepTrace, ...]
+    carried: tuple[Latent, KeyLatent]
 
 
 def coupled_noise(noise: Latent, slots: Sequence[int]) -> KeyLatent:
@@ -172,6 +188,11 @@ def correct_step(
         gap_norm=_relative(rms_per_slot(left), rms_per_slot(problem.source[:, :, slots] - problem.keys)),
     )
     return v_main, v_key, trace
+
+
+def steps_left(problem: EditProblem, begun: Begun | None) -> list[tuple[int, tuple[float, float]]]:
+    """The steps to do: index, and the sigmas before and after; all of them unless some are done."""
+    return list(enumerate(pairwise(problem.sigmas)))[len(begun.steps) if begun else 0 :]
 
 
 def took(trace: StepTrace, begun: float) -> StepTrace:

@@ -6,25 +6,25 @@ correction are this project's.
 
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 
 from flowedit.flow import euler_step, predict_data
-from flowedit.methods.branches import Branches, EditProblem, Step, correct_step, noised_start, took
+from flowedit.methods.branches import Begun, Branches, EditProblem, Step, correct_step, noised_start, steps_left, took
 
 
-def coupled(problem: EditProblem) -> Iterator[Step]:
+def coupled(problem: EditProblem, begun: Begun | None = None) -> Iterator[Step]:
     """Denoise from the first sigma to 0, one step at a time.
 
     Args:
         problem: the edit; `strength` has already chosen its first sigma.
+        begun: a stopped run of this problem to go on with; None begins at the first sigma.
 
     Yields:
         The state after each step; `latents` of the last one is the edited clip.
     """
-    x_main, x_key = noised_start(problem)
+    x_main, x_key = noised_start(problem) if begun is None else begun.carried
     _, noise_key = problem.noise_at(0)
-    for step, (sigma, sigma_next) in enumerate(pairwise(problem.sigmas)):
-        begun = time.perf_counter()
+    for step, (sigma, sigma_next) in steps_left(problem, begun):
+        clock = time.perf_counter()
         v_main, v_model = problem.v_target(x_main, x_key, sigma)
         v_key = problem.key_velocity(v_model, noise_key, problem.keys)
         v_main, v_key, trace = correct_step(problem, Branches(x_main, x_key, v_main, v_key), step, sigma, sigma_next)
@@ -32,4 +32,4 @@ def coupled(problem: EditProblem) -> Iterator[Step]:
         x_main = problem.after_step(euler_step(x_main, v_main, sigma, sigma_next), sigma_next)
         x_key = euler_step(x_key, v_key, sigma, sigma_next)
         latents = x_main if sigma_next == 0 else latents
-        yield Step(latents=latents, x_main=x_main, x_key=x_key, trace=took(trace, begun))
+        yield Step(latents=latents, x_main=x_main, x_key=x_key, trace=took(trace, clock), carried=(x_main, x_key))

@@ -6,14 +6,13 @@ and the correction on the effective velocity are this project's.
 
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 
 from flowedit.flow import euler_step, interpolate, velocity
-from flowedit.methods.branches import Branches, EditProblem, Step, correct_step, took
+from flowedit.methods.branches import Begun, Branches, EditProblem, Step, correct_step, steps_left, took
 from flowedit.model import KeyLatent, Latent
 
 
-def difference(problem: EditProblem) -> Iterator[Step]:
+def difference(problem: EditProblem, begun: Begun | None = None) -> Iterator[Step]:
     """Move the source's latents, and the keyframes' beside them, from the first sigma to 0, one step at a time.
 
     Unstyled keyframes with equal prompts and guidance make both velocities equal: the source comes back, except where
@@ -21,6 +20,7 @@ def difference(problem: EditProblem) -> Iterator[Step]:
 
     Args:
         problem: the edit; `strength` has already cut the first steps off its grid.
+        begun: a stopped run of this problem to go on with; None begins at the first sigma.
 
     Yields:
         The state after each step; `latents` of the last one is the edited clip.
@@ -28,8 +28,10 @@ def difference(problem: EditProblem) -> Iterator[Step]:
     source, keys = problem.source, problem.keys
     edit = source + (1 - problem.sigmas[0]) * (problem.start - source)
     edit_key = keys
-    for step, (sigma, sigma_next) in enumerate(pairwise(problem.sigmas)):
-        begun = time.perf_counter()
+    if begun is not None:
+        edit, edit_key = begun.carried
+    for step, (sigma, sigma_next) in steps_left(problem, begun):
+        clock = time.perf_counter()
         noise, noise_key = problem.noise_at(step)
         x_source = interpolate(source, noise, sigma)
         # The offsets are summed first: where the edit changes nothing, the target sees the source's own bits.
@@ -44,7 +46,7 @@ def difference(problem: EditProblem) -> Iterator[Step]:
         edit_key = euler_step(edit_key, v_key - velocity(keys, noise_key), sigma, sigma_next)
         x_main = interpolate(source, noise, sigma_next) + (edit - source)
         x_key = interpolate(keys, noise_key, sigma_next) + (edit_key - keys)
-        yield Step(latents=edit, x_main=x_main, x_key=x_key, trace=took(trace, begun))
+        yield Step(latents=edit, x_main=x_main, x_key=x_key, trace=took(trace, clock), carried=(edit, edit_key))
 
 
 def _drift(

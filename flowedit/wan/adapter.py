@@ -70,6 +70,7 @@ class WanVideo:
         repairs: bool = False,
         vae_dtype: torch.dtype | None = None,
         joint_dit: "Callable[[], vendor.WanModel] | None" = None,
+        words: Callable[[str], Tensor] | None = None,
     ) -> None:
         """Wrap a loaded pipeline.
 
@@ -83,6 +84,7 @@ class WanVideo:
                 computes in their own.
             joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
                 runs them through the pipeline's own.
+            words: gives a prompt's context, `(1, n, d)`, for a pipeline without a text encoder; None asks the pipeline.
         """
         self.pipe = pipe
         self.name = name
@@ -91,6 +93,7 @@ class WanVideo:
         self._vae_dtype = vae_dtype
         self._last: tuple[Pixels, Latent] | None = None
         self._joint_dit = joint_dit
+        self._words = words
         self.size_multiple = int(pipe.height_division_factor)
         self._tiling = tiling
         self._tiles = {"tiled": tiling is not None, **(tiling or {})}
@@ -105,6 +108,7 @@ class WanVideo:
             repairs=self._repairs,
             vae_dtype=self._vae_dtype,
             joint_dit=self._joint_dit,
+            words=self._words,
         )
 
     @property
@@ -203,6 +207,8 @@ class WanVideo:
         return torch.autocast(place, dtype=self._vae_dtype, enabled=self._vae_dtype is not None)
 
     def _context(self, prompt: str) -> Tensor:
+        if self._words is not None:
+            return self._words(prompt).to(device=self.pipe.device, dtype=self.pipe.torch_dtype)
         self.pipe.load_models_to_device(["text_encoder"])
         return vendor.WanVideoUnit_PromptEmbedder().encode_prompt(self.pipe, prompt)
 

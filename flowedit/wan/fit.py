@@ -174,7 +174,7 @@ def choose_fits(
     raise ModelError(_too_small(checkpoint, shape, resources, fits[-1], keyframes))
 
 
-def run_with_fit(fits: Sequence[Fit], run: Callable[[Fit], T], *, report: Callable[[str], None] = print) -> T:
+def run_with_fit(fits: Sequence[Fit], run: Callable[[Fit], T], *, report: Callable[[str], object] = print) -> T:
     """Run with the first fit; out of memory, say so and try once more with the second.
 
     Args:

@@ -51,7 +51,7 @@ def test_without_a_device_the_machine_decides(monkeypatch, checkpoint):  # catch
     chosen = SimpleNamespace(device="cuda", dtype_name="float16", tiled=True)
     seen = {}
 
-    def choose(entry, shape, resources, level):
+    def choose(entry, shape, resources, *, keyframes, level):
         seen.update(entry=entry, shape=shape, level=level)
         return [chosen]
 

@@ -1,0 +1,123 @@
+"""A run killed with signal 9 goes on and ends with the frames of an unbroken one; a state never serves another edit."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from flowedit.config import EditSettings
+from flowedit.editor import edit_steps, prepare
+from flowedit.errors import ModelError
+from flowedit.keyframes import Keyframe
+from flowedit.resuming import STATE, StateKeeper
+from flowedit.tiny.load import random_pipeline
+from flowedit.wan.adapter import WanVideo
+
+SETTINGS = EditSettings(steps=8, conditioning="both", branch="free", alpha=4.0, strength=1.0 - 1e-6, beta=0.5)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return WanVideo(random_pipeline(1), name="small")
+
+
+def edit(model, settings=SETTINGS, seed=0):
+    drawn = np.random.default_rng(seed)
+    frames = drawn.integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
+    return prepare(frames, [Keyframe(0, 255 - frames[0]), Keyframe(8, 255 - frames[8])], model, settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SETTINGS,
+        SETTINGS.with_(method="difference", guidance=1.0),
+        SETTINGS.with_(method="difference", noise="fresh", beta=0.0),
+    ],
+)
+def test_the_remaining_steps_are_those_of_an_unbroken_run(model, tmp_path, settings):
+    whole = list(edit_steps(edit(model, settings)))
+    broken = edit(model, settings)
+    keeper = StateKeeper(tmp_path, broken, every=3)
+    for step in edit_steps(broken):
+        keeper.keep(step)
+        if step.trace.step == 4:
+            break
+    again = edit(model, settings)
+    begun = StateKeeper(tmp_path, again, every=3).begun()
+    rest = list(edit_steps(again, begun))
+    assert [step.trace.step for step in rest] == list(range(3, len(whole)))
+    for found, expected in zip(rest, whole[3:], strict=True):
+        assert torch.equal(found.latents, expected.latents)
+        assert torch.equal(found.x_key, expected.x_key)
+    assert [t.sigma for t in again.trace.steps] == [s.trace.sigma for s in whole]
+    assert again.trace.steps[1].gap_norm == whole[1].trace.gap_norm
+
+
+def test_another_edits_state_is_refused(model, tmp_path):
+    prepared = edit(model)
+    keeper = StateKeeper(tmp_path, prepared, every=1)
+    keeper.keep(next(edit_steps(prepared)))
+    others = [
+        StateKeeper(tmp_path, edit(model, SETTINGS.with_(alpha=5.0))),
+        StateKeeper(tmp_path, edit(model, seed=1)),
+        StateKeeper(tmp_path, prepared, np.ones((9, 32, 48), np.float32)),
+    ]
+    for other in others:
+        with pytest.raises(ModelError, match="other settings"):
+            other.begun()
+    assert keeper.begun() is not None
+
+
+def test_nothing_to_go_on_with_is_no_error(model, tmp_path):
+    assert StateKeeper(tmp_path, edit(model)).begun() is None
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from flowedit import runner
+from flowedit.config import EditSettings
+from flowedit.tiny.load import random_pipeline
+from flowedit.wan.adapter import WanVideo
+
+runner.load_model = lambda name: WanVideo(random_pipeline(1), name="tiny")
+folder, output, kill_at, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
+
+def watch(stage, done, total, step):
+    if stage == "denoising" and done == kill_at:
+        os.kill(os.getpid(), 9)
+
+runner.run_edit(runner.EditRequest(
+    video=folder / "clip.mp4", keyframes=[(0, folder / "key.png"), (8, folder / "key.png")], output=output,
+    settings=EditSettings(steps=8, detail="plain"), num_frames=9, size=(32, 48), lossless=True, resume=resume), watch)
+"""
+
+
+def run(folder, output, kill_at, resume=False):
+    arguments = [str(folder), str(output), str(kill_at), "resume" if resume else "begin"]
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments], timeout=300, check=False)
+
+
+@pytest.mark.slow
+def test_a_run_killed_with_signal_9_ends_with_the_same_frames(tmp_path):
+    from flowedit.video import read_video, write_image, write_video
+
+    frames = np.random.default_rng(3).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
+    write_video(tmp_path / "clip.mp4", frames, 8, lossless=True)
+    write_image(tmp_path / "key.png", frames[0])
+    assert run(tmp_path, tmp_path / "whole", 0).returncode == 0
+    assert run(tmp_path, tmp_path / "cut", 7).returncode == -signal.SIGKILL
+    assert (tmp_path / "cut" / STATE).exists()
+    assert not (tmp_path / "cut" / "run.json").exists()
+    assert run(tmp_path, tmp_path / "cut", 5, resume=True).returncode == 0, "steps that were done were run again"
+    assert not (tmp_path / "cut" / STATE).exists()
+    expected, found = (read_video(tmp_path / name / "edited.mp4").frames for name in ("whole", "cut"))
+    assert np.array_equal(found, expected)
+    left, expected = (sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("cut", "whole"))
+    assert left == expected
