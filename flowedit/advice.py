@@ -26,7 +26,8 @@ def advise(result: EditResult) -> list[str]:
 
 def _gap_advice(result: EditResult) -> str | None:
     """The keyframes were not reached."""
-    if not result.trace.steps or not result.keyframes:
+    held = result.settings.fill == "guess"  # the guess shows the keyframes, whatever the latents do
+    if held or not result.trace.steps or not result.keyframes:
         return None
     gaps = np.nan_to_num(result.trace.steps[-1].gap_norm, nan=0.0)  # an unstyled keyframe has nothing to reach
     worst = int(np.argmax(gaps))

@@ -155,8 +155,10 @@ class WanVideoEditorPipeline:
             raise SettingError(f"There is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
         if not self.model.takes_images:
             given = {"conditioning": "tokens", **given}
+        # Every default preset but the small model's own suits any weights; that one asks for training with guesses.
+        preset = "default" if self.model.repairs or self.model.name != TINY else "method"
         settings = preset_settings(
-            self.model.name, **{name: value for name, value in given.items() if value is not None}
+            self.model.name, preset, **{name: value for name, value in given.items() if value is not None}
         )
         if given["steps"] is not None and 4 <= settings.steps < FEW_STEPS:
             warn_unusual(f"num_inference_steps is {settings.steps}; {FEW_STEPS} to {USUAL_STEPS} usually works.")

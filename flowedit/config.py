@@ -125,7 +125,8 @@ class EditSettings:
             )
 
     def _warn_if_unusual(self) -> None:
-        for name, low, high in (("alpha", 1, 20), ("guidance", 1, 10), ("steps", 4, 100)):
+        fewest = 1 if self.fill == "guess" else 4
+        for name, low, high in (("alpha", 1, 20), ("guidance", 1, 10), ("steps", fewest, 100)):
             value = getattr(self, name)
             if not low <= value <= high and not (name == "alpha" and (value == 0 or self.kappa is not None)):
                 _warn(f"{name} is {value}; {low} to {high} usually works.")

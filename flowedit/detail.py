@@ -30,15 +30,14 @@ def decode_residual(model: VideoModel, edited: Latent, reference: Pixels, latent
 DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual, "guided": decode_residual}
 
 
-def keep_trusted(
-    reference: Float[Tensor, "1 3 F H W"], edited: Float[Tensor, "1 3 F H W"], trust: Float32[np.ndarray, "F H W"]
+def lay_repair(
+    reference: Float[Tensor, "1 3 F H W"], edited: Float[Tensor, "1 3 F H W"], share: Float32[np.ndarray, "F H W"]
 ) -> Float[Tensor, "1 3 F H W"]:
-    """The edit where the reference cannot be trusted, the reference where it can, and a mixture between.
+    """The edit where the share is 1, the reference where it is 0, and a mixture between.
 
     Args:
         reference: the classical guess, in [-1, 1].
         edited: what the model made of it.
-        trust: in [0, 1].
+        share: in [0, 1]; see `flowedit.methods.guess.Guess.repair_share`.
     """
-    doubt = 1 - torch.from_numpy(trust).to(reference)
-    return reference + doubt * (edited - reference)
+    return reference + torch.from_numpy(share).to(reference) * (edited - reference)

@@ -46,7 +46,7 @@ class PreparedEdit:
         frames: the source clip, uint8 (F, H, W, 3).
         keyframes: the styled keyframes, in order.
         reference: frames that the decoded change is laid on: the source, or the classical guess.
-        trust: (F, H, W) in [0, 1], where the guess needs no repair; None where the source is the reference.
+        share: (F, H, W) in [0, 1], how far the change is laid on a guess; None where the source is the reference.
         reference_latents: their clean latents.
         problem: what the method works on.
         trace: readings of the steps done so far.
@@ -58,7 +58,7 @@ class PreparedEdit:
     frames: np.ndarray
     keyframes: tuple[Keyframe, ...]
     reference: np.ndarray
-    trust: np.ndarray | None
+    share: np.ndarray | None
     reference_latents: Latent
     problem: EditProblem
     trace: Trace
@@ -126,7 +126,7 @@ def prepare(
         frames=frames,
         keyframes=tuple(keyframes),
         reference=reference,
-        trust=None if guessed is None else guessed.trust,
+        share=None if guessed is None else guessed.repair_share(),
         reference_latents=latents,
         problem=_problem(_Inputs(frames, keyframes, model, settings, given, source, guessed), latents),
         trace=trace,

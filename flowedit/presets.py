@@ -24,14 +24,26 @@ class ModelDefaults:
     presets: dict[str, dict[str, Any]]
 
 
+_REPAIR = {
+    "method": "coupled",
+    "fill": "guess",
+    "keyframe_encoding": "delta",
+    "alpha": 0.0,
+    "strength": 0.15,
+    "shift": 3.0,
+}
+"""The small model was trained to repair a guess from a source with little noise."""
 _TINY = ModelDefaults(
     area=128 * 128,
     window=33,
     multiple=16,
     presets={
-        "default": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 8, "shift": 3.0},
-        "draft": {"method": "coupled", "init": "propagated", "strength": 0.3, "steps": 2, "shift": 3.0},
-        "method": {"method": "difference", "init": "source", "strength": 0.9, "steps": 12, "shift": 3.0},
+        "default": {**_REPAIR, "steps": 1},
+        "draft": {**_REPAIR, "steps": 1},
+        "method": {
+            **{"method": "difference", "keyframe_encoding": "delta"},
+            **{"strength": 0.7, "steps": 8, "shift": 3.0},
+        },
     },
 )
 _REAL = ModelDefaults(

@@ -15,11 +15,11 @@ from flowedit.config import EditSettings
 from flowedit.editor import edit_steps, finish
 from flowedit.errors import VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, slot_of
-from flowedit.keyframes import Keyframe
+from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import Step
-from flowedit.methods.guess import Guess, guess
+from flowedit.methods.guess import guess
 from flowedit.model import VideoModel
-from flowedit.preparation import Given, PreparedEdit, prepare, uses_guess
+from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare, uses_guess
 from flowedit.result import EditResult
 from flowedit.trace import READINGS, Trace
 
@@ -80,6 +80,7 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
     Returns:
         The whole clip; its trace holds every window's keyframes, the shared ones included.
     """
+    check_keyframes(keyframes, clip_shape(frames, model))
     starts = window_starts(len(frames), window)
     whole = None
     if uses_guess(settings) and keyframes:
@@ -91,7 +92,7 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
         inside = slice(start, min(start + window, len(frames)))
         own = _window_keyframes(keyframes, edited, inside, done_to)
         given = Given(
-            guess=None if whole is None else Guess(whole.frames[inside], whole.trust[inside]),
+            guess=None if whole is None else whole.window(inside),
             first_slot=start // GROUP,
             slots=slot_of(len(frames) - 1) + 1,
             mask=None if mask is None else mask[inside],

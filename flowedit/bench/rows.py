@@ -117,7 +117,8 @@ ROWS: Mapping[str, Row] = {
     "method": METHOD,
     "default": DEFAULT,
     "guess": edit_row("default", method="guess"),
-    "default without correction": edit_row("default", alpha=0.0),
+    "default with correction": edit_row("default", alpha=10.0),
+    "default, grey between keyframes": edit_row("default", fill="grey"),
     "default without conditioning": edit_row("default", conditioning="none"),
     "default, keyframes swapped": swapped(DEFAULT),
 }

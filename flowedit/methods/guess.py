@@ -21,6 +21,12 @@ _TINT_RIDGE = 4.0
 _HALF = 128
 _UNEXPLAINED = 12.0
 """Detail, root mean square in 8-bit levels, from which a style counts as beyond a colour map."""
+_EAGER = 3.0
+"""How many times the doubt a repair is laid on the guess: it is mostly better from where doubt begins."""
+_AGREE, _DISAGREE = 3.0, 7.0
+"""Tints, root mean square in 8-bit levels, up to which keyframes count as agreeing and from which as disagreeing."""
+_COMMON = 0.65
+"""Share of the repair everywhere when keyframes disagree, for then the guess is uncertain everywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +37,25 @@ class Guess:
         frames: uint8 (F, H, W, 3).
         trust: float32 (F, H, W) in [0, 1]: where the guess needs no repair: the motion is sure, or the colour map
             explains the style so well that there is no detail to carry; 1 at the keyframes.
+        tint: how far the keyframes' own colours are from the common map, root mean square in 8-bit levels, the mean
+            over the keyframes: near 0 where they agree.
     """
 
     frames: UInt8[np.ndarray, "F H W 3"]
     trust: Float32[np.ndarray, "F H W"]
+    tint: float = 0.0
+
+    def repair_share(self) -> Float32[np.ndarray, "F H W"]:
+        """How far a model's repair takes the guess's place at each pixel, in [0, 1].
+
+        The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
+        """
+        disagree = min(1.0, max(0.0, (self.tint - _AGREE) / (_DISAGREE - _AGREE)))
+        return np.clip(_EAGER * (1 - self.trust), np.float32(_COMMON * disagree), 1)
+
+    def window(self, part: slice) -> "Guess":
+        """The guess of some of the frames."""
+        return Guess(self.frames[part], self.trust[part], self.tint)
 
 
 def classical_guess(
@@ -56,14 +77,16 @@ def guess(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np
     """
     keys = checked_keyframes(frames, keyframes)
     base = colour_map(frames, keys).astype(np.float64)
-    detail = {index: image - _tinted(base[index], image) for index, image in keys.items()}
+    tinted = {index: _tinted(base[index], image) for index, image in keys.items()}
+    detail = {index: image - tinted[index] for index, image in keys.items()}
     # Half the detail around mid grey fits a picture, which is what can be carried.
     carried = propagate(frames, {i: np.rint(d / 2 + _HALF).clip(0, 255).astype(np.uint8) for i, d in detail.items()})
     share = np.sqrt(carried.confidence)[..., None]
     mixed = base + share * 2 * (carried.frames.astype(np.float64) - _HALF)
     left = np.mean([np.square(d).mean() for d in detail.values()])
     doubt = (1 - carried.confidence) * np.float32(min(1.0, left / _UNEXPLAINED**2))
-    return Guess(np.rint(mixed).clip(0, 255).astype(np.uint8), 1 - doubt)
+    tint = float(np.mean([np.sqrt(np.square(tinted[index] - base[index]).mean()) for index in keys]))
+    return Guess(np.rint(mixed).clip(0, 255).astype(np.uint8), 1 - doubt, tint)
 
 
 def _tinted(base: Float64[np.ndarray, "H W 3"], image: UInt8[np.ndarray, "H W 3"]) -> Float64[np.ndarray, "H W 3"]:

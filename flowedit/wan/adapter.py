@@ -58,6 +58,7 @@ class WanVideo:
         name: name of the checkpoint, for manifests and reports.
         pipe: the vendor's pipeline.
         size_multiple: what height and width must divide by.
+        repairs: whether the transformer was trained to see a classical guess between the keyframes.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that sets checkpoints apart
@@ -89,7 +90,7 @@ class WanVideo:
         self.pipe = pipe
         self.name = name
         self._boundary = boundary
-        self._repairs = repairs
+        self.repairs = repairs
         self._vae_dtype = vae_dtype
         self._last: tuple[Pixels, Latent] | None = None
         self._joint_dit = joint_dit
@@ -105,7 +106,7 @@ class WanVideo:
             name=self.name,
             tiling=tiling,
             boundary=self._boundary,
-            repairs=self._repairs,
+            repairs=self.repairs,
             vae_dtype=self._vae_dtype,
             joint_dit=self._joint_dit,
             words=self._words,
@@ -175,7 +176,7 @@ class WanVideo:
     def _image_inputs(self, condition: Condition) -> Inputs:
         if condition.guess is None:
             return image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
-        if not self._repairs:
+        if not self.repairs:
             raise ModelError(
                 f"{self.name} was not trained to see a guess between the keyframes (fill is guess). Use fill grey."
             )
@@ -199,7 +200,7 @@ class WanVideo:
             latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
         latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
         # A guess is encoded twice, as what the decoded change is laid on and as what the model sees.
-        self._last = (given, latents) if self._repairs else None
+        self._last = (given, latents) if self.repairs else None
         return latents
 
     def _vae_precision(self) -> torch.autocast:

@@ -165,8 +165,8 @@ def test_a_folder_with_a_run_is_kept_unless_told(job, capsys):
 def test_interruption_keeps_the_trace_and_leaves_no_video(job, monkeypatch):
     steps = runner.edit_steps
 
-    def interrupted(prepared):
-        yield next(steps(prepared))
+    def interrupted(*given):
+        yield next(steps(*given))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "edit_steps", interrupted)

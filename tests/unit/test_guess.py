@@ -73,6 +73,20 @@ def test_doubt_lies_where_no_keyframe_shows_the_place():
     assert trust[-1][revealed].mean() < trust[-1][~inside[0] & ~inside[-1]].mean() - 0.2
 
 
+def test_a_repair_is_laid_where_doubt_is_and_everywhere_when_keyframes_disagree():
+    """Catches a repair over what the guess has right, and one kept to doubtful places under doubtful keyframes."""
+    frames, _ = scene()
+    truth = lined(frames)
+    agreeing = guess(frames, keyframes(truth))
+    assert agreeing.repair_share()[list(KEYS)].max() == 0
+    assert (agreeing.repair_share() >= 1 - agreeing.trust - 1e-6).all()
+    tints = {i: np.clip(truth[i] * s, 0, 255).astype(np.uint8) for i, s in zip(KEYS, (0.8, 1, 1.2), strict=True)}
+    disagreeing = guess(frames, tints)
+    assert disagreeing.tint > agreeing.tint + 5
+    assert disagreeing.repair_share().min() > 0.5
+    assert (disagreeing.window(slice(4, 9)).repair_share() == disagreeing.repair_share()[4:9]).all()
+
+
 def test_a_clip_without_keyframes_is_refused():
     frames, _ = scene()
     with pytest.raises(KeyframeError):
