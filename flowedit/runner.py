@@ -1,6 +1,5 @@
 """One run from files to files: what `flowedit edit`, `flowedit demo` and the notebooks call."""
 
-import hashlib
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,25 +13,29 @@ import numpy as np
 from flowedit.advice import advise
 from flowedit.config import EditSettings
 from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
-from flowedit.environment import machine, peak_memory_mb, versions
+from flowedit.environment import peak_memory_mb, versions
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.guided import carry_change
 from flowedit.job import EditJob, load_job, video_window
+from flowedit.manifest import manifest_of, sha256
 from flowedit.masks import apply_mask, read_mask
-from flowedit.measure import measure
 from flowedit.methods import CLASSICAL, Step, check_method
 from flowedit.model import ClipShape, VideoModel
-from flowedit.models import checkpoint_files, fits_for, load_model
+from flowedit.models import load_model
+from flowedit.placing import run_placed
 from flowedit.presets import model_defaults
 from flowedit.report import comparison_frames, contact_sheet, render_report
 from flowedit.result import EditResult
 from flowedit.resuming import STATE, StateKeeper
 from flowedit.runfolder import MANIFEST, RunFolder
+from flowedit.sweep import Shared, with_alpha
 from flowedit.video import write_image, write_video
 from flowedit.windows import edit_long_video
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit
+
+__all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"]
 
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
@@ -103,13 +106,19 @@ def silent(stage: str, done: int, total: int, step: Step | None) -> None:
     """A watcher that shows nothing."""
 
 
-def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[str], object] = str) -> EditOutcome:
+def run_edit(
+    request: EditRequest,
+    watch: Watch = silent,
+    announce: Callable[[str], object] = str,
+    shared: Shared | None = None,
+) -> EditOutcome:
     """Edit a video file and write the results.
 
     Args:
         request: what to do.
         watch: called as the work goes on.
         announce: called once with the line that says which frames and sizes were chosen.
+        shared: what this run takes over from the ones before it in a sweep, and leaves for the next.
 
     Returns:
         The edit and what was written.
@@ -126,10 +135,11 @@ def run_edit(request: EditRequest, watch: Watch = silent, announce: Callable[[st
     folder = RunFolder(request.output, overwrite=request.overwrite)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = mask.limit(_fitted(request, job, announce, lambda fit: _run(request, job, folder, watch, mask, fit)))
+        task = _Task(request, job, folder, watch, mask, shared or Shared())
+        result = mask.limit(_placed(task, announce))
     watch("writing the results", 0, 0, None)
     advice = [*advise(result), *(str(w.message) for w in caught if issubclass(w.category, UserWarning))]
-    manifest = _manifest(request, job, result, advice)
+    manifest = manifest_of(request, job, result, advice)
     _write(folder, request, job, result, mask)
     result.seconds["total"] = time.perf_counter() - begun
     manifest["seconds"] = {name: round(value, 3) for name, value in result.seconds.items()}
@@ -170,39 +180,44 @@ class _Mask:
         return replace(result, frames=apply_mask(result.source, result.frames, self.small))
 
 
-def _fitted(
-    request: EditRequest, job: EditJob, announce: Callable[[str], object], work: "Callable[[Fit | None], EditResult]"
-) -> EditResult:
-    """Do the work with the model placed as the request says; out of memory, once more one level lower."""
-    num_frames, height, width = job.frames.shape[:3]
-    joint = len(job.keyframes) if request.settings.conditioning in ("tokens", "both") else 0
-    shape = ClipShape(num_frames=num_frames, height=height, width=width)
-    fits = fits_for(request.model, shape=shape, level=request.fit, keyframes=joint)
-    if not fits:
-        return work(None)
-    from flowedit.wan.fit import run_with_fit
+@dataclass(frozen=True)
+class _Task:
+    """One run's request, and what was opened for it."""
 
-    return run_with_fit(fits, work, report=announce)
+    request: EditRequest
+    job: EditJob
+    folder: RunFolder
+    watch: Watch
+    mask: _Mask
+    shared: Shared
 
 
-def _run(
-    request: EditRequest, job: EditJob, folder: RunFolder, watch: Watch, mask: _Mask, fit: "Fit | None"
-) -> EditResult:
-    """Load the model and edit."""
+def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
+    """Edit with the model that an earlier run of the sweep loaded, or with one loaded where it fits."""
+    request, frames = task.request, task.job.frames
+    if task.shared.model is not None:
+        return _edit(task, task.shared.model)
+    shape = ClipShape(num_frames=frames.shape[0], height=frames.shape[1], width=frames.shape[2])
+    clip = (shape, len(task.job.keyframes), request.settings)
+    return run_placed(request.model, request.fit, clip, announce, partial(_load_and_edit, task))
+
+
+def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
     begun = time.perf_counter()
-    watch("loading the model", 0, 0, None)
-    settings = request.settings
+    task.watch("loading the model", 0, 0, None)
+    name, settings = task.request.model, task.request.settings
     said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
-    model = load_model(request.model) if fit is None else load_model(request.model, level=fit, prompts=tuple(said))
+    model = load_model(name) if fit is None else load_model(name, level=fit, prompts=tuple(said))
     loaded = time.perf_counter()
-    result = _edit(request, job, model, folder, watch, mask.small)
+    result = _edit(task, model)
+    # Only a model that got through the run is kept: one that ran out of memory must be let go.
+    task.shared.model = model
     result.seconds["load"] = loaded - begun
     return result
 
 
-def _edit(
-    request: EditRequest, job: EditJob, model: VideoModel, folder: RunFolder, watch: Watch, mask: np.ndarray | None
-) -> EditResult:
+def _edit(task: _Task, model: VideoModel) -> EditResult:
+    request, job, watch, mask = task.request, task.job, task.watch, task.mask.small
     if request.settings.method in CLASSICAL:
         watch(f"running {request.settings.method}", 0, 0, None)
         return edit_video(job.frames, job.keyframes, model, request.settings)
@@ -215,8 +230,10 @@ def _edit(
         return edit_long_video(
             job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask
         )
-    prepared = prepare(job.frames, job.keyframes, model, request.settings, Given(mask=mask))
-    keeper = StateKeeper(folder.path, prepared, *([] if mask is None else [mask]))
+    if task.shared.prepared is None:
+        task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, Given(mask=mask))
+    prepared = with_alpha(task.shared.prepared, request.settings)
+    keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]))
     begun = keeper.begun() if request.resume else None
     total = len(prepared.problem.sigmas) - 1
     latents = prepared.reference_latents
@@ -226,7 +243,7 @@ def _edit(
             keeper.keep(step)
             watch("denoising", step.trace.step + 1, total, step)
     except (KeyboardInterrupt, FlowEditError) as stop:
-        _keep_trace(folder, request, prepared, stop)
+        _keep_trace(task.folder, request, prepared, stop)
         raise
     watch("decoding", total, total, None)
     return finish(prepared, latents)
@@ -238,29 +255,6 @@ def _keep_trace(folder: RunFolder, request: EditRequest, prepared: PreparedEdit,
     reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
     state = {"status": "stopped", "reason": reason, "steps_done": len(prepared.trace.steps)}
     folder.write_json("stopped.json", {**state, "settings": request.settings.to_dict(), "versions": versions()})
-
-
-def _manifest(request: EditRequest, job: EditJob, result: EditResult, advice: list[str]) -> dict[str, Any]:
-    source_height, source_width = job.clip.frames.shape[1:3]
-    return {
-        "status": "done",
-        **result.manifest(),
-        "source": {
-            "name": job.clip.path.name,
-            "sha256": sha256(job.clip.path),
-            "height": source_height,
-            "width": source_width,
-            "frames": job.clip.total,
-            "fps": str(job.fps),
-        },
-        "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
-        "metrics": measure(result),
-        "advice": advice,
-        "versions": versions(),
-        "machine": machine(),
-        "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
-        "frame_map": job.frame_map.rows(),
-    }
 
 
 def _full_frames(request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> np.ndarray:
@@ -291,9 +285,3 @@ def _write_report(folder: RunFolder, result: EditResult, manifest: dict[str, Any
         advice=advice,
     )
     folder.write_text(REPORT, page)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -55,6 +55,7 @@ def edit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel of the result exactly.")] = False,
     mask: Annotated[Path | None, typer.Option(help="Picture or video of where to edit, white = edit.")] = None,
+    sweep: Annotated[str | None, typer.Option(help="Several alphas, such as 2,5,10: one folder each.")] = None,
     fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run of the same edit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
@@ -65,6 +66,7 @@ def edit(
     from flowedit.presets import model_defaults, preset_settings
     from flowedit.runfolder import RunFolder
     from flowedit.runner import EditRequest
+    from flowedit.sweep import parse_alphas
 
     wish = StyleWish(style=style, image=style_image, words=describe)
     if bool(wish) == bool(keyframes):
@@ -99,7 +101,21 @@ def edit(
         resume=resume,
         mask=mask,
     )
-    show_run(request, verbose=verbose)
+    if sweep is None:
+        show_run(request, verbose=verbose)
+    else:
+        _show_sweep(request, parse_alphas(sweep), verbose=verbose)
+
+
+def _show_sweep(request: Any, alphas: list[float], *, verbose: bool) -> None:  # noqa: ANN401 - an EditRequest
+    """Run a request once per alpha, then say where each result is."""
+    from flowedit.sweep import run_sweep
+
+    console = Console(stderr=True)
+    with watching(console, verbose=verbose) as watch:
+        outcomes = run_sweep(request, alphas, watch, announce=lambda line: console.print(line, highlight=False))
+    for outcome in outcomes:
+        typer.echo(outcome.folder / "report.html")
 
 
 def show_run(request: Any, *, verbose: bool) -> "EditOutcome":  # noqa: ANN401 - an EditRequest, imported when run

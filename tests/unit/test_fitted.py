@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowedit import models, runner
+from flowedit import manifest, models, placing, runner
 from flowedit.config import EditSettings
 from flowedit.errors import ModelError, SettingError
 from flowedit.tiny.load import random_pipeline
@@ -55,9 +55,9 @@ def placed(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return WanVideo(random_pipeline(1), name=name)
 
-    monkeypatch.setattr(runner, "fits_for", fits_for)
+    monkeypatch.setattr(placing, "fits_for", fits_for)
     monkeypatch.setattr(runner, "load_model", load_model)
-    monkeypatch.setattr(runner, "checkpoint_files", lambda name: [])
+    monkeypatch.setattr(manifest, "checkpoint_files", lambda name: [])
     return seen
 
 

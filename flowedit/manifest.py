@@ -1,0 +1,44 @@
+"""A run's manifest: what was edited, with what, and where it ran."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowedit.environment import machine, versions
+from flowedit.job import EditJob
+from flowedit.measure import measure
+from flowedit.models import checkpoint_files
+from flowedit.result import EditResult
+
+if TYPE_CHECKING:
+    from flowedit.runner import EditRequest
+
+
+def manifest_of(request: "EditRequest", job: EditJob, result: EditResult, advice: list[str]) -> dict[str, Any]:
+    """Everything that says where a result came from: settings, files and their hashes, versions, machine."""
+    source_height, source_width = job.clip.frames.shape[1:3]
+    return {
+        "status": "done",
+        **result.manifest(),
+        "source": {
+            "name": job.clip.path.name,
+            "sha256": sha256(job.clip.path),
+            "height": source_height,
+            "width": source_width,
+            "frames": job.clip.total,
+            "fps": str(job.fps),
+        },
+        "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
+        "metrics": measure(result),
+        "advice": advice,
+        "versions": versions(),
+        "machine": machine(),
+        "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
+        "frame_map": job.frame_map.rows(),
+    }
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

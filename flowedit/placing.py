@@ -1,0 +1,43 @@
+"""Place a model for a run, and try once more with less memory when it runs out."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from flowedit.config import EditSettings
+from flowedit.model import ClipShape
+from flowedit.models import fits_for
+
+if TYPE_CHECKING:
+    from flowedit.wan.fit import Fit
+
+T = TypeVar("T")
+
+
+def run_placed(
+    model: str,
+    level: str,
+    clip: tuple[ClipShape, int, EditSettings],
+    announce: Callable[[str], object],
+    work: "Callable[[Fit | None], T]",
+) -> T:
+    """Do some work with a model placed where it fits; out of memory, once more one level lower.
+
+    Args:
+        model: its name.
+        level: `auto`, or the only level to try.
+        clip: its size, the number of keyframes, and the settings, which say whether those lengthen the sequence.
+        announce: called with one line when a second try starts.
+        work: takes the fit, None for the small model; it lets go of the model when it fails.
+
+    Raises:
+        ModelError: nothing fits, or memory ran out at the last level; the message says what to change.
+        SettingError: a level that does not exist.
+    """
+    shape, keyframes, settings = clip
+    joint = keyframes if settings.conditioning in ("tokens", "both") else 0
+    fits = fits_for(model, shape=shape, level=level, keyframes=joint)
+    if not fits:
+        return work(None)
+    from flowedit.wan.fit import run_with_fit
+
+    return run_with_fit(fits, work, report=announce)

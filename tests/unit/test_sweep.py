@@ -1,0 +1,72 @@
+"""A sweep gives what single runs give, and loads and encodes once."""
+
+import numpy as np
+import pytest
+import torch
+
+from flowedit import runner, sweep
+from flowedit.config import EditSettings
+from flowedit.editor import edit_steps, prepare
+from flowedit.errors import SettingError
+from flowedit.keyframes import Keyframe
+from flowedit.sweep import parse_alphas, run_sweep, with_alpha
+from flowedit.tiny.load import random_pipeline
+from flowedit.video import write_image, write_video
+from flowedit.wan.adapter import WanVideo
+
+SETTINGS = EditSettings(steps=4, detail="plain", alpha=2.0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return WanVideo(random_pipeline(1), name="tiny")
+
+
+@pytest.mark.parametrize("changes", [{"alpha": 7.0}, {"kappa": 0.5}, {"gain": "euler", "alpha": 3.0}])
+def test_another_alpha_on_the_same_encoding_is_a_run_of_its_own(model, changes):
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
+    keyframes = [Keyframe(0, 255 - frames[0]), Keyframe(8, 255 - frames[8])]
+    shared = prepare(frames, keyframes, model, SETTINGS)
+    first = list(edit_steps(shared))
+    settings = SETTINGS.with_(**changes)
+    found = with_alpha(shared, settings)
+    expected = prepare(frames, keyframes, model, settings)
+    for one, two in zip(edit_steps(found), edit_steps(expected), strict=True):
+        assert torch.equal(one.latents, two.latents)
+    assert found.trace.alpha == expected.trace.alpha
+    assert not torch.equal(one.latents, first[-1].latents)
+    assert shared.trace.alpha == 2.0
+    assert len(shared.trace.steps) == 4
+
+
+def test_settings_that_were_encoded_cannot_be_swept(model):
+    frames = np.zeros((5, 32, 48, 3), np.uint8)
+    shared = prepare(frames, [Keyframe(0, frames[0])], model, SETTINGS)
+    with pytest.raises(SettingError, match="shares everything but"):
+        with_alpha(shared, SETTINGS.with_(strength=0.5))
+
+
+def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(tmp_path, monkeypatch, model):
+    calls = []
+    monkeypatch.setattr(runner, "load_model", lambda name: calls.append("load") or model)
+    inner = runner.prepare
+    monkeypatch.setattr(runner, "prepare", lambda *given: calls.append("prepare") or inner(*given))
+    frames = np.random.default_rng(3).integers(0, 256, (5, 32, 48, 3), dtype=np.uint8)
+    write_video(tmp_path / "clip.mp4", frames, 8, lossless=True)
+    write_image(tmp_path / "key.png", 255 - frames[0])
+    request = runner.EditRequest(
+        video=tmp_path / "clip.mp4", keyframes=[(0, tmp_path / "key.png")], output=tmp_path / "out",
+        settings=SETTINGS, size=(32, 48),
+    )  # fmt: skip
+    outcomes = run_sweep(request, [2.0, 5.5], runner.silent)
+    assert calls == ["load", "prepare"]
+    assert [outcome.folder.name for outcome in outcomes] == ["alpha-2", "alpha-5.5"]
+    assert [outcome.manifest["settings"]["alpha"] for outcome in outcomes] == [2.0, 5.5]
+    assert all((tmp_path / "out" / name / "edited.mp4").exists() for name in ("alpha-2", "alpha-5.5"))
+
+
+@pytest.mark.parametrize("text", ["", "2,two", "2,2.0"])
+def test_a_sweep_of_no_numbers_or_the_same_one_twice_is_refused(text):
+    with pytest.raises(SettingError, match="different numbers"):
+        parse_alphas(text)
+    assert sweep.parse_alphas("2,5.5") == [2.0, 5.5]
