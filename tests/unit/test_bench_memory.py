@@ -1,0 +1,78 @@
+"""A benchmark that remembers gives what one gives that does not, and computes less."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from oracles import PointMass
+
+from flowedit.bench.cases import Case, Condition, World
+from flowedit.bench.memory import DEPTH, Remembering
+from flowedit.bench.rows import ROWS, edit_row
+from flowedit.keyframes import Keyframe
+
+
+class Counting(PointMass):
+    def __init__(self):
+        super().__init__()
+        self.work = []
+
+    def encode(self, video):
+        self.work.append("encode")
+        return super().encode(video)
+
+    def decode(self, latents):
+        self.work.append("decode")
+        return super().decode(latents)
+
+
+def test_nothing_is_computed_twice_and_nothing_changes():
+    """Catches a stale clip handed out for another, and results that a caller can spoil."""
+    counting = Counting()
+    model = Remembering(counting)
+    clips = [torch.rand(1, 3, 5, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(DEPTH + 1)]
+    first = model.encode(clips[0])
+    first.zero_()
+    assert torch.equal(model.encode(clips[0].clone()), PointMass().encode(clips[0]))
+    assert counting.work == ["encode"]
+    for clip in clips[1:]:
+        assert torch.equal(model.encode(clip), PointMass().encode(clip))
+    model.encode(clips[0])
+    assert len(counting.work) == DEPTH + 2, "the oldest is forgotten"
+    assert model.size_multiple == PointMass.size_multiple
+
+
+def scene():
+    frames, styled = np.random.default_rng(0).integers(0, 256, (2, 13, 16, 16, 3), dtype=np.uint8)
+    return Case(
+        world=World.OWN,
+        scene=0,
+        family="any",
+        condition=Condition.EXACT,
+        caption="",
+        source_caption="",
+        frames=frames,
+        truth=styled,
+        ink=np.zeros((13, 16, 16)),
+        hidden=None,
+        flow=None,
+        visible=None,
+        keyframes=tuple(Keyframe(i, styled[i]) for i in (0, 12)),
+    )
+
+
+def test_rows_give_the_same_frames_with_and_without_memory():
+    """Catches a guess remembered for other keyframes."""
+    one = scene()
+    other = replace(one, keyframes=tuple(Keyframe(k.index, 255 - k.image) for k in one.keyframes))
+    model = Remembering(Counting())
+    for changes in ({}, {"alpha": 10.0}):
+        for case in (one, other, one):
+            row = edit_row("default", **changes)
+            np.testing.assert_array_equal(row(case, model), row(case, PointMass()))
+    assert model.guess(one.frames, one.keyframes) is model.guess(one.frames, one.keyframes)
+
+
+def test_every_row_can_be_asked_for_on_the_command_line():
+    """Catches a comma in a row's name, which `--methods` takes for the end of it."""
+    assert not [name for name in ROWS if "," in name]
