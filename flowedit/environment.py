@@ -5,7 +5,6 @@ import platform
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 PACKAGES = ("flowedit", "torch", "diffsynth", "numpy", "av", "opencv-python-headless", "scikit-image")
@@ -34,16 +33,3 @@ def peak_memory_mb() -> float:
     """Most resident memory of this process so far, in MB (10**6 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 numbers itself; where it does not, they are slower than float32.
-
-    Linux names the ability in /proc/cpuinfo; elsewhere the answer is no.
-    """
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-            flags = next((line for line in lines if line.startswith("flags")), "")
-    except OSError:
-        return False
-    return bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))

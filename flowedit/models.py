@@ -115,15 +115,13 @@ def checkpoint_files(name: str | Path = TINY) -> list[Path]:
 def _load_tiny(device: str | None, dtype: str | None) -> "WanVideo":
     import torch
 
-    from flowedit.environment import cpu_has_bfloat16
     from flowedit.tiny.load import build_pipeline
     from flowedit.tiny.lora import joint_source
     from flowedit.wan.adapter import WanVideo
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipe = build_pipeline(place, _dtype(dtype or "float32"))
-    fast = torch.bfloat16 if place == "cpu" and dtype is None and cpu_has_bfloat16() else None
-    return WanVideo(pipe, name=TINY, repairs=True, vae_dtype=fast, joint_dit=joint_source(pipe))
+    return WanVideo(pipe, name=TINY, repairs=True, joint_dit=joint_source(pipe))
 
 
 def _load_checkpoint(

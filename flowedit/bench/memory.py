@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowedit.keyframes import Keyframe
 from flowedit.methods.guess import Guess, guess
-from flowedit.model import Latent, Pixels, VideoModel
+from flowedit.model import Condition, JointLatent, Latent, Pixels, VideoModel
 
 DEPTH = 6
 """Clips remembered each way."""
@@ -56,9 +56,23 @@ class Remembering:
         self._guesses.append((frames, images, made))
         return made
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the model's own
-        """The model's own."""
-        return getattr(self._model, name)
+    def prepare(self, condition: Condition) -> Any:  # noqa: ANN401 - opaque, as in the port
+        """See `VideoModel.prepare`."""
+        return self._model.prepare(condition)
+
+    def velocity(
+        self,
+        latents: JointLatent,
+        sigma: float,
+        prepared: Any,  # noqa: ANN401
+        position_ids: Sequence[int],
+    ) -> JointLatent:
+        """See `VideoModel.velocity`."""
+        return self._model.velocity(latents, sigma, prepared, position_ids)
+
+    def after_step(self, latents: Latent, sigma: float, prepared: Any) -> Latent:  # noqa: ANN401
+        """See `VideoModel.after_step`."""
+        return self._model.after_step(latents, sigma, prepared)
 
 
 def _recall(known: deque[tuple[Tensor, Tensor]], given: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:

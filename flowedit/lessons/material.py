@@ -81,11 +81,9 @@ def looks() -> tuple[str, ...]:
 @cache
 def small_model(device: str | None = None) -> "WanVideo":
     """The shipped small Wan, on the GPU if there is one; loaded once per notebook."""
-    from flowedit.tiny.load import build_pipeline
-    from flowedit.wan.adapter import WanVideo
+    from flowedit.models import load_model
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return WanVideo(build_pipeline(device), name="tiny")
+    return load_model("tiny", device=device)
 
 
 def _uint8(video: Tensor) -> np.ndarray:

@@ -69,7 +69,6 @@ class WanVideo:
         tiling: Mapping[str, Any] | None = None,
         boundary: float = 0.875,
         repairs: bool = False,
-        vae_dtype: torch.dtype | None = None,
         joint_dit: "Callable[[], vendor.WanModel] | None" = None,
         words: Callable[[str], Tensor] | None = None,
     ) -> None:
@@ -81,8 +80,6 @@ class WanVideo:
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
             boundary: sigma under which the second expert takes over, where there is one.
             repairs: whether the transformer was trained to see a classical guess between the keyframes.
-            vae_dtype: reduced precision that the VAE computes in (autocast) while its weights stay as they are; None
-                computes in their own.
             joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
                 runs them through the pipeline's own.
             words: gives a prompt's context, `(1, n, d)`, for a pipeline without a text encoder; None asks the pipeline.
@@ -91,7 +88,6 @@ class WanVideo:
         self.name = name
         self._boundary = boundary
         self.repairs = repairs
-        self._vae_dtype = vae_dtype
         self._last: tuple[Pixels, Latent] | None = None
         self._joint_dit = joint_dit
         self._words = words
@@ -107,7 +103,6 @@ class WanVideo:
             tiling=tiling,
             boundary=self._boundary,
             repairs=self.repairs,
-            vae_dtype=self._vae_dtype,
             joint_dit=self._joint_dit,
             words=self._words,
         )
@@ -125,9 +120,7 @@ class WanVideo:
         """The clip that clean latents stand for, float32 in [-1, 1]."""
         self.pipe.load_models_to_device(["vae"])
         latents = latents.to(dtype=self.pipe.torch_dtype)
-        with self._vae_precision():
-            video = self.pipe.vae.decode(latents, device=self.pipe.device, **self._tiles)
-        return video.float().to(self.pipe.device)
+        return self.pipe.vae.decode(latents, device=self.pipe.device, **self._tiles).float().to(self.pipe.device)
 
     def prepare(self, condition: Condition) -> PreparedCondition:
         """Encode words and images once.
@@ -196,16 +189,11 @@ class WanVideo:
             return self._last[1]
         self.pipe.load_models_to_device(["vae"])
         given, video = video, video.to(dtype=self.pipe.torch_dtype)
-        with self._vae_precision():
-            latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
+        latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
         latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
         # A guess is encoded twice, as what the decoded change is laid on and as what the model sees.
         self._last = (given, latents) if self.repairs else None
         return latents
-
-    def _vae_precision(self) -> torch.autocast:
-        place = torch.device(self.pipe.device).type
-        return torch.autocast(place, dtype=self._vae_dtype, enabled=self._vae_dtype is not None)
 
     def _context(self, prompt: str) -> Tensor:
         if self._words is not None:
