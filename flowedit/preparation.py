@@ -167,7 +167,7 @@ def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
         slots=tuple(keyframe.slot for keyframe in keyframes),
         noise=_noise(source, settings, inputs.given),
         sigmas=sigma_grid(settings),
-        gain=_gain(settings),
+        gain=gain_of(settings),
         beta=settings.beta,
         v_target=target_velocity,
         v_source=source_velocity,
@@ -284,7 +284,7 @@ def _derived_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _gain(settings: EditSettings) -> Gain:
+def gain_of(settings: EditSettings) -> Gain:
     """The correction's share per step, from the settings."""
     if settings.kappa is not None:
         return constant_gain(settings.kappa)

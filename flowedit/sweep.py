@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowedit.config import EditSettings
 from flowedit.errors import SettingError
-from flowedit.preparation import PreparedEdit
-from flowedit.preparation import _gain as gain_of
+from flowedit.preparation import PreparedEdit, gain_of
 
 if TYPE_CHECKING:
     from flowedit.model import VideoModel

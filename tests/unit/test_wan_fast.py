@@ -111,6 +111,9 @@ def test_stored_keys_are_seen_by_another_forward():
     assert (joint - alone).abs().max() > 1e-3
     store.clear()
     assert torch.equal(call(dit, "t2v"), alone)
+    store.mode = "read"
+    with pytest.raises(ModelError, match="no stored keys"):  # catches: keys of gigabytes kept after the run
+        call(dit, "t2v")
 
 
 def test_reading_before_writing_is_refused():
