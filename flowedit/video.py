@@ -43,6 +43,7 @@ __all__ = [
     "read_video",
     "resize_image",
     "resize_video",
+    "stream_video",
     "to_float",
     "to_uint8",
     "write_image",
@@ -156,6 +157,19 @@ def read_video(path: str | Path, *, start: int = 0, num_frames: int | None = Non
         )
 
 
+def stream_video(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Iterator[Picture]:
+    """The frames that `read_video` gives, one after the other, decoded once and never held together.
+
+    Raises:
+        VideoFileError, SettingError: as `read_video`, when the frame in question is reached.
+    """
+    path = Path(path)
+    with _opened(path) as (container, stream):
+        index = index_frames(path, container, stream)
+        count = _checked_window(path, len(index.times), start, num_frames)
+        yield from _exactly(path, _frames_from(container, stream, index, start), start, count)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and its video stream; whatever the decoder throws becomes a VideoFileError of one line."""
@@ -202,16 +216,25 @@ def _frames_from(container: InputContainer, stream: VideoStream, index: FrameInd
 
 def _collect(path: Path, pictures: Iterator[Picture], start: int, count: int) -> Video:
     """The next `count` pictures as one array, filled in place so that no second copy is ever held."""
-    clip, got = np.empty((0, 0, 0, 3), np.uint8), 0
-    for got, picture in enumerate(pictures, start=1):
-        if got == 1:
+    clip = np.empty((0, 0, 0, 3), np.uint8)
+    for place, picture in enumerate(_exactly(path, pictures, start, count)):
+        if place == 0:
             clip = np.empty((count, *picture.shape), np.uint8)
-        if picture.shape != clip.shape[1:]:
-            raise VideoFileError(f"{path} changes size at frame {start + got - 1}; re-encode it at one size.")
-        clip[got - 1] = picture
-        if got == count:
-            return clip
-    raise VideoFileError(f"{path} is damaged: frame {start + got} cannot be decoded; copy or re-encode it.")
+        clip[place] = picture
+    return clip
+
+
+def _exactly(path: Path, pictures: Iterator[Picture], start: int, count: int) -> Iterator[Picture]:
+    """The next `count` pictures, all of one size; fewer are a fault of the file."""
+    shape: tuple[int, ...] = ()
+    for place in range(start, start + count):
+        picture = next(pictures, None)
+        if picture is None:
+            raise VideoFileError(f"{path} is damaged: frame {place} cannot be decoded; copy or re-encode it.")
+        shape = shape or picture.shape
+        if picture.shape != shape:
+            raise VideoFileError(f"{path} changes size at frame {place}; re-encode it at one size.")
+        yield picture
 
 
 def _to_picture(frame: VideoFrame) -> Picture:

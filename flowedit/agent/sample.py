@@ -1,9 +1,10 @@
 """The clip that is styled: read it once for its cuts, choose the frames to key, read those."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from jaxtyping import Float, UInt8
 from flowedit.agent.settings import DEFAULT_WINDOW
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, longest_legal
-from flowedit.video import probe, read_video
+from flowedit.video import probe, read_video, stream_video
 
+Picture = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]
 
-_CHUNK = 24
-_KEPT = 32
+_KEPT_BYTES = 192 * 2**20
+_FEWEST_KEPT = 12
 _THUMB = (48, 27)
 _CUT = 5.0
 _PROMINENCE = 4.0
@@ -35,7 +37,8 @@ class Source:
         fps: frames a second.
         start: frame of the file that is clip frame 0.
         num_frames: frames of the clip, `4n + 1`.
-        read: (first clip frame, how many) to those frames.
+        frame: the clip's frame of an index, uint8 (H, W, 3); not to be written to.
+        stream: all frames of the clip, one after the other.
     """
 
     name: str
@@ -43,11 +46,8 @@ class Source:
     fps: float
     start: int
     num_frames: int
-    read: Callable[[int, int], Video]
-
-    def frame(self, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """One frame of the clip."""
-        return self.read(index, 1)[0]
+    frame: Callable[[int], Picture]
+    stream: Callable[[], Iterator[Picture]]
 
 
 def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Source:
@@ -67,14 +67,17 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
     info = probe(path)
     window = _window(path.name, info.num_frames, start, num_frames)
 
-    @lru_cache(maxsize=_KEPT)
-    def frame(index: int) -> Video:
-        return read_video(path, start=start + index, num_frames=1).frames
+    kept = _Kept(max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3)))
 
-    def read(first: int, count: int) -> Video:
-        if count == 1:
-            return frame(first)
-        return read_video(path, start=start + first, num_frames=count).frames
+    def frame(index: int) -> Picture:
+        return kept.find(index, lambda: read_video(path, start=start + index, num_frames=1).frames[0])
+
+    def stream() -> Iterator[Picture]:
+        for index, picture in enumerate(stream_video(path, start=start, num_frames=window)):
+            # Only these can become keyframes: kept as they pass, they need not be searched for in the file again.
+            if index % GROUP == 0:
+                kept.find(index, lambda shown=picture: shown)
+            yield picture
 
     return Source(
         name=path.name,
@@ -82,8 +85,27 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
         fps=float(info.fps),
         start=start,
         num_frames=window,
-        read=read,
+        frame=frame,
+        stream=stream,
     )
+
+
+class _Kept:
+    """The frames used last, at most so many; several threads may ask at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._frames: OrderedDict[int, Picture] = OrderedDict()
+
+    def find(self, index: int, read: Callable[[], Picture]) -> Picture:
+        """The frame kept under that index, or the one that `read` gives, which is kept from then on."""
+        with self._lock:
+            if index not in self._frames:
+                self._frames[index] = read()
+                if len(self._frames) > self._most:
+                    self._frames.popitem(last=False)
+            self._frames.move_to_end(index)
+            return self._frames[index]
 
 
 def frames_source(frames: Video, *, fps: float = 24.0, name: str = "frames") -> Source:
@@ -104,7 +126,8 @@ def frames_source(frames: Video, *, fps: float = 24.0, name: str = "frames") -> 
         fps=fps,
         start=0,
         num_frames=len(frames),
-        read=lambda first, count: frames[first : first + count],
+        frame=lambda index: frames[index],
+        stream=lambda: iter(frames),
     )
 
 
@@ -113,12 +136,7 @@ def find_cuts(source: Source) -> tuple[int, ...]:
 
     A camera that pans or a light that flares changes many neighbouring frames alike; a cut changes one pair.
     """
-    thumbs = np.concatenate(
-        [
-            np.stack([_thumb(frame) for frame in source.read(first, min(_CHUNK, source.num_frames - first))])
-            for first in range(0, source.num_frames, _CHUNK)
-        ]
-    )
+    thumbs = np.stack([_thumb(frame) for frame in source.stream()])
     steps = np.abs(np.diff(thumbs, axis=0)).mean(axis=(1, 2, 3))
     cuts = []
     for k, step in enumerate(steps):

@@ -10,7 +10,7 @@ from flowedit.agent.card import Swatch, measure, palette_of
 from flowedit.agent.colour import palette_distance, transport
 from flowedit.agent.judge import structure_likeness
 from flowedit.agent.parts import analyse, paint
-from flowedit.agent.stylers import LOOKS, find_look, look_named
+from flowedit.agent.stylers import LOOKS, find_look, look_named, texture
 from flowedit.agent.stylers.canvas import contour_flow, to_lab, to_paint
 from flowedit.errors import SettingError
 
@@ -43,13 +43,14 @@ def test_keyframes_of_a_still_camera_change_little_more_than_their_source(name):
     card = card_for(frames, name)
     styled = [paint(frame, card, 0, 1.0) for frame in frames]
     assert change_ratio(frames, styled) <= 1.3
+    assert change_ratio(frames, styled, regions=SIZE[0]) <= 1.3
 
 
 def test_grain_drawn_anew_for_each_keyframe_would_be_seen():
     frames = list(static_clip(33, SIZE)[[0, 12, 32]])
     card = card_for(frames, "oil")
     styled = [paint(frame, card, seed, 1.0) for seed, frame in enumerate(frames)]
-    assert change_ratio(frames, styled) > 1.3
+    assert change_ratio(frames, styled, regions=SIZE[0]) > 1.4
 
 
 def test_measures_of_each_picture_alone_would_be_seen():
@@ -74,6 +75,22 @@ def test_a_look_is_the_same_for_the_same_seed_and_keeps_the_size(name, painted):
 def test_a_look_changes_the_picture_and_keeps_its_shapes(name, painted):
     assert np.abs(lab(painted[name]) - lab(IMAGE)).mean() > 2.0
     assert structure_likeness(IMAGE, painted[name]) > LOOKS[name].structure
+
+
+def test_a_texture_is_made_once_shared_and_let_go(monkeypatch):
+    """Catches grain painted over by one keyframe and seen by the next, and textures that pile up."""
+    first = texture.noise((30, 50), 3.0, 7)
+    assert texture.noise((30, 50, 3), 3.0, 7) is first
+    assert texture.noise((30, 50), 3.0, 8) is not first
+    with pytest.raises(ValueError, match="read-only"):
+        first += 1
+    monkeypatch.setattr(texture, "_MOST_BYTES", 2 * first.nbytes)
+    texture.noise((30, 50), 3.0, 9)
+    texture.noise((30, 50), 3.0, 10)
+    assert len(texture._kept) == 2
+    again = texture.noise((30, 50), 3.0, 7)
+    assert again is not first
+    assert np.array_equal(again, first)
 
 
 @pytest.mark.parametrize("size", [(128, 128), (90, 161), (17, 33)])

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from agent_clips import cut_clip, picture, static_clip, write_clip
 
+from flowedit.agent import sample
 from flowedit.agent.sample import choose_indices, file_source, find_cuts, frames_source, wanted_keyframes
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import slots_of
+from flowedit.video import read_video as read
 
 
 def test_cuts_are_found_where_they_are():
@@ -24,7 +26,7 @@ def test_a_pan_a_flash_and_a_moving_ball_are_no_cuts():
     assert find_cuts(frames_source(static_clip())) == ()
 
 
-def test_cuts_are_found_across_the_chunks_that_are_read():
+def test_a_cut_late_in_a_clip_is_found():
     clip = np.stack([picture("astronaut")] * 24 + [picture("coffee")] * 9)
     assert find_cuts(frames_source(clip)) == (24,)
 
@@ -70,12 +72,45 @@ def test_a_file_is_read_frame_by_frame_inside_its_window(tmp_path):
     source = file_source(path, start=5)
     assert source.num_frames == 25
     assert source.fps == 8
-    for index in (0, 7, 24):
+    whole = list(source.stream())
+    assert len(whole) == 25
+    fresh = file_source(path, start=5)
+    for index in (0, 4, 7, 24):
         assert np.abs(source.frame(index).astype(int) - frames[5 + index]).mean() < 6
-        assert np.array_equal(source.frame(index), source.read(index, 2)[0] if index < 24 else source.frame(index))
+        assert np.array_equal(source.frame(index), whole[index])
+        assert np.array_equal(fresh.frame(index), whole[index])
     assert file_source(path).identity == source.identity
     with pytest.raises(SettingError, match="has 30 frames; frame 30 is not in it"):
         file_source(path, start=30)
+
+
+def test_what_can_be_a_keyframe_is_decoded_once(tmp_path, monkeypatch):
+    """Catches a search from the file's start for every keyframe: a file with one entry point is decoded ten times."""
+    path = write_clip(tmp_path / "clip.mp4", static_clip(30))
+    source = file_source(path, start=5)
+    searched = []
+
+    def noted(path, *, start, num_frames):
+        searched.append(start)
+        return read(path, start=start, num_frames=num_frames)
+
+    monkeypatch.setattr(sample, "read_video", noted)
+    find_cuts(source)
+    for index in (0, 8, 24, 8):
+        source.frame(index)
+    assert searched == []
+    source.frame(7)
+    source.frame(7)
+    assert searched == [12]
+
+
+def test_frames_that_do_not_fit_in_memory_are_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(sample, "_FEWEST_KEPT", 2)
+    source = file_source(write_clip(tmp_path / "clip.mp4", static_clip(30)))
+    whole = list(source.stream())
+    for index in (0, 24, 4, 0):
+        assert np.array_equal(source.frame(index), whole[index])
 
 
 def test_a_long_file_is_cut_to_the_model_window(tmp_path):

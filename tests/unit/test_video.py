@@ -16,6 +16,7 @@ from flowedit.video import (
     read_video,
     resize_image,
     resize_video,
+    stream_video,
     to_float,
     to_uint8,
     write_image,
@@ -117,6 +118,7 @@ def test_window_is_frame_exact_and_decodes_little_more_than_itself(tmp_path, mon
         assert np.array_equal(clip.frames, whole[start : start + 4])
         assert clip.start_s == Fraction(start, 25)
         assert (clip.start, clip.total) == (start, 120)
+        assert np.array_equal(list(stream_video(path, start=start, num_frames=4)), clip.frames)
     seen = []
     original = av.VideoFrame.to_ndarray
     monkeypatch.setattr("flowedit.video._to_picture", lambda f: seen.append(f.pts) or original(f, format="rgb24"))
@@ -235,7 +237,7 @@ def _silence():
         ("nowhere.mp4", "No video at"),
     ],
 )
-@pytest.mark.parametrize("read", [read_video, probe])
+@pytest.mark.parametrize("read", [read_video, probe, lambda path: list(stream_video(path))])
 def test_bad_files_are_refused_in_one_line_that_names_them(tmp_path, name, rule, read):
     bad_files(tmp_path)
     with pytest.raises(VideoFileError, match=rule) as caught:
@@ -249,6 +251,8 @@ def test_windows_outside_the_file_are_refused(tmp_path, start, count):
     write_video(tmp_path / "a.mp4", numbered(9), 25)
     with pytest.raises(SettingError, match="frames"):
         read_video(tmp_path / "a.mp4", start=start, num_frames=count)
+    with pytest.raises(SettingError, match="frames"):
+        next(stream_video(tmp_path / "a.mp4", start=start, num_frames=count))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """What the looks are painted with: colour spaces, edge-aware smoothing, flow along contours, ink lines and paper.
 
-Every function is a pure function of its arguments: no statistic of one picture steers it (what must be measured comes
-from the clip's `Master`), and every texture is drawn from a seed in the picture's own coordinates, so that the same
-place in two keyframes gets the same grain. Pictures are float32 RGB in [0, 1], planes float32 (H, W), lengths pixels.
+Every function is a pure function of its arguments, and no statistic of one picture steers it: what must be measured
+comes from the clip's `Master`. Pictures are float32 RGB in [0, 1], planes float32 (H, W), lengths pixels.
 """
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ Plane = Float32[np.ndarray, "H W"]
 
 _REFERENCE_HEIGHT = 720.0
 _SMALLEST_SCALE = 0.3
+_COARSE = 2.0
+"""Smoothing, in pixels, from which a structure tensor is computed at half size."""
 
 
 def triple(first: float, second: float, third: float) -> Float32[np.ndarray, " 3"]:
@@ -50,7 +53,7 @@ def from_lab(lab: Paint) -> Paint:
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur; a wide one is done at lower resolution, where it costs little and looks the same."""
-    factor = int(sigma // 6)
+    factor = int(sigma // 4)
     if factor < 2:
         return cv2.GaussianBlur(image, (0, 0), max(sigma, 0.1), borderType=cv2.BORDER_REFLECT)
     height, width = image.shape[:2]
@@ -112,21 +115,37 @@ def contour_flow(
     Returns:
         (x, y, clarity): the direction, and its clarity in [0, 1].
     """
-    unit = lightness / np.float32(100)
-    dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0) / 16, cv2.Scharr(unit, cv2.CV_32F, 0, 1) / 16
-    xx, xy, yy = blur(dx * dx, sigma), blur(dx * dy, sigma), blur(dy * dy, sigma)
-    # Directions have no sign, so they are averaged and blended as vectors of twice the angle, and halved at the end.
-    cosine, sine = yy - xx, -2 * xy
-    strength = np.hypot(cosine, sine)
+    cosine, sine = _doubled(lightness / np.float32(100), sigma)
+    strength = cv2.magnitude(cosine, sine)
     clarity = strength / (strength + np.float32((0.15 * master.edge) ** 2))
     share = clarity / np.maximum(strength, np.float32(1e-20))
-    rest = np.float32(2) * np.asarray(rest, np.float32)
+    rest = np.float32(2) * resized(np.asarray(rest, np.float32), clarity.shape)
     cosine = cosine * share + (1 - clarity) * np.cos(rest)
     sine = sine * share + (1 - clarity) * np.sin(rest)
-    cosine = cosine / np.maximum(np.hypot(cosine, sine), np.float32(1e-6))
-    x = np.sqrt(np.clip((1 + cosine) / 2, 0, 1))
-    y = np.copysign(np.sqrt(np.clip((1 - cosine) / 2, 0, 1)), sine)
-    return x.astype(np.float32), y.astype(np.float32), clarity.astype(np.float32)
+    cosine, sine, clarity = (resized(plane, lightness.shape) for plane in (cosine, sine, clarity))
+    cosine = np.clip(cosine / np.maximum(cv2.magnitude(cosine, sine), np.float32(1e-6)), -1, 1)
+    return np.sqrt((1 + cosine) / 2), np.copysign(np.sqrt((1 - cosine) / 2), sine), clarity
+
+
+def _doubled(unit: Plane, sigma: float) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """The smoothed structure tensor's direction as a vector of twice its angle, at half size where that is enough.
+
+    Directions have no sign, so they are averaged and blended as vectors of twice the angle, and halved at the end.
+    """
+    dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0, scale=1 / 16), cv2.Scharr(unit, cv2.CV_32F, 0, 1, scale=1 / 16)
+    tensor = cv2.merge([dx * dx, dx * dy, dy * dy])
+    if sigma >= _COARSE:
+        tensor, sigma = resized(tensor, ((unit.shape[0] + 1) // 2, (unit.shape[1] + 1) // 2)), sigma / 2
+    xx, xy, yy = cv2.split(blur(tensor, sigma))
+    return yy - xx, -2 * xy
+
+
+def resized(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The picture or plane at the height and width of `shape`: by area where it shrinks; a single number stays one."""
+    if image.ndim == 0 or image.shape[:2] == shape[:2]:
+        return image
+    way = cv2.INTER_AREA if shape[0] < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, (shape[1], shape[0]), interpolation=way)
 
 
 def _grid(shape: tuple[int, ...]) -> tuple[Plane, Plane]:
@@ -149,22 +168,42 @@ def along(image: np.ndarray, flow: tuple[Plane, Plane], length: float, *, steps:
         length: reach to each side in pixels.
         steps: samples to each side.
     """
-    step = np.float32(length / steps)
+    columns, rows = _grid(image.shape)
     total, weight = image.astype(np.float32).copy(), 1.0
-    for sign in (1, -1):
-        x, y = _grid(image.shape)
-        vx, vy = sign * flow[0], sign * flow[1]
+    at_x, at_y, seen = np.empty_like(columns), np.empty_like(rows), np.empty_like(total)
+    for k, dx, dy in _walk(flow, length / steps, steps):
+        share = float(np.exp(-2.0 * (k / steps) ** 2))
+        np.add(columns, dx, out=at_x)
+        np.add(rows, dy, out=at_y)
+        cv2.remap(image, at_x, at_y, cv2.INTER_LINEAR, seen, cv2.BORDER_REFLECT)
+        cv2.scaleAdd(seen, share, total, total)
+        weight += share
+    return total / np.float32(weight)
+
+
+def _walk(flow: tuple[Plane, Plane], step: float, steps: int) -> Iterator[tuple[int, Plane, Plane]]:
+    """How far a walk along the flow has come from each pixel after 1 to `steps` steps one way, then the other.
+
+    The way is walked for every second pixel in each direction; its neighbours go beside it.
+    """
+    size = flow[0].shape[::-1]
+    half_x, half_y = (np.ascontiguousarray(plane[::2, ::2]) for plane in flow)
+    columns, rows = _grid(half_x.shape)
+    for signed in (np.float32(step), np.float32(-step)):
+        x, y = signed * half_x, signed * half_y
+        dx, dy = x, y
         for k in range(1, steps + 1):
-            x, y = x + step * vx, y + step * vy
-            share = float(np.exp(-2.0 * (k / steps) ** 2))
-            total += share * cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-            weight += share
-            if k < steps:
-                next_x = cv2.remap(flow[0], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-                next_y = cv2.remap(flow[1], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-                turn = np.where(next_x * vx + next_y * vy < 0, np.float32(-1), np.float32(1))
-                vx, vy = next_x * turn, next_y * turn
-    return (total / np.float32(weight)).astype(np.float32)
+            full_x, full_y = (cv2.resize(away, size, interpolation=cv2.INTER_NEAREST) for away in (dx, dy))
+            yield k, full_x, full_y
+            if k == steps:
+                break
+            at = columns + dx / 2, rows + dy / 2
+            ahead_x, ahead_y = (
+                cv2.remap(half, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT) for half in (half_x, half_y)
+            )
+            turn = np.copysign(np.float32(step), ahead_x * x + ahead_y * y)
+            x, y = ahead_x * turn, ahead_y * turn
+            dx, dy = dx + x, dy + y
 
 
 def ink_lines(lightness: Plane, master: Master, *, width: float, amount: float, flow_length: float) -> Plane:
@@ -200,53 +239,28 @@ def brushed(paint: Paint, lightness: Plane, master: Master, radius: float) -> Pa
     x, y, clarity = contour_flow(lightness, max(1.0, 0.6 * radius), master)
     mean = blur(paint, 0.55 * radius)
     square = blur(paint * paint, 0.55 * radius)
-    spread = np.clip((square - mean * mean).sum(axis=2), 0, None)
+    spread = cv2.transform(square - mean * mean, np.ones((1, 3), np.float32))
+    field = np.dstack([mean, np.maximum(spread, 0)])
     reach_along, reach_across = radius * (1 + 0.6 * clarity), radius * (1 - 0.35 * clarity)
-    total, weights = np.zeros_like(paint), np.zeros_like(lightness)
-    field = np.dstack([mean, spread])
+    lengthwise, crosswise = (reach_along * x, reach_along * y), (-reach_across * y, reach_across * x)
+    total, weights = np.zeros_like(field), np.zeros_like(lightness)
     columns, rows = _grid(paint.shape)
-    for k in range(8):
-        angle = k * np.pi / 4
-        u, v = float(np.cos(angle)) * reach_along, float(np.sin(angle)) * reach_across
-        at_x, at_y = columns + u * x - v * y, rows + u * y + v * x
-        near = cv2.remap(field, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        weight = 1 / (np.float32(4e-4) + near[..., 3]) ** 3
-        total += near[..., :3] * weight[..., None]
-        weights += weight
-    return (total / weights[..., None]).astype(np.float32)
+    # One set of buffers for all sectors: fresh memory of this size costs a third of the time.
+    at_x, at_y, calm, near, shares = (np.empty_like(kind) for kind in (columns, rows, rows, field, field))
+    for angle in np.arange(8) * np.pi / 4:
+        for at, start, along_flow, across in zip((at_x, at_y), (columns, rows), lengthwise, crosswise, strict=True):
+            cv2.scaleAdd(along_flow, np.cos(angle), start, at)
+            cv2.scaleAdd(across, np.sin(angle), at, at)
+        cv2.remap(field, at_x, at_y, cv2.INTER_LINEAR, near, cv2.BORDER_REFLECT)
+        # The weight of a sector is the inverse cube of its spread of colours, finite where there is none.
+        np.add(cv2.extractChannel(near, 3, calm), np.float32(4e-4), out=calm)
+        cv2.pow(calm, -3, calm)
+        cv2.accumulateProduct(near, cv2.merge([calm] * 4, shares), total)
+        weights += calm
+    return cv2.merge([plane / weights for plane in cv2.split(total)[:3]])
 
 
-def noise(shape: tuple[int, ...], size: float, seed: int) -> Plane:
-    """Smooth noise in about [-1, 1] with features of `size` pixels, fixed by the seed."""
-    height, width = shape[:2]
-    rng = np.random.default_rng(seed)
-    rows, columns = max(2, int(np.ceil(height / size)) + 1), max(2, int(np.ceil(width / size)) + 1)
-    coarse = rng.standard_normal((rows, columns)).astype(np.float32)
-    return np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6, -1.5, 1.5)
-
-
-def clouds(shape: tuple[int, ...], size: float, seed: int, octaves: int = 4) -> Plane:
-    """Noise of several sizes on top of each other, coarse to fine, in about [-1, 1]."""
-    total = np.zeros(shape[:2], np.float32)
-    for k in range(octaves):
-        total += noise(shape, max(1.0, size / 2**k), seed + 101 * k) * np.float32(0.55**k)
-    return np.clip(total / 1.4, -1, 1).astype(np.float32)
-
-
-def paper(shape: tuple[int, ...], scale: float, seed: int) -> Plane:
-    """The tooth of a sheet of paper in about [-1, 1]: fine grain lit from the upper left."""
-    height = clouds(shape, max(2.0, 7 * scale), seed, octaves=3)
-    relief = blur(height - displace(height, 1.0, 1.0), 0.6)
-    return np.clip(relief / max(float(relief.std()) * 2.2, 1e-6), -1, 1).astype(np.float32)
-
-
-def vignette(shape: tuple[int, ...], strength: float) -> Plane:
-    """1 at the centre, falling by `strength` to the corners."""
-    y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
-    return (1 - strength * smoothstep(0.5, 2.0, x * x + y * y)).astype(np.float32)
-
-
-def draw_path(layers: UInt8[np.ndarray, "H W *c"], points: np.ndarray, value: int | list[int], width: int) -> None:
-    """Draw an open line through `points` (x, y) onto `layers` in place, smooth-rimmed, to an eighth of a pixel."""
+def draw_path(plane: UInt8[np.ndarray, "H W"], points: np.ndarray, value: int, width: int) -> None:
+    """Draw an open line through `points` (x, y) onto `plane` in place, smooth-rimmed, to an eighth of a pixel."""
     eighths = np.rint(points * 8).astype(np.int32)
-    cv2.polylines(layers, [eighths], isClosed=False, color=value, thickness=width, lineType=cv2.LINE_AA, shift=3)
+    cv2.polylines(plane, [eighths], isClosed=False, color=value, thickness=width, lineType=cv2.LINE_AA, shift=3)

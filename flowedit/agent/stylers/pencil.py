@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowedit.agent.card import StyleCard
-from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
 _SHEET = canvas.triple(0.965, 0.955, 0.93)
@@ -25,7 +25,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     s, master = canvas.scale_of(image), card.master
     lightness = canvas.blur(canvas.to_lab(canvas.to_paint(image))[..., 0], 0.7 * s)
     dark = 1 - canvas.tone(canvas.blur(lightness, 1.6 * s), master) ** np.float32(0.8)
-    tooth = canvas.noise(image.shape, max(1.0, 1.5 * s), seed) + 0.5 * canvas.paper(image.shape, s, seed + 1)
+    tooth = texture.noise(image.shape, max(1.0, 1.5 * s), seed) + 0.5 * texture.paper(image.shape, s, seed + 1)
     graphite = 0.20 * dark + _hatching(dark, lightness, master, (s, seed))
     graphite = np.maximum(np.clip(graphite, 0, 0.80), _contours(lightness, master, s))
     graphite = graphite - 0.55 * graphite * (1 - graphite) * (tooth + 0.15)
@@ -39,11 +39,12 @@ def _hatching(
     s, seed = look
     total = np.zeros_like(dark)
     for k, (angle, start, full) in enumerate(_HATCHES):
-        x, y, _ = canvas.contour_flow(lightness, 14 * s, master, angle)
-        straight = np.full_like(x, np.cos(angle)), np.full_like(x, np.sin(angle))
-        flow = (x, y) if k == 0 else straight
-        grain = canvas.noise(dark.shape, max(1.2, 2.0 * s), seed + 11 * k)
-        streaks = canvas.along(grain, flow, 34 * s, steps=8)
+        size, reach = max(1.2, 2.0 * s), 34 * s
+        if k == 0:
+            flow = canvas.contour_flow(lightness, 14 * s, master, angle)[:2]
+            streaks = canvas.along(texture.noise(dark.shape, size, seed), flow, reach, steps=8)
+        else:
+            streaks = texture.streaks(dark.shape, size, reach, angle, seed + 11 * k)
         streaks = np.clip(0.5 + streaks / max(float(streaks.std()) * 4.0, 1e-6), 0, 1)
         pressure = canvas.smoothstep(start, full, dark)
         total += 0.36 * pressure * canvas.smoothstep(0.85, 0.15, streaks - 0.35 * (pressure - 0.5))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from flowedit.agent.card import StyleCard
-from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
 _SEPIA_DARK = canvas.triple(0.115, 0.065, 0.04)
@@ -30,7 +30,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     halo = canvas.blur(canvas.smoothstep(0.78, 1.0, light), 20 * s)
     colour = canvas.screen(colour, 0.30 * halo[..., None] * canvas.triple(1.0, 0.62, 0.30))
     colour = colour * _uneven(image.shape, s, seed)[..., None]
-    grain = canvas.noise(image.shape, max(1.0, 1.6 * s), seed) + 0.6 * canvas.noise(image.shape, 3.2 * s, seed + 1)
+    grain = texture.noise(image.shape, max(1.0, 1.6 * s), seed) + 0.6 * texture.noise(image.shape, 3.2 * s, seed + 1)
     colour = colour + (0.055 * grain * (0.5 + 2 * curved * (1 - curved)))[..., None]
     light_marks, dark_marks = _wear(image.shape, s, seed)
     colour = canvas.mix(colour, np.broadcast_to(_SEPIA_LIGHT, colour.shape), light_marks)
@@ -46,7 +46,7 @@ def _toned(light: canvas.Plane) -> canvas.Paint:
 
 
 def _uneven(shape: tuple[int, ...], s: float, seed: int) -> canvas.Plane:
-    return canvas.vignette(shape, 0.62) * (1 + 0.05 * canvas.clouds(shape, 260 * s, seed + 2, 2))
+    return texture.vignette(shape, 0.62) * (1 + 0.05 * texture.clouds(shape, 260 * s, seed + 2, 2))
 
 
 def _wear(shape: tuple[int, ...], s: float, seed: int) -> tuple[canvas.Plane, canvas.Plane]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowedit.agent.card import StyleCard
-from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
 _SHEET = canvas.triple(0.985, 0.975, 0.95)
@@ -24,12 +24,12 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     hand = 2.6 * s
     trembling = canvas.displace(
         source,
-        hand * canvas.clouds(image.shape, 34 * s, seed + 1, 3),
-        hand * canvas.clouds(image.shape, 34 * s, seed + 2, 3),
+        hand * texture.clouds(image.shape, 34 * s, seed + 1, 3),
+        hand * texture.clouds(image.shape, 34 * s, seed + 2, 3),
     )
     wash = canvas.brushed(trembling, canvas.to_lab(trembling)[..., 0], master, 6.5 * s)
     wash = canvas.brushed(wash, canvas.to_lab(wash)[..., 0], master, 4 * s)
-    wet = canvas.smoothstep(0.1, 0.7, canvas.clouds(image.shape, 150 * s, seed + 3, 3))
+    wet = canvas.smoothstep(0.1, 0.7, texture.clouds(image.shape, 150 * s, seed + 3, 3))
     wash = canvas.mix(wash, canvas.blur(wash, 9 * s), 0.75 * wet)
     colour = canvas.from_lab(_thinned(canvas.to_lab(wash), master))
     colour = canvas.mix(np.broadcast_to(_SHEET, colour.shape), colour * _SHEET, 1 - _bare(wash, master))
@@ -37,9 +37,9 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     pencil = canvas.ink_lines(canvas.to_lab(trembling)[..., 0], master, width=1.0 * s, amount=1.3, flow_length=5 * s)
     colour = colour - (colour - colour * colour) * density[..., None]
     colour = canvas.mix(colour, canvas.triple(0.27, 0.25, 0.27) + 0.25 * colour, 0.5 * pencil)
-    sheet = _SHEET * (1 + 0.035 * canvas.paper(image.shape, s, seed))[..., None]
+    sheet = _SHEET * (1 + 0.035 * texture.paper(image.shape, s, seed))[..., None]
     field = _field(image.shape, s, seed)
-    painted = colour * (1 + 0.05 * canvas.paper(image.shape, s, seed))[..., None]
+    painted = colour * (1 + 0.05 * texture.paper(image.shape, s, seed))[..., None]
     return canvas.to_pixels(canvas.mix(sheet, painted, field))
 
 
@@ -61,8 +61,8 @@ def _bare(wash: canvas.Paint, master: canvas.Master) -> canvas.Plane:
 def _density(wash: canvas.Paint, shape: tuple[int, ...], s: float, seed: int) -> canvas.Plane:
     grey = wash.mean(axis=2)
     rim = np.abs(canvas.blur(grey, 1.2 * s + 0.4) - canvas.blur(grey, 4.5 * s + 0.4))
-    pool = 0.55 * canvas.clouds(shape, 120 * s, seed + 4, 4) + 0.30 * canvas.clouds(shape, 16 * s, seed + 5, 3)
-    tooth = 0.35 * canvas.paper(shape, s, seed)
+    pool = 0.55 * texture.clouds(shape, 120 * s, seed + 4, 4) + 0.30 * texture.clouds(shape, 16 * s, seed + 5, 3)
+    tooth = 0.35 * texture.paper(shape, s, seed)
     return (0.75 * pool + tooth + np.clip(11 * rim, 0, 1.3)).astype(np.float32)
 
 
@@ -70,7 +70,7 @@ def _field(shape: tuple[int, ...], s: float, seed: int) -> canvas.Plane:
     height, width = shape[:2]
     rows, columns = np.indices((height, width), dtype=np.float32)
     inward = np.minimum(np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns))
-    ragged = 12 * s + 13 * s * canvas.clouds(shape, 90 * s, seed + 6, 4)
+    ragged = 12 * s + 13 * s * texture.clouds(shape, 90 * s, seed + 6, 4)
     return canvas.smoothstep(-2.0 * s, 2.0 * s, inward - ragged)
 
 
