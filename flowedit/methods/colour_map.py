@@ -83,7 +83,7 @@ def _fit(
     """Ridge regression of styled on source colours, drawn towards `prior` (or 0)."""
     pixels = np.concatenate([_thinned(image) for image in sources])
     target = np.concatenate([_thinned(image) for image in styled]) / 255.0
-    terms = _monomials(pixels)
+    terms = monomials(pixels)
     gram = terms.T @ terms / len(terms)
     moment = terms.T @ target / len(terms)
     ridge = _RIDGE * np.eye(len(gram))
@@ -98,12 +98,12 @@ def _thinned(image: Frame) -> UInt8[np.ndarray, "n 3"]:
 
 def _apply(coefficients: Float64[np.ndarray, "n 3"], frame: Frame) -> Frame:
     pixels = frame.reshape(-1, 3)
-    mapped = [_monomials(pixels[i : i + _ROWS]) @ coefficients for i in range(0, len(pixels), _ROWS)]
+    mapped = [monomials(pixels[i : i + _ROWS]) @ coefficients for i in range(0, len(pixels), _ROWS)]
     return np.rint(np.concatenate(mapped) * 255).clip(0, 255).astype(np.uint8).reshape(frame.shape)
 
 
-def _monomials(pixels: UInt8[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n m"]:
-    """All products of at most `DEGREE` of the three channels, in [-1, 1]."""
+def monomials(pixels: UInt8[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n m"]:
+    """All products of at most `DEGREE` of the three channels scaled to [-1, 1], the constant 1 first."""
     channels = list(pixels.T / 127.5 - 1)
     products: dict[tuple[int, ...], np.ndarray] = {(): np.ones(len(pixels))}
     for degree in range(1, DEGREE + 1):

@@ -1,6 +1,6 @@
 """Classical: carry the keyframes along the source's motion, from both sides, and know where that cannot be trusted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from flowedit.errors import KeyframeError
 from flowedit.methods.classical import checked_keyframes
 from flowedit.methods.motion import Motion, Motions, sample
 
@@ -39,6 +40,15 @@ class _Candidate(NamedTuple):
     motions: Motions
 
 
+class _Weighed(NamedTuple):
+    """A candidate's motion to its keyframe, (H, W, 2), its trust and its weight, (H, W)."""
+
+    keyframe: int
+    there: np.ndarray
+    trust: np.ndarray
+    weight: np.ndarray
+
+
 def propagation(
     frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]
 ) -> UInt8[np.ndarray, "F H W 3"]:
@@ -63,15 +73,36 @@ def propagate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
-    keys = checked_keyframes(frames, keyframes)
+    return propagate_sets(frames, [keyframes])[0]
+
+
+def propagate_sets(
+    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
+) -> list[Propagated]:
+    """`propagate` for several sets of keyframes at the same indices, which share the motion: it takes the time.
+
+    Args:
+        frames: the source, uint8 (F, H, W, 3).
+        sets: styled images by pixel index, the same indices in each.
+
+    Raises:
+        KeyframeError: as for `propagate`, or sets that differ in their indices.
+    """
+    checked = [checked_keyframes(frames, keyframes) for keyframes in sets]
+    keys = list(checked[0])
+    if any(list(other) != keys for other in checked):
+        raise KeyframeError(f"Sets of keyframes share their indices; the first has {keys}. Propagate others apart.")
     motion = Motion(frames)
-    made, trust = np.empty_like(frames), np.ones(frames.shape[:3], np.float32)
-    for index, image in keys.items():
-        made[index] = image
+    made = [Propagated(np.empty_like(frames), np.ones(frames.shape[:3], np.float32)) for _ in sets]
+    for one, images in zip(made, checked, strict=True):
+        for index, image in images.items():
+            one.frames[index] = image
     for before, after in pairwise([None, *keys, None]):
         for i, candidates in _stretch(motion, len(frames), before, after):
-            made[i], trust[i] = _mix(frames, keys, motion, i, candidates)
-    return Propagated(made, trust)
+            known = [_weigh(frames, motion, i, candidate) for candidate in candidates]
+            for one, images in zip(made, checked, strict=True):
+                one.frames[i], one.confidence[i] = _mix(images, known)
+    return made
 
 
 def _stretch(
@@ -92,21 +123,22 @@ def _stretch(
         yield i, chained + direct
 
 
-def _mix(
-    frames: np.ndarray, keys: Mapping[int, np.ndarray], motion: Motion, i: int, candidates: list[_Candidate]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Frame `i` and its confidence, from all candidates."""
-    colours, trusts, weights = [], [], []
-    for index, motions in candidates:
-        there, back = motion.full(motions.there), motion.full(motions.back)
-        error = np.linalg.norm(there + sample(back, there), axis=2) / motion.tolerance
-        unlike = np.abs(sample(frames[index].astype(np.float32), there) - frames[i]).mean(axis=2) / 255
-        trusts.append(np.exp(-error - unlike / _COLOUR_TOLERANCE))
-        # The floor leaves a plain average where no candidate can be trusted.
-        weights.append(trusts[-1] / (1 + abs(i - index)) + np.float32(1e-6))
-        colours.append(sample(keys[index].astype(np.float32), there))
-    share = np.stack(weights) / np.sum(weights, axis=0)
+def _weigh(frames: np.ndarray, motion: Motion, i: int, candidate: _Candidate) -> _Weighed:
+    """How far frame `i` can be taken from a keyframe along a motion, whatever is painted there."""
+    index, motions = candidate
+    there, back = motion.full(motions.there), motion.full(motions.back)
+    error = np.linalg.norm(there + sample(back, there), axis=2) / motion.tolerance
+    unlike = np.abs(sample(frames[index].astype(np.float32), there) - frames[i]).mean(axis=2) / 255
+    trust = np.exp(-error - unlike / _COLOUR_TOLERANCE)
+    # The floor leaves a plain average where no candidate can be trusted.
+    return _Weighed(index, there, trust, trust / (1 + abs(i - index)) + np.float32(1e-6))
+
+
+def _mix(keys: Mapping[int, np.ndarray], known: list[_Weighed]) -> tuple[np.ndarray, np.ndarray]:
+    """A frame and its confidence, from all candidates."""
+    share = np.stack([w.weight for w in known]) / np.sum([w.weight for w in known], axis=0)
+    colours = [sample(keys[w.keyframe].astype(np.float32), w.there) for w in known]
     mixed = np.einsum("nhw,nhwc->hwc", share, np.stack(colours))
     spread = sum(w * np.abs(c - mixed).mean(axis=2) for w, c in zip(share, colours, strict=True)) / 255
-    trust = np.max(trusts, axis=0) * np.exp(-spread / _SPREAD_TOLERANCE)
+    trust = np.max([w.trust for w in known], axis=0) * np.exp(-spread / _SPREAD_TOLERANCE)
     return np.rint(mixed).clip(0, 255).astype(np.uint8), trust.astype(np.float32)
