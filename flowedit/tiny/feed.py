@@ -25,6 +25,8 @@ from flowedit.wan.routes import trust_mask
 
 OTHER_STYLE = 0.35
 """Share of the lessons whose source is not plain but has a style of its own."""
+STYLES = 4
+"""Styles of each scene in lessons with guesses: its motion, which takes most of the time, is then measured once."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ class Order:
 
     Attributes:
         lesson: the rest of it.
-        promises: the guesses, clip by clip; empty where none was asked for.
-        keys: their keyframes.
+        promises: the guesses, a list a scene; empty where none was asked for.
+        keys: their keyframes, clip by clip.
     """
 
     lesson: Lesson
-    promises: "list[Future[Made]]"
+    promises: "list[Future[list[Made]]]"
     keys: list[list[int]]
 
     @property
@@ -74,7 +76,7 @@ class Order:
         if not self.promises:
             return self.lesson
         device = self.lesson.target.device
-        clips, trusts = zip(*(promise.result() for promise in self.promises), strict=True)
+        clips, trusts = zip(*(made for promise in self.promises for made in promise.result()), strict=True)
         frames = torch.from_numpy(np.stack(clips)).to(device).permute(0, 4, 1, 2, 3)
         masks = [trust_mask(torch.from_numpy(t), k) for t, k in zip(trusts, self.keys, strict=True)]
         return replace(self.lesson, guess=frames.float() / 127.5 - 1, trust=torch.stack(masks).to(device))
@@ -129,7 +131,7 @@ class Feed:
         """Render examples for the transformer, all of one world.
 
         Args:
-            number: how many.
+            number: how many; with guesses, a multiple of `STYLES`.
             frames: frames a clip.
             height: of a frame.
             width: of a frame.
@@ -138,28 +140,32 @@ class Feed:
         Returns:
             The examples, as soon as their guesses are made.
         """
-        first, second = ([choose_keyframes(self.rng, frames) for _ in range(number)] for _ in range(2))
+        times = 1 if guesses is None else STYLES
+        first = [choose_keyframes(self.rng, frames) for _ in range(number)]
+        second = [choose_keyframes(self.rng, frames) for _ in range(number // times)]
         second = [keys or [self.rng.randrange(0, frames, 4)] for keys in second]
         jitter = disagreement(self.g, number, frames)
         draw = self.rng.random()
         if draw < 0.18 and height == width and self.extra is not None:
-            target, source, texts = self._extra(number, frames, height)
+            target, source, texts = self._extra(number // times, frames, height, times)
         else:
-            scene, words = (self._natural if draw > 0.7 else self._world)(number, frames)
+            scene, words = (self._natural if draw > 0.7 else self._world)(number // times, frames)
             clip, style = render(scene, height, width), styles.sample(self.g, number)
-            target, source = styles.stylize(clip, style), clip.rgb
+            target, source = styles.stylize(clip.repeated(times), style), clip.rgb
             if self.rng.random() < OTHER_STYLE:
-                source = styles.stylize(clip, styles.sample(self.g, number))
+                source = styles.stylize(clip, styles.sample(self.g, number // times))
+            words = [w for w in words for _ in range(times)]
             texts = [self._caption(s, w) for s, w in zip(style.words, words, strict=True)]
         styled = jittered(target, jitter)
         lesson = Lesson(
             target=_to_model(target),
-            source=_to_model(source),
+            source=_to_model(source.repeat_interleave(times, 0)),
             keys=keyframe_clip(_to_model(styled), first),
             mask=keyframe_mask(first, frames, 1, 1),
             tokens=self.tokenizer(texts, return_mask=True)[0],
         )
-        return Order(lesson, [] if guesses is None else guesses.order(source, styled, second), second)
+        keys = [at for at in second for _ in range(times)]
+        return Order(lesson, [] if guesses is None else guesses.order(source, styled, second), keys)
 
     def _world(self, number: int, frames: int) -> tuple[Scene, list[str]]:
         """Draw procedural scenes."""
@@ -177,18 +183,20 @@ class Feed:
         """Render scenes in random styles."""
         return styles.stylize(render(scene, height, width), styles.sample(self.g, len(scene.captions)))
 
-    def _extra(self, number: int, frames: int, side: int) -> tuple[Tensor, Tensor, list[str]]:
-        """Render the additional world, plain and in a style of its own or one of ours."""
+    def _extra(self, scenes: int, frames: int, side: int, times: int = 1) -> tuple[Tensor, Tensor, list[str]]:
+        """Render the additional world, plain, and each scene so many times in styles of its own or ours."""
         world: Any = self.extra
-        rgb, ink, _ = world.render(number, frames, self.g, S=side)
+        rgb, ink, _ = world.render(scenes, frames, self.g, S=side)
+        number = scenes * times
         if self.rng.random() < 0.5:
             style = world.sample_style(number, self.g)
-            return world.stylize(rgb, ink, style), rgb, ["shapes"] * number
+            many = (part.repeat_interleave(times, 0) for part in (rgb, ink))
+            return world.stylize(*many, style), rgb, ["shapes"] * number
         screen = screen_points(side, side, self.g.device).T.reshape(1, 1, 2, side, side)
         ids = torch.zeros_like(ink, dtype=torch.int64)
-        clip = Clip(rgb, ink, ids, screen.expand(number, frames, 2, side, side), ["shapes"] * number)
+        clip = Clip(rgb, ink, ids, screen.expand(scenes, frames, 2, side, side), ["shapes"] * scenes)
         style = styles.sample(self.g, number)
-        return styles.stylize(clip, style), rgb, [self._caption(w, "shapes") for w in style.words]
+        return styles.stylize(clip.repeated(times), style), rgb, [self._caption(w, "shapes") for w in style.words]
 
     def _caption(self, style: str, content: str) -> str:
         """Put words together: style first; now and then only one of the two."""

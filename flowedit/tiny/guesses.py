@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowedit.methods.guess import guess
+from flowedit.methods.guess import guesses
 from flowedit.tiny.config import SPATIAL
 from flowedit.wan.routes import trust_frames
 
@@ -27,24 +27,28 @@ class Guesses:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, context, initializer=_one_thread) if workers else None
 
-    def order(self, source: Tensor, styled: Tensor, keys: Sequence[list[int]]) -> "list[Future[Made]]":
-        """Ask for the guesses of some clips.
+    def order(self, source: Tensor, styled: Tensor, keys: Sequence[list[int]]) -> "list[Future[list[Made]]]":
+        """Ask for the guesses of some clips, each in several styles.
 
         Args:
             source: ``(b, T, 3, H, W)`` in [0, 1].
-            styled: the same shape, of which only the keyframes are read.
+            styled: ``(b * k, T, 3, H, W)``, the ``k`` styles of a clip one after another; only the keyframes are read.
             keys: pixel indices of the keyframes, clip by clip, none empty.
 
         Returns:
-            A promise a clip.
+            A promise a clip, of ``k`` guesses.
         """
         clips, targets = _pictures(source), _pictures(styled)
-        work = [(c, {i: t[i] for i in k}) for c, t, k in zip(clips, targets, keys, strict=True)]
+        k = len(targets) // len(clips)
+        groups = [targets[n * k : n * k + k] for n in range(len(clips))]
+        work = [
+            (clip, [{i: t[i] for i in at} for t in group]) for clip, group, at in zip(clips, groups, keys, strict=True)
+        ]
         if self._pool is not None:
             return [self._pool.submit(make, *one) for one in work]
-        done: list[Future[Made]] = []
+        done: list[Future[list[Made]]] = []
         for one in work:
-            promise: Future[Made] = Future()
+            promise: Future[list[Made]] = Future()
             promise.set_result(make(*one))
             done.append(promise)
         return done
@@ -59,16 +63,15 @@ Made = tuple[np.ndarray, np.ndarray]
 """The guess, uint8 (T, H, W, 3), and its trust, float32 (T, H / SPATIAL, W / SPATIAL)."""
 
 
-def make(frames: np.ndarray, keys: dict[int, np.ndarray]) -> Made:
-    """Make one guess.
+def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
+    """Make the guesses of one clip.
 
     Args:
         frames: the source, uint8 (T, H, W, 3).
-        keys: styled keyframes by pixel index, uint8 (H, W, 3).
+        sets: styled keyframes by pixel index, uint8 (H, W, 3), one set a style.
     """
-    made = guess(frames, keys)
     height, width = (side // SPATIAL for side in frames.shape[1:3])
-    return made.frames, trust_frames(made.trust, height, width)
+    return [(made.frames, trust_frames(made.trust, height, width)) for made in guesses(frames, sets)]
 
 
 def _pictures(clips: Tensor) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ from flowedit.tiny.config import SHIPPED, SMOKE, TinySize
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_latent_statistics
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan import vendor
+from flowedit.wan.folding import fold_convolutions
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights."""
@@ -37,7 +38,10 @@ def build_pipeline(
     """
     vae = load_vae(weights / VAE_FILE)
     dit, text = load_transformer(weights / DIT_FILE)
-    return assemble(dit, vae, text, device=device, dtype=dtype)
+    pipe = assemble(dit, vae, text, device=device, dtype=dtype)
+    if torch.device(device).type == "cpu":
+        fold_convolutions(vae)
+    return pipe
 
 
 def load_transformer(

@@ -43,8 +43,8 @@ RENEWAL = 0.3
 """Share of the time spent on rendering and encoding."""
 EMPHASIS = 3.0
 """Weight of these examples' errors, which are smaller than those of examples from noise."""
-AHEAD = 3
-"""Lessons whose guesses are being made, for every eight workers."""
+PLAIN = 0.5
+"""Lessons without guesses, for every one with them."""
 BUCKETS = {
     (33, 128, 128): 0.44,
     (33, 112, 144): 0.11,
@@ -105,10 +105,11 @@ class Encoder:
         self.mean, self.scale = (v.to(run.device).view(1, -1, 1, 1, 1) for v in vae.scale)
         self.rings = {shape: self._ring(*shape) for shape in buckets}
         smoke = run.config == "smoke"
-        self.size = 2 if smoke else 8
-        workers = 0 if smoke else max(1, (os.cpu_count() or 2) - 1)
+        self.size = 4 if smoke else 8
+        workers = 0 if smoke else max(1, (os.cpu_count() or 2) // run.world - 1)
         self.guesses = Guesses(workers)
-        self.ahead = max(1, AHEAD * workers // 8)
+        self.ahead = max(1, workers)
+        self.written = {True: 0, False: 0}
         self.orders: deque[tuple[tuple[int, int, int], Order]] = deque()
 
     def _ring(self, frames: int, height: int, width: int) -> Ring:
@@ -123,18 +124,17 @@ class Encoder:
 
     @torch.no_grad()
     def renew(self, draw: Callable[[], tuple[int, int, int]]) -> None:
-        """Take in the oldest lesson whose guesses are made and order another; where none is, one without guesses.
+        """Order lessons, and take in the oldest one whose guesses are made; now and then one without guesses.
 
         Args:
             draw: draws a clip shape.
         """
-        if len(self.orders) < self.ahead:
+        for _ in range(min(2, self.ahead - len(self.orders))):
             shape = draw()
             self.orders.append((shape, self.feed.lesson(self.size, *shape, guesses=self.guesses)))
         if self.orders[0][1].ready:
-            shape, order = self.orders.popleft()
-            self.write(shape, order)
-        else:
+            self.write(*self.orders.popleft())
+        elif self.written[False] < PLAIN * self.written[True]:
             shape = draw()
             self.write(shape, self.feed.lesson(self.size, *shape))
 
@@ -151,6 +151,7 @@ class Encoder:
             rows["trust"] = lesson.trust
         rows["guessed"] = torch.full((len(lesson.target),), lesson.trust is not None)
         self.rings[shape].write(rows)
+        self.written[lesson.trust is not None] += 1
 
     def fill(self, each: int) -> None:
         """Write some lessons of every shape, the largest part of them with guesses.
@@ -253,13 +254,13 @@ def _loop(
         step += 1
         if time.monotonic() - reported > (2 if smoke else 15):
             reported = time.monotonic()
-            clips = sum(ring.filled for ring in encoder.rings.values())
+            clips = encoder.size * encoder.written[True]
             plain, repair = torch.stack(losses).nanmean(0).tolist()
-            text = "dit step %d at %.0f %%: loss %.4f, of repairs %.4f, gradient %.2f, clips %d"
+            text = "dit step %d at %.0f %%: loss %.4f, of repairs %.4f, gradient %.2f, guesses %d"
             log.info(text, step, 100 * progress, plain, repair, norm, clips)
             losses = []
-            if run.main and int(progress * 5) > saved:
-                saved = int(progress * 5)
+            if run.main and int(progress * 10) > saved:
+                saved = int(progress * 10)
                 save_all(run, model, None, average)
     log.info("dit trained for %d steps of %d processes", step, run.world)
 
@@ -312,7 +313,7 @@ def draw_levels(repair: Tensor) -> tuple[Tensor, Tensor]:
     sigma = torch.where(bridge, 0.02 + 0.96 * even, sigma)
     low = sigma.clamp(min=0.35)
     start = torch.where(bridge, low + (1 - low) * high, 1.0)
-    first = 0.2 + 0.6 * high
+    first = 0.15 + 0.5 * high
     near = torch.where(kind < 0.5, 1.0, even.sqrt())
     return torch.where(repair, first * near, sigma), torch.where(repair, first, start)
 

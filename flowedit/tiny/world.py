@@ -41,6 +41,13 @@ class Clip:
     anchor: Tensor
     captions: list[str]
 
+    def repeated(self, times: int) -> "Clip":
+        """Each clip so many times, one after another."""
+        if times == 1:
+            return self
+        parts = (part.repeat_interleave(times, 0) for part in (self.rgb, self.ink, self.ids, self.anchor))
+        return Clip(*parts, captions=[c for c in self.captions for _ in range(times)])
+
 
 @dataclass(frozen=True)
 class Scene:
