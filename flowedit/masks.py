@@ -8,7 +8,6 @@ from jaxtyping import Float32, UInt8
 
 from flowedit.errors import VideoFileError, VideoShapeError
 from flowedit.frames import slot_count, slot_of
-from flowedit.video import probe, read_image, read_video
 
 Mask = Float32[np.ndarray, "F H W"]
 
@@ -32,6 +31,8 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
     Raises:
         VideoFileError: the file cannot be read, or a mask video ends before the clip does.
     """
+    from flowedit.video import probe, read_image, read_video
+
     path = Path(path)
     if path.suffix.lower() in _PICTURES:
         return np.repeat(_as_mask(read_image(path), size)[None], num_frames, axis=0)

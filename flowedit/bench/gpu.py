@@ -26,6 +26,11 @@ FULL = ClipShape(num_frames=81, height=480, width=832)
 REHEARSAL = ClipShape(num_frames=17, height=32, width=48)
 GB = 1e9
 PLAIN, FAST = "vendor's plain path", "fast path (compiled)"
+ISOLATED = "fast path, guided pair with isolated keyframes"
+ISOLATED_FIRST = f"{ISOLATED}, shown to the prompt's branch"
+PREDICTED = ", as predicted"
+WIDE = 4000
+"""Width above which a transformer takes so long that less of it is measured."""
 KEYFRAMES = 5
 """Joint keyframes of the longer sequence; at the full size they stand at frames 0, 20, 40, 60 and 80."""
 

@@ -1,23 +1,38 @@
 """The sections of the GPU benchmark: each yields rows, and none depends on another having run."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from flowedit.bench.gpu import FAST, KEYFRAMES, PLAIN, GpuPlan, Row, Section, key_slots, place
-from flowedit.bench.gpu_edit import edit_rows, offload_rows, vae_rows
+from flowedit.bench.gpu import (
+    FAST,
+    ISOLATED,
+    ISOLATED_FIRST,
+    KEYFRAMES,
+    PLAIN,
+    PREDICTED,
+    WIDE,
+    GpuPlan,
+    Row,
+    Section,
+    key_slots,
+    place,
+)
+from flowedit.bench.gpu_edit import edit_rows, edits, vae_rows
+from flowedit.bench.gpu_offload import offload_rows
 from flowedit.bench.gpu_parts import call, forward_operations, peak_gb, relative_error, timed
 from flowedit.errors import FlowEditError
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
-from flowedit.wan.checkpoints import Checkpoint
+from flowedit.wan.checkpoints import Checkpoint, Width
 from flowedit.wan.fast import FastOptions, KeyStore, attention, use_fast_blocks, use_plain_blocks
 from flowedit.wan.memory import token_count
 from flowedit.wan.shortcuts import IsolatedKeys, StepCache, using
-from flowedit.wan.speed import measure_speed
+from flowedit.wan.speed import measure_speed, predict_minutes
 from flowedit.wan.synthetic import forward_inputs, synthetic_pipeline
 
 _MATRIX, _COPY = 8192, 1 << 30
@@ -60,22 +75,17 @@ def attention_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
 
 
 def forward_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
-    """One forward, plain and on each part of the fast path, without keyframes and with joint ones."""
+    """One forward, plain and on the fast path, without keyframes and with joint ones; then its shortcuts."""
     device, dtype = place(plan)
     pipe = synthetic_pipeline(checkpoint, device=device, dtype=dtype, vae=False, small=plan.rehearse)
     bench = _Forwards(plan, checkpoint, pipe)
     yield from bench.compared(PLAIN, (0, KEYFRAMES))
-    kernels = ("default",) if plan.rehearse else ("cudnn",) if bench.large else ("default", "cudnn")
-    for kernel in kernels:
-        options = FastOptions(kernel=kernel, compiled=False)
-        yield from bench.tried(f"real rotations, {kernel} attention", options, (0,))
     backend = "aot_eager" if plan.rehearse else "inductor"
     yield from bench.tried(FAST, FastOptions(backend=backend), (0, KEYFRAMES))
     if bench.failed:
         yield from bench.tried(FAST, FastOptions(backend=backend, kernel="flash"), (0, KEYFRAMES))
-    yield bench.both_branches()
-    with using(pipe, IsolatedKeys(pipe.model_fn, bench.store, slot_count(plan.shape.num_frames))):
-        yield bench.isolated()
+    for shown in ("both", "first"):
+        yield bench.isolated(shown)
     bench.store.clear()
     cache = StepCache(pipe.model_fn, checkpoint="Wan2.1-T2V-1.3B", steps=10**6, threshold=1e9)
     with using(pipe, cache):
@@ -139,35 +149,29 @@ class _Forwards:
             note = f"{options.kernel} attention failed: {type(error).__name__} {reason}"
             yield Row(section="forward", checkpoint=self.checkpoint.name, name=name, note=note)
 
-    def both_branches(self) -> Row:
-        """Both guidance branches in one batch."""
-        inputs = self.inputs(0)
-        inputs["context"] = inputs["context"].repeat(2, 1, 1)
-        for name in ("y", "clip_feature"):
-            if name in inputs:
-                inputs[name] = inputs[name].repeat(2, *[1] * (inputs[name].ndim - 1))
-        name = "fast path, two guidance branches in one batch"
-        work = call(self.pipe, inputs)
-        return self.row(name, 0, work, tflops=2 * self.operations(0), compare=False)
-
-    def isolated(self) -> Row:
+    def isolated(self, shown: Literal["both", "first"]) -> Row:
         """A guided pair of joint forwards whose keyframes are run once; the first is compared with the plain joint."""
-        name = "fast path, guided pair with isolated keyframes"
+        name = ISOLATED if shown == "both" else ISOLATED_FIRST
         tokens = token_count(self.checkpoint, self.plan.shape)
         keys = token_count(self.checkpoint, self.plan.shape, KEYFRAMES) - tokens
         width = self.checkpoint.width
-        operations = 2 * forward_operations(width, tokens, seen=tokens + keys) + forward_operations(width, keys)
+        seen = [tokens + keys, tokens + keys if shown == "both" else tokens]
+        operations = sum(forward_operations(width, tokens, seen=each) for each in seen)
+        operations += forward_operations(width, keys)
         base = self.inputs(KEYFRAMES)
+        other = {**base, "context": -base["context"]}
+        isolated = IsolatedKeys(self.pipe.model_fn, self.store, self.slots, shown=shown)
 
         def pair() -> Tensor:
             # A new tensor each time, as each step has: the keyframes' forward is kept for one tensor only.
-            inputs = {**base, "latents": base["latents"].clone()}
-            first = call(self.pipe, inputs)()
-            call(self.pipe, {**inputs, "context": -inputs["context"]})()
+            latents = base["latents"].clone()
+            first = call(self.pipe, {**base, "latents": latents})()
+            call(self.pipe, {**other, "latents": latents})()
             return first
 
         note = "two forwards; another attention pattern than the plain joint sequence, so the error is the price"
-        return self.row(name, KEYFRAMES, pair, tflops=operations, note=note)
+        with using(self.pipe, isolated):
+            return self.row(name, KEYFRAMES, pair, tflops=operations, note=note)
 
     def skipped(self) -> Row:
         """A step whose blocks the step cache leaves out."""
@@ -182,38 +186,58 @@ class _Forwards:
 
 
 def prediction_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
-    """What `flowedit doctor` predicts of a plain forward from one block at two lengths."""
+    """What `flowedit doctor` predicts of what other sections time, from one block and a small VAE pass."""
     device, dtype = place(plan)
-    speed = measure_speed(checkpoint.width, latent_channels=checkpoint.latent_channels, device=device, dtype=dtype)
-    for keyframes in (0, KEYFRAMES):
-        seconds = speed.forward_seconds(checkpoint.width, token_count(checkpoint, plan.shape, keyframes))
-        yield Row(
-            section="prediction", checkpoint=checkpoint.name, name="plain forward, as predicted",
-            keyframes=keyframes, seconds=seconds,
-        )  # fmt: skip
+    channels = checkpoint.latent_channels
+    width = Width(dim=96, ffn=192, heads=2, layers=2) if plan.rehearse else checkpoint.width
+    backend = "aot_eager" if plan.rehearse else "inductor"
+    for path, fast in ((PLAIN, None), (FAST, FastOptions(backend=backend))):
+        speed = measure_speed(width, latent_channels=channels, device=device, dtype=dtype, fast=fast)
+        for keyframes in (0, KEYFRAMES):
+            seconds = speed.forward_seconds(width, token_count(checkpoint, plan.shape, keyframes))
+            yield _predicted(checkpoint, path, seconds, keyframes)
     pixels = plan.shape.num_frames * plan.shape.height * plan.shape.width
-    name = "VAE encode and decode, as predicted"
-    yield Row(section="prediction", checkpoint=checkpoint.name, name=name, seconds=speed.vae * pixels)
+    yield _predicted(checkpoint, "VAE encode", speed.encode * pixels)
+    yield _predicted(checkpoint, "VAE decode", speed.decode * pixels)
+    for name, settings in edits().items():
+        minutes = predict_minutes(speed, replace(checkpoint, width=width), plan.shape, settings, keyframes=KEYFRAMES)
+        yield _predicted(checkpoint, f"{name}: total", 60 * minutes, KEYFRAMES)
+
+
+def _predicted(checkpoint: Checkpoint, name: str, seconds: float, keyframes: int = 0) -> Row:
+    return Row(
+        section="prediction", checkpoint=checkpoint.name, name=f"{name}{PREDICTED}", keyframes=keyframes,
+        seconds=seconds,
+    )  # fmt: skip
 
 
 SECTIONS: dict[str, Callable[..., Iterator[Row]]] = {
     "machine": machine_rows,
-    "attention": attention_rows,
     "forward": forward_rows,
-    "vae": vae_rows,
     "edit": edit_rows,
-    "prediction": prediction_rows,
+    "vae": vae_rows,
     "offload": offload_rows,
+    "prediction": prediction_rows,
+    "attention": attention_rows,
 }
-"""Name -> section, in the order that they run for each checkpoint."""
+"""Name -> section."""
+_ORDER = (
+    *(("forward", False), ("edit", False), ("offload", False), ("offload", True), ("prediction", False)),
+    *(("vae", False), ("forward", True), ("prediction", True), ("edit", True)),
+)
+"""Section, and whether of a wide transformer: what answers most comes first; the rest follows as it stands above."""
 
 
 def sections_of(plan: GpuPlan) -> Iterator[Section]:
     """The sections of a plan, each with the key under which it is recorded."""
-    wanted = plan.sections or tuple(SECTIONS)
+    wanted = [name for name in SECTIONS if name in (plan.sections or SECTIONS)]
     if "machine" in wanted:
         yield "machine", partial(machine_rows, plan)
-    for checkpoint in plan.checkpoints:
-        for name in SECTIONS:
-            if name in wanted and name != "machine":
-                yield f"{name} {checkpoint.name}", partial(SECTIONS[name], plan, checkpoint)
+    pairs = [(name, each) for each in plan.checkpoints for name in wanted if name != "machine"]
+
+    def rank(pair: tuple[str, Checkpoint]) -> int:
+        key = pair[0], pair[1].width.dim > WIDE
+        return _ORDER.index(key) if key in _ORDER else len(_ORDER)
+
+    for name, checkpoint in sorted(pairs, key=rank):
+        yield f"{name} {checkpoint.name}", partial(SECTIONS[name], plan, checkpoint)

@@ -1,9 +1,9 @@
 """How a GPU record reads: one line a row while it runs, and the tables of `docs/performance.md`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from flowedit.bench.gpu import FAST, KEYFRAMES, PLAIN, Record, Row, names
+from flowedit.bench.gpu import FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PLAIN, PREDICTED, Record, Row, names
 from flowedit.errors import OutputError
 from flowedit.wan.resume import write_atomically
 
@@ -62,32 +62,47 @@ def _tables(record: Record) -> Iterator[str]:
 
 
 def _derived(record: Record, rows: list[Row]) -> Iterator[str]:
-    """What the rows say together: the floor, ratios, and a whole edit."""
-    found = {(row.name, row.keyframes): row for row in rows}
+    """What the rows say together: the floor, ratios, the VAE's share, and how far predictions were off."""
+    found = {(row.name, row.keyframes): row for row in rows if row.seconds}
     rate = next((r.tflops / r.seconds for r in record.rows if not r.checkpoint and r.tflops and r.seconds), None)
     plain, fast = found.get((PLAIN, 0)), found.get((FAST, 0))
-    joint = found.get((FAST, KEYFRAMES))
     if rate and plain and plain.tflops:
         yield f"floor of a forward by operations, at the matrix product's rate: {1e3 * plain.tflops / rate:.0f} ms"
-    if plain and fast and plain.seconds and fast.seconds:
-        yield f"the fast path takes {fast.seconds / plain.seconds:.2f} times the plain path's time"
-    if fast and joint and fast.seconds and joint.seconds:
-        yield f"the joint forward takes {joint.seconds / fast.seconds:.2f} times the one without keyframes"
-        yield (
-            f"projected: {STEPS} guided steps with joint keyframes {GUIDED * STEPS * joint.seconds:.1f} s, without "
-            f"{GUIDED * STEPS * fast.seconds:.1f} s"
-        )
-    pair = found.get(("fast path, guided pair with isolated keyframes", KEYFRAMES))
-    if pair and fast and pair.seconds and fast.seconds:
-        yield (
-            f"with isolated keyframes a guided pair takes {pair.seconds / fast.seconds / 2:.2f} times two forwards "
-            f"without keyframes; {STEPS} steps {STEPS * pair.seconds:.1f} s"
-        )
-    for keyframes in (0, KEYFRAMES):
-        guess, true = found.get(("plain forward, as predicted", keyframes)), found.get((PLAIN, keyframes))
-        if guess and true and guess.seconds and true.seconds:
-            off = 100 * (guess.seconds / true.seconds - 1)
-            yield f"the prediction of the plain forward with {keyframes} keyframes is off by {off:+.0f} %"
+    if plain and fast:
+        yield f"the fast path takes {_ratio(fast, plain):.2f} times the plain path's time"
+    if fast:
+        yield from _joint(fast, found)
+    yield from _shares(found)
+    for (name, keyframes), guess in found.items():
+        true = found.get((name.removesuffix(PREDICTED), keyframes))
+        if name.endswith(PREDICTED) and true:
+            with_keys = f" with {keyframes} keyframes" if keyframes else ""
+            yield f"the prediction of: {true.name}{with_keys}, is off by {100 * (_ratio(guess, true) - 1):+.0f} %"
+
+
+def _joint(fast: Row, found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
+    """What keyframe tokens cost beside the forward without them, and a whole edit of nothing but forwards."""
+    pairs = {FAST: (1, "joint forward"), ISOLATED: (GUIDED, ISOLATED), ISOLATED_FIRST: (GUIDED, ISOLATED_FIRST)}
+    for key, (forwards, name) in pairs.items():
+        row = found.get((key, KEYFRAMES))
+        if row and row.seconds:
+            whole = STEPS * GUIDED / forwards * row.seconds
+            yield (
+                f"{name}: {_ratio(row, fast) / forwards:.2f} times the time without keyframes; "
+                f"{STEPS} guided steps {whole:.1f} s"
+            )
+
+
+def _shares(found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
+    """How much of each edit is not the transformer."""
+    for (name, keyframes), total in found.items():
+        steps = found.get((f"{name.removesuffix(': total')}: steps", keyframes))
+        if name.endswith(": total") and steps:
+            yield f"{name.removesuffix(': total')}: {100 * (1 - _ratio(steps, total)):.0f} % of it is not steps"
+
+
+def _ratio(row: Row, other: Row) -> float:
+    return (row.seconds or 0.0) / (other.seconds or 1.0)
 
 
 def _table(rows: list[Row]) -> str:

@@ -5,7 +5,7 @@ Both take the place of `pipe.model_fn`, with the same arguments, so that everyth
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -107,15 +107,19 @@ class IsolatedKeys:
     depend on sigma alone; the clip's tokens still see all of them.
     """
 
-    def __init__(self, inner: ModelFunction, store: "KeyStore", num_slots: int) -> None:
+    def __init__(
+        self, inner: ModelFunction, store: "KeyStore", num_slots: int, *, shown: Literal["both", "first"] = "both"
+    ) -> None:
         """Wrap a model function.
 
         Args:
             inner: the pipeline's own.
             store: of the fast path that the transformer runs on.
             num_slots: latent slots of the clip; what comes after them are keyframes.
+            shown: `both` guidance branches see the keyframes, or only the `first` of a step, the prompt's: guidance
+                then also moves away from a clip that knows no keyframe.
         """
-        self._inner, self._store, self._slots = inner, store, num_slots
+        self._inner, self._store, self._slots, self._shown = inner, store, num_slots, shown
         self._last: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, *, dit: Any, latents: Tensor, **inputs: Any) -> Tensor:  # noqa: ANN401
@@ -127,9 +131,10 @@ class IsolatedKeys:
             raise ModelError(
                 "Isolated keyframes need one time for all tokens; this model gives its first slot another."
             )
+        again = self._last is not None and self._last[0] is latents
         try:
             v_key = self._keyframes(dit, latents, inputs)
-            self._store.mode = "read"
+            self._store.mode = "off" if again and self._shown == "first" else "read"
             v_main = self._inner(dit=dit, latents=latents[:, :, : self._slots], **_frames(inputs, 0, self._slots))
         finally:
             self._store.mode = "off"
@@ -145,6 +150,50 @@ class IsolatedKeys:
             v_key = self._inner(dit=dit, latents=latents[:, :, first:], **_frames(inputs, first, total))
         self._last = (latents, v_key)
         return v_key
+
+
+class LazyGuidance:
+    """The negative prompt's forward at every n-th step; between, it keeps the distance it had from the prompt's.
+
+    A step's second call with the same latents is its negative branch. A run that begins again at a higher noise level
+    begins afresh.
+
+    Attributes:
+        skipped: forwards left out so far.
+    """
+
+    def __init__(self, inner: ModelFunction, *, every: int) -> None:
+        """Wrap a model function.
+
+        Args:
+            inner: the pipeline's own, or another shortcut.
+            every: steps from one forward of the negative prompt to the next; 1 leaves none out.
+
+        Raises:
+            SettingError: less than one step.
+        """
+        if every < 1:
+            raise SettingError(f"lazy guidance runs every {every} steps; use at least 1. 2 or 3 are usual.")
+        self._inner, self._every = inner, every
+        self._first: tuple[Tensor, Tensor] | None = None
+        self._branches: dict[int, tuple[Tensor, float, int, Tensor]] = {}
+        self.skipped = 0
+
+    def __call__(self, *, latents: Tensor, context: Tensor, timestep: Tensor, **inputs: Any) -> Tensor:  # noqa: ANN401
+        """The velocity; see the vendor's model function."""
+        given = {**inputs, "latents": latents, "context": context, "timestep": timestep}
+        if self._first is None or self._first[0] is not latents:
+            self._first = (latents, self._inner(**given))
+            return self._first[1]
+        velocity, time = self._first[1], float(timestep.flatten()[0])
+        # The context is kept beside its distance, so that its place in memory is not given to another branch's.
+        kept, before, age, gap = self._branches.get(id(context), (context, -1.0, 0, velocity))
+        if time > before or age >= self._every or gap.shape != velocity.shape:
+            age, gap = 0, velocity - self._inner(**given)
+        else:
+            self.skipped += 1
+        self._branches[id(context)] = (kept, time, age + 1, gap)
+        return velocity - gap
 
 
 def _frames(inputs: dict[str, Any], first: int, end: int) -> dict[str, Any]:

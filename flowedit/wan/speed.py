@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowedit.config import EditSettings
+from flowedit.frames import GROUP
 from flowedit.model import ClipShape
-from flowedit.wan.checkpoints import Checkpoint, Width
+from flowedit.wan.checkpoints import Checkpoint, ImageRoute, Width
 from flowedit.wan.memory import token_count
 
 if TYPE_CHECKING:
     import torch
+
+    from flowedit.wan.fast import FastOptions
 
 Module = TypeVar("Module", bound="torch.nn.Module")
 GPU_LENGTHS = (8_192, 32_768)
@@ -23,7 +26,7 @@ CPU_LENGTHS = (192, 576)
 CONTEXT = 512
 """Text tokens."""
 _REPEATS = 3
-_GPU_VAE, _CPU_VAE = (17, 240, 416), (5, 64, 96)
+_GPU_VAE, _CPU_VAE = (17, 320, 560), (5, 64, 96)
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,14 @@ class Speed:
     Attributes:
         linear: seconds per token and block.
         quadratic: seconds per squared token and block.
-        vae: seconds per pixel and frame of encoding and decoding once.
+        encode: seconds of the VAE's encoder per pixel and frame.
+        decode: the same of its decoder.
     """
 
     linear: float
     quadratic: float
-    vae: float
+    encode: float
+    decode: float
 
     def forward_seconds(self, width: Width, tokens: int) -> float:
         """Seconds of one forward of the whole transformer."""
@@ -46,7 +51,9 @@ class Speed:
         return blocks * (self.linear * tokens + self.quadratic * tokens**2)
 
 
-def measure_speed(width: Width, *, latent_channels: int = 16, device: str, dtype: "torch.dtype") -> Speed:
+def measure_speed(
+    width: Width, *, latent_channels: int = 16, device: str, dtype: "torch.dtype", fast: "FastOptions | None" = None
+) -> Speed:
     """Time one random block of this width at two lengths, and the VAE on a small clip; seconds to a minute.
 
     Args:
@@ -54,18 +61,19 @@ def measure_speed(width: Width, *, latent_channels: int = 16, device: str, dtype
         latent_channels: chooses the VAE.
         device: where the run will be.
         dtype: the type that it will compute in.
+        fast: the fast path that the run will be on, whose block is compiled first; None for the plain path.
     """
     import torch
 
     lengths = GPU_LENGTHS if device.startswith("cuda") else CPU_LENGTHS
     with torch.inference_mode():
-        short, long = _block_seconds(width, lengths, device, dtype)
-        vae = _vae_seconds(latent_channels, device, dtype)
+        short, long = _block_seconds(width, lengths, (device, dtype), fast)
+        encode, decode = _vae_seconds(latent_channels, device, dtype)
     few, many = lengths
     # Two equations in two unknowns; noise must not make either part negative.
     quadratic = max(0.0, (long / many - short / few) / (many - few))
     linear = max(0.0, short / few - quadratic * few)
-    return Speed(linear=linear, quadratic=quadratic, vae=vae)
+    return Speed(linear=linear, quadratic=quadratic, encode=encode, decode=decode)
 
 
 def forwards_of(settings: EditSettings) -> int:
@@ -77,6 +85,29 @@ def forwards_of(settings: EditSettings) -> int:
     source = 2 if source_guidance != 1 else 1
     skipped = round((1 - settings.strength) * settings.steps)
     return (settings.steps - skipped) * (target + source)
+
+
+def vae_frames(
+    settings: EditSettings, num_frames: int, keyframes: int, image_route: ImageRoute | None = "i2v"
+) -> tuple[int, int]:
+    """Frames that an edit encodes, and that it decodes.
+
+    Args:
+        settings: of the edit.
+        num_frames: of the clip.
+        keyframes: how many, the first of them at frame 0.
+        image_route: of the checkpoint; on the `i2v` route a grey clip is encoded even where no image is shown.
+    """
+    later = max(keyframes - 1, 0) * (1 if settings.keyframe_encoding == "still" else 1 + GROUP)
+    keys = (min(keyframes, 1) + later) * (2 if settings.keyframe_encoding == "delta" else 1)
+    clips, sides = 1, 2 if settings.method == "difference" else 1
+    if settings.init == "propagated" or settings.fill == "guess":
+        clips += 1
+    if image_route == "i2v" and settings.fill != "guess":  # a guess that the model sees is encoded once
+        clips += sides
+    elif settings.conditioning in ("i2v", "both") and image_route == "vace":
+        clips += 2 * sides
+    return clips * num_frames + sides * keys, num_frames * (1 if settings.detail == "plain" else 2)
 
 
 def predict_minutes(
@@ -93,19 +124,27 @@ def predict_minutes(
     """
     joint = keyframes if settings.conditioning in ("tokens", "both") else 0
     forward = speed.forward_seconds(checkpoint.width, token_count(checkpoint, shape, joint))
-    clips = 1 + (1 if settings.conditioning in ("i2v", "both") and keyframes else 0) / 2
-    vae = speed.vae * shape.height * shape.width * (shape.num_frames * clips + 5 * keyframes / 2)
+    encoded, decoded = vae_frames(settings, shape.num_frames, keyframes, checkpoint.image_route)
+    vae = (speed.encode * encoded + speed.decode * decoded) * shape.height * shape.width
     return (forwards_of(settings) * forward + vae) / 60
 
 
-def _block_seconds(width: Width, lengths: tuple[int, int], device: str, dtype: "torch.dtype") -> tuple[float, float]:
+def _block_seconds(
+    width: Width, lengths: tuple[int, int], place: "tuple[str, torch.dtype]", fast: "FastOptions | None"
+) -> tuple[float, float]:
     """Median seconds of one block at each length."""
     import torch
     from diffsynth.models.wan_video_dit import DiTBlock, precompute_freqs_cis
 
+    device, dtype = place
     with torch.device("meta"):
         block = DiTBlock(False, width.dim, width.heads, width.ffn)  # noqa: FBT003 - the vendor's signature
     block = _filled(block, device, dtype)
+    if fast:
+        from flowedit.wan.fast import use_fast_blocks
+
+        alone: Any = _Alone(block)
+        use_fast_blocks(alone, fast)
     table = precompute_freqs_cis(width.dim // width.heads)
     seconds = []
     for length in lengths:
@@ -117,8 +156,16 @@ def _block_seconds(width: Width, lengths: tuple[int, int], device: str, dtype: "
     return seconds[0], seconds[1]
 
 
-def _vae_seconds(latent_channels: int, device: str, dtype: "torch.dtype") -> float:
-    """Seconds per pixel and frame of encoding and decoding a small clip."""
+class _Alone:
+    """A transformer of one block, as far as the fast path looks at one."""
+
+    def __init__(self, block: "torch.nn.Module") -> None:
+        self.blocks = [block]
+        self.parameters = block.parameters
+
+
+def _vae_seconds(latent_channels: int, device: str, dtype: "torch.dtype") -> tuple[float, float]:
+    """Seconds per pixel and frame of encoding, and of decoding, a small clip."""
     import torch
     from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_
 
@@ -129,11 +176,10 @@ def _vae_seconds(latent_channels: int, device: str, dtype: "torch.dtype") -> flo
     scale = [torch.zeros(latent_channels, device=device), torch.ones(latent_channels, device=device)]
     frames, height, width = _GPU_VAE if device.startswith("cuda") else _CPU_VAE
     clip = torch.randn(1, 3, frames, height, width, device=device, dtype=dtype)
-
-    def both() -> None:
-        vae.decode(vae.encode(clip, scale), scale)
-
-    return _timed(both, device) / (frames * height * width)
+    latents = vae.encode(clip, scale)
+    encode = _timed(lambda: vae.encode(clip, scale), device)
+    decode = _timed(lambda: vae.decode(latents, scale), device)
+    return encode / (frames * height * width), decode / (frames * height * width)
 
 
 def _filled(module: Module, device: str, dtype: "torch.dtype") -> Module:

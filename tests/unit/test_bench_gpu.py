@@ -100,6 +100,16 @@ def test_a_record_of_another_machine_is_not_mixed_in(tmp_path, sections):
         list(run_gpu(plan(path)))
 
 
+def test_what_answers_most_is_measured_first(tmp_path):
+    """A machine is lent for minutes: the small model's forward, edit and memory come before the large one's forward."""
+    order = [key for key, _ in gpu_rows.sections_of(plan_of("14B,1.3B", tmp_path / "x", minutes=1, rehearse=True))]
+    large = "Wan2.1-I2V-14B-480P"
+    first = ["machine", f"forward {FUN}", f"edit {FUN}", f"offload {FUN}", f"offload {large}", f"prediction {FUN}"]
+    assert order[:6] == first
+    assert order.index(f"vae {FUN}") < order.index(f"forward {large}")
+    assert len(order) == 13
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [({"minutes": 0}, "--minutes is 0"), ({"sections": "vae,nap"}, "'nap'")],
@@ -136,7 +146,10 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
         row("vendor's plain path", seconds=0.6, tflops=240.0),
         row("fast path (compiled)", seconds=0.45, tflops=240.0, error=0.002),
         row("fast path (compiled)", keyframes=5, seconds=0.54, tflops=340.0),
-        Row(section="prediction", checkpoint=FUN, name="plain forward, as predicted", seconds=0.66),
+        row("fast path, guided pair with isolated keyframes", keyframes=5, seconds=0.99),
+        row("an edit: steps", keyframes=5, seconds=8.0),
+        row("an edit: total", keyframes=5, seconds=10.0),
+        Row(section="prediction", checkpoint=FUN, name="vendor's plain path, as predicted", seconds=0.66),
     ]
     about = {
         "machine": {"gpu": "a GPU"},
@@ -147,9 +160,10 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
     assert "| 450 ms | 533 TFLOP/s | error 2.0e-03 |" in text
     assert "floor of a forward by operations, at the matrix product's rate: 300 ms" in text
     assert "takes 0.75 times the plain path's time" in text
-    assert "joint forward takes 1.20 times" in text
-    assert "joint keyframes 54.0 s, without 45.0 s" in text
-    assert "with 0 keyframes is off by +10 %" in text
+    assert "joint forward: 1.20 times the time without keyframes; 50 guided steps 54.0 s" in text
+    assert "isolated keyframes: 1.10 times the time without keyframes; 50 guided steps 49.5 s" in text
+    assert "the prediction of: vendor's plain path, is off by +10 %" in text
+    assert "an edit: 20 % of it is not steps" in text
     page = tmp_path / "page.md"
     page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
     write_into(page, text)

@@ -8,7 +8,7 @@ from flowedit.errors import ModelError, SettingError
 from flowedit.wan import vendor
 from flowedit.wan.adapter import positions
 from flowedit.wan.fast import FastOptions, use_fast_blocks
-from flowedit.wan.shortcuts import IsolatedKeys, StepCache, using
+from flowedit.wan.shortcuts import IsolatedKeys, LazyGuidance, StepCache, using
 
 T2V = "Wan2.1-T2V-1.3B"
 POSITIONS = (0, 1, 2, 0, 2)
@@ -126,6 +126,67 @@ def test_keyframes_run_once_for_both_branches_and_again_for_the_next_step():
             for branch in range(2):
                 isolated(dit=dit, latents=latents, timestep=torch.tensor([500.0]), context=draw(branch, 1, 8, 32))
     assert lengths == [2, 3, 3] * 2
+
+
+def test_keyframes_shown_to_the_prompt_alone_leave_the_negative_branch_as_without_them():
+    dit, times = small_dit("t2v"), torch.tensor([500.0])
+    latents, contexts = draw(4, 1, 16, 5, 6, 8), [draw(5, 1, 8, 32), draw(6, 1, 8, 32)]
+    store = use_fast_blocks(dit, FastOptions(compiled=False))
+    runs = {shown: IsolatedKeys(vendor.model_fn_wan_video, store, 3, shown=shown) for shown in ("both", "first")}
+    with positions(dit, POSITIONS), torch.no_grad():
+        given = {"dit": dit, "latents": latents, "timestep": times}
+        both, first = ([model_fn(context=c, **given) for c in contexts] for model_fn in runs.values())
+        alone = vendor.model_fn_wan_video(dit=dit, latents=latents[:, :, :3], timestep=times, context=contexts[1])
+    assert torch.equal(first[0], both[0])
+    assert torch.equal(first[1][:, :, :3], alone)
+    assert not torch.allclose(both[1][:, :, :3], alone, atol=1e-4)
+    assert torch.equal(first[1][:, :, 3:], first[0][:, :, 3:])
+
+
+class TestLazyGuidance:
+    PROMPT, NEGATIVE = draw(2, 1, 8, 32), draw(3, 1, 8, 32)
+
+    def velocities(self, lazy, dit, times):
+        pairs = []
+        for step, time in enumerate(times):
+            latents, t = draw(10 + step, 1, 16, 3, 6, 8), torch.tensor([time])
+            with torch.no_grad():
+                pair = [lazy(dit=dit, latents=latents, timestep=t, context=c) for c in (self.PROMPT, self.NEGATIVE)]
+            pairs.append(pair)
+        return pairs
+
+    def test_every_step_is_the_plain_pair(self):
+        dit, times = small_dit("t2v"), [900.0, 600.0, 300.0]
+        lazy = LazyGuidance(vendor.model_fn_wan_video, every=1)
+        found = self.velocities(lazy, dit, times)
+        expected = self.velocities(vendor.model_fn_wan_video, dit, times)
+        assert lazy.skipped == 0
+        for pair, plain in zip(found, expected, strict=True):
+            assert torch.equal(pair[0], plain[0])
+            torch.testing.assert_close(pair[1], plain[1], atol=1e-6, rtol=1e-6)
+
+    def test_between_it_keeps_the_distance_and_the_prompts_forward_is_always_run(self):
+        dit, times = small_dit("t2v"), [900.0, 700.0, 500.0, 300.0]
+        lazy = LazyGuidance(vendor.model_fn_wan_video, every=2)
+        found = self.velocities(lazy, dit, times)
+        expected = self.velocities(vendor.model_fn_wan_video, dit, times)
+        assert lazy.skipped == 2
+        for step, (pair, plain) in enumerate(zip(found, expected, strict=True)):
+            assert torch.equal(pair[0], plain[0])
+            kept = expected[step - step % 2]
+            torch.testing.assert_close(pair[1], plain[0] - (kept[0] - kept[1]), atol=1e-5, rtol=1e-5)
+
+    def test_a_second_run_begins_afresh(self):
+        dit, times = small_dit("t2v"), [900.0, 700.0]
+        lazy = LazyGuidance(vendor.model_fn_wan_video, every=5)
+        first, second = self.velocities(lazy, dit, times), self.velocities(lazy, dit, times)
+        assert lazy.skipped == 2
+        for pair, again in zip(first, second, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(pair, again, strict=True))
+
+    def test_less_than_every_step_is_refused(self):
+        with pytest.raises(SettingError, match="every 0 steps"):
+            LazyGuidance(vendor.model_fn_wan_video, every=0)
 
 
 def test_a_shortcut_is_taken_off_again():

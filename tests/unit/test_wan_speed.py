@@ -26,10 +26,11 @@ SMALL = Width(dim=240, ffn=1024, heads=5, layers=4)
 def test_two_lengths_give_both_terms(monkeypatch):
     few, many = speed.CPU_LENGTHS
     monkeypatch.setattr(speed, "_block_seconds", lambda *_: tuple(3e-6 * n + 2e-9 * n**2 for n in (few, many)))
-    monkeypatch.setattr(speed, "_vae_seconds", lambda *_: 1e-7)
+    monkeypatch.setattr(speed, "_vae_seconds", lambda *_: (1e-7, 2e-7))
     found = speed.measure_speed(SMALL, device="cpu", dtype=torch.float32)
     assert found.linear == pytest.approx(3e-6)
     assert found.quadratic == pytest.approx(2e-9)
+    assert (found.encode, found.decode) == (1e-7, 2e-7)
     assert found.forward_seconds(Width(dim=1, ffn=1, heads=1, layers=10, vace_layers=5), 1000) == pytest.approx(0.075)
 
 
@@ -57,25 +58,52 @@ def test_the_number_of_forwards_is_what_the_editor_makes(changes):
 
 
 def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():
-    found = speed.Speed(linear=1e-8, quadratic=1e-12, vae=1e-9)
+    found = speed.Speed(linear=1e-8, quadratic=1e-12, encode=1e-9, decode=2e-9)
     entry, shape = resolve("1.3B"), ClipShape(num_frames=81, height=480, width=832)
-    base = EditSettings(steps=10, conditioning="tokens")
+    base = EditSettings(steps=10, conditioning="tokens", detail="plain")
 
     def minutes(settings=base, keyframes=0):
         return speed.predict_minutes(found, entry, shape, settings, keyframes=keyframes)
 
-    vae = 1e-9 * 480 * 832 * 81 / 60
+    vae = (2 * 1e-9 + 2e-9) * 480 * 832 * 81 / 60  # the source, and the grey clip of the i2v route; one decode
     assert minutes() == pytest.approx(10 * found.forward_seconds(entry.width, 32_760) / 60 + vae)
     assert minutes(base.with_(steps=20)) - vae == pytest.approx(2 * (minutes() - vae))
     assert minutes(base.with_(guidance=5.0)) - vae == pytest.approx(2 * (minutes() - vae))
     assert minutes(keyframes=5) > minutes(base.with_(conditioning="i2v"), keyframes=5)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"conditioning": "tokens", "detail": "plain"},
+        {"keyframe_encoding": "delta"},
+        {"keyframe_encoding": "still"},
+        {"method": "difference", "conditioning": "both", "detail": "plain"},
+        {"init": "propagated", "fill": "guess"},
+        {"init": "propagated"},
+    ],
+)
+def test_the_frames_that_pass_the_autoencoder_are_what_the_editor_sends(changes):
+    settings = EditSettings(steps=4, prompt="a", source_prompt="b", **changes)
+    pipe = random_pipeline(seed=0)
+    encoded, decoded = [], []
+    encode, decode = pipe.vae.encode, pipe.vae.decode
+    pipe.vae.encode = lambda clip, **more: (encoded.append(clip.shape[2]), encode(clip, **more))[1]
+    pipe.vae.decode = lambda latents, **more: (decoded.append(4 * latents.shape[2] - 3), decode(latents, **more))[1]
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    keyframes = [Keyframe(0, frames[1]), Keyframe(8, frames[2])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        edit_video(frames, keyframes, WanVideo(pipe, repairs="fill" in changes), settings)
+    assert (sum(encoded), sum(decoded)) == speed.vae_frames(settings, 9, 2)
+
+
 class TestDoctor:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9))
+        monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9, 2e-9))
         # Whatever this machine has free just now: what fits must not depend on it.
         found = replace(resources.measure_resources(), host_total=64_000_000_000, host_free=48_000_000_000)
         monkeypatch.setattr(resources, "measure_resources", lambda: found)
@@ -111,7 +139,7 @@ class TestDoctor:
         row = next(line for line in shown.splitlines() if "Wan2.1-Fun-1.3B-InP" in line)
         assert "resident" in row
         expected = speed.predict_minutes(
-            speed.Speed(1e-8, 1e-12, 1e-9),
+            speed.Speed(1e-8, 1e-12, 1e-9, 2e-9),
             resolve("1.3B"),
             ClipShape(num_frames=81, height=480, width=832),
             EditSettings(steps=50, guidance=5.0),
