@@ -1,24 +1,24 @@
-"""How fast and how small the widgets are, measured in a real browser: `python -m flowedit.bench.widgets`.
+"""How fast and how small the widgets are, measured in a real browser: `flowedit bench widgets`.
 
 The clip is the worst case that a short one can be: a textured scene that moves as a whole, with grain on every frame.
 """
 
-import argparse
 import json
 import statistics
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from flowedit.bench.pages import fill_page, write_whole
 from flowedit.widgets._sprites import encode_clip
 from flowedit.widgets.frame_scrubber import FrameScrubber
 from flowedit.widgets.gallery import chromium, open_exported
 
+COMMAND = "flowedit bench widgets"
 CHANGES = 200
 
 # Time from the gesture until the canvas holds the new frame: reading a pixel back waits for the drawing.
@@ -119,23 +119,32 @@ def measure_page() -> list[Reading]:
     return readings
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print every measurement; status 1 when one misses its limit."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flowedit.bench.widgets", description="Measure the widgets in a real browser."
-    )
-    parser.add_argument("--json", type=Path, help="also write the measurements to this file")
-    given = parser.parse_args(arguments)
-    readings = [*measure_sprites(), *measure_page()]
-    for reading in readings:
-        mark = "ok" if reading.met else "OVER"
-        sys.stdout.write(
-            f"{mark:4} {reading.value:8.2f} {reading.unit:2} (at most {reading.limit:g})  {reading.name}\n"
-        )
-    if given.json is not None:
-        given.json.write_text(json.dumps([asdict(reading) for reading in readings], indent=1), encoding="utf-8")
-    return 0 if all(reading.met for reading in readings) else 1
+def report_widgets(say: Callable[[str], object], *, store: Path | None = None, page: Path | None = None) -> bool:
+    """Measure everything, then write the readings and the table.
+
+    Args:
+        say: is told each line.
+        store: where the readings go, as JSON.
+        page: a Markdown page with marks, see `fill_page`.
+
+    Returns:
+        Whether every limit was kept.
+    """
+    readings = []
+    for measure in (measure_sprites, measure_page):
+        for reading in measure():
+            readings.append(reading)
+            mark = "ok" if reading.met else "OVER"
+            say(f"{mark:4} {reading.value:8.2f} {reading.unit:2} (at most {reading.limit:g})  {reading.name}")
+    if store is not None:
+        write_whole(store, json.dumps([asdict(reading) for reading in readings], indent=1) + "\n")
+    if page is not None:
+        fill_page(page, COMMAND, to_markdown(readings))
+    return all(reading.met for reading in readings)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def to_markdown(readings: Sequence[Reading]) -> str:
+    """A table with one line per measurement."""
+    lines = ["| what | measured | at most |", "|---|---|---|"]
+    lines += [f"| {r.name} | {r.value:.3g} {r.unit} | {r.limit:g} {r.unit} |" for r in readings]
+    return "\n".join(lines)

@@ -84,6 +84,36 @@ def gpu(
         typer.echo(f"{section}: {reason}", err=True)
 
 
+@app.command()
+def looks(
+    video: Annotated[Path, typer.Argument(help="A clip of a static camera, 720 lines and 81 frames or more.")],
+    only: Annotated[str | None, typer.Option(help="Looks with commas; all of them.")] = None,
+    style_image: Annotated[Path | None, typer.Option(help="Where the look transfer takes its colours.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Only draw the contact sheet of all looks to this file.")] = None,
+) -> None:
+    """Time the offline looks on ten keyframes, and measure their memory and steadiness; status 1 over a limit."""
+    from flowedit.bench.looks import draw_sheet, report_looks
+
+    if sheet is not None:
+        draw_sheet(video, sheet)
+    elif not report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=json, page=page):
+        raise typer.Exit(1)
+
+
+@app.command()
+def widgets(
+    json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+) -> None:
+    """Time the widgets in headless Chromium and weigh their clips; status 1 over a limit."""
+    from flowedit.bench.widgets import report_widgets
+
+    if not report_widgets(typer.echo, store=json, page=page):
+        raise typer.Exit(1)
+
+
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -1,0 +1,82 @@
+"""Tables that commands put into pages, and the readings of looks and widgets behind them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from agent_clips import static_clip, write_clip
+from typer.testing import CliRunner
+
+from flowedit.bench import looks
+from flowedit.bench.looks import LookReading, measure_looks, to_markdown
+from flowedit.bench.pages import fill_page, marks
+from flowedit.bench.widgets import Reading
+from flowedit.bench.widgets import to_markdown as widgets_table
+from flowedit.commands.bench import app
+from flowedit.errors import ModelError, OutputError
+from flowedit.images import read_image
+
+GOOD = LookReading(
+    look="oil",
+    keyframes=10,
+    seconds=12.3,
+    processor_seconds=20.4,
+    megabytes=700.0,
+    identical=True,
+    regions=1.1,
+    pixels=1.2,
+)
+
+
+def test_a_table_replaces_the_one_before_and_nothing_else(tmp_path):
+    page = tmp_path / "page.md"
+    begin, end = marks("flowedit bench looks")
+    page.write_text(f"# Looks\n{begin}\nold\n{end}\nMore.\n")
+    fill_page(page, "flowedit bench looks", "| new |")
+    assert page.read_text() == f"# Looks\n{begin}\n| new |\n{end}\nMore.\n"
+    with pytest.raises(OutputError, match=r"no place for the table; put the lines <!-- made by `flowedit bench x`"):
+        fill_page(page, "flowedit bench x", "| new |")
+
+
+@pytest.mark.parametrize(
+    "over", [{"seconds": 20.1}, {"megabytes": 1001.0}, {"regions": 1.31}, {"pixels": 1.31}, {"identical": False}]
+)
+def test_each_limit_of_a_look_counts(over):
+    assert GOOD.met
+    assert not replace(GOOD, **over).met
+
+
+def test_tables_hold_what_was_measured():
+    table = to_markdown([GOOD], "clip.mp4")
+    assert "| oil | 12.3 | 20.4 | 700 | 1.10 | 1.20 | yes |" in table
+    assert table.startswith("10 keyframes of clip.mp4")
+    assert "| paint | 12.3 ms | 16 ms |" in widgets_table([Reading(name="paint", value=12.34, limit=16, unit="ms")])
+
+
+def test_a_look_is_measured_as_the_command_line_runs_it(tmp_path):
+    video = write_clip(tmp_path / "clip.mp4", static_clip(17))
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(marks(looks.COMMAND)))
+    given = [str(video), "--only", "vintage", "--json", str(tmp_path / "looks.json"), "--page", str(page)]
+    done = CliRunner().invoke(app, ["looks", *given])
+    (row,) = json.loads((tmp_path / "looks.json").read_text())
+    assert (row["look"], row["keyframes"], row["identical"]) == ("vintage", 5, True)
+    assert row["processor_seconds"] > 1
+    assert 100 < row["megabytes"] < 1000
+    assert done.exit_code == (0 if LookReading(**row).met else 1), done.output
+    assert f"| vintage | {row['seconds']:.1f} |" in page.read_text()
+
+
+def test_a_run_that_fails_is_named(tmp_path):
+    video = write_clip(tmp_path / "clip.mp4", static_clip(5))
+    with pytest.raises(ModelError, match="cubism"):
+        list(measure_looks(video, tmp_path / "none.png", ["cubism"]))
+
+
+def test_the_sheet_shows_every_look(tmp_path):
+    video = write_clip(tmp_path / "clip.mp4", static_clip(17))
+    done = CliRunner().invoke(app, ["looks", str(video), "--sheet", str(tmp_path / "docs" / "looks.png")])
+    assert done.exit_code == 0, done.output
+    height, width = read_image(tmp_path / "docs" / "looks.png").shape[:2]
+    assert height > 900
+    assert width > 1000
