@@ -7,8 +7,10 @@ crash or a lost machine loses nothing, and a run that is begun again leaves out 
 import json
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +146,29 @@ def run_gpu(plan: GpuPlan) -> Iterator[Row]:
             _write(plan.json, record)
             continue
         yield from _measured(key, rows, record, plan.json)
+
+
+def run_parallel(plan: GpuPlan) -> Iterator[Row]:
+    """Measure what several processes, started by `torchrun`, do together; the first one writes the file.
+
+    Raises:
+        SettingError: as from `run_gpu`; or fewer GPUs than processes.
+    """
+    import torch
+
+    from flowedit.bench.gpu_parallel import parallel_rows
+    from flowedit.wan.parallel import together
+
+    if not torch.cuda.is_available() and not plan.rehearse:
+        raise SettingError("There is no CUDA device here. Use --rehearse to run everything small on the CPU.")
+    with together() as spread:
+        record = _begun(plan) if spread.rank == 0 else Record({})
+        for checkpoint in plan.checkpoints:
+            rows = partial(parallel_rows, plan, checkpoint, spread)
+            if spread.rank:
+                deque(rows(), maxlen=0)
+            else:
+                yield from _measured(f"parallel {checkpoint.name}", rows, record, plan.json)
 
 
 def place(plan: GpuPlan) -> "tuple[str, torch.dtype]":

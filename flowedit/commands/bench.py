@@ -68,8 +68,11 @@ def gpu(
     table: Annotated[Path | None, typer.Option(help="Measure nothing: show the table of this record.")] = None,
     page: Annotated[Path | None, typer.Option(help="With --table: put it into this Markdown page.")] = None,
 ) -> None:
-    """Time the real models' parts on this GPU with random weights: forward, VAE, edit, memory."""
-    from flowedit.bench.gpu import plan_of, read_record, run_gpu
+    """Time the real models' parts on this GPU with random weights: forward, VAE, edit, memory.
+
+    Started by `torchrun --nproc-per-node 2 -m flowedit bench gpu`, it times one forward over that many GPUs instead.
+    """
+    from flowedit.bench.gpu import plan_of, read_record, run_gpu, run_parallel
     from flowedit.bench.gpu_table import row_line, to_markdown, write_into
 
     if table is not None:
@@ -77,8 +80,12 @@ def gpu(
         typer.echo(text) if page is None else write_into(page, text)
         return
     plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
-    for row in run_gpu(plan):
+    from flowedit.wan.parallel import launched
+
+    for row in (run_parallel if launched() else run_gpu)(plan):
         typer.echo(row_line(row))
+    if not json.exists():
+        return
     record = read_record(json)
     for section, reason in record.unfinished.items():
         typer.echo(f"{section}: {reason}", err=True)

@@ -33,11 +33,13 @@ class View(NamedTuple):
         cosine: of the rotary table, ``(tokens, 1, head_dim / 2)``.
         sine: the same.
         more: keys and values of other tokens; None for none.
+        spread: how attention reaches tokens that other processes carry; None where all are here.
     """
 
     cosine: Tensor
     sine: Tensor
     more: Keys | None = None
+    spread: "Callable[[Attend, Tensor, Keys], Tensor] | None" = None
 
 
 def real_tables(table: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +103,8 @@ def _self_attention(attention: "vendor.SelfAttention", x: Tensor, view: View, at
     k = _rotate(_rms(attention.norm_k, attention.k(x)).unflatten(2, heads), view.cosine, view.sine).transpose(1, 2)
     own = Keys(k, attention.v(x).unflatten(2, heads).transpose(1, 2))
     seen = own if view.more is None else _both(own, view.more)
-    return attention.o(attend(q, seen.k, seen.v).transpose(1, 2).flatten(2)), own
+    out = attend(q, seen.k, seen.v) if view.spread is None else view.spread(attend, q, seen)
+    return attention.o(out.transpose(1, 2).flatten(2)), own
 
 
 def _both(own: Keys, more: Keys) -> Keys:

@@ -18,6 +18,7 @@ from flowedit.wan.blocks import Attend, Keys, View, keyed_block, real_tables
 
 if TYPE_CHECKING:
     from flowedit.wan import vendor
+    from flowedit.wan.parallel import Spread
 
 Kernel = Literal["auto", "cudnn", "flash", "default"]
 KERNELS: tuple[Kernel, ...] = ("auto", "cudnn", "flash", "default")
@@ -72,12 +73,15 @@ class KeyStore:
         self._kept.clear()
 
 
-def use_fast_blocks(dit: "vendor.WanModel", options: FastOptions | None = None) -> KeyStore:
+def use_fast_blocks(
+    dit: "vendor.WanModel", options: FastOptions | None = None, spread: "Spread | None" = None
+) -> KeyStore:
     """Run a transformer's blocks on the fast path from now on.
 
     Args:
         dit: diffsynth's transformer, its weights on one device.
         options: which parts; all that suit the device when None.
+        spread: the processes that share the tokens of each forward; None for this one alone.
 
     Returns:
         The store through which one forward's keys can be shown to another; off until used.
@@ -96,11 +100,12 @@ def use_fast_blocks(dit: "vendor.WanModel", options: FastOptions | None = None) 
     run: Run = _named(attend)
     if options.compiled:
         run = torch.compile(run, dynamic=False, backend=options.backend)
-    store, tables = KeyStore(), _Tables()
-    for number, block in enumerate(_blocks(dit)):
+    blocks = _blocks(dit)
+    path = _Path(run, KeyStore(), _Tables(), spread, len(blocks) - 1)
+    for number, block in enumerate(blocks):
         # An attribute of the instance hides the class's method: module tree, names and weights stay as they are.
-        block.forward = partial(_fast_forward, block, number, run, store, tables)
-    return store
+        block.forward = partial(_fast_forward, path, block, number)
+    return path.store
 
 
 def use_plain_blocks(dit: "vendor.WanModel") -> None:
@@ -168,27 +173,45 @@ class _Tables:
         self._source: Tensor | None = None
         self._made: tuple[Tensor, Tensor] | None = None
 
-    def of(self, table: Tensor) -> tuple[Tensor, Tensor]:
+    def of(self, table: Tensor, spread: "Spread | None") -> tuple[Tensor, Tensor]:
         if self._made is None or self._source is not table:
-            self._source, self._made = table, real_tables(table)
+            mine = table if spread is None else spread.share(table.unsqueeze(0))[0]
+            self._source, self._made = table, real_tables(mine)
         return self._made
 
 
-def _fast_forward(  # noqa: PLR0913 - five of them are bound once, when the path is switched on
+@dataclass(frozen=True)
+class _Path:
+    """What the blocks of one transformer share."""
+
+    run: Run
+    store: KeyStore
+    tables: _Tables
+    spread: "Spread | None"
+    last: int
+
+
+def _fast_forward(  # noqa: PLR0913 - three of them are bound once, when the path is switched on
+    path: _Path,
     block: "vendor.DiTBlock",
     number: int,
-    run: Run,
-    store: KeyStore,
-    tables: _Tables,
     x: Tensor,
     context: Tensor,
     t_mod: Tensor,
     freqs: Tensor,
 ) -> Tensor:
     """What the vendor's model function calls in place of the block's own forward."""
-    x, keys = run(block, x, context, t_mod, View(*tables.of(freqs), store.seen_by(number)))
-    store.leave(number, keys)
-    return x
+    spread = path.spread
+    if spread is not None:
+        if number == 0:
+            spread.check(x.shape[1], block.self_attn.num_heads)
+            x = spread.share(x)
+        t_mod = spread.share(t_mod) if t_mod.dim() == 4 else t_mod
+    attend = None if spread is None else spread.attend
+    view = View(*path.tables.of(freqs, spread), path.store.seen_by(number), attend)
+    x, keys = path.run(block, x, context, t_mod, view)
+    path.store.leave(number, keys)
+    return spread.gather(x) if spread is not None and number == path.last else x
 
 
 def _blocks(dit: Any) -> list[Any]:  # noqa: ANN401 - the vendor's attributes have no types

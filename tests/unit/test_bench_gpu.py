@@ -1,6 +1,8 @@
 """The GPU benchmark without a GPU: its record survives whatever happens, and its table says what the rows say."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -196,6 +198,21 @@ def test_a_synthetic_forward_reads_every_input():
         for name in ("latents", "timestep", "context", "y", "clip_feature"):
             moved = pipe.model_fn(**{**inputs, name: inputs[name] * -0.5})
             assert not torch.allclose(moved, base, atol=1e-5), name
+
+
+@pytest.mark.slow
+def test_several_processes_write_one_record(tmp_path):
+    path = tmp_path / "gpu.json"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    given = ["-m", "flowedit", "bench", "gpu", "--shapes", "1.3B", "--rehearse", "--json", str(path)]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = read_record(path).rows
+    assert [(r.name, r.keyframes) for r in rows] == [
+        (name, keyframes) for keyframes in (0, 5) for name in ("fast path (compiled)", "fast path (compiled) on 2 GPUs")
+    ]
+    assert all(r.error < 1e-5 for r in rows if "on 2" in r.name)
+    assert done.stdout.count("on 2 GPUs") == 2
 
 
 def test_the_command_rehearses_and_shows_the_table(tmp_path):
