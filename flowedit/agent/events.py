@@ -14,6 +14,8 @@ from flowedit.errors import AgentError
 
 RECORD = "agent.json"
 FORMAT = 1
+OFFLINE = "offline"
+"""Who did it, where no model was asked."""
 
 
 class Usage(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from flowedit.agent.card import StyleCard
 from flowedit.agent.gemini import Gemini, GeminiError
+from flowedit.agent.nudge import heard
 from flowedit.agent.parts import Parts, Report, analyse, chosen_look, paint, plan_prompts
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Fault, Styled, Task, Verdict
@@ -192,5 +193,5 @@ def _joined(verdict: Verdict, opinion: Opinion, model: str) -> Verdict:
     said = opinion.problem.strip()
     if opinion.same_scene and opinion.same_style:
         return verdict.model_copy(update={"by": model})
-    fault = Fault(kind="model", text=said or "It does not match the other keyframes.")
+    fault = Fault(kind="model", text=said or "It does not match the other keyframes.", nudge=heard(said))
     return verdict.model_copy(update={"faults": (*verdict.faults, fault), "by": model})

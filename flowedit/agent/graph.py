@@ -14,18 +14,20 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
 from flowedit.agent import nodes
-from flowedit.agent.events import EventLog
+from flowedit.agent.events import OFFLINE, EventLog
 from flowedit.agent.folder import RunFolder
+from flowedit.agent.nudge import Nudge, heard
 from flowedit.agent.parts import Parts
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
-from flowedit.agent.state import AgentState, Fault, Task
+from flowedit.agent.state import AgentState, Decision, Fault, Styled, Task
 
 _WEAKER = 0.75
 """What a retry multiplies the strength of an offline look by when it lost the source's contours."""
 _FAINTEST = 0.25
 _STORED = {
     "flowedit.agent.card": ("StyleCard", "Measures", "Swatch"),
+    "flowedit.agent.nudge": ("Nudge",),
     "flowedit.agent.state": ("Fault", "Plan", "Styled", "Verdict", "Decision"),
 }
 
@@ -95,59 +97,75 @@ def open_checkpoints(path: Path) -> SqliteSaver:
 
 def first_tasks(state: AgentState) -> list[Send]:
     """One task per keyframe, all from the same card and master: they run side by side."""
-    return [_send(state, index, attempt=0, faults=(), strength=1.0) for index in state["indices"]]
+    shared = {"card": state["card"], "plan": state["plan"], "faults": (), "strength": 1.0, "nudge": Nudge()}
+    return [_send(Task(index=index, attempt=0, **shared)) for index in state["indices"]]
 
 
 def after_judge(state: AgentState, *, redo: int) -> list[Send] | str:
-    """Send rejected keyframes back with the reasons, at most `redo` times each; then on to a person."""
-    again = [
-        _send(
-            state,
-            index,
-            attempt=state["styled"][index].attempt + 1,
-            faults=verdict.faults,
-            strength=_strength(state["styled"][index].strength, verdict.faults),
-        )
-        for index, verdict in state["verdicts"].items()
-        if not verdict.passed and state["styled"][index].attempt < redo
-    ]
+    """Send rejected keyframes back with the reasons, at most `redo` times each; then on to a person.
+
+    A look that would paint the same again is not asked to: its keyframe goes to the person at once. So does one that
+    the person had redone: what they asked for may be what the measures object to.
+    """
+    again = []
+    decided = state.get("decision", Decision()).redo
+    for index, verdict in state["verdicts"].items():
+        done = state["styled"][index]
+        if verdict.passed or done.attempt >= redo or index in decided:
+            continue
+        task = _next(state, done, verdict.faults)
+        painted_by_measures = done.by == OFFLINE and not done.note
+        if painted_by_measures and (task["strength"], task["nudge"]) == (done.strength, done.nudge):
+            continue
+        again.append(_send(task))
     return again or "approve"
 
 
 def after_approval(state: AgentState) -> list[Send] | str:
     """Redo what the person asked for, hand the keyframes on, or end."""
     decision = state["decision"]
-    again = [
-        _send(
-            state,
-            index,
-            attempt=state["styled"][index].attempt + 1,
-            faults=(Fault(kind="person", text=reason),),
-            strength=max(_FAINTEST, state["styled"][index].strength * _WEAKER),
-        )
-        for index, reason in sorted(decision.redo.items())
-        if index in state["styled"]
-    ]
+    again = []
+    for index, reason in sorted(decision.redo.items()):
+        if index in state["styled"]:
+            done = state["styled"][index]
+            task = _next(state, done, (Fault(kind="person", text=reason, nudge=heard(reason)),))
+            if task["faults"][0].nudge is None:
+                task["strength"] = _clamped(done.strength * _WEAKER)
+            again.append(_send(task))
     if again:
         return again
     return "export" if decision.approve else END
+
+
+def _next(state: AgentState, done: Styled, faults: tuple[Fault, ...]) -> Task:
+    """The next attempt at a keyframe, with what speaks against the last one."""
+    strength, nudge = _strength(done.strength, faults), done.nudge
+    for asked in (fault.nudge for fault in faults):
+        if asked is not None:
+            strength = _clamped(strength * asked.share)
+            nudge = nudge.then(asked.model_copy(update={"share": 1.0}))
+    return Task(
+        index=done.index,
+        attempt=done.attempt + 1,
+        card=state["card"],
+        plan=state["plan"],
+        faults=faults,
+        strength=strength,
+        nudge=nudge,
+    )
 
 
 def _strength(strength: float, faults: Sequence[Fault]) -> float:
     """Weaker where the contours were lost, full where the style was not laid on, else as it was."""
     kinds = {fault.kind for fault in faults}
     if "contours" in kinds:
-        return max(_FAINTEST, strength * _WEAKER)
+        return _clamped(strength * _WEAKER)
     return 1.0 if "too_faint" in kinds else strength
 
 
-def _send(state: AgentState, index: int, *, attempt: int, faults: tuple[Fault, ...], strength: float) -> Send:
-    task = Task(
-        index=index,
-        attempt=attempt,
-        card=state["card"],
-        plan=state["plan"],
-        faults=faults,
-        strength=strength,
-    )
+def _clamped(strength: float) -> float:
+    return min(max(strength, _FAINTEST), 1.0)
+
+
+def _send(task: Task) -> Send:
     return Send("style_keyframe", task)

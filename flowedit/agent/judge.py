@@ -1,14 +1,15 @@
 """Are the keyframes of one clip consistent? Measured on the pictures, with thresholds, so that it works offline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from flowedit.agent.card import StyleCard, measure, shrink
+from flowedit.agent.card import StyleCard, Swatch, measure, shrink
 from flowedit.agent.colour import palette_distance
+from flowedit.agent.nudge import Nudge
 from flowedit.agent.state import Fault, Styled, Verdict
 from flowedit.agent.stylers import LOOKS
 
@@ -76,12 +77,12 @@ def structure_likeness(source: Picture, styled: Picture) -> float:
 def _verdict(
     attempt: Styled,
     pair: tuple[Picture, Picture],
-    disagreement: tuple[float, float],
+    disagreement: tuple[float, float, Nudge],
     card: StyleCard,
     thresholds: Thresholds,
 ) -> Verdict:
     source, styled = pair
-    apart, usual = disagreement
+    apart, usual, towards = disagreement
     verdict = Verdict(
         index=attempt.index,
         attempt=attempt.attempt,
@@ -92,9 +93,9 @@ def _verdict(
     )
     faults = (
         *_lost_contours(verdict, card, thresholds),
-        *_other_colours(verdict, usual + thresholds.disagreement),
+        *_other_colours(verdict, usual + thresholds.disagreement, towards),
         *_too_faint(verdict, thresholds),
-        *_wrong_palette(verdict, source, card, thresholds),
+        *_wrong_palette(verdict, pair, card, thresholds),
     )
     return verdict.model_copy(update={"faults": faults})
 
@@ -110,14 +111,14 @@ def _lost_contours(verdict: Verdict, card: StyleCard, thresholds: Thresholds) ->
     return [Fault(kind="contours", text=text)]
 
 
-def _other_colours(verdict: Verdict, most: float) -> list[Fault]:
+def _other_colours(verdict: Verdict, most: float, towards: Nudge) -> list[Fault]:
     if verdict.disagreement <= most:
         return []
     text = (
         f"Its colours lie {verdict.disagreement:.0f} Lab units from the other keyframes' where the source is alike "
-        f"({most:.0f} at most): use the palette and light of the reference picture."
+        f"({most:.0f} at most): use the palette and light of the reference picture.{_said(towards)}"
     )
-    return [Fault(kind="colours", text=text)]
+    return [Fault(kind="colours", text=text, nudge=towards)]
 
 
 def _too_faint(verdict: Verdict, thresholds: Thresholds) -> list[Fault]:
@@ -127,7 +128,10 @@ def _too_faint(verdict: Verdict, thresholds: Thresholds) -> list[Fault]:
     return [Fault(kind="too_faint", text=text)]
 
 
-def _wrong_palette(verdict: Verdict, source: Picture, card: StyleCard, thresholds: Thresholds) -> list[Fault]:
+def _wrong_palette(
+    verdict: Verdict, pair: tuple[Picture, Picture], card: StyleCard, thresholds: Thresholds
+) -> list[Fault]:
+    source, styled = pair
     # A look painted over the reference's colours has its own palette (a pencil has none), so only what is meant to
     # carry the reference's palette is held to it.
     if card.reference is None or verdict.style_distance is None:
@@ -135,13 +139,18 @@ def _wrong_palette(verdict: Verdict, source: Picture, card: StyleCard, threshold
     if card.look != "transfer" and card.analysed_by == "offline":
         return []
     before = palette_distance(measure([source]).palette, card.reference.palette)
+    towards = _towards(_centre(card.reference.palette) - _centre(measure([styled]).palette))
     if verdict.style_distance <= max(thresholds.style_distance * before, _NEAR):
         return []
     text = (
         f"Its palette is farther from the reference picture ({verdict.style_distance:.0f} Lab units) than the source "
-        f"frame was ({before:.0f}): use the reference picture's colours."
+        f"frame was ({before:.0f}): use the reference picture's colours.{_said(towards)}"
     )
-    return [Fault(kind="palette", text=text)]
+    return [Fault(kind="palette", text=text, nudge=towards)]
+
+
+def _said(towards: Nudge) -> str:
+    return f" It should be {words}, in Lab units." if (words := towards.words()) else ""
 
 
 def _left_to_reference(styled: Picture, card: StyleCard) -> float | None:
@@ -150,8 +159,13 @@ def _left_to_reference(styled: Picture, card: StyleCard) -> float | None:
     return round(palette_distance(measure([styled]).palette, card.reference.palette), 3)
 
 
-def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard) -> dict[int, tuple[float, float]]:
-    """For each keyframe: how far its colours are from the others' for like source colours, styled and in the source."""
+def _disagreements(
+    small: Mapping[int, tuple[Picture, Picture]], card: StyleCard
+) -> dict[int, tuple[float, float, Nudge]]:
+    """How far a keyframe's colours are from the others' for like source colours, styled and in the source, by index.
+
+    The third value is what would bring it to the others.
+    """
     swatches = np.array([swatch.lab for swatch in card.master.palette])
     tables = {index: _response(source, styled, swatches) for index, (source, styled) in small.items()}
     out = {}
@@ -162,10 +176,23 @@ def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard
             shared[shared < _LEAST_MASS] = 0
             if shared.sum() >= _LEAST_OVERLAP:
                 apart, usual = np.linalg.norm(after - other[2], axis=1), np.linalg.norm(before - other[1], axis=1)
-                gaps.append((_mean(apart, shared), _mean(usual, shared)))
+                move = shared @ (other[2] - after - (other[1] - before)) / shared.sum()
+                gaps.append((_mean(apart, shared), _mean(usual, shared), tuple(move)))
         # The lower median over the others: one odd keyframe must not make the good ones look odd.
-        out[index] = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else (0.0, 0.0)
+        apart, usual, move = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else (0.0, 0.0, (0.0, 0.0, 0.0))
+        out[index] = apart, usual, _towards(np.array(move))
     return out
+
+
+def _towards(move: Float[np.ndarray, " 3"]) -> Nudge:
+    """A step in Lab, no longer than a nudge may be."""
+    lightness, red, yellow = (round(float(step), 2) for step in np.clip(move, -40, 40))
+    return Nudge(lightness=lightness, red=red, yellow=yellow)
+
+
+def _centre(palette: Sequence[Swatch]) -> Float[np.ndarray, " 3"]:
+    weights = np.array([swatch.weight for swatch in palette])
+    return weights @ np.array([swatch.lab for swatch in palette]) / weights.sum()
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:

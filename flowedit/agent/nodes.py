@@ -187,6 +187,7 @@ def _painted(task: Task, *, source: Source, styler: Styler, folder: RunFolder, l
         event.values |= {
             "attempt": task["attempt"],
             "strength": task["strength"],
+            "nudge": task["nudge"].model_dump(exclude_defaults=True),
             "asked": [fault.text for fault in task["faults"]],
         }
     done = Styled(
@@ -195,6 +196,7 @@ def _painted(task: Task, *, source: Source, styler: Styler, folder: RunFolder, l
         file=name,
         by=report.by,
         strength=task["strength"],
+        nudge=task["nudge"],
         note=" ".join(report.notes),
     )
     return {"styled": {index: done}}
@@ -270,6 +272,7 @@ def _row(state: ToExport, index: int, name: str) -> dict:
         "by": done.by,
         "attempt": done.attempt,
         "strength": done.strength,
+        "nudge": done.nudge.model_dump(exclude_defaults=True),
         "note": done.note,
         "verdict": verdict.model_dump(mode="json", exclude={"index", "attempt"}),
     }

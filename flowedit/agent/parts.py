@@ -85,8 +85,9 @@ def offline_parts(settings: StyleSettings, reference: Picture | None) -> Parts:
         return analyse(keyframes, chosen_look(settings), reference)
 
     def styler(image: Picture, master: Picture | None, task: Task, report: Report) -> Picture:
-        del master, report
-        return paint(image, task["card"], settings.seed, task["strength"])
+        del master
+        report.notes += _unmet(task)
+        return task["nudge"].apply(paint(image, task["card"], settings.seed, task["strength"]))
 
     def judge(
         sources: Mapping[int, Picture],
@@ -185,6 +186,20 @@ def paint(image: Picture, card: StyleCard, seed: int, strength: float) -> Pictur
         return painted
     blend = painted.astype(np.float32) * strength + image.astype(np.float32) * (1 - strength)
     return np.rint(blend).astype(np.uint8)
+
+
+def _unmet(task: Task) -> list[str]:
+    """What was asked for in words and cannot be painted by measures."""
+    notes = []
+    for fault in task["faults"]:
+        if fault.kind in ("person", "model") and fault.nudge is None:
+            notes.append(
+                f'"{fault.text}" says nothing of light, colour or strength, which is all that a look can change; '
+                f"keyframe {task['index']} was painted at a strength of {task['strength']:.2f}."
+            )
+        elif fault.nudge is not None and fault.nudge.share > 1 and task["strength"] == 1:
+            notes.append(f"The look lies on keyframe {task['index']} fully; it cannot be laid on more strongly.")
+    return notes
 
 
 def plan_prompts(card: StyleCard, indices: Sequence[int], reference: str | None) -> Plan:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowedit.agent.card import StyleCard, Unit
+from flowedit.agent.nudge import Nudge
 
 
 class _Record(BaseModel):
@@ -37,6 +38,7 @@ class Styled(_Record):
         file: the picture, inside the run's folder.
         by: what painted it, "offline" or a model's name.
         strength: share of the look that is laid on, 1 for all of it.
+        nudge: what was changed after the look was painted.
         note: why something else painted it than was planned; empty where nothing did.
     """
 
@@ -45,6 +47,7 @@ class Styled(_Record):
     file: str
     by: str
     strength: Unit = 1.0
+    nudge: Nudge = Nudge()
     note: str = ""
 
 
@@ -55,10 +58,12 @@ class Fault(_Record):
         kind: what is wrong: contours lost, colours unlike the other keyframes', style not laid on, palette away from
             the reference, or what a model or a person said.
         text: a sentence that a styler can act on.
+        nudge: the same for a styler that paints by measures; None where only words say it.
     """
 
     kind: Literal["contours", "colours", "too_faint", "palette", "model", "person"]
     text: str
+    nudge: Nudge | None = None
 
 
 class Verdict(_Record):
@@ -148,3 +153,4 @@ class Task(TypedDict):
     plan: Plan
     faults: tuple[Fault, ...]
     strength: float
+    nudge: Nudge

@@ -1,0 +1,168 @@
+"""What speaks against a keyframe really changes its next attempt, by words as by measures."""
+
+import numpy as np
+import pytest
+from agent_clips import picture, static_source
+from test_agent_judge import FRAMES, judged, kinds, well
+
+from flowedit.agent import parts as parts_module
+from flowedit.agent.events import read_record
+from flowedit.agent.graph import after_judge
+from flowedit.agent.nudge import Nudge, heard
+from flowedit.agent.parts import offline_parts, paint
+from flowedit.agent.run import answer, leave_waiting, style_video
+from flowedit.agent.settings import StyleSettings
+from flowedit.agent.state import Decision, Fault, Plan, Styled, Verdict
+
+OIL = StyleSettings(style="oil", backend="offline")
+IMAGE = picture(size=(96, 160))
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("The sky is too dark.", {"lightness": 8}),
+        ("make it darker", {"lightness": -8}),
+        ("not bright enough", {"lightness": 8}),
+        ("Its sky is green.", {"red": 9}),
+        ("a bit more blue, please", {"yellow": -9}),
+        ("less yellow and much brighter", {"yellow": -9, "lightness": 8}),
+        ("the look is too strong", {"share": 0.75}),
+        ("more colourful", {"chroma": 1.3}),
+    ],
+)
+def test_words_of_light_colour_and_strength_are_heard(words, asked):
+    assert heard(words) == Nudge(**asked)
+
+
+@pytest.mark.parametrize("words", ["the left ear is missing", "delightful", "the highlight is lost", ""])
+def test_other_words_are_not_guessed_at(words):
+    assert heard(words) is None
+
+
+def test_nudges_add_up_within_bounds():
+    assert Nudge(lightness=8).then(Nudge(lightness=8, chroma=2)) == Nudge(lightness=16, chroma=2)
+    assert Nudge(lightness=39).then(Nudge(lightness=39)).lightness == 40
+    assert Nudge(chroma=2.5).then(Nudge(chroma=2.5)).chroma == 3
+
+
+def test_a_nudge_moves_lab_and_nothing_else():
+    from flowedit.agent.card import pool_lab
+
+    grey = np.full((20, 30, 3), 120, np.uint8)
+    before, after = (pool_lab([image]).mean(axis=0) for image in (grey, Nudge(lightness=10, red=5).apply(grey)))
+    assert after - before == pytest.approx([10, 5, 0], abs=0.5)
+    assert np.array_equal(Nudge().apply(IMAGE), IMAGE)
+
+
+def test_the_judge_says_what_would_bring_a_keyframe_to_the_others():
+    """A keyframe that is too dark and too red passes once it was moved by what the judge asked for."""
+    card, pictures = well()
+    pictures[16] = Nudge(lightness=-20, red=12).apply(pictures[16])
+    (fault,) = judged(pictures, card)[16].faults
+    assert fault.nudge is not None
+    assert fault.nudge.lightness == pytest.approx(20, abs=6)
+    assert fault.nudge.red == pytest.approx(-12, abs=5)
+    assert "lighter by" in fault.text
+    assert "greener by" in fault.text
+    pictures[16] = fault.nudge.apply(pictures[16])
+    assert kinds(judged(pictures, card)) == {0: (), 8: (), 16: (), 32: ()}
+
+
+def test_the_judge_says_what_would_bring_a_palette_to_the_reference():
+    card, _ = well("transfer")
+    red = {k: np.ascontiguousarray(frame[..., [2, 1, 0]] // 3) for k, frame in FRAMES.items()}
+    faults = [fault for fault in judged(red, card)[8].faults if fault.kind == "palette"]
+    assert faults[0].nudge is not None
+    assert faults[0].nudge.yellow > 10
+
+
+def test_a_rejected_keyframe_is_painted_as_the_judge_asked(tmp_path, monkeypatch):
+    """The first attempt at one keyframe comes out too dark: the redo is lighter, and passes."""
+    whole, darkened = parts_module.paint, []
+
+    def faulty(image, card, seed, strength):
+        painted = whole(image, card, seed, strength)
+        if np.array_equal(image, source.frame(8)):
+            darkened.append(1)
+            return Nudge(lightness=-22).apply(painted)
+        return painted
+
+    source = static_source()
+    monkeypatch.setattr(parts_module, "paint", faulty)
+    result = style_video(source, OIL, tmp_path / "run")
+    rows = {row["index"]: row for row in result.metadata["keyframes"]}
+    assert len(darkened) == 2
+    assert [rows[index]["attempt"] for index in (0, 8, 16)] == [0, 1, 0]
+    assert rows[8]["nudge"]["lightness"] > 12
+    assert rows[8]["verdict"]["faults"] == []
+    assert rows[0]["nudge"] == {}
+    redone = [event for event in read_record(tmp_path / "run").events if event.values.get("attempt") == 1]
+    assert "lighter by" in redone[0].values["asked"][0]
+
+
+def state_with(done, *faults, decision=None):
+    card, _ = well()
+    verdict = Verdict(index=8, attempt=done.attempt, structure=1.0, disagreement=0.0, change=1.0, faults=tuple(faults))
+    state = {"card": card, "plan": Plan(prompts={}, video_prompt=""), "styled": {8: done}, "verdicts": {8: verdict}}
+    return state if decision is None else {**state, "decision": decision}
+
+
+STYLED = Styled(index=8, attempt=0, file="x.png", by="offline")
+FAINT = Fault(kind="too_faint", text="It is almost the source frame.")
+DARK = Fault(kind="colours", text="Too dark.", nudge=Nudge(lightness=12))
+
+
+def test_what_would_be_painted_alike_again_is_escalated_at_once():
+    """Catches a redo that repeats itself: a look that lies on fully cannot be less faint."""
+    assert after_judge(state_with(STYLED, FAINT), redo=2) == "approve"
+    weak = STYLED.model_copy(update={"strength": 0.5})
+    (sent,) = after_judge(state_with(weak, FAINT), redo=2)
+    assert sent.arg["strength"] == 1.0
+    drawn = STYLED.model_copy(update={"by": "gemini"})
+    assert len(after_judge(state_with(drawn, FAINT), redo=2)) == 1
+    fallen_back = STYLED.model_copy(update={"note": "The server was busy."})
+    assert len(after_judge(state_with(fallen_back, FAINT), redo=2)) == 1
+
+
+def test_corrections_of_several_attempts_add_up():
+    once = STYLED.model_copy(update={"attempt": 1, "nudge": Nudge(lightness=5)})
+    (sent,) = after_judge(state_with(once, DARK), redo=2)
+    assert sent.arg["nudge"] == Nudge(lightness=17)
+    assert after_judge(state_with(once, DARK), redo=1) == "approve"
+
+
+def test_a_persons_wish_is_not_undone_by_measures():
+    asked = state_with(STYLED, DARK, decision=Decision(redo={8: "darker"}))
+    assert after_judge(asked, redo=2) == "approve"
+    assert after_judge({**asked, "decision": Decision(redo={0: "darker"})}, redo=2) != "approve"
+
+
+def test_a_person_is_heard(tmp_path):
+    source, folder = static_source(), tmp_path / "run"
+    first = style_video(source, OIL, folder, approver=leave_waiting)
+    again = answer(source, folder, Decision(redo={8: "too dark", 16: "the ear is missing"}))
+    assert again.request is not None
+    before, after = (result.request.files[8] for result in (first, again))
+    from flowedit.images import read_image
+
+    lighter = read_image(folder / after).astype(int).mean() - read_image(folder / before).astype(int).mean()
+    assert lighter > 8
+    assert again.notes == (
+        '"the ear is missing" says nothing of light, colour or strength, which is all that a look can change; '
+        "keyframe 16 was painted at a strength of 0.75.",
+    )
+    done = answer(source, folder, Decision(redo={8: "too weak"}))
+    assert "cannot be laid on more strongly" in done.notes[-1]
+    rows = answer(source, folder, Decision()).metadata["keyframes"]
+    assert [row["nudge"].get("lightness", 0) for row in rows] == [0, 8, 0]
+    assert [row["strength"] for row in rows] == [1, 1, 0.75]
+
+
+def test_a_task_without_faults_is_painted_plain():
+    card, _ = well()
+    styler = offline_parts(OIL, None).styler
+    task = {"index": 0, "attempt": 0, "card": card, "plan": None, "faults": (), "strength": 1.0, "nudge": Nudge()}
+    report = parts_module.Report()
+    assert np.array_equal(styler(FRAMES[0], None, task, report), paint(FRAMES[0], card, 0, 1.0))
+    assert report.notes == []
