@@ -13,6 +13,7 @@ from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_la
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan import vendor
 from flowedit.wan.folding import fold_convolutions
+from flowedit.wan.skeleton import Skeleton
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights."""
@@ -59,12 +60,11 @@ def load_transformer(
     Raises:
         ModelError: the file is missing or does not fit.
     """
-    with torch.device("meta"):
+    with Skeleton():
         dit, text = build_dit(size), build_text_encoder(size)
     state = _read(path)
     _fill(dit, _part(state, "dit."), path)
     _fill(text, _part(state, "text."), path)
-    _restore_tables(dit)
     return dit, text
 
 
@@ -83,7 +83,7 @@ def load_vae(path: Path = WEIGHTS / VAE_FILE, size: TinySize = SHIPPED) -> "vend
     """
     state = _read(path)
     mean, std = state.pop("latent_mean"), state.pop("latent_std")
-    with torch.device("meta"):
+    with Skeleton():
         vae = build_vae(size)
     _fill(vae.model, state, path)
     set_latent_statistics(vae, mean, std)
@@ -168,12 +168,6 @@ def _fill(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ModelError(f"The weights in {path.name} do not fit this version of the small model: {error}") from error
-
-
-def _restore_tables(dit: Any) -> None:  # noqa: ANN401 - the vendor's attributes have no types
-    """Compute the rotary tables, which are no parameters and so were built without memory."""
-    head = dit.dim // dit.blocks[0].self_attn.num_heads
-    dit.freqs = vendor.precompute_freqs_cis_3d(head)
 
 
 def _randomise(module: nn.Module) -> None:

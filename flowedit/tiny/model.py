@@ -6,6 +6,7 @@ from torch import Tensor
 from flowedit.tiny.config import SPATIAL, TinySize
 from flowedit.tiny.text import TinyTextEncoder
 from flowedit.wan import vendor
+from flowedit.wan.skeleton import Skeleton
 
 
 def build_vae(size: TinySize) -> "vendor.WanVideoVAE":
@@ -17,8 +18,8 @@ def build_vae(size: TinySize) -> "vendor.WanVideoVAE":
     Returns:
         A ``WanVideoVAE`` whose latents are not yet normalised (mean 0, deviation 1).
     """
-    # The class always builds the full 127 M-parameter network first; the meta device makes that free.
-    with torch.device("meta"):
+    # The class always builds the full 127 M-parameter network first; without weights that is free.
+    with Skeleton():
         vae = vendor.WanVideoVAE(z_dim=16)
     s = size.vae
     vae.model = vendor.VideoVAE_(

@@ -7,6 +7,8 @@ whole pipeline and its tokenizer libraries.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flowedit.wan.deferred import deferring
+
 if TYPE_CHECKING:
     from diffsynth.diffusion import FlowMatchScheduler
     from diffsynth.models.wan_video_dit import (
@@ -92,6 +94,18 @@ _HOMES = {
     "rope_apply": "diffsynth.models.wan_video_dit",
 }
 
+_LATER = (
+    "accelerate",
+    "ftfy",
+    "imageio",
+    "modelscope",
+    "pandas",
+    "torch.nn.attention.flex_attention",
+    "torchvision",
+    "transformers",
+)
+"""What the vendor's files name at their top and an edit does not use: most of the time that importing them takes."""
+
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be anything
     """Load one vendor name.
@@ -107,6 +121,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be a
     """
     if name not in _HOMES:
         raise AttributeError(f"flowedit.wan.vendor has no {name!r}; it offers {', '.join(__all__)}.")
-    value = getattr(import_module(_HOMES[name]), name)
+    with deferring(*_LATER):
+        value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

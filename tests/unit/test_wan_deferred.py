@@ -1,0 +1,126 @@
+"""The vendor loads without the libraries an edit does not use, and each of them is there once something uses it."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import flowedit
+from flowedit.wan.deferred import Deferred, deferring
+
+HEAVY = ("transformers", "torchvision", "pandas", "modelscope", "accelerate", "torch._dynamo", "sympy")
+
+
+def run(code):
+    """Output of a fresh interpreter."""
+    root = Path(flowedit.__file__).parents[1]
+    program = [sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(program, capture_output=True, text=True, check=True, cwd=root).stdout.split()
+
+
+def test_loading_the_small_model_loads_none_of_the_heavy_libraries():  # catches: a new import at the vendor's top
+    code = f"""
+        import sys
+        from flowedit.models import load_model
+        load_model("tiny")
+        print(*[name for name in {HEAVY} if name in sys.modules])
+    """
+    assert run(code) == []
+
+
+def test_afterwards_the_real_ones_are_imported_and_the_vendors_names_work():
+    code = """
+        from flowedit.wan import vendor
+        vendor.WanVideoPipeline
+        from diffsynth.models import wan_video_text_encoder, wan_video_image_encoder
+        from diffsynth.core.vram.layers import AutoTorchModule
+        from diffsynth.core.attention import attention
+        import torch, transformers
+        print(transformers.AutoTokenizer.__name__)
+        print(wan_video_text_encoder.AutoTokenizer.from_pretrained.__func__.__qualname__)
+        print(type(wan_video_image_encoder.T.ToTensor()).__name__)
+        print(torch._dynamo.__name__, torch.compile.__module__)
+        print(attention.FLEX_ATTN_AVAILABLE)
+    """
+    said = "AutoTokenizer AutoTokenizer.from_pretrained ToTensor torch._dynamo torch True"
+    assert run(code) == said.split()
+
+
+def test_what_the_compiler_was_to_leave_alone_is_still_left_alone():
+    code = """
+        from flowedit.wan.deferred import deferring
+        import torch
+        with deferring():
+            @torch._dynamo.disable
+            def plain(x):
+                return x + (1 if torch.compiler.is_compiling() else 2)
+            doubled = torch.compile(lambda x: plain(x) * 2, backend="eager")
+        assert "_dynamo" not in vars(torch)
+        print(plain.__name__, float(doubled(torch.ones(()))))
+        print(torch._dynamo.utils.counters["graph_break"].total())
+    """
+    name, value, breaks = run(code)
+    assert (name, value) == ("plain", "6.0")
+    assert int(breaks) >= 1
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A package of two modules."""
+    (tmp_path / "slow_library").mkdir()
+    (tmp_path / "slow_library" / "__init__.py").write_text(
+        "class Base:\n    size = 3\n\ndef twice(x):\n    return 2 * x\n"
+    )
+    (tmp_path / "slow_library" / "part.py").write_text("LENGTH = 5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "slow_library"
+    for name in [name for name in sys.modules if name.startswith("slow_library")]:
+        del sys.modules[name]
+
+
+def test_a_stand_in_is_called_derived_from_and_compared_like_the_real_thing(library):
+    with deferring(library):
+        import slow_library.part
+        from slow_library import Base, twice
+
+        part = slow_library.part
+    assert library not in sys.modules
+    assert isinstance(Base, Deferred)
+    assert twice(4) == 8
+
+    class Derived(Base):
+        pass
+
+    assert Derived.size == 3
+    assert isinstance(Derived(), Base)
+    assert not isinstance(3, Base)
+    assert part.LENGTH.bit_length() == 3  # every name of a module that waits is a stand-in, a number too
+
+
+def test_what_is_loaded_already_stays_what_it_is(library):
+    import slow_library
+
+    with deferring(library):
+        import slow_library as again
+        import slow_library.part  # not loaded yet, but of a library that is
+    assert again is slow_library
+    assert slow_library.part.LENGTH == 5
+
+
+def test_an_import_that_fails_leaves_nothing_behind(library):
+    hooks = list(sys.meta_path)
+    with pytest.raises(ZeroDivisionError), deferring(library):
+        import slow_library
+
+        raise ZeroDivisionError(slow_library)
+    assert sys.meta_path == hooks
+    assert library not in sys.modules
+
+
+def test_a_name_that_does_not_exist_is_said_when_it_is_used(library):
+    with deferring(library):
+        from slow_library import missing
+    with pytest.raises(AttributeError, match="missing"):
+        missing()
