@@ -180,7 +180,7 @@ class Gemini:
         if code in (401, 403) or (code == 400 and "api key" in reason.lower()):
             raise self._fatal(f"The Gemini key in {VARIABLE} was refused ({code}).", spent) from None
         if code == 404:
-            raise self._fatal(f"There is no Gemini model {model} (404); set another model name.", spent) from None
+            raise self._fatal(f"There is no Gemini model {model} (404); choose another with --text-model or --image-model.", spent) from None
         if code is not None and code not in _BUSY:
             raise GeminiError(f"{model} refused the request ({reason}).", usage=spent) from None
         if tries >= self._settings.attempts and _unreachable(error):

@@ -1,6 +1,7 @@
 """Style a video: open the folder, put the parts together, run the graph to its end or to a person's decision."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 from pydantic import SecretStr
 
-from flowedit.agent.events import EventLog, Record, read_record
-from flowedit.agent.folder import CHECKPOINT, RunFolder, claimed, opened_record
+from flowedit.agent.events import RECORD, EventLog, Record, read_record
+from flowedit.agent.folder import CHECKPOINT, RunFolder, claimed, fingerprint, opened_record
 from flowedit.agent.graph import Run, build_graph, open_checkpoints
 from flowedit.agent.keys import VARIABLE, find_key, redactor
 from flowedit.agent.parts import Parts, chosen_look, offline_parts, read_style_image
@@ -110,6 +111,32 @@ async def style_video_async(
 ) -> StyleResult:
     """`style_video` without blocking the event loop: for `await` in a notebook, where a loop is already running."""
     return await asyncio.to_thread(style_video, video, settings, output_dir, approver=approver, key=key)
+
+
+def style_or_reuse(
+    video: str | Path, settings: StyleSettings, output_dir: str | Path, *, replace: bool = False
+) -> StyleResult:
+    """`style_video` unattended, or what it left in the folder before for the same clip and settings.
+
+    Args:
+        video: a file.
+        settings: the style, the window and how many keyframes.
+        output_dir: a folder of this run's own.
+        replace: whether a run of another clip or other settings in the folder may be removed.
+
+    Raises:
+        FlowEditError: as `style_video`.
+    """
+    folder = Path(output_dir)
+    if (folder / RECORD).is_file():
+        record = read_record(folder)
+        if record.fingerprint == fingerprint(_opened(video, settings), settings):
+            if record.status == "done":
+                return read_result(folder)
+        elif replace:
+            with claimed(folder):
+                shutil.rmtree(folder)
+    return style_video(video, settings, folder)
 
 
 def answer(video: str | Path | Source, output_dir: str | Path, decision: Decision) -> StyleResult:

@@ -1,5 +1,6 @@
 """`flowedit edit`: carry the style of keyframes through a video."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from flowedit.commands.keyframes import StyleWish, given_keyframes, painted_keyframes
 from flowedit.commands.progress import watching
+from flowedit.commands.together import run_together
 
 if TYPE_CHECKING:
     from flowedit.runner import EditOutcome
@@ -57,10 +59,14 @@ def edit(
     mask: Annotated[Path | None, typer.Option(help="Picture or video of where to edit, white = edit.")] = None,
     sweep: Annotated[str | None, typer.Option(help="Several alphas, such as 2,5,10: one folder each.")] = None,
     fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
+    pace: Annotated[str, typer.Option(help="auto, plain, fast, or quick, which changes the result.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run of the same edit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
-    """Carry the style of a few keyframes to every frame of a video."""
+    """Carry the style of a few keyframes to every frame of a video.
+
+    Over several GPUs of one host: torchrun --nproc-per-node 2 -m flowedit edit ...
+    """
     from flowedit.errors import KeyframeError
     from flowedit.job import parse_indices, parse_size
     from flowedit.presets import model_defaults, preset_settings
@@ -83,7 +89,9 @@ def edit(
     window = {"start": start, "num_frames": frames}
     if wish:
         RunFolder(output, overwrite=overwrite)
-        choice = painted_keyframes(video, wish, output, **window, window=model_defaults(model).window)
+        choice = painted_keyframes(
+            video, wish, output, **window, window=model_defaults(model).window, replace=overwrite
+        )
     else:
         choice = given_keyframes(keyframes or [], parse_indices(at) if at is not None else None, **window)
     request = EditRequest(
@@ -98,11 +106,12 @@ def edit(
         overwrite=overwrite,
         lossless=lossless,
         fit=fit,
+        pace=pace,
         resume=resume,
         mask=mask,
     )
     if sweep is None:
-        show_run(request, verbose=verbose)
+        run_together(request, partial(show_run, verbose=verbose))
     else:
         _show_sweep(request, parse_alphas(sweep), verbose=verbose)
 

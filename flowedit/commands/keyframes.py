@@ -67,14 +67,17 @@ def given_keyframes(sources: list[Path], at: list[int] | None, *, start: int, nu
 
 
 def painted_keyframes(
-    video: Path, wish: StyleWish, output: Path, *, start: int, num_frames: int | None, window: int
+    video: Path, wish: StyleWish, output: Path, *, start: int, num_frames: int | None, window: int, replace: bool
 ) -> KeyframeChoice:
     """Keyframes painted by the agent for the window that the editor will take, in a folder of the run.
+
+    An edit that is run again, after a kill or with other settings, takes the keyframes that are there already;
+    `replace` allows those of another style to be removed.
 
     Raises:
         AgentError, SettingError, VideoFileError: what styling refuses.
     """
-    from flowedit.agent.run import style_video
+    from flowedit.agent.run import style_or_reuse
     from flowedit.agent.settings import StyleSettings
     from flowedit.job import video_window
 
@@ -86,7 +89,7 @@ def painted_keyframes(
         start=chosen.start,
         num_frames=chosen.num_frames,
     )
-    return _of_result(style_video(video, settings, output / STYLE_FOLDER))
+    return _of_result(style_or_reuse(video, settings, output / STYLE_FOLDER, replace=replace))
 
 
 def _of_result(result: "StyleResult") -> KeyframeChoice:

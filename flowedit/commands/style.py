@@ -27,12 +27,15 @@ def style(
     backend: Annotated[str, typer.Option(help="auto (Gemini where a key is found), offline or gemini.")] = "auto",
     max_usd: Annotated[float, typer.Option(help="Most that Gemini may cost, in US dollars.")] = 2.0,
     max_calls: Annotated[int, typer.Option(help="Most requests to Gemini.")] = 60,
+    text_model: Annotated[str | None, typer.Option(help="Gemini model that reads.")] = None,
+    image_model: Annotated[str | None, typer.Option(help="Gemini model that draws.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the keyframes without asking.")] = False,
 ) -> None:
     """Choose keyframes of a video and style them."""
     from flowedit.agent.run import approve_all, style_video
     from flowedit.agent.settings import GeminiSettings, StyleSettings
 
+    usual = GeminiSettings()
     settings = StyleSettings(
         style=style,
         style_image=style_image,
@@ -43,7 +46,12 @@ def style(
         max_frames=max_frames,
         seed=seed,
         backend=backend,
-        gemini=GeminiSettings(max_usd=max_usd, max_calls=max_calls),
+        gemini=GeminiSettings(
+            max_usd=max_usd,
+            max_calls=max_calls,
+            text_model=text_model or usual.text_model,
+            image_model=image_model or usual.image_model,
+        ),
     )
     # Without a terminal there is nobody to ask, and the keyframes are taken as with --yes.
     attended = sys.stdin.isatty() and not yes
