@@ -29,7 +29,7 @@ _REPAIR = {
     "fill": "guess",
     "keyframe_encoding": "delta",
     "alpha": 0.0,
-    "strength": 0.15,
+    "strength": 0.08,
     "shift": 3.0,
 }
 """The small model was trained to repair a guess from a source with little noise."""

@@ -35,14 +35,22 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
     return row
 
 
-def _edited(case: Case, model: VideoModel, settings: EditSettings) -> np.ndarray:
+def _edited(case: Case, model: VideoModel, settings: EditSettings, *, everywhere: bool = False) -> np.ndarray:
     """Edit as `edit_video` does, with a guess that the model remembers where it remembers any."""
-    if not isinstance(model, Remembering) or not uses_guess(settings):
+    if not everywhere and not (isinstance(model, Remembering) and uses_guess(settings)):
         return edit_video(case.frames, case.keyframes, model, settings).frames
-    known = Given(guess=model.guess(case.frames, case.keyframes))
+    known = Given(guess=model.guess(case.frames, case.keyframes) if isinstance(model, Remembering) else None)
     prepared = prepare(case.frames, case.keyframes, model, settings, known)
+    if everywhere:
+        prepared.share = None
     last = deque(edit_steps(prepared), maxlen=1).pop()
     return finish(prepared, last.latents).frames
+
+
+def laid_everywhere(case: Case, model: VideoModel) -> np.ndarray:
+    """The default with its change laid on the whole guess, trusted or not: what trust is worth."""
+    settings = preset_settings("tiny", "default", prompt=case.caption, source_prompt=case.source_caption)
+    return _edited(case, model, settings, everywhere=True)
 
 
 def source(case: Case, model: VideoModel) -> np.ndarray:
@@ -132,6 +140,7 @@ ROWS: Mapping[str, Row] = {
     "default": DEFAULT,
     "guess": edit_row("default", method="guess"),
     "default with correction": edit_row("default", alpha=10.0),
+    "default laid everywhere": laid_everywhere,
     "default grey between keyframes": edit_row("default", fill="grey"),
     "default without conditioning": edit_row("default", conditioning="none"),
     "default keyframes swapped": swapped(DEFAULT),

@@ -25,11 +25,11 @@ _UNEXPLAINED = 12.0
 """Detail, root mean square in 8-bit levels, from which carrying it counts as a risk."""
 _NOTHING = 1.5
 """Detail up to which the colour map has explained the style, and surroundings have nothing to tell."""
-_EAGER = 3.0
-"""How many times the doubt a repair is laid on the guess: it is mostly better from where doubt begins."""
+_EAGER = 8.0
+"""How many times the doubt a repair is laid on the guess: it is better nearly from where doubt begins."""
 _AGREE, _DISAGREE = 3.0, 7.0
 """Tints, root mean square in 8-bit levels, up to which keyframes count as agreeing and from which as disagreeing."""
-_COMMON = 0.65
+_COMMON = 1.0
 """Share of the repair everywhere when keyframes disagree, for then the guess is uncertain everywhere."""
 
 
