@@ -40,6 +40,7 @@ class PreparedCondition:
         clip: what the images add to the transformer's arguments for the clip alone.
         joint: the same for the clip with the keyframes' tokens after it.
         token_lora: whether that longer sequence runs through the transformer trained for it, where there is one.
+        shortcut: what stands in for the pipeline's model function; None for nothing.
     """
 
     positive: Tensor
@@ -49,6 +50,7 @@ class PreparedCondition:
     clip: Inputs
     joint: Inputs
     token_lora: bool = True
+    shortcut: Callable[..., Tensor] | None = None
 
 
 class WanVideo:
@@ -59,6 +61,7 @@ class WanVideo:
         pipe: the vendor's pipeline.
         size_multiple: what height and width must divide by.
         repairs: whether the transformer was trained to see a classical guess between the keyframes.
+        shorten: makes the shortcut that stands in for the pipeline's model function; see `flowedit.wan.pace`.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing that sets checkpoints apart
@@ -88,6 +91,7 @@ class WanVideo:
         self.name = name
         self._boundary = boundary
         self.repairs = repairs
+        self.shorten: Callable[[Condition], Callable[..., Tensor] | None] | None = None
         self._last: tuple[Pixels, Latent] | None = None
         self._joint_dit = joint_dit
         self._words = words
@@ -97,7 +101,7 @@ class WanVideo:
 
     def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
         """The same model with another tiling of its VAE; None encodes whole frames."""
-        return WanVideo(
+        other = WanVideo(
             self.pipe,
             name=self.name,
             tiling=tiling,
@@ -106,6 +110,8 @@ class WanVideo:
             joint_dit=self._joint_dit,
             words=self._words,
         )
+        other.shorten = self.shorten
+        return other
 
     @property
     def takes_images(self) -> bool:
@@ -138,6 +144,7 @@ class WanVideo:
             clip=images,
             joint=joint_inputs(images, condition.key_slots),
             token_lora=condition.token_lora,
+            shortcut=self.shorten(condition) if self.shorten else None,
         )
 
     def velocity(
@@ -155,10 +162,11 @@ class WanVideo:
             "latents": hold_first(latents, images).to(dtype=self.pipe.torch_dtype, device=self.pipe.device),
             "timestep": timestep.to(dtype=self.pipe.torch_dtype, device=self.pipe.device),
         }
+        model_fn = prepared.shortcut or self.pipe.model_fn
         with positions(models["dit"], position_ids):
-            v = self.pipe.model_fn(**models, **inputs, context=prepared.positive)
+            v = model_fn(**models, **inputs, context=prepared.positive)
             if prepared.negative is not None:
-                v = guide(v, self.pipe.model_fn(**models, **inputs, context=prepared.negative), prepared.guidance)
+                v = guide(v, model_fn(**models, **inputs, context=prepared.negative), prepared.guidance)
         return v.to(dtype=latents.dtype)
 
     def after_step(self, latents: Latent, sigma: float, prepared: PreparedCondition) -> Latent:
@@ -185,8 +193,10 @@ class WanVideo:
         return {name.removesuffix("2"): getattr(pipe, name) for name in names}
 
     def _encode(self, video: Float[Tensor, "b 3 F H W"]) -> Float[Tensor, "b c f h w"]:
-        if self._last is not None and torch.equal(video, self._last[0]):
-            return self._last[1]
+        if self._last is not None:
+            seen, latents = self._last
+            if seen.device == video.device and torch.equal(video, seen):
+                return latents
         self.pipe.load_models_to_device(["vae"])
         given, video = video, video.to(dtype=self.pipe.torch_dtype)
         latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
