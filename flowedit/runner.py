@@ -34,6 +34,7 @@ from flowedit.windows import edit_long_video
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit
+    from flowedit.wan.parallel import Spread
 
 __all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"]
 
@@ -68,6 +69,8 @@ class EditRequest:
         fit: where a checkpoint's weights rest between uses, as `flowedit.models.fits_for` takes it; `auto` for the
             fastest way that fits, and one level lower if memory runs out.
         resume: whether to go on from the state that a stopped run of the same edit left in the folder.
+        pace: how fast the model runs, as `flowedit.wan.pace.set_pace` takes it.
+        spread: the processes that share each forward; None for this one alone.
     """
 
     video: Path
@@ -83,6 +86,8 @@ class EditRequest:
     mask: Path | None = None
     fit: str = "auto"
     resume: bool = False
+    pace: str = "auto"
+    spread: "Spread | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,11 +208,14 @@ def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
 
 
 def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
+    from flowedit.wan.pace import set_pace
+
     begun = time.perf_counter()
     task.watch("loading the model", 0, 0, None)
     name, settings = task.request.model, task.request.settings
     said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
     model = load_model(name) if fit is None else load_model(name, level=fit, prompts=tuple(said))
+    set_pace(model, task.request.pace, steps=settings.steps, spread=task.request.spread)
     loaded = time.perf_counter()
     result = _edit(task, model)
     # Only a model that got through the run is kept: one that ran out of memory must be let go.

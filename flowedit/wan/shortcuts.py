@@ -41,7 +41,8 @@ def using(pipe: Any, shortcut: ModelFunction) -> Iterator[None]:  # noqa: ANN401
 class StepCache:
     """Steps whose time embedding moved little reuse what the blocks added at the step before (diffsynth's TeaCache).
 
-    Each prompt's branch has a cache of its own; a run that begins again at a higher noise level begins afresh.
+    Each prompt's branch has a cache of its own, and so has each length of sequence; a run that begins again at a higher
+    noise level begins afresh.
 
     Attributes:
         skipped: forwards that did not run their blocks, so far.
@@ -70,18 +71,18 @@ class StepCache:
             )
         self._inner, self._steps, self._threshold = inner, steps, threshold
         self._table = TEACACHE_TABLES[checkpoint]
-        self._branches: dict[int, tuple[Tensor, float, Any]] = {}
+        self._branches: dict[tuple[int, int], tuple[Tensor, float, Any]] = {}
         self.skipped = self.computed = 0
 
-    def __call__(self, *, context: Tensor, timestep: Tensor, **inputs: Any) -> Tensor:  # noqa: ANN401
+    def __call__(self, *, context: Tensor, timestep: Tensor, latents: Tensor, **inputs: Any) -> Tensor:  # noqa: ANN401
         """The velocity; see the vendor's model function."""
-        time = float(timestep.flatten()[0])
+        time, branch = float(timestep.flatten()[0]), (id(context), latents.shape[2])
         # The context is kept beside its cache, so that its place in memory is not given to another branch's.
-        kept, before, cache = self._branches.get(id(context), (context, float("inf"), None))
+        kept, before, cache = self._branches.get(branch, (context, float("inf"), None))
         if cache is None or time > before:
             cache = self._fresh()
-        self._branches[id(context)] = (kept, time, cache)
-        return self._inner(context=context, timestep=timestep, tea_cache=cache, **inputs)
+        self._branches[branch] = (kept, time, cache)
+        return self._inner(context=context, timestep=timestep, latents=latents, tea_cache=cache, **inputs)
 
     def _fresh(self) -> Any:  # noqa: ANN401 - the vendor's cache
         from flowedit.wan.vendor import TeaCache

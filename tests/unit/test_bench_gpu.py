@@ -203,7 +203,7 @@ def test_a_synthetic_forward_reads_every_input():
 @pytest.mark.slow
 def test_several_processes_write_one_record(tmp_path):
     path = tmp_path / "gpu.json"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     given = ["-m", "flowedit", "bench", "gpu", "--shapes", "1.3B", "--rehearse", "--json", str(path)]
     done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
