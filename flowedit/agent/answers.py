@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -75,17 +74,28 @@ class Answers:
         return sum((answer.usage for answer in kept if answer is not None), Usage())
 
 
-def request_name(model: str, prompt: str, pictures: Sequence[str], extra: dict[str, Any]) -> str:
-    """A name that is the same for the same request: model, words, pictures (base64) and settings."""
-    seen = [hashlib.sha256(picture.encode()).hexdigest() for picture in pictures]
-    text = json.dumps([model, prompt, seen, sorted(map(str, extra.items()))])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def request_name(model: str, prompt: str, pictures: Sequence[Picture], asked: str) -> str:
+    """A name that is the same for the same request.
+
+    Args:
+        model: who is asked.
+        prompt: the words.
+        pictures: as they are sent; their pixels count, not how they are packed.
+        asked: what kind of answer, and the how manieth.
+    """
+    seen = [[*picture.shape, hashlib.sha256(np.ascontiguousarray(picture).data).hexdigest()] for picture in pictures]
+    return hashlib.sha256(json.dumps([model, prompt, seen, asked]).encode()).hexdigest()[:32]
+
+
+def as_sent(image: Picture) -> Picture:
+    """A picture at the size in which it is sent: at most 1280 pixels on the longer side."""
+    return shrink(image, _LONGEST_SIDE)
 
 
 def as_png(image: Picture) -> str:
-    """A picture as it is sent: PNG, at most 1280 pixels on the longer side, base64."""
+    """A picture as PNG, base64."""
     buffer = BytesIO()
-    Image.fromarray(shrink(image, _LONGEST_SIDE)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -1,6 +1,7 @@
 """Calls to Gemini through langchain-google-genai: tried again when the server is busy, paid for once."""
 
 import base64
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from langchain_google_genai import ChatGoogleGenerativeAI, Modality
 from PIL import Image
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from flowedit.agent.answers import Answer, Answers, as_png, from_message, request_name
+from flowedit.agent.answers import Answer, Answers, as_png, as_sent, from_message, request_name
 from flowedit.agent.budget import Budget, BudgetSpentError
 from flowedit.agent.events import Usage
 from flowedit.agent.keys import VARIABLE, redactor
@@ -93,7 +94,8 @@ class Gemini:
             GeminiError: no answer, or one that does not have that form.
         """
         extra = {"response_mime_type": "application/json", "response_json_schema": schema.model_json_schema()}
-        answer = self._ask(self._settings.text_model, prompt, images, extra)
+        asked = json.dumps(extra["response_json_schema"], sort_keys=True)
+        answer = self._ask(self._settings.text_model, prompt, images, extra, asked)
         _refuse_nothing(answer, answer.text.strip())
         try:
             value = schema.model_validate_json(answer.text)
@@ -118,7 +120,7 @@ class Gemini:
             GeminiError: no picture came, or one that cannot be read.
         """
         extra = {"response_modalities": [Modality.TEXT, Modality.IMAGE]}
-        answer = self._ask(self._settings.image_model, prompt, images, extra, attempt)
+        answer = self._ask(self._settings.image_model, prompt, images, extra, f"picture {attempt}")
         _refuse_nothing(answer, answer.images or answer.text.strip())
         if not answer.images:
             said = " ".join(answer.text.split())[:120]
@@ -132,15 +134,13 @@ class Gemini:
             raise GeminiError(f"{answer.model} sent a picture that cannot be read.", usage=answer.usage) from None
         return Reply(value=value, usage=answer.usage, model=answer.model)
 
-    def _ask(
-        self, model: str, prompt: str, images: Sequence[Picture], extra: dict[str, Any], attempt: int = 0
-    ) -> Answer:
-        pictures = [as_png(image) for image in images]
-        name = request_name(model, prompt, pictures, extra | {"attempt": attempt})
+    def _ask(self, model: str, prompt: str, images: Sequence[Picture], extra: dict[str, Any], asked: str) -> Answer:
+        pictures = [as_sent(image) for image in images]
+        name = request_name(model, prompt, pictures, asked)
         kept = self._answers.find(name)
         if kept is not None:
             return kept
-        parts = [{"type": "image_url", "image_url": f"data:image/png;base64,{picture}"} for picture in pictures]
+        parts = [{"type": "image_url", "image_url": f"data:image/png;base64,{as_png(p)}"} for p in pictures]
         message = HumanMessage(content=[{"type": "text", "text": prompt}, *parts])
         most = self._most_usd(prompt, images, drawing="response_modalities" in extra)
         answer = self._send(model, message, extra, most)
@@ -180,7 +180,8 @@ class Gemini:
         if code in (401, 403) or (code == 400 and "api key" in reason.lower()):
             raise self._fatal(f"The Gemini key in {VARIABLE} was refused ({code}).", spent) from None
         if code == 404:
-            raise self._fatal(f"There is no Gemini model {model} (404); choose another with --text-model or --image-model.", spent) from None
+            cure = "choose another with --text-model or --image-model"
+            raise self._fatal(f"There is no Gemini model {model} (404); {cure}.", spent) from None
         if code is not None and code not in _BUSY:
             raise GeminiError(f"{model} refused the request ({reason}).", usage=spent) from None
         if tries >= self._settings.attempts and _unreachable(error):

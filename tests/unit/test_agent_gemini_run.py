@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from agent_server import (
 from pydantic import SecretStr
 
 from flowedit.agent.events import read_record
+from flowedit.agent.keys import find_key
 from flowedit.agent.run import style_video
 from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.errors import AgentError
@@ -224,6 +226,27 @@ def test_no_key_is_one_clear_sentence(tmp_path, monkeypatch):
         assert server.calls == 0
     assert result.notes == ("No Gemini key in GOOGLE_API_KEY; the keyframes are painted offline.",)
     assert quiet.notes == ()
+
+
+def colab(get):
+    module = types.ModuleType("google.colab")
+    module.userdata = types.SimpleNamespace(get=get)
+    return module
+
+
+def test_colabs_secret_comes_before_the_environment_and_a_refusal_after_it(monkeypatch):
+    def refused(name):
+        raise RuntimeError("access not granted")
+
+    monkeypatch.setenv("GOOGLE_API_KEY", " from-the-environment ")
+    assert find_key().get_secret_value() == "from-the-environment"
+    monkeypatch.setitem(sys.modules, "google.colab", colab({"GOOGLE_API_KEY": "from-colab"}.get))
+    assert find_key().get_secret_value() == "from-colab"
+    assert "from-colab" not in repr(find_key())
+    monkeypatch.setitem(sys.modules, "google.colab", colab(refused))
+    assert find_key().get_secret_value() == "from-the-environment"
+    monkeypatch.delenv("GOOGLE_API_KEY")
+    assert find_key() is None
 
 
 def test_offline_never_calls_even_with_a_key(tmp_path):
