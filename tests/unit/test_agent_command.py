@@ -1,12 +1,16 @@
 """`flowedit style` at the command line."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import typer
 from agent_clips import static_clip, write_clip
 from typer.testing import CliRunner
 
+from flowedit.agent.events import read_record
 from flowedit.agent.state import ApprovalRequest, Verdict
 from flowedit.commands.style import ask, style
 
@@ -80,3 +84,41 @@ def test_yes_and_no_decide(monkeypatch, tmp_path, word, approve):
 def test_later_leaves_the_run_waiting(monkeypatch, tmp_path):
     monkeypatch.setattr(typer, "prompt", lambda *words, **options: "later")
     assert ask(request_for(0), tmp_path) is None
+
+
+def test_a_person_answers_at_a_real_terminal(tmp_path, video):
+    """Redo one with a reason, put it off, and take them all in a second call that goes on where the first stopped."""
+    first = at_a_terminal(video, tmp_path / "out", ["8", "too dark", "later"])
+    assert "wait for an answer" in first
+    record = read_record(tmp_path / "out")
+    assert record.status == "waiting"
+    assert [event.values["nudge"] for event in record.events if event.values.get("attempt") == 1] == [
+        {"lightness": 8.0}
+    ]
+    second = at_a_terminal(video, tmp_path / "out", ["yes"])
+    assert "3 keyframes, frames 0, 8, 16" in second
+    nodes = [event.node for event in read_record(tmp_path / "out").events]
+    assert nodes.count("style_keyframe") == 4
+
+
+def at_a_terminal(video, folder, answers):
+    """What `flowedit style` writes to a terminal on which these lines are typed."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "flowedit", "style", str(video), "--style", "pencil", "--backend", "offline"]
+    process = subprocess.Popen([*command, "-o", str(folder)], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    for line in answers:
+        os.write(ours, f"{line}\n".encode())
+    said = b""
+    while chunk := _read(ours):
+        said += chunk
+    assert process.wait(60) == 0, said.decode()
+    os.close(ours)
+    return said.decode()
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how a terminal says that nobody writes to it any more
+        return b""
