@@ -17,6 +17,8 @@ Plane = Float32[np.ndarray, "H W"]
 
 _REFERENCE_HEIGHT = 720.0
 _SMALLEST_SCALE = 0.3
+_SOFT_RIM = 0.6
+"""Blur of a drawn line in pixels, so that its rim has no steps."""
 _COARSE = 2.0
 """Smoothing, in pixels, from which a structure tensor is computed at half size."""
 
@@ -228,7 +230,7 @@ def ink_lines(lightness: Plane, master: Master, *, width: float, amount: float, 
         x, y, _ = contour_flow(lightness, 2.5 * width, master)
         edge = along(edge, (x, y), flow_length, steps=4)
     level = np.float32(0.30 * master.edge / amount)
-    return smoothstep(float(0.35 * level), float(1.6 * level), edge)
+    return blur(smoothstep(float(0.35 * level), float(1.6 * level), edge), _SOFT_RIM)
 
 
 def brushed(paint: Paint, lightness: Plane, master: Master, radius: float) -> Paint:
