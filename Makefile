@@ -3,6 +3,9 @@ ENV := .venv/bin
 PY := $(ENV)/python
 UNIT := tests/unit
 
+# Threads that wait shall sleep: spinning ones take the processor from the other worker.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 # Two workers: most of the time goes into waiting for torch on one core.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 

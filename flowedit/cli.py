@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Heavy libraries are imported by the commands that need them, when they run."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -40,6 +41,9 @@ def options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 input that does not fit, 130 interrupted."""
+    # Read once, when torch loads. Threads that spin while they wait take the processor from those they wait for: beside
+    # one other busy program an edit took three times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except FlowEditError as error:

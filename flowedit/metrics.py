@@ -9,7 +9,6 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
-from skimage.metrics import structural_similarity
 
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import group_of, slot_of
@@ -55,6 +54,8 @@ def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " F"]:
     Returns:
         float64 (F,), at most 1, which means equal.
     """
+    from skimage.metrics import structural_similarity  # it waits for half of SciPy
+
     _same_shape(a, b)
     options = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "use_sample_covariance": False}
     return np.asarray([structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=np.float64)

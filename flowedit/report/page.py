@@ -2,13 +2,13 @@
 
 import base64
 import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from flowedit.report.lines import readings_plot
 from flowedit.trace import Trace
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -54,10 +54,7 @@ def render_report(
 def _plot(trace: Trace) -> str:
     if not trace.steps or not trace.keyframes:
         return "<p>This method takes no steps with keyframes, so there are no residuals to show.</p>"
-    buffer = io.BytesIO()
-    trace.plot().savefig(buffer, format="svg", metadata={"Date": None})
-    alt = "Gap, residual and velocity difference per keyframe against sigma"
-    return _image(buffer.getvalue(), "svg+xml", alt)
+    return readings_plot(trace)
 
 
 def _video(label: str, path: Path) -> str:
