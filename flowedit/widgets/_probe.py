@@ -15,7 +15,7 @@ NEEDED = ("numpy", "anywidget", "ipywidgets", "pillow")
 """Without these no lesson runs."""
 EXTRA = ("torch", "diffsynth", "av", "langgraph", "jupyterlab")
 """What single lessons need besides."""
-KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+KEY = "GOOGLE_API_KEY"
 
 _LOW_MEMORY_GB = 1.0
 _GIB = 2**30
@@ -146,5 +146,5 @@ def _cores() -> list[Row]:
 
 
 def _key() -> list[Row]:
-    found = any(os.environ.get(name) for name in KEYS)
+    found = bool(os.environ.get(KEY, "").strip())
     return [Row("Gemini key", "found" if found else "none, and none is needed", "info")]

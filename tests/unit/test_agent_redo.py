@@ -6,13 +6,17 @@ from agent_clips import picture, static_source
 from test_agent_judge import FRAMES, judged, kinds, well
 
 from flowedit.agent import parts as parts_module
+from flowedit.agent.approval import answering, pairs_of
 from flowedit.agent.events import read_record
 from flowedit.agent.graph import after_judge
 from flowedit.agent.nudge import Nudge, heard
 from flowedit.agent.parts import offline_parts, paint
+from flowedit.agent.result import read_result
 from flowedit.agent.run import answer, leave_waiting, style_video
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Decision, Fault, Plan, Styled, Verdict
+from flowedit.errors import AgentError
+from flowedit.images import read_image
 
 OIL = StyleSettings(style="oil", backend="offline")
 IMAGE = picture(size=(96, 160))
@@ -144,8 +148,6 @@ def test_a_person_is_heard(tmp_path):
     again = answer(source, folder, Decision(redo={8: "too dark", 16: "the ear is missing"}))
     assert again.request is not None
     before, after = (result.request.files[8] for result in (first, again))
-    from flowedit.images import read_image
-
     lighter = read_image(folder / after).astype(int).mean() - read_image(folder / before).astype(int).mean()
     assert lighter > 8
     assert again.notes == (
@@ -166,3 +168,25 @@ def test_a_task_without_faults_is_painted_plain():
     report = parts_module.Report()
     assert np.array_equal(styler(FRAMES[0], None, task, report), paint(FRAMES[0], card, 0, 1.0))
     assert report.notes == []
+
+
+def test_a_gallery_answers_a_waiting_run(tmp_path):
+    """The widget's answer reaches the graph's interrupt, the redone keyframe comes back, and approval ends the run."""
+    from flowedit.widgets import KeyframeGallery
+
+    source, folder = static_source(), tmp_path / "run"
+    waiting = style_video(source, OIL, folder, approver=leave_waiting)
+    gallery = KeyframeGallery(pairs_of(waiting), resume=answering(source, folder))
+    before = [pair["styled"] for pair in gallery.pairs]
+    said = {"0": {"action": "approve"}, "8": {"action": "redo", "reason": "too dark"}, "16": {"action": "approve"}}
+    gallery._answer(gallery, {"type": "resume", "decisions": said}, [])
+    gallery.worker.wait(60)
+    assert gallery.job["state"] == "done", gallery.job
+    after = [pair["styled"] for pair in gallery.pairs]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+    assert gallery.pairs[1]["scores"]["contours kept"] > 0.3
+    gallery._answer(gallery, {"type": "resume", "decisions": {k: {"action": "approve"} for k in ("0", "8", "16")}}, [])
+    gallery.worker.wait(60)
+    assert read_record(folder).status == "done"
+    with pytest.raises(AgentError, match="is done; only a waiting one"):
+        pairs_of(read_result(folder))
