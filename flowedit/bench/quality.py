@@ -150,11 +150,28 @@ def gather(plan: QualityPlan, scores: Sequence[Score], model: str) -> BenchTable
     return BenchTable(scores=list(scores), about=about)
 
 
+def read_tables(paths: Sequence[Path]) -> BenchTable:
+    """Tables that `write_table` wrote, as one; what was run is the first one's.
+
+    Raises:
+        SettingError: a file that is missing or holds no table.
+    """
+    tables = []
+    for path in paths:
+        try:
+            tables.append(BenchTable.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SettingError(f"{path} holds no table of `flowedit bench quality`: {error}.") from None
+    known = {(s.row, *s.case): s for table in reversed(tables) for s in table.scores}
+    return BenchTable(scores=list(known.values()), about=tables[0].about)
+
+
 def write_table(table: BenchTable, path: Path) -> None:
-    """The table as JSON at `path`, with Markdown and CSV beside it."""
+    """The table as JSON at `path`, with Markdown, CSV and a plot beside it."""
     path.write_text(json.dumps(_nulls(table.to_dict()), indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(table.to_markdown(), encoding="utf-8")
     path.with_suffix(".csv").write_text(table.to_csv(), encoding="utf-8")
+    table.plot().savefig(path.with_suffix(".png"), dpi=150)
 
 
 def _nulls(value: object) -> object:

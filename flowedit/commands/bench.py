@@ -25,8 +25,15 @@ def quality(
         "quality.json"
     ),
     quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
+    table: Annotated[list[Path] | None, typer.Option(help="Run nothing: show these tables, as one.")] = None,
+    page: Annotated[Path | None, typer.Option(help="With --table: put them into this Markdown page.")] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="With --page: the gains over classical rows alone.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="With --table: draw the rows to this picture.")] = None,
 ) -> None:
     """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
+    if table:
+        _show_quality(table, page, plot, brief=brief)
+        return
     from flowedit.bench.cases import Condition, World
     from flowedit.bench.quality import QualityPlan, gather, run_quality, write_table
     from flowedit.bench.rows import ROWS, TELLING_ROWS
@@ -50,10 +57,22 @@ def quality(
             scores.append(state.last)
             label = f"{state.last.world} {state.last.scene} {state.last.row}"
             progress.update(task, description=label, completed=state.done, total=state.total)
-    table = gather(plan, scores, model)
-    write_table(table, json)
+    made = gather(plan, scores, model)
+    write_table(made, json)
     for world in dict.fromkeys(score.world for score in scores):
-        typer.echo(f"\n{world}\n\n{table.to_markdown(world=world)}")
+        typer.echo(f"\n{world}\n\n{made.to_markdown(world=world)}")
+
+
+def _show_quality(tables: list[Path], page: Path | None, plot: Path | None, *, brief: bool) -> None:
+    from flowedit.bench.claims import COMMAND, to_brief, to_page
+    from flowedit.bench.pages import fill_page
+    from flowedit.bench.quality import read_tables
+
+    table = read_tables(tables)
+    text = to_brief(table) if brief else to_page(table)
+    typer.echo(text) if page is None else fill_page(page, COMMAND, text)
+    if plot is not None:
+        table.plot().savefig(plot, dpi=150)
 
 
 @app.command()

@@ -1,0 +1,115 @@
+"""What a quality table says: means under each condition, paired gains of the default, and the styles apart."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from flowedit.bench.cases import Condition, World
+from flowedit.bench.rows import CLASSICAL_ROWS
+from flowedit.bench.table import BenchTable
+from flowedit.errors import SettingError
+
+COMMAND = "flowedit bench quality"
+MEANS = {
+    "psnr_key": "at keyframes",
+    "psnr_far": "far",
+    "psnr_disoccluded": "hidden places",
+    "ssim_far": "SSIM far",
+    "flicker": "flicker",
+    "drift": "drift",
+    "warp_error": "warp error",
+    "edges": "edges kept",
+}
+GAINS = {"psnr_far": "far", "psnr_disoccluded": "hidden places"}
+OURS = "default"
+
+
+def to_page(table: BenchTable) -> str:
+    """Everything, as Markdown: for `docs/quality.md`."""
+    about = table.about
+    lines = [f"{about.get('scenes', '?')} scenes of the {about.get('split', '?')} split, model {about.get('model')}."]
+    for world in _present(table, "world"):
+        for condition in _conditions(table, world):
+            title = f"World *{world}*, keyframes *{condition}*"
+            lines += ["", f"**{title}**, styles other than global colour, means:", ""]
+            lines += _means(table, world, condition)
+        gains = list(_gains(table, world))
+        if gains:
+            lines += ["", f"**World *{world}*: what the default gains**, paired differences in dB:", "", *gains]
+    return "\n".join([*lines, "", *_families(table)])
+
+
+def to_brief(table: BenchTable) -> str:
+    """The gains over the classical rows alone, as Markdown: for the README."""
+    return "\n".join(_gains(table, World.OWN, CLASSICAL_ROWS[1:]))
+
+
+def _present(table: BenchTable, field: str) -> list[str]:
+    return list(dict.fromkeys(str(getattr(score, field)) for score in table.scores))
+
+
+def _conditions(table: BenchTable, world: str) -> list[str]:
+    return list(dict.fromkeys(s.condition for s in table.scores if s.world == world))
+
+
+def _means(table: BenchTable, world: str, condition: str) -> Iterator[str]:
+    yield f"| row | {' | '.join(MEANS.values())} |"
+    yield "|---" * (len(MEANS) + 1) + "|"
+    known = {row: _values(table, row, "psnr_far", world, condition) for row in table.rows}
+    known = {row: values for row, values in known.items() if len(values)}
+    for row in sorted(known, key=lambda row: -float(np.nanmean(known[row]))):
+        cells = (_mean(_values(table, row, figure, world, condition)) for figure in MEANS)
+        yield f"| {row} | {' | '.join(cells)} |"
+
+
+def _gains(table: BenchTable, world: str, over: Sequence[str] | None = None) -> Iterator[str]:
+    """One line a row that was run on the same cases as the default, under each condition and figure."""
+    places = [(c, f) for c in _conditions(table, world) for f in GAINS]
+    rows = []
+    for row in over or [row for row in table.rows if row != OURS]:
+        cells = [_gain(table, row, figure, world, condition) for condition, figure in places]
+        if any(cells):
+            rows.append(f"| {row} | {' | '.join(cell or '' for cell in cells)} |")
+    if rows:
+        yield f"| default against | {' | '.join(f'{GAINS[f]}, {c}' for c, f in places)} |"
+        yield "|---" * (len(places) + 1) + "|"
+        yield from rows
+
+
+def _gain(table: BenchTable, row: str, figure: str, world: str, condition: str) -> str | None:
+    try:
+        return _interval(table.gain(OURS, row, figure, world=world, condition=condition), "+.2f")
+    except SettingError:
+        return None
+
+
+def _families(table: BenchTable) -> Iterator[str]:
+    """Far frames of each style family in the project's own world, exact keyframes; global colour is here alone."""
+    own = [s for s in table.scores if (s.world, s.condition) == (World.OWN, Condition.EXACT)]
+    families = list(dict.fromkeys(s.family for s in own))
+    if not families:
+        return
+    yield "**Each family of styles apart**, far from exact keyframes, dB:"
+    yield ""
+    yield f"| row | {' | '.join(families)} |"
+    yield "|---" * (len(families) + 1) + "|"
+    for row in table.rows:
+        values = [[s.figures["psnr_far"] for s in own if (s.row, s.family) == (row, f)] for f in families]
+        if all(values):
+            yield f"| {row} | {' | '.join(f'{np.nanmean(v):.2f}' for v in values)} |"
+
+
+def _values(table: BenchTable, row: str, figure: str, world: str, condition: str) -> np.ndarray:
+    return table.nonglobal_values(row, figure, world=world, condition=condition)
+
+
+def _mean(values: np.ndarray) -> str:
+    known = values[~np.isnan(values)]
+    return f"{known.mean():.2f}" if len(known) else ""
+
+
+def _interval(entry: dict[str, Any], form: str) -> str | None:
+    if entry["mean"] is None:
+        return None
+    return f"{entry['mean']:{form}} [{entry['low']:.2f}, {entry['high']:.2f}]"

@@ -1,0 +1,80 @@
+"""What a quality table says in the pages: the right rows, the right sign, and nothing typed by hand."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from flowedit.bench.claims import COMMAND, to_brief, to_page
+from flowedit.bench.pages import marks
+from flowedit.bench.quality import read_tables, write_table
+from flowedit.bench.table import FIGURES, BenchTable, Score
+from flowedit.cli import main
+from flowedit.commands.bench import app
+from flowedit.errors import SettingError
+
+LEVELS = {"colour map": 25.0, "propagation": 27.0, "default": 30.0}
+
+
+def table(levels=LEVELS, scenes=4):
+    scores = [
+        Score(
+            row=row,
+            world="own",
+            scene=scene,
+            family="global colour" if scene == 0 else "thick outlines",
+            condition=condition,
+            figures={**dict.fromkeys(FIGURES, 1.0), "psnr_far": level + scene, "psnr_disoccluded": level - 1},
+        )
+        for row, level in levels.items()
+        for scene in range(scenes)
+        for condition in ("exact", "disagreeing")
+    ]
+    return BenchTable(scores=scores, about={"scenes": scenes, "split": "test", "model": "tiny"})
+
+
+def test_gains_are_the_defaults_over_each_row():  # catches: the difference taken the other way round
+    lines = to_page(table()).splitlines()
+    assert any(line.startswith("| propagation | +3.00 [3.00, 3.00] | +3.00") for line in lines)
+    assert any(line.startswith("| colour map | +5.00") for line in lines)
+    assert "| default | 1.00 | 32.00 | 29.00 |" in "\n".join(lines), "global colour is not among the means"
+    assert "| default | 30.00 | 32.00 |" in "\n".join(lines), "families stand apart"
+
+
+def test_rows_that_ran_on_fewer_scenes_have_means_but_no_gain():
+    more = table({"default": 30.0})
+    few = table({"default keyframes swapped": 20.0}, scenes=2)
+    text = to_page(BenchTable(scores=[*more.scores, *few.scores], about=more.about))
+    assert text.count("| default keyframes swapped |") == 3, "two conditions and the families, no gain"
+
+
+def test_the_brief_form_is_the_gains_over_classical_rows():
+    text = to_brief(table({**LEVELS, "guess": 29.0}))
+    assert "| propagation |" in text
+    assert "guess" not in text
+
+
+def test_tables_are_read_as_one_and_shown_in_a_page(tmp_path):
+    write_table(table(), tmp_path / "a.json")
+    write_table(table({"guess": 29.0}), tmp_path / "b.json")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    both = read_tables([tmp_path / "a.json", tmp_path / "b.json"])
+    assert set(both.rows) == {*LEVELS, "guess"}
+    page = tmp_path / "quality.md"
+    begin, end = marks(COMMAND)
+    page.write_text(f"# Quality\n{begin}\n{end}\n")
+    tables = [f"--table={tmp_path / name}" for name in ("a.json", "b.json")]
+    plot = tmp_path / "plot.png"
+    result = CliRunner().invoke(app, ["quality", *tables, "--page", str(page), "--plot", str(plot)])
+    assert result.exit_code == 0, result.output
+    assert "| guess |" in page.read_text()
+    assert plot.stat().st_size > 1000
+
+
+def test_a_file_without_a_table_is_named(tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps({"rows": []}))
+    with pytest.raises(SettingError, match=r"other\.json holds no table"):
+        read_tables([path])
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", "quality", "--table", str(path)])
