@@ -37,8 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     devices, part = settings.pop("devices"), settings.pop("part")
     if devices > 1 and "RANK" not in os.environ:
         given = sys.argv[1:] if arguments is None else arguments
-        command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-        return subprocess.call([sys.executable, *command, "-m", "flowedit.tiny.train", *given])
+        return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])
     run = Run.begin(settings)
     if part == "vae":
         from flowedit.tiny.train_vae import train_vae as train
@@ -49,6 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
     train(run)
     run.close()
     return 0
+
+
+def launch_arguments(devices: int, given: list[str]) -> list[str]:
+    """What PyTorch's launcher is told, so that it starts this command once a device.
+
+    Args:
+        devices: processes.
+        given: arguments of this command; the dashes keep the launcher from taking ``--start`` for an option of its own.
+    """
+    return ["--standalone", f"--nproc-per-node={devices}", "-m", "--", "flowedit.tiny.train", *given]
 
 
 if __name__ == "__main__":

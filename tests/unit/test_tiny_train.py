@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.distributed.run import get_args_parser
 
 from flowedit.tiny import train_dit, train_vae
 from flowedit.tiny.config import SMOKE, SPATIAL
 from flowedit.tiny.evaluate import reconstruct
-from flowedit.tiny.feed import Feed
+from flowedit.tiny.feed import STYLES, Feed
 from flowedit.tiny.guesses import Guesses, make
 from flowedit.tiny.keyframes import keyframe_mask
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
@@ -17,7 +18,7 @@ from flowedit.tiny.model import build_dit
 from flowedit.tiny.optim import Average, Muon, average_gradients, learning_rate, orthogonalise
 from flowedit.tiny.run import Run
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
-from flowedit.tiny.train import main
+from flowedit.tiny.train import launch_arguments, main
 
 
 def rows(n=16):
@@ -99,24 +100,43 @@ def test_the_learning_rate_warms_up_holds_and_falls_to_nothing():
 
 def test_a_lessons_guess_comes_with_a_mask_that_knows_the_keyframes():
     """Catches a mask laid out unlike the i2v route's."""
-    order = Feed("cpu", 3).lesson(2, 9, 32, 32, guesses=Guesses(0))
+    order = Feed("cpu", 3).lesson(STYLES, 9, 32, 32, guesses=Guesses(0))
     assert order.ready
     lesson = order.deliver()
     assert lesson.guess.shape == lesson.target.shape
-    assert lesson.trust.shape == (2, 4, 3, 32 // SPATIAL, 32 // SPATIAL)
+    assert lesson.trust.shape == (STYLES, 4, 3, 32 // SPATIAL, 32 // SPATIAL)
     assert 0 <= lesson.trust.min() < 1
     for row, keys in enumerate(order.keys):
         hard = keyframe_mask([keys], 9, 32 // SPATIAL, 32 // SPATIAL)[0]
         assert (lesson.trust[row][hard == 1] == 1).all()
 
 
+def test_one_scene_is_shown_in_several_styles_with_the_same_source():
+    """Catches a guess handed to another style of its scene, and a source of another scene."""
+    lesson = Feed("cpu", 5).lesson(STYLES, 9, 32, 32, guesses=Guesses(0)).deliver()
+    assert all(torch.equal(lesson.source[0], other) for other in lesson.source[1:])
+    away = [[(t - g).abs().mean() for g in lesson.guess] for t in lesson.target]
+    assert (torch.tensor(away).argmin(1) == torch.arange(STYLES)).all()
+    assert (lesson.target[0] - lesson.target[1]).abs().mean() > 0.01
+
+
 def test_other_processes_make_the_same_guesses():
-    source, styled = torch.rand(2, 1, 5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    source, first, second = torch.rand(3, 1, 5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     pool = Guesses(1)
-    there = pool.order(source, styled, [[0, 4]])[0].result()
+    there = pool.order(source, torch.cat([first, second]), [[0, 4]])[0].result()
     pool.close()
-    here = make(source[0].mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), keys_of(styled))
-    assert all((a == b).all() for a, b in zip(there, here, strict=True))
+    frames = source[0].mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    for made, styled in zip(there, (first, second), strict=True):
+        alone = make(frames, [keys_of(styled)])[0]
+        assert all((a == b).all() for a, b in zip(made, alone, strict=True))
+
+
+def test_options_of_several_processes_reach_the_training():
+    """Catches PyTorch's launcher taking --start for the beginning of an option of its own."""
+    told = launch_arguments(2, ["dit", "--start", "weights", "--devices", "2"])
+    read = get_args_parser().parse_args(told)
+    assert (read.training_script, read.nproc_per_node, read.module) == ("flowedit.tiny.train", "2", True)
+    assert read.training_script_args == ["dit", "--start", "weights", "--devices", "2"]
 
 
 def test_examples_of_both_kinds_are_drawn_with_their_own_conditions(tmp_path):
@@ -149,7 +169,7 @@ def test_repairs_begin_at_the_source_and_pass_only_levels_below():
     sigma, start = train_dit.draw_levels(repair)
     assert (sigma <= start).all()
     assert (sigma[repair] == start[repair]).float().mean() > 0.4
-    assert start[repair].max() <= 0.8
+    assert start[repair].max() <= 0.65
     assert (start[~repair] == 1).float().mean() > 0.5
 
 
