@@ -15,11 +15,13 @@ _NAMES = {
     "figure": "look",
     "live": "record",
     "looks": "material",
+    "predict_seconds": "preflight",
     "recorded": "record",
     "report": "checks",
     "setup": "card",
     "show": "look",
     "small_model": "material",
+    "table": "quality",
 }
 
 __all__ = sorted(_NAMES)

@@ -1,8 +1,14 @@
 """`python -m flowedit.lessons build | run | site | binder-check | record`: make, run and publish the lessons."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from flowedit.lessons.catalog import Lesson
 
 app = typer.Typer(add_completion=False, help="Make, run and publish the lessons.")
 FOLDER = Path("notebooks")
@@ -18,12 +24,22 @@ def build() -> None:
 
 
 @app.command()
-def run(numbers: list[str] = typer.Argument(None, help="Lessons, such as 01 02; all when none is given.")) -> None:  # noqa: B008
+def run(
+    numbers: list[str] = typer.Argument(None, help="Lessons, such as 01 02; all when none is given."),  # noqa: B008
+    pages: Path = typer.Option(None, help="Also write the site into this folder, from the same run."),  # noqa: B008
+) -> None:
     """Run lessons offline; write measured minutes, memory and kept outputs into their notebooks."""
     from flowedit.lessons import run as runner
+    from flowedit.lessons import site as publisher
 
-    for lesson, taken in runner.run(FOLDER, numbers or []):
-        typer.echo(f"{lesson.stem}: {taken.seconds:.1f} s, {taken.peak_megabytes:.0f} MB")
+    def write(lesson: "Lesson", notebook: "NotebookNode") -> None:
+        publisher.write_lesson(notebook, FOLDER, lesson, pages)
+
+    for lesson, taken in runner.run(FOLDER, numbers or [], write if pages else None):
+        times = f"{taken.seconds:.1f} s, {taken.cpu_seconds:.1f} s of processor time"
+        typer.echo(f"{lesson.stem}: {times}, {taken.peak_megabytes:.0f} MB")
+    for path in publisher.write_frame(FOLDER, pages) if pages else ():
+        typer.echo(path)
 
 
 @app.command()

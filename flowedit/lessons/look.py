@@ -34,6 +34,7 @@ COLOURS = {
 _LINES = ["blue", "orange", "green", "purple", "gold", "sky"]
 _DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))]
 _STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
     "axes.edgecolor": COLOURS["grey"],
     "axes.grid": True,
     "axes.labelcolor": COLOURS["ink"],

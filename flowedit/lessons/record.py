@@ -121,7 +121,7 @@ def recorded(folder: Path = FOLDER) -> RecordedEdit:
 
 
 def make() -> RecordedEdit:
-    """Style keyframes of the lessons' clip with the agent, offline, and edit it with the shipped model."""
+    """Style keyframes of the lessons' clip with the agent, offline, and edit it step by step with the shipped model."""
     from flowedit.agent.events import read_record
     from flowedit.agent.run import style_video
     from flowedit.agent.sample import frames_source
@@ -136,7 +136,8 @@ def make() -> RecordedEdit:
         styled = style_video(frames_source(frames, fps=16), wanted, folder)
         events = [event.model_dump(mode="json") | {"images": []} for event in read_record(folder).events]
     keyframes = [Keyframe(i, np.asarray(image)) for i, image in zip(styled.indices, styled.images, strict=True)]
-    settings = preset_settings("tiny", "default", prompt=f"watercolour {clip().source_prompt}")
+    words = clip().source_prompt
+    settings = preset_settings("tiny", "method", prompt=f"watercolour {words}", source_prompt=words)
     return live(edit_video(frames, keyframes, small_model(), settings), events)
 
 

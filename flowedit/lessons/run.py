@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,9 @@ class Measurement:
     seconds: float
     cpu_seconds: float
     peak_megabytes: float
+
+
+Done = tuple[Lesson, Measurement]
 
 
 def execute(notebook: NotebookNode, cwd: Path, *, cell_timeout: int = 3600) -> Measurement:
@@ -68,28 +71,32 @@ def execute(notebook: NotebookNode, cwd: Path, *, cell_timeout: int = 3600) -> M
     return Measurement(seconds=seconds, cpu_seconds=times.user + times.system, peak_megabytes=peak)
 
 
-def run(folder: Path, numbers: list[str]) -> Iterator[tuple[Lesson, Measurement]]:
-    """Run lessons with their solutions, write what they took, and keep the outputs their notebooks show.
+def run(folder: Path, numbers: list[str], ran: Callable[[Lesson, NotebookNode], None] | None = None) -> Iterator[Done]:
+    """Run lessons as a student finds them, write what they took, and keep the outputs their notebooks show.
 
     Args:
         folder: the notebooks' folder.
         numbers: the lessons to run; empty for all.
+        ran: told of each lesson with its executed notebook, outputs and widget state included.
 
     Yields:
         Each lesson and what it took.
     """
     build.build(folder)
     for lesson in CATALOG:
-        path = build.solution_path(folder, lesson)
+        path = build.student_path(folder, lesson)
         if not path.is_file() or (numbers and lesson.number not in numbers):
             continue
         notebook = nbformat.read(path, as_version=4)
         taken = execute(notebook, folder)
         _store(folder, lesson, taken)
-        for target in (path, build.student_path(folder, lesson)):
+        for target in (path, build.solution_path(folder, lesson)):
             _take_outputs(target, notebook)
+        build.build(folder)
+        if ran:
+            notebook.cells[0].source = nbformat.read(path, as_version=4).cells[0].source
+            ran(lesson, notebook)
         yield lesson, taken
-    build.build(folder)
 
 
 def write_pictures(folder: Path, target: Path) -> Iterator[Path]:
@@ -122,6 +129,7 @@ def offline_environment() -> dict[str, str]:
     paths = [str(_GUARD), str(root), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     environment.setdefault("OMP_NUM_THREADS", "2")
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait shall sleep, not count as processor time
     return environment
 
 

@@ -55,23 +55,45 @@ def write_site(folder: Path, target: Path) -> Iterator[Path]:
     Yields:
         Each page written; the index last.
     """
-    target.mkdir(parents=True, exist_ok=True)
-    shown = [lesson for lesson in CATALOG if build.student_path(folder, lesson).is_file()]
-    pictures = {}
-    for lesson in shown:
+    for lesson in _present(folder):
         notebook = nbformat.read(build.student_path(folder, lesson), as_version=4)
         execute(notebook, folder)
-        pictures[lesson.number] = _first_picture(notebook)
-        page = target / f"{lesson.stem}.html"
-        page.write_text(lesson_page(notebook, build.read_source(folder, lesson), lesson), encoding="utf-8")
-        yield page
+        yield write_lesson(notebook, folder, lesson, target)
+    yield from write_frame(folder, target)
+
+
+def write_lesson(notebook: NotebookNode, folder: Path, lesson: Lesson, target: Path) -> Path:
+    """Write one executed lesson as a page of the site.
+
+    Args:
+        notebook: the student's, with outputs and widget state.
+        folder: the notebooks' folder.
+        lesson: which lesson it is.
+        target: the site's folder, made if need be.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    page = target / f"{lesson.stem}.html"
+    page.write_text(lesson_page(notebook, build.read_source(folder, lesson), lesson), encoding="utf-8")
+    return page
+
+
+def write_frame(folder: Path, target: Path) -> Iterator[Path]:
+    """Write what holds the lessons' pages together: the table of notation, and the index with their stored pictures."""
+    target.mkdir(parents=True, exist_ok=True)
     notation = target / "notation.html"
     text = (folder / "notation.md").read_text(encoding="utf-8")
     notation.write_text(_document("Table of notation", markdown(text)), encoding="utf-8")
     yield notation
+    shown = _present(folder)
+    stored = {lesson.number: nbformat.read(build.student_path(folder, lesson), as_version=4) for lesson in shown}
+    pictures = {number: _first_picture(notebook) for number, notebook in stored.items()}
     index = target / "index.html"
     index.write_text(_index(shown, pictures, build.read_measured(folder)), encoding="utf-8")
     yield index
+
+
+def _present(folder: Path) -> list[Lesson]:
+    return [lesson for lesson in CATALOG if build.student_path(folder, lesson).is_file()]
 
 
 def lesson_page(notebook: NotebookNode, source: NotebookNode, lesson: Lesson) -> str:
@@ -174,7 +196,7 @@ def _index(lessons: list[Lesson], pictures: Mapping[str, str], measured: Mapping
     cards = []
     for lesson in lessons:
         took = measured.get(lesson.number)
-        facts = f"{took['seconds']:.0f} s, {took['peak_megabytes']:.0f} MB" if took else ""
+        facts = f"{build.took(took)}, {took['peak_megabytes']:.0f} MB" if took else ""
         cards.append(
             f'<a class="card" href="{lesson.stem}.html">{pictures.get(lesson.number, "")}'
             f"<b>{lesson.number} · {html.escape(lesson.title)}</b><small>{facts}</small></a>"
