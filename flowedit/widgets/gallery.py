@@ -1,7 +1,7 @@
 """Pictures of every widget, light, dark and narrow: `python -m flowedit.widgets.gallery [folder] [name ...]`.
 
 Needs a Chromium on the machine and the `playwright` package. Each picture is the widget's `example()` in its exported
-page.
+page; `ClipPicker` is drawn in a JupyterLab.
 """
 
 import argparse
@@ -19,12 +19,15 @@ from PIL import Image
 
 from flowedit import widgets
 from flowedit.errors import WidgetError
+from flowedit.widgets.gallery_lab import CLIP_PICKER, draw_in_lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Theme = Literal["light", "dark"]
 FOLDER = Path("docs/img/widgets")
+PICKER = "ClipPicker"
+"""Not in the registry: made of plain ipywidgets, it has no page of its own."""
 WIDTH, NARROW = 860, 320
 LOOKS: dict[str, tuple[Theme, int]] = {"light": ("light", WIDTH), "dark": ("dark", WIDTH), "narrow": ("light", NARROW)}
 """What each picture's file is called after the widget's name, its theme and the width of its page in pixels."""
@@ -91,10 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
-        for name in given.names or sorted(widgets.REGISTRY):
+        for name in given.names or sorted([*widgets.REGISTRY, PICKER]):
+            targets = {look: given.folder / f"{file_stem(name)}_{look}.webp" for look in LOOKS}
+            if name == PICKER:
+                draw_in_lab(browser, CLIP_PICKER, {LOOKS[look]: target for look, target in targets.items()})
+                sys.stdout.writelines(f"{target}\n" for target in targets.values())
+                continue
             html = getattr(widgets, name).example().to_html()
-            for look in LOOKS:
-                target = given.folder / f"{file_stem(name)}_{look}.webp"
+            for look, target in targets.items():
                 draw(browser, html, look, target)
                 sys.stdout.write(f"{target}\n")
     return 0
