@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,9 @@ CHROMIUM = os.environ.get("FLOWEDIT_CHROMIUM") or shutil.which("chromium") or sh
 AXE = os.environ.get("FLOWEDIT_AXE") or Path(sys.prefix) / "share/axe/node_modules/axe-core/axe.min.js"
 DASH = "\N{EN DASH}"
 """How the widgets write a number that is missing or not finite."""
+PATIENCE = 180
+"""Seconds until something that is awaited counts as missing: a busy machine is slow, and nothing waits for longer than
+it has to."""
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:")
 
 # What a lab page says on its own; none of it comes from a widget.
@@ -101,7 +104,7 @@ class Notebook(Watched):
         )
         return text.strip()
 
-    def wait_for_kernel(self, code: str, expected: str, seconds: float = 60) -> None:
+    def wait_for_kernel(self, code: str, expected: str, seconds: float = PATIENCE) -> None:
         """Run `code` in the kernel until it prints `expected`: a gesture takes its time on the way there."""
         deadline = time.monotonic() + seconds
         while (said := self.kernel(code)) != expected:
@@ -190,7 +193,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
 
 
 def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=2):
@@ -220,10 +223,10 @@ def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: py
         sheet.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(sheet, root / name)
         page = lab_window.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * PATIENCE)
         notebook = Notebook(page, base)
         page.goto(f"{base}/lab/tree/{name}?reset")
-        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=60_000)
+        page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
         page.evaluate(
             """async () => {
                 await jupyterapp.shell.currentWidget.sessionContext.ready;
@@ -257,7 +260,7 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * PATIENCE)
         watched = Watched(page)
         page.goto(path.as_uri())
         if scripts:
@@ -269,13 +272,21 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
         context.close()
 
 
-def until(page: Page, condition: str, argument: object = None, seconds: float = 60) -> None:
+def until(page: Page, condition: str, argument: object = None, seconds: float = PATIENCE) -> None:
     """Wait until a JavaScript function of `argument` is true; also where a page's policy forbids eval."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition, argument):
         if time.monotonic() > deadline:
             raise AssertionError(f"Still not true after {seconds} s: {condition}")
         page.wait_for_timeout(25)
+
+
+def nothing_left(look: Callable[[], list[str]], seconds: float = 30) -> list[str]:
+    """What `look` still finds once it finds nothing, or when the time is over: styles of a theme arrive one by one."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def frame_pixels(canvas: Locator, height: int, width: int) -> np.ndarray:

@@ -25,10 +25,14 @@ def make(alpha):
 def slowly(alpha):
     if alpha == 13:
         raise ValueError("thirteen is refused")
-    for i in range(40):
-        time.sleep(0.05)
+    for i in range(20):
+        time.sleep(0.02)
         yield i + 1, 40
+    while not go:  # until the test has looked at what the page shows meanwhile
+        time.sleep(0.02)
+        yield 20, 40
     return make(alpha)
+go = []
 widget = AlphaExplorer([make(a) for a in (0, 5, 10)], compute=slowly, alpha=5.0)
 widget
 """
@@ -69,7 +73,7 @@ def wait_drawn(root, what):
 
 
 def job_is(book, state):
-    book.page.wait_for_selector(f".fe-alpha-explorer[data-job={state}]", timeout=15_000)
+    book.page.wait_for_selector(f".fe-alpha-explorer[data-job={state}]")
 
 
 def test_moving_changes_picture_numbers_and_curves_and_reaches_the_kernel(book):
@@ -97,6 +101,7 @@ def test_a_new_value_is_computed_with_progress_and_joins_the_grid(book):
     assert book.kernel("print(len(widget.runs))") == "3"  # nor is the kernel
     book.page.wait_for_function("document.querySelector('.fe-alpha-explorer progress').value > 0")
     assert re.search(r"\d+ of 40", root.locator(".fe-job").inner_text())
+    book.kernel("go.append(1)")
     job_is(book, "done")
     wait_drawn(root, "7@4")
     assert colour(root) == 70
@@ -105,6 +110,7 @@ def test_a_new_value_is_computed_with_progress_and_joins_the_grid(book):
 
 def test_cancel_stops_the_work_and_a_failure_is_said(book):
     root = book.root("alpha-explorer")
+    book.kernel("go.clear()")
     root.get_by_label("New alpha").fill("8")
     root.get_by_role("button", name="Compute this alpha").click()
     job_is(book, "running")
@@ -126,7 +132,7 @@ def test_without_a_kernel_the_grid_still_works_and_the_button_says_why_not(book)
     wait_drawn(root, "5@4")
     root.get_by_label("New alpha").fill("9")
     root.get_by_role("button", name="Compute this alpha").click()
-    root.get_by_text("No kernel answered").wait_for(timeout=8000)
+    root.get_by_text("No kernel answered").wait_for()
     assert book.page.evaluate("document.querySelectorAll('.fe-alpha-explorer tbody tr').length") == 8
     book.check_quiet()
 

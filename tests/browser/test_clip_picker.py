@@ -11,7 +11,7 @@ from PIL import Image
 from flowedit.video import read_video, write_video
 from flowedit.widgets.demo import scene
 
-from .conftest import axe_findings
+from .conftest import axe_findings, nothing_left
 
 CELL = "from flowedit.widgets import ClipPicker\npicker = ClipPicker(area=48 * 80)\npicker"
 
@@ -87,5 +87,4 @@ def test_a_refusal_stands_beside_the_controls(book, tmp_path):
 def test_it_reads_well_in_both_themes(book):
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         book.set_theme(theme)
-        book.page.wait_for_timeout(300)
-        assert axe_findings(book, ".fe-slot-map") == [], theme
+        assert nothing_left(lambda: axe_findings(book, ".fe-slot-map")) == [], theme

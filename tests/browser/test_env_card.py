@@ -42,7 +42,7 @@ def test_changes_that_do_not_come_back_are_noticed(book):
     book.kernel("widget.unobserve_all('ask')")
     root = book.root("env-card")
     root.get_by_role("button", name="Test again").click()
-    book.page.wait_for_function("document.querySelector('.fe-env-card').dataset.traits === 'warn'", timeout=8000)
+    book.page.wait_for_function("document.querySelector('.fe-env-card').dataset.traits === 'warn'")
     assert "do not come back" in root.inner_text()
 
 
@@ -67,7 +67,7 @@ def test_a_dead_kernel_turns_the_light_off(book):
     book.shut_down_kernel()
     root = book.root("env-card")
     root.get_by_role("button", name="Test again").click()
-    book.page.wait_for_function("document.querySelector('.fe-env-card').dataset.kernel === 'off'", timeout=8000)
+    book.page.wait_for_function("document.querySelector('.fe-env-card').dataset.kernel === 'off'")
     assert lights(root)["traits"] == "off"
     book.check_quiet()
 

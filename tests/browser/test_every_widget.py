@@ -11,7 +11,7 @@ from flowedit import widgets
 from flowedit.widgets import REGISTRY
 from flowedit.widgets.gallery import LOOKS, draw
 
-from .conftest import axe_findings, poor_contrast
+from .conftest import axe_findings, nothing_left, poor_contrast, until
 
 NAMES = sorted(REGISTRY)
 CELL = "from flowedit.widgets import {name}\nwidget = {name}.example()\nwidget"
@@ -67,25 +67,24 @@ def test_theme_follows_the_lab_and_the_contrast_is_enough(notebook):
     for theme, expected in (("JupyterLab Dark", "dark"), ("JupyterLab Light", "light")):
         notebook.set_theme(theme)
         notebook.page.wait_for_selector(f"{ROOT}[data-fe-theme={expected}]")
-        notebook.page.wait_for_timeout(300)
-        assert axe_findings(notebook, ROOT) == [], theme
-        assert poor_contrast(notebook.page.locator(ROOT).first) == [], theme
+        assert nothing_left(lambda: poor_contrast(notebook.page.locator(ROOT).first)) == [], theme
+        assert nothing_left(lambda: axe_findings(notebook, ROOT)) == [], theme
 
 
 def test_exported_page_draws_with_no_request(exported, open_page):
     for theme in ("light", "dark"):
         watched = open_page(exported, theme=theme)
         assert watched.page.locator(ROOT).count() == 1
-        assert watched.page.locator(ROOT).get_attribute("data-fe-theme") == theme
-        watched.page.wait_for_timeout(300)
-        assert axe_findings(watched, ROOT) == []
-        assert poor_contrast(watched.page.locator(ROOT)) == []
+        watched.page.wait_for_selector(f"{ROOT}[data-fe-theme={theme}]")
+        assert nothing_left(lambda page=watched: poor_contrast(page.page.locator(ROOT))) == [], theme
+        assert nothing_left(lambda page=watched: axe_findings(page, ROOT)) == [], theme
         watched.check_quiet()
 
 
 def test_exported_page_fits_a_narrow_screen(exported, open_page):
     watched = open_page(exported, width=320)
-    watched.page.wait_for_timeout(300)
+    until(watched.page, "() => document.documentElement.scrollWidth <= 320")
+    watched.page.wait_for_timeout(300)  # in which nothing may grow out of the page again
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 320
 
 

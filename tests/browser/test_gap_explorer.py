@@ -109,8 +109,9 @@ def test_gestures_reach_the_kernel_and_both_views(book):
     assert second.get_attribute("data-unstable") == first.get_attribute("data-unstable") != ""
     slider.press("Home")
     slider.press("PageUp")
-    assert float(slider.get_attribute("aria-valuetext")) > 0
-    book.page.wait_for_timeout(600)
+    shown = float(slider.get_attribute("aria-valuetext"))
+    assert shown > 0
+    book.wait_for_kernel("print(widget.alpha)", str(shown))
 
 
 def test_the_kernel_moves_the_view_and_refuses_nonsense(book):

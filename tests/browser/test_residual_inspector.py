@@ -177,8 +177,7 @@ def _step(values, step=0):
 def test_extreme_traces_are_drawn_or_named(drawn, trace, words, view):
     for scale in ("linear", "log"):
         watched, root = drawn(trace, view=view, scale=scale)
-        watched.page.wait_for_timeout(150)
-        assert words in root.inner_text()
+        root.get_by_text(words).first.wait_for()
         watched.check_quiet()
 
 

@@ -89,9 +89,8 @@ def test_keys_choose_keyframes_and_reach_the_kernel(book):
         "d",
     ):
         frames.press(key)
-    book.page.wait_for_timeout(500)
+    book.wait_for_kernel("print(widget.keyframes, widget.index, widget.slots)", "[0, 14, 28] 28 (0, 4, 7)")
     assert book.cell_count() == cells
-    assert book.kernel("print(widget.keyframes, widget.index, widget.slots)") == "[0, 14, 28] 28 (0, 4, 7)"
     assert second.locator("[aria-selected=true]").evaluate_all("nodes => nodes.map(n => n.textContent)") == [
         "0",
         "14",
