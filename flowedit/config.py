@@ -44,6 +44,8 @@ class EditSettings:
         init: what the trajectory starts from: the source, the propagated guess, or pure noise.
         detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or `guided`, the same
             and carried to the source's own resolution by `flowedit.runner.run_edit`, which knows it.
+        scale: sides of the clip that the model edits, as a share of the clip's own, in (0, 1]; below 1 its change is
+            enlarged onto the reference, for a quarter of the work at 0.5.
         strength: how far up the sigma grid the edit starts, in (0, 1].
         steps: Euler steps of the whole grid, at least 1.
         guidance: classifier-free guidance scale of the target; 1 switches it off.
@@ -69,6 +71,7 @@ class EditSettings:
     gain: Gain = "exact"
     init: Init = "source"
     detail: Detail = "residual"
+    scale: float = 1.0
     strength: float = 0.8
     steps: int = 30
     guidance: float = 1.0
@@ -86,6 +89,7 @@ class EditSettings:
         _check_number("alpha", self.alpha, 0 <= self.alpha < math.inf, "at least 0. Use 10, or 0 for no correction")
         _check_number("beta", self.beta, 0 <= self.beta <= 1, "in [0, 1]. Use 0 to leave the keyframes alone")
         _check_number("strength", self.strength, 0 < self.strength <= 1, "in (0, 1]. Use 0.8 for a strong edit")
+        _check_number("scale", self.scale, 0 < self.scale <= 1, "in (0, 1]. Use 1, or 0.5 for a draft")
         _check_number("shift", self.shift, 0 < self.shift < math.inf, "positive. Use 5, or 3 for small frames")
         whole = isinstance(self.seed, Integral) and 0 <= self.seed < 2**63
         _check_number("seed", self.seed, whole, "a whole number in [0, 2**63). Use 0")
@@ -113,6 +117,11 @@ class EditSettings:
         if self.fill == "guess" and self.method != "coupled":
             raise SettingError(
                 f"fill is guess and the method is {self.method}; only coupled repairs a guess. Use fill grey."
+            )
+        if self.scale != 1 and self.detail == "plain":
+            raise SettingError(
+                f"scale is {self.scale} and detail is plain; what is enlarged is a change of the reference. Use detail "
+                "residual or guided, or scale 1."
             )
         if self.branch == "free" and self.conditioning not in ("tokens", "both"):
             raise SettingError(

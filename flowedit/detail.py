@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from flowedit.model import Latent, Pixels, VideoModel
+from flowedit.scaling import enlarge_change
 
 Decode = Callable[[VideoModel, Latent, Pixels, Latent], Pixels]
 """(model, edited latents, reference pixels, the reference's own latents) -> edited pixels."""
@@ -23,8 +24,10 @@ def decode_residual(model: VideoModel, edited: Latent, reference: Pixels, latent
     """The reference plus the decoded change: the autoencoder's blur cancels wherever the edit changes nothing.
 
     `reference + (decode(edited) - decode(latents))`, in this order, so that no edit returns the reference to the bit.
+    Latents of a smaller copy of the reference give a smaller change, which is enlarged.
     """
-    return (reference + (model.decode(edited) - model.decode(latents))).clamp(-1, 1)
+    change = model.decode(edited) - model.decode(latents)
+    return (reference + enlarge_change(change, reference.shape[-2:])).clamp(-1, 1)
 
 
 DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual, "guided": decode_residual}

@@ -29,6 +29,7 @@ from flowedit.methods.branches import (
 )
 from flowedit.methods.guess import Guess, guess
 from flowedit.model import ClipShape, Condition, KeyLatent, Latent, VideoModel
+from flowedit.scaling import Material, at_scale
 from flowedit.schedule import skip_steps, wan_sigmas
 from flowedit.trace import Trace
 
@@ -47,7 +48,7 @@ class PreparedEdit:
         keyframes: the styled keyframes, in order.
         reference: frames that the decoded change is laid on: the source, or the classical guess.
         share: (F, H, W) in [0, 1], how far the change is laid on a guess; None where the source is the reference.
-        reference_latents: their clean latents.
+        reference_latents: their clean latents, of a smaller copy where the settings' scale is below 1.
         problem: what the method works on.
         trace: readings of the steps done so far.
         seconds: wall-clock time of each stage so far, by name.
@@ -110,9 +111,10 @@ def prepare(
     slots = check_keyframes(keyframes, clip_shape(frames, model))
     given = given or Given()
     guessed = _guess(frames, keyframes, settings, given)
-    source = model.encode(to_pixels(frames))
-    reference = frames if guessed is None else guessed.frames
-    latents = source if guessed is None else model.encode(to_pixels(reference))
+    whole = Material(frames=frames, keyframes=keyframes, guess=guessed)
+    worked = at_scale(whole, settings.scale, model.size_multiple)
+    source = model.encode(to_pixels(worked.frames))
+    latents = source if worked.guess is None else model.encode(to_pixels(worked.guess.frames))
     trace = Trace(
         keyframes=tuple(keyframe.index for keyframe in keyframes),
         slots=slots,
@@ -125,10 +127,10 @@ def prepare(
         settings=settings,
         frames=frames,
         keyframes=tuple(keyframes),
-        reference=reference,
+        reference=frames if guessed is None else guessed.frames,
         share=None if guessed is None else guessed.repair_share(),
         reference_latents=latents,
-        problem=_problem(_Inputs(frames, keyframes, model, settings, given, source, guessed), latents),
+        problem=_problem(_Inputs(worked, model, settings, given, source), latents),
         trace=trace,
     )
     prepared.seconds["prepare"] = time.perf_counter() - begun
@@ -137,24 +139,22 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What an edit is made of, checked and with its source encoded."""
+    """What an edit is made of, checked, at the size it is worked at, and with its source encoded."""
 
-    frames: Video
-    keyframes: Sequence[Keyframe]
+    material: Material
     model: VideoModel
     settings: EditSettings
     given: Given
     source: Latent
-    guessed: Guess | None
 
 
 def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
     """Everything that the method works on; `guess_latents` are the source's own where there is no guess."""
-    frames, keyframes, model = inputs.frames, inputs.keyframes, inputs.model
+    frames, keyframes, model = inputs.material.frames, inputs.material.keyframes, inputs.model
     settings, source = inputs.settings, inputs.source
     shape = clip_shape(frames, model)
     own = [Keyframe(keyframe.index, frames[keyframe.index]) for keyframe in keyframes]
-    shown = inputs.guessed if settings.fill == "guess" else None
+    shown = inputs.material.guess if settings.fill == "guess" else None
     target_velocity, after_step = _velocity(model, shape, keyframes, settings, shown, of="target")
     source_velocity = target_velocity
     if settings.method == "difference":

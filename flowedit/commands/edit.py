@@ -41,6 +41,7 @@ def edit(
     branch: Annotated[str | None, typer.Option(help="free or anchored.")] = None,
     init: Annotated[str | None, typer.Option(help="source, propagated or noise.")] = None,
     detail: Annotated[str | None, typer.Option(help="plain, residual or guided.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Side the model works at, such as 0.5 for a draft.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Rate of the correction.")] = None,
     kappa: Annotated[float | None, typer.Option(help="Fixed share per step, instead of alpha.")] = None,
     beta: Annotated[float | None, typer.Option(help="How far the keyframes yield, 0 to 1.")] = None,
@@ -82,7 +83,7 @@ def edit(
         **{"keyframe_encoding": encoding, "conditioning": conditioning, "branch": branch, "init": init},
         **{"detail": detail, "alpha": alpha, "kappa": kappa, "beta": beta, "gain": gain, "strength": strength},
         **{"steps": steps, "guidance": cfg, "source_guidance": source_cfg, "shift": shift, "seed": seed},
-        **{"token_lora": token_lora, "fill": fill},
+        **{"token_lora": token_lora, "fill": fill, "scale": scale},
     }
     given = {name: value for name, value in given.items() if value is not None}
     preset_settings(model, preset, **given)

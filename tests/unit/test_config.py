@@ -27,6 +27,8 @@ def test_the_defaults_are_silent():
         ({"beta": 1.01}, r"beta is 1.01; it must be in \[0, 1\]. Use 0 to leave the keyframes alone"),
         ({"strength": 0.0}, r"strength is 0.0; it must be in \(0, 1\]. Use 0.8"),
         ({"strength": 1.5}, "strength is 1.5"),
+        ({"scale": 0.0}, r"scale is 0.0; it must be in \(0, 1\]. Use 1, or 0.5"),
+        ({"scale": 0.5, "detail": "plain"}, "scale is 0.5 and detail is plain"),
         ({"shift": 0.0}, "shift is 0.0; it must be positive. Use 5"),
         ({"seed": -1}, "seed is -1; it must be a whole number in .* Use 0"),
         ({"seed": 0.5}, "seed is 0.5"),
