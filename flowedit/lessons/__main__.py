@@ -30,16 +30,20 @@ def run(
 ) -> None:
     """Run lessons offline; write measured minutes, memory and kept outputs into their notebooks."""
     from flowedit.lessons import run as runner
-    from flowedit.lessons import site as publisher
 
     def write(lesson: "Lesson", notebook: "NotebookNode") -> None:
-        publisher.write_lesson(notebook, FOLDER, lesson, pages)
+        from flowedit.lessons.site import write_lesson
+
+        write_lesson(notebook, FOLDER, lesson, pages)
 
     for lesson, taken in runner.run(FOLDER, numbers or [], write if pages else None):
         times = f"{taken.seconds:.1f} s, {taken.cpu_seconds:.1f} s of processor time"
         typer.echo(f"{lesson.stem}: {times}, {taken.peak_megabytes:.0f} MB")
-    for path in publisher.write_frame(FOLDER, pages) if pages else ():
-        typer.echo(path)
+    if pages:
+        from flowedit.lessons.site import write_frame
+
+        for path in write_frame(FOLDER, pages):
+            typer.echo(path)
 
 
 @app.command()
@@ -52,7 +56,7 @@ def record() -> None:
 
 
 @app.command()
-def pictures(target: Path = typer.Argument(Path("docs/img"), help="Folder to write.")) -> None:  # noqa: B008
+def pictures(target: Path = typer.Argument(Path("docs/img/lessons"), help="Folder to write.")) -> None:  # noqa: B008
     """Write the main picture of each lesson, as its notebook keeps it, into the documentation."""
     from flowedit.lessons import run as runner
 

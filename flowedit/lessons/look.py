@@ -88,9 +88,19 @@ def show(fig: Figure, alt: str = "") -> None:
     alt = alt or words_of(fig)
     if len(alt.split()) < 5:
         raise SettingError(f"The words for a picture are {alt!r}; say in a sentence what it shows.")
+    _fit_titles(fig)
     data, kind = _small(fig)
     plt.close(fig)
     display(Image(data, format=kind, alt=alt), metadata={f"image/{kind}": {"alt": alt}})
+
+
+def _fit_titles(fig: Figure, least: float = 7.0) -> None:
+    """Make titles smaller that would run past the figure's right edge, down to `least` points."""
+    fig.draw_without_rendering()
+    for ax in fig.axes:
+        title = ax._left_title if ax.get_title(loc="left") else ax.title  # there is no public way to the left one
+        while title.get_window_extent().x1 > fig.bbox.x1 and title.get_fontsize() > least:
+            title.set_fontsize(title.get_fontsize() - 0.5)
 
 
 def _small(fig: Figure) -> tuple[bytes, str]:
