@@ -80,36 +80,42 @@ KeyframeGallery([(clip.frames[i], image, i, {name: round(scores[i][name], 2) for
 # It is the obvious question. Here is the obvious answer, tried: the same looks, once with one shared card and seed, and
 # once with each frame painted on its own, as when a filter or an image model is called frame by frame.
 #
-# *Flicker* is the mean change from frame to frame, divided by that of the source: 1 adds nothing.
+# *Agreement* compares the mean colours of small regions between all pairs of keyframes, styled divided by source;
+# *flicker* is the mean change from frame to frame, divided by the source's. 1 adds nothing.
 #
 # Note what this also says: where a look is a plain filter, such as *comic* here, painting every frame is a fine
 # answer, and no editing model is needed. The method of this package is for looks that you can have only in a
 # few frames: painted by hand, or by an image model.
 
-# %% tags=["code", "keep_output"]
-# NBVAL_CHECK_OUTPUT
+# %% tags=["code"]
+from flowedit.agent.agreement import change_ratio
 from flowedit.agent.parts import analyse, paint
 from flowedit.agent.stylers import LOOKS
-def painted(name, alone):
-    card = analyse([clip.frames[i] for i in result.indices], LOOKS[name], None)
-    return np.stack([paint(f, analyse([f], LOOKS[name], None) if alone else card, k if alone else 0, 1.0)
-                     for k, f in enumerate(clip.frames)])
-flicker = lambda video: np.abs(np.diff(video.astype(float), axis=0)).mean()
-clips = {(name, alone): painted(name, alone) for name in ("comic", "watercolour") for alone in (False, True)}
-for (name, alone), video in clips.items():
-    print(f"{name:12} {'each alone' if alone else 'one card':11} flicker {flicker(video) / flicker(clip.frames):.1f}")
+sources = [clip.frames[i] for i in result.indices]
+def painted(name, alone, frames=range(33)):
+    card = lambda k: analyse([clip.frames[k]] if alone else sources, LOOKS[name], None)
+    return np.stack([paint(clip.frames[k], card(k), k if alone else 0, 1.0) for k in frames])
+moves = lambda video: np.abs(np.diff(video.astype(float), axis=0)).mean()
+flicker = lambda video, of=clip.frames: moves(video) / moves(of)
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+near = range(14, 19)
+print("look         agreement  flicker: one card  each alone")
+for name in (name for name in LOOKS if name != "transfer"):  # that one takes its colours from a picture
+    agreement = change_ratio(sources, painted(name, False, result.indices))
+    one, each = (flicker(painted(name, alone, near), clip.frames[near]) for alone in (False, True))
+    print(f"{name:12} {agreement:9.1f} {one:18.1f} {each:11.1f}")
 
 # %% tags=["see", "keep_output"]
-rows = {"source": clip.frames, "one card": clips["watercolour", False], "each alone": clips["watercolour", True]}
-fig, axes = lessons.contact(rows, range(14, 22))
-for (name, video), ax in zip(rows.items(), axes[:, -1]):
-    ax.set_xlabel(f"flicker {flicker(video) / flicker(clip.frames):.1f}", fontsize=9)
+rows = {"source": clip.frames, "one card": painted("watercolour", False), "each alone": painted("watercolour", True)}
+fig, axes = lessons.contact({f"{name} ({flicker(video):.1f})": video for name, video in rows.items()}, range(14, 22))
 lessons.show(fig, "Eight neighbouring frames of the source, painted with one card, and painted each alone: "
-             + ", ".join(f"{name} flickers {flicker(v) / flicker(clip.frames):.1f} times" for name, v in rows.items()))
+             + ", ".join(f"{name} flickers {flicker(v):.1f} times" for name, v in rows.items()))
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Neighbouring frames. In the middle row the paper and the colours stay; in the bottom row they
-# jump with every frame, several times more than the scene itself moves.
+# **What you should see.** Neighbouring frames, flicker in brackets. In the middle row the paper and the colours stay; in
+# the bottom row they jump with every frame, several times more than the scene itself moves.
 
 # %% tags=["see"]
 from flowedit.widgets import FrameScrubber
