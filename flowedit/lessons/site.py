@@ -22,6 +22,9 @@ from flowedit.lessons.run import execute
 from flowedit.widgets import export
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
+_SHOWN = ("HTMLModel", "HTMLMathModel", "LabelModel", "ImageModel", "OutputModel", "")
+"""Plain widgets that ask nothing of a kernel."""
+_HINT = '<p class="kernel">To choose files and start runs, open the lesson on Colab or Binder: that needs a kernel.</p>'
 _STATE = "application/vnd.jupyter.widget-state+json"
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?(?:\n[^$\n]+?)??)\$", re.DOTALL)
 _BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]")
@@ -159,7 +162,8 @@ def _output(output: NotebookNode, page: Page) -> str:
         return f'<pre class="out">{html.escape(output.ename)}: {html.escape(output.evalue)}</pre>'
     data = output.data
     if _VIEW in data:
-        return _view(data[_VIEW]["model_id"], page, data.get("text/html", ""))
+        key = data[_VIEW]["model_id"]
+        return _view(key, page, data.get("text/html", "")) + (_HINT if _drives_kernel(key, page) else "")
     for kind in ("image/png", "image/jpeg"):
         if kind in data:
             alt = html.escape(output.metadata.get(kind, {}).get("alt", ""), quote=True)
@@ -170,16 +174,25 @@ def _output(output: NotebookNode, page: Page) -> str:
 
 
 def _view(key: str, page: Page, fallback: str) -> str:
-    """A widget's place; a box gives the places of what it holds, and a control that only drives the kernel says so."""
+    """A widget's place; a box gives the places of what it holds."""
     if key in page.found and key not in page.order:
         page.order.append(key)
         return export.place(len(page.order) - 1, fallback)
+    return "".join(_view(child, page, "") for child in _children(key, page))
+
+
+def _children(key: str, page: Page) -> list[str]:
     state = page.models.get(key, {}).get("state", {})
-    children = [str(child).removeprefix("IPY_MODEL_") for child in state.get("children", [])]
-    inside = "".join(_view(child, page, "") for child in children)
-    return inside or (
-        '<p class="kernel">Here a form needs a kernel: open the lesson on Colab or Binder.</p>' if fallback else ""
-    )
+    return [str(child).removeprefix("IPY_MODEL_") for child in state.get("children", [])]
+
+
+def _drives_kernel(key: str, page: Page) -> bool:
+    """Whether a widget is or holds a control that does nothing without a kernel, such as a file to choose."""
+    if key in page.found:
+        return False
+    name = page.models.get(key, {}).get("model_name", "")
+    children = _children(key, page)
+    return any(_drives_kernel(child, page) for child in children) or (not children and name not in _SHOWN)
 
 
 def _first_picture(notebook: NotebookNode) -> str:

@@ -29,6 +29,21 @@ def test_badges_become_plain_links_and_lessons_link_to_pages():
     assert 'href="01_math_verification.html"' in text
 
 
+def test_a_form_says_that_it_needs_a_kernel():
+    """Catches a page that shows part of a form and leaves its reader looking for the rest."""
+    box = {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_title", "IPY_MODEL_file"]}}
+    plain = {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_title"]}}
+    models = {
+        "form": box,
+        "plain": plain,
+        "title": {"model_name": "HTMLModel"},
+        "file": {"model_name": "FileUploadModel"},
+    }
+    page = site.Page(LESSONS[0], {}, models, [])
+    assert site._drives_kernel("form", page)
+    assert not site._drives_kernel("plain", page)
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_a_lesson_from_disk_lives_without_network(tmp_path):
