@@ -30,6 +30,7 @@ GB = 1e9
 PLAIN, FAST = "vendor's plain path", "fast path (compiled)"
 ISOLATED = "fast path, guided pair with isolated keyframes"
 ISOLATED_FIRST = f"{ISOLATED}, shown to the prompt's branch"
+SKIPPED = "forward skipped by step caching"
 PREDICTED = ", as predicted"
 WIDE = 4000
 """Width above which a transformer takes so long that less of it is measured."""

@@ -15,6 +15,7 @@ from flowedit.bench.gpu import (
     KEYFRAMES,
     PLAIN,
     PREDICTED,
+    SKIPPED,
     WIDE,
     GpuPlan,
     Row,
@@ -182,7 +183,7 @@ class _Forwards:
             return call(self.pipe, {**inputs, "timestep": torch.full_like(inputs["timestep"], next(clock))})()
 
         note = "the time embedding decides which steps are skipped, so random weights cannot say how many are"
-        return self.row("forward skipped by step caching", 0, step, compare=False, note=note)
+        return replace(self.row(SKIPPED, 0, step, compare=False, note=note), tflops=None)
 
 
 def prediction_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:

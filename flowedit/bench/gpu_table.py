@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from flowedit.bench.gpu import FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PLAIN, PREDICTED, Record, Row, names
+from flowedit.bench.gpu import FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PLAIN, PREDICTED, SKIPPED, Record, Row, names
+from flowedit.bench.gpu_bars import bar_table
 from flowedit.errors import OutputError
 from flowedit.wan.resume import write_atomically
 
@@ -28,7 +29,7 @@ def to_markdown(record: Record) -> str:
         f"{versions.get('diffsynth', '?')}, random weights, {clip['num_frames']} frames of "
         f"{clip['width']}x{clip['height']}, {KEYFRAMES} joint keyframes where it says so, bfloat16."
     )
-    parts = [intro, *_tables(record)]
+    parts = [intro, bar_table(record), *_tables(record)]
     if record.unfinished:
         parts.append("Not measured in this run:\n\n" + "\n".join(f"- {k}: {v}" for k, v in record.unfinished.items()))
     return "\n\n".join(parts) + "\n"
@@ -94,11 +95,13 @@ def _joint(fast: Row, found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
 
 
 def _shares(found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
-    """How much of each edit is not the transformer."""
-    for (name, keyframes), total in found.items():
-        steps = found.get((f"{name.removesuffix(': total')}: steps", keyframes))
-        if name.endswith(": total") and steps:
-            yield f"{name.removesuffix(': total')}: {100 * (1 - _ratio(steps, total)):.0f} % of it is not steps"
+    """How much of each edit is encoding and decoding."""
+    for name, keyframes in found:
+        edit = name.removesuffix(": steps")
+        stages = [found.get((f"{edit}: {stage}", keyframes)) for stage in ("prepare", "steps", "decode")]
+        taken = [row.seconds or 0.0 for row in stages if row]
+        if name.endswith(": steps") and len(taken) == len(stages):
+            yield f"{edit}: {100 * (1 - taken[1] / sum(taken)):.1f} % of it is encoding and decoding"
 
 
 def _ratio(row: Row, other: Row) -> float:
@@ -121,9 +124,15 @@ def _seconds(row: Row) -> str:
     return f"{row.seconds:.2f} s" if row.seconds >= 10 else f"{1e3 * row.seconds:.4g} ms"
 
 
+def _rate(row: Row) -> str:
+    # A forward that leaves its blocks out does not do the operations that early records count for it.
+    done = row.tflops and row.seconds and row.name != SKIPPED
+    return f"{row.tflops / row.seconds:.0f} TFLOP/s" if done and row.tflops and row.seconds else ""
+
+
 _CELLS: Cells = {
     "time": _seconds,
-    "TFLOP/s": lambda row: f"{row.tflops / row.seconds:.0f} TFLOP/s" if row.tflops and row.seconds else "",
+    "TFLOP/s": lambda row: _rate(row),
     "peak memory": lambda row: f"{row.peak_gb:.1f} GB" if row.peak_gb is not None else "",
     "relative error": lambda row: f"error {row.error:.1e}" if row.error is not None else "",
 }

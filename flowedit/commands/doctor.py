@@ -56,7 +56,7 @@ def _run_table(resources: "Resources", frames: int | None, keyframes: int, *, me
 
     title = f"an edit with {keyframes} keyframes as tokens, at each checkpoint's own size and steps"
     table = Table("checkpoint", "clip", "level", "GPU needs", "host needs", "minutes", title=title)
-    speeds: dict[tuple[int, int], Speed] = {}
+    speeds: dict[tuple[int, int, bool], Speed] = {}
     for entry in CHECKPOINTS.values():
         table.add_row(entry.name, *_row(entry, resources, frames, keyframes, speeds if measure else None))
     return table
@@ -67,7 +67,7 @@ def _row(
     resources: "Resources",
     frames: int | None,
     keyframes: int,
-    speeds: "dict[tuple[int, int], Speed] | None",
+    speeds: "dict[tuple[int, int, bool], Speed] | None",
 ) -> tuple[str, ...]:
     from flowedit.errors import ModelError
     from flowedit.model import ClipShape
@@ -86,16 +86,23 @@ def _row(
 
 
 def _minutes(
-    entry: "Checkpoint", fit: "Fit", shape: "ClipShape", keyframes: int, speeds: "dict[tuple[int, int], Speed]"
+    entry: "Checkpoint", fit: "Fit", shape: "ClipShape", keyframes: int, speeds: "dict[tuple[int, int, bool], Speed]"
 ) -> str:
     """Predicted time in words; each width is measured once."""
     from flowedit.config import EditSettings
+    from flowedit.wan.fast import FastOptions
     from flowedit.wan.speed import measure_speed, predict_minutes
 
-    key = entry.width.dim, entry.latent_channels
+    # A transformer that the GPU holds whole runs on the fast path; see `flowedit.wan.pace`.
+    resident = fit.level == "resident"
+    key = entry.width.dim, entry.latent_channels, resident
     if key not in speeds:
         speeds[key] = measure_speed(
-            entry.width, latent_channels=entry.latent_channels, device=fit.device, dtype=fit.dtype
+            entry.width,
+            latent_channels=entry.latent_channels,
+            device=fit.device,
+            dtype=fit.dtype,
+            fast=FastOptions() if resident else None,
         )
     settings = EditSettings(conditioning="tokens", steps=entry.steps, guidance=entry.guidance, shift=entry.shift)
     minutes = predict_minutes(speeds[key], entry, shape, settings, keyframes=keyframes)

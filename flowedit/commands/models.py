@@ -18,16 +18,19 @@ def list_() -> None:
     from rich.table import Table
 
     from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS
+    from flowedit.wan.fit import needs_of, own_clip
     from flowedit.wan.loading import models_folder
 
     names = {official: alias for alias, official in ALIASES.items()}
-    table = Table("checkpoint", "also", "keyframes by", "weights, bf16", "here")
+    table = Table("checkpoint", "also", "keyframes by", "weights, bf16", "least GPU", "here")
     for entry in CHECKPOINTS.values():
         size = f"{2 * sum(part.weights for part in entry.parts) / 1e9:.1f} GB"
         here = "yes" if _is_here(entry, models_folder()) else "no"
-        table.add_row(entry.name, names.get(entry.name, ""), ", ".join(entry.routes), size, here)
+        least = f"{needs_of(entry, own_clip(entry), 'disk', keyframes=5).gpu / 1e9:.1f} GB"
+        table.add_row(entry.name, names.get(entry.name, ""), ", ".join(entry.routes), size, least, here)
     console = Console()
     console.print(table)
+    console.print("Least GPU memory: an edit of its own clip with 5 keyframes as tokens, streamed from disk.")
     console.print(f"Fetched checkpoints are kept in {models_folder()}.", soft_wrap=True, highlight=False)
 
 
@@ -36,6 +39,8 @@ def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 
     """Show where a checkpoint comes from, what it takes, and its defaults."""
     from rich.console import Console
     from rich.table import Table
+
+    from flowedit.wan.fit import LEVELS, needs_of, own_clip
 
     entry = _resolved(name)
     table = Table(show_header=False, box=None)
@@ -55,9 +60,13 @@ def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 
     for part in entry.parts:
         hubs = ("/".join(part.huggingface), "/".join(part.modelscope))
         parts.add_row(part.role, f"{part.weights / 1e9:.2f} bn", f"{2 * part.weights / 1e9:.1f} GB", *hubs)
+    memory = Table("level", "GPU", "host", title="memory of an edit of that clip with 5 keyframes as tokens")
+    for level in (*LEVELS, "cpu"):
+        needs = needs_of(entry, own_clip(entry), level, keyframes=5)
+        memory.add_row(level, f"{needs.gpu / 1e9:.1f} GB" if needs.gpu else "", f"{needs.host / 1e9:.1f} GB")
     console = Console()
-    console.print(table)
-    console.print(parts)
+    for shown in (table, parts, memory):
+        console.print(shown)
 
 
 @app.command()

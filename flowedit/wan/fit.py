@@ -100,6 +100,11 @@ class Fit:
         }
 
 
+def own_clip(checkpoint: Checkpoint) -> ClipShape:
+    """The clip that a checkpoint was trained for."""
+    return ClipShape(num_frames=checkpoint.num_frames, height=checkpoint.height, width=checkpoint.width_px)
+
+
 def needs_of(checkpoint: Checkpoint, shape: ClipShape, level: Level, *, keyframes: int = 0) -> Needs:
     """GPU and host bytes that a level cannot do without; the text encoder streams from disk where the host is short.
 
