@@ -114,11 +114,16 @@ def after_judge(state: AgentState, *, redo: int) -> list[Send] | str:
         if verdict.passed or done.attempt >= redo or index in decided:
             continue
         task = _next(state, done, verdict.faults)
-        painted_by_measures = done.by == OFFLINE and not done.note
-        if painted_by_measures and (task["strength"], task["nudge"]) == (done.strength, done.nudge):
-            continue
-        again.append(_send(task))
+        if not _in_vain(done, task):
+            again.append(_send(task))
     return again or "approve"
+
+
+def _in_vain(done: Styled, task: Task) -> bool:
+    """Whether a look would paint the same again: it has no other answer to these faults than what it did already."""
+    same = (task["strength"], task["nudge"]) == (done.strength, done.nudge)
+    spent = all(fault.kind in ("too_faint", "contours", "model") for fault in task["faults"])
+    return same and spent and done.by == OFFLINE and not done.note
 
 
 def after_approval(state: AgentState) -> list[Send] | str:

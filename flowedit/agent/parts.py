@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from flowedit.agent.card import Measures, StyleCard, measure, shrink
-from flowedit.agent.events import Usage
+from flowedit.agent.events import OFFLINE, Usage
 from flowedit.agent.judge import Thresholds, judge_keyframes
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Plan, Styled, Task, Verdict
@@ -89,6 +89,9 @@ def offline_parts(settings: StyleSettings, reference: Picture | None) -> Parts:
         report.notes += _unmet(task)
         return task["nudge"].apply(paint(image, task["card"], settings.seed, task["strength"]))
 
+    def as_painted(image: Picture, card: StyleCard, done: Styled) -> Picture:
+        return done.nudge.apply(paint(image, card, settings.seed, done.strength))
+
     def judge(
         sources: Mapping[int, Picture],
         styled: Mapping[int, tuple[Styled, Picture]],
@@ -96,7 +99,13 @@ def offline_parts(settings: StyleSettings, reference: Picture | None) -> Parts:
         report: Report,
     ) -> dict[int, Verdict]:
         del report
-        return judge_keyframes(sources, styled, card, Thresholds())
+        verdicts = judge_keyframes(sources, styled, card, Thresholds())
+        for index, verdict in verdicts.items():
+            if any(fault.nudge for fault in verdict.faults):
+                done, picture = styled[index]
+                own = done.by == OFFLINE and np.array_equal(picture, as_painted(sources[index], card, done))
+                verdicts[index] = verdict if own else _without_nudges(verdict)
+        return verdicts
 
     return Parts(
         analyst=analyst,
@@ -186,6 +195,13 @@ def paint(image: Picture, card: StyleCard, seed: int, strength: float) -> Pictur
         return painted
     blend = painted.astype(np.float32) * strength + image.astype(np.float32) * (1 - strength)
     return np.rint(blend).astype(np.uint8)
+
+
+def _without_nudges(verdict: Verdict) -> Verdict:
+    """A verdict on a picture that a look did not paint: how far it is off says nothing of what the look will paint."""
+    return verdict.model_copy(
+        update={"faults": tuple(fault.model_copy(update={"nudge": None}) for fault in verdict.faults)}
+    )
 
 
 def _unmet(task: Task) -> list[str]:

@@ -1,5 +1,7 @@
 """What speaks against a keyframe really changes its next attempt, by words as by measures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from agent_clips import picture, static_source
@@ -96,7 +98,7 @@ def test_a_rejected_keyframe_is_painted_as_the_judge_asked(tmp_path, monkeypatch
     monkeypatch.setattr(parts_module, "paint", faulty)
     result = style_video(source, OIL, tmp_path / "run")
     rows = {row["index"]: row for row in result.metadata["keyframes"]}
-    assert len(darkened) == 2
+    assert len(darkened) == 3  # painted, compared with what the look gives, painted again
     assert [rows[index]["attempt"] for index in (0, 8, 16)] == [0, 1, 0]
     assert rows[8]["nudge"]["lightness"] > 12
     assert rows[8]["verdict"]["faults"] == []
@@ -134,6 +136,33 @@ def test_corrections_of_several_attempts_add_up():
     (sent,) = after_judge(state_with(once, DARK), redo=2)
     assert sent.arg["nudge"] == Nudge(lightness=17)
     assert after_judge(state_with(once, DARK), redo=1) == "approve"
+
+
+def test_what_a_look_did_not_paint_does_not_steer_it(tmp_path):
+    """A slip of the first attempt: the second is painted plain, not pushed away from colours that were not its own."""
+    source = static_source()
+    parts = offline_parts(OIL, None)
+
+    def careless(image, master, task, report):
+        good = parts.styler(image, master, task, report)
+        return good[..., ::-1].copy() if task["index"] == 8 and task["attempt"] == 0 else good
+
+    result = style_video(source, OIL, tmp_path / "run", parts=replace(parts, styler=careless))
+    rows = {row["index"]: row for row in result.metadata["keyframes"]}
+    assert [rows[index]["attempt"] for index in (0, 8, 16)] == [0, 1, 0]
+    assert rows[8]["nudge"] == {}
+    assert rows[8]["verdict"]["faults"] == []
+
+
+def test_a_models_drawing_does_not_steer_a_look():
+    card, pictures = well()
+    parts = offline_parts(OIL, None)
+    pictures[16] = Nudge(lightness=-22).apply(pictures[16])
+    by = {k: Styled(index=k, attempt=0, file="x.png", by="gemini") for k in pictures}
+    verdicts = parts.judge(FRAMES, {k: (by[k], pictures[k]) for k in pictures}, card, parts_module.Report())
+    assert [fault.kind for fault in verdicts[16].faults] == ["colours"]
+    assert verdicts[16].faults[0].nudge is None
+    assert "lighter by" in verdicts[16].faults[0].text
 
 
 def test_a_persons_wish_is_not_undone_by_measures():
