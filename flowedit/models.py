@@ -128,7 +128,8 @@ def _load_checkpoint(
     name: str | Path, fit: "Fit | None", device: str, dtype: str | None, prompts: Sequence[str]
 ) -> "WanVideo":
     from flowedit.wan.adapter import WanVideo
-    from flowedit.wan.loading import load_pipeline
+    from flowedit.wan.cache import EncodingCache, remember_encodings
+    from flowedit.wan.loading import load_pipeline, locate
     from flowedit.wan.text import encode_prompts
 
     place = fit.device if fit else device
@@ -145,6 +146,9 @@ def _load_checkpoint(
         more["words"] = words
     roles: Any = ("dit", "vae", "image") if prompts else None
     loaded = load_pipeline(name, fit=fit, device=place, dtype=_dtype(kind), roles=roles)
+    vae = locate(name).files.get("vae")
+    if vae is not None:
+        remember_encodings(loaded.pipe.vae, EncodingCache(), *vae.paths)
     if loaded.checkpoint.boundary is not None:
         more["boundary"] = loaded.checkpoint.boundary
     return WanVideo(loaded.pipe, name=loaded.checkpoint.name, tiling={} if fit and fit.tiled else None, **more)

@@ -94,9 +94,9 @@ def write_sparse(path, shapes):
     return path
 
 
-def write_random(path, shapes, seed=0):
+def write_random(path, shapes, seed=0, device="cpu"):
     """Write the same with random values that keep signals in range, one tensor in memory at a time."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     text, end = _header(shapes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -107,8 +107,9 @@ def write_random(path, shapes, seed=0):
                 continue
             norm = "norm" in name and name.endswith(("weight", "gamma"))
             fan_in = torch.Size(shape[1:]).numel() if len(shape) > 1 else 0
-            value = torch.randn(shape, generator=generator).mul_(fan_in**-0.5 if fan_in > 1 and not norm else 0.05)
-            file.write((value + float(norm)).to(torch.bfloat16).contiguous().view(-1).view(torch.uint8).numpy().data)
+            spread = fan_in**-0.5 if fan_in > 1 and not norm else 0.05
+            value = torch.randn(shape, generator=generator, device=device).mul_(spread).add_(float(norm))
+            file.write(value.to(torch.bfloat16).cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         file.truncate(len(text) + end)
     return path
 

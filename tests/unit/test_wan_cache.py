@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from flowedit.wan.cache import EncodingCache
+from flowedit.wan.cache import EncodingCache, remember_encodings
 
 
 def never():
@@ -68,3 +68,58 @@ def test_clear_frees_everything(tmp_path):
     cache.get(("a",), lambda: {"x": torch.ones(10)})
     assert cache.clear() > 40
     assert not list(tmp_path.iterdir())
+
+
+class SmallVae:
+    """Stands in for the vendor's: counts what it encodes."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def encode(self, videos, device="cpu", tiled=False, **_):
+        self.calls += 1
+        return videos[:, :, ::4, ::8, ::8].to(device) + tiled
+
+
+class TestRemembering:
+    CLIP = torch.rand(1, 3, 9, 16, 16, generator=torch.Generator().manual_seed(0))
+
+    def vae(self, folder, name="a", content=b"weights"):
+        (folder / name).write_bytes(content)
+        vae = SmallVae()
+        remember_encodings(vae, EncodingCache(folder / "cache"), folder / name)
+        return vae
+
+    def test_a_clip_is_encoded_once_on_any_day(self, tmp_path):
+        first, later = self.vae(tmp_path), self.vae(tmp_path, "moved")
+        expected = first.encode(self.CLIP, device="cpu", tiled=False)
+        assert torch.equal(later.encode(self.CLIP.clone(), device="cpu", tiled=False), expected)
+        assert (first.calls, later.calls) == (1, 0)
+
+    @pytest.mark.parametrize(
+        ("content", "change", "how"),
+        [
+            (b"others", {}, {}),
+            (b"weights", {"dtype": torch.bfloat16}, {}),
+            (b"weights", {}, {"tiled": True}),
+            (b"weights", {}, {"tile_size": (30, 52)}),
+        ],
+        ids=["weights", "type", "tiled", "tiles"],
+    )
+    def test_what_decides_the_latents_is_in_the_key(self, tmp_path, content, change, how):
+        self.vae(tmp_path).encode(self.CLIP)
+        other = self.vae(tmp_path, content=content)
+        other.encode(self.CLIP.to(**change) if change else self.CLIP, **how)
+        assert other.calls == 1
+
+    def test_another_clip_and_another_shape_are_others(self, tmp_path):
+        vae = self.vae(tmp_path)
+        for clip in (self.CLIP, self.CLIP + 1e-6, self.CLIP.reshape(1, 3, 9, 8, 32)):
+            vae.encode(clip)
+        assert vae.calls == 3
+
+    def test_a_folder_that_cannot_be_written_stops_nothing(self, tmp_path):
+        (tmp_path / "cache").write_text("a file")
+        vae = self.vae(tmp_path)
+        assert torch.equal(vae.encode(self.CLIP), vae.encode(self.CLIP))
+        assert vae.calls == 2

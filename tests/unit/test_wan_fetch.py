@@ -11,6 +11,7 @@ from flowedit.commands import models as command
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan import fetch, loading
 from flowedit.wan.checkpoints import TOKENIZER, resolve
+from flowedit.wan.fit import needs_of, own_clip
 
 ENTRY = resolve("Wan2.1-T2V-1.3B")
 SIZES = {
@@ -179,12 +180,20 @@ class TestCommand:
         shown = self.run("list").output
         assert "Wan2.1-FLF2V-14B-720P" in shown
         assert "first-latent" in shown
+        row = next(line for line in shown.splitlines() if ENTRY.name in line)
+        assert f"{needs_of(ENTRY, own_clip(ENTRY), 'disk', keyframes=5).gpu / 1e9:.1f} GB" in row
 
     def test_show_says_where_it_comes_from_and_what_the_alias_is(self):
         shown = self.run("show", "1.3B").output
         assert "1.3B is Wan2.1-Fun-1.3B-InP." in shown
         assert "no official 1.3B image-to-video" in shown
         assert "PAI/Wan2.1-Fun-1.3B-InP" in shown
+        entry = resolve("1.3B")
+        for level in ("resident", "offload", "fp8", "disk", "cpu"):
+            needs = needs_of(entry, own_clip(entry), level, keyframes=5)
+            row = next(line for line in shown.splitlines() if f" {level} " in line)
+            assert f"{needs.host / 1e9:.1f} GB" in row
+            assert not needs.gpu or f"{needs.gpu / 1e9:.1f} GB" in row
 
     def test_fetch_shows_the_size_and_asks_before_downloading(self, monkeypatch):
         monkeypatch.setattr(fetch, "_vendor_downloader", lambda source: pytest.fail)

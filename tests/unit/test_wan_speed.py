@@ -134,10 +134,15 @@ class TestDoctor:
             cpu="p",
             cores=16,
         )
+        asked = []
+        monkeypatch.setattr(
+            speed, "measure_speed", lambda *_, **given: asked.append(given) or speed.Speed(1e-8, 1e-12, 1e-9, 2e-9)
+        )
         monkeypatch.setattr("flowedit.wan.resources.measure_resources", lambda: big)
         shown = self.run("--keyframes", "0")
         row = next(line for line in shown.splitlines() if "Wan2.1-Fun-1.3B-InP" in line)
         assert "resident" in row
+        assert {given["fast"] is not None for given in asked if given["device"] == "cuda"} == {True}
         expected = speed.predict_minutes(
             speed.Speed(1e-8, 1e-12, 1e-9, 2e-9),
             resolve("1.3B"),

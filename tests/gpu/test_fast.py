@@ -1,0 +1,34 @@
+"""The fast path on a GPU, small: the compiled block in bfloat16, with the attention kernel of that device."""
+
+import pytest
+import torch
+from small_wan import FAMILIES, small_dit
+from test_wan_fast import call
+
+from flowedit.wan import vendor
+from flowedit.wan.fast import FastOptions, is_fast, use_fast_blocks
+
+DEVICE = "cuda"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"vace"}))
+def test_a_compiled_forward_is_the_vendors_to_rounding(family, monkeypatch):
+    inner = vendor.model_fn_wan_video
+
+    def moved(**given):
+        tensors = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
+        return inner(**{**given, **{name: value.to(DEVICE, torch.bfloat16) for name, value in tensors.items()}})
+
+    monkeypatch.setattr(vendor, "model_fn_wan_video", moved)
+    # Heads of 128 channels, as all the official transformers have: kernels are chosen by it.
+    dit = small_dit(family, dim=256).to(DEVICE, torch.bfloat16)
+    expected = call(dit, family)
+    use_fast_blocks(dit, FastOptions())
+    error = (call(dit, family) - expected).float().norm() / expected.float().norm()
+    assert is_fast(dit)
+    assert error < 0.03
+    assert {table.device.type for table in dit.freqs} == {DEVICE}
