@@ -103,13 +103,17 @@ def test_no_later_cell_depends_on_an_exercise(lesson):
 
 
 @every_lesson
-def test_solutions_pass_after_the_imports_of_their_lesson(lesson):
-    """Catches a solution that passes alone and fails in its notebook, where other names are known."""
+def test_solutions_pass_after_the_imports_above_them(lesson):
+    """Catches a solution that needs a name which its notebook imports only further down."""
     cells = build.solution(source_of(lesson), lesson, {}).cells
-    setup, code = cells[1], [c for c in cells[2:] if c.cell_type == "code"]
-    imports = [line for c in code if not {"skip-execution"} & set(c.metadata.tags) for line in imports_of(c.source)]
-    first = nbformat.v4.new_code_cell("\n".join(imports), metadata={"tags": ["code"]})
-    notebook = nbformat.v4.new_notebook(cells=[setup, first, *(c for c in code if build.part(c) in EXERCISE)])
+    kept = [cells[1]]
+    for cell in (c for c in cells[2:] if c.cell_type == "code"):
+        if build.part(cell) in EXERCISE:
+            kept.append(cell)
+        elif "skip-execution" not in cell.metadata.tags:
+            text = "\n".join(imports_of(cell.source))
+            kept.append(nbformat.v4.new_code_cell(text, metadata={"tags": ["code"]}))
+    notebook = nbformat.v4.new_notebook(cells=kept)
     execute(notebook, FOLDER)
     texts = list(printed(notebook, "check"))
     assert len(texts) == len(list(exercises_of(lesson)))
