@@ -70,7 +70,7 @@ ResidualInspector(recorded.trace, note=recorded.note)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** One cell per step and keyframe: how large the residual was. Lesson 05 explains how to read
-# it, and why the line at 0.01 is not the figure that matters.
+# it, and why a small residual is not yet a good edit.
 
 # %% [markdown] tags=["idea"]
 # ## Why not filter every frame?

@@ -114,8 +114,8 @@ def hold(image, index):
 # - `delta`: the source's own latent plus the change of style, $z_{src} + hold(styled) - hold(source)$.
 #
 # Our clip comes with its exact edit, so we know the true latent of every slot: encode the *whole* styled clip and take
-# that slot. The distance to it says how wrong each way is, in units of the spread of latents (a distance of 1.4 is
-# as far as two unrelated latents).
+# that slot. The distance to it says how wrong each way is, in units of the spread of latents (two unrelated
+# latents are $\sqrt{2}$ apart).
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT

@@ -32,7 +32,7 @@
 # **Write down three answers.**
 #
 # 1. A painter repaints all 33 frames of a clip one by one, each by itself. The clip will flicker. By what factor
-#    more than the source: 1.5, 3, or more?
+#    more than the source: 2, 4, or more?
 # 2. Four keyframes are painted and one comes back with its red and blue exchanged. Can a program tell, if it has
 #    never seen the style before?
 # 3. You run the same graph twice. Are the keyframes the same, or only alike?
