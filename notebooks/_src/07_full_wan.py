@@ -36,9 +36,9 @@
 # %% [markdown] tags=["idea"]
 # ## Preflight
 #
-# Nobody should wait an hour to learn that memory is short. The package looks at the machine, measures the speed of
-# *one* transformer block of the real width with random weights, and computes from the architecture what a run will
-# need: memory on the GPU, memory on the host, minutes. No checkpoint is downloaded for that.
+# Nobody should wait an hour to learn that memory is short. The package looks at the machine and computes from the
+# architecture what a run will need, on the GPU and on the host. For minutes, `flowedit doctor` measures the speed of
+# *one* transformer block of the real width with random weights. No checkpoint is downloaded for either.
 #
 # With $h$, $w$ in pixels, $F$ frames, 8 pixels per latent and 2 latents per patch, the sequence has
 #
@@ -57,6 +57,24 @@ def fits(size):
     try: return f"fits, {choose_fits(resolve(size), shape, machine)[0].level}"
     except FlowEditError as error: return f"does not fit: {error}"
 print(f"device {machine.device} {machine.gpu_name}", *(f"{size}: {fits(size)}" for size in ("1.3B", "14B")), sep="\n")
+
+# %% [markdown] tags=["idea"]
+# ## A prediction that can fail
+#
+# A prediction is worth what a run says about it. The small model runs anywhere, so here it is put to the test in the same
+# way: time one encoding, one decoding and one call of the transformer on a short piece, count how often the edit will do
+# each, and add up. `flowedit doctor` does this for the large models. The preset `method` calls the transformer twice a
+# step, for the target and for the source. The figure is processor time, because that does not depend on what else the
+# computer does; the run below is measured the same way.
+
+# %% tags=["code"]
+from flowedit.models import load_model
+from flowedit.presets import preset_settings
+clip, model = lessons.clip(), load_model("tiny")
+words = clip.source_prompt
+settings = preset_settings("tiny", "method", prompt=f"comic {words}", source_prompt=words)
+predicted = lessons.predict_seconds(model, clip.frames, settings, keyframes=3)
+print(f"predicted: {predicted:.0f} s of processor time")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 7.1: how long is the sequence?
@@ -93,17 +111,17 @@ from flowedit.agent.run import style_video
 from flowedit.agent.sample import frames_source
 from flowedit.agent.settings import StyleSettings
 from flowedit.keyframes import Keyframe
-clip = lessons.clip()
+folder = tempfile.mkdtemp()
 wanted = StyleSettings(style="comic", backend="offline", target_fps=1.5, max_frames=3)
-styled = style_video(frames_source(clip.frames, fps=16), wanted, tempfile.mkdtemp())
+styled = style_video(frames_source(clip.frames, fps=16), wanted, folder)
 keyframes = tuple(Keyframe(i, image) for i, image in zip(styled.indices, styled.images))
 
 # %% tags=["see"]
+import time
 from flowedit.editor import edit_steps, finish, prepare
-from flowedit.presets import preset_settings
 from flowedit.widgets import RunPanel
-settings = preset_settings("tiny", "default", prompt=f"comic {clip.source_prompt}")
-ready = prepare(clip.frames, keyframes, lessons.small_model(), settings)
+begun = time.process_time()
+ready = prepare(clip.frames, keyframes, model, settings)
 panel = RunPanel(lambda: edit_steps(ready), total=len(ready.problem.sigmas) - 1, heading="The edit", note="small model",
                  finish=lambda step: finish(ready, step.latents))
 panel
@@ -112,14 +130,20 @@ panel
 # **What you should see.** A panel with start and cancel, the step, the time left, and the memory in use. The run does
 # not block the notebook, and cancel stops it after the current step. The next cell starts it for you and waits.
 
-# %% tags=["see"]
+# %% tags=["see", "keep_output"]
+from flowedit.agent.events import read_record
 from flowedit.widgets import AgentTrace, FrameScrubber, ResidualInspector
-result = panel.run()
-edit = lessons.live(result)
-FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note)
+from ipywidgets import VBox
+result, measured = panel.run(), time.process_time() - begun
+print(f"predicted {predicted:.0f} s, measured {measured:.0f} s of processor time: within a factor of 2:",
+      0.5 < predicted / measured < 2)
+edit = lessons.live(result, [event.model_dump() for event in read_record(folder).events])
+VBox([AgentTrace(edit.events, folder=folder, note="offline"), FrameScrubber(edit.clips, keyframes=edit.indices,
+      note=edit.note), ResidualInspector(edit.trace, note=edit.note)])
 
 # %% [markdown] tags=["see"]
-# **What you should see.** The clip and its edit in step, three keyframes on the track, made without leaving this page.
+# **What you should see.** The prediction beside what was measured; then the whole run, made without leaving this page:
+# what the agent did, the clip and its edit in step with three keyframes on the track, and the residuals.
 
 # %% tags=["see", "keep_output"]
 recorded = lessons.recorded()
@@ -149,7 +173,7 @@ large = edit_video(your_frames, your_keyframes, wan, preset_settings("1.3B", "de
 # - The small and the large models share one interface: what you learned here is what runs there.
 #
 # **Your predictions.** (1) Ask your solution: `tokens(81, 480, 832)`. (2) More than the ratio of the names suggests
-# depends on the GPU; `flowedit preflight` measures one block of each width and says.
+# depends on the GPU; `flowedit doctor` measures one block of each width and says.
 #
 # **What breaks it.** Half precision on old GPUs where bfloat16 is missing; a clip that is longer than the model's
 # window; a kernel that shares its GPU with another notebook.
