@@ -122,8 +122,8 @@ def _belief(terms: Sequence[np.ndarray], targets: Sequence[np.ndarray], parts: S
 
 def _solve(parts: Sequence[_Moments]) -> Float32[np.ndarray, "m 3"]:
     """Weights of the ridge regression on the mean of some moments; the constant is all but free."""
-    gram = np.mean([p.gram for p in parts], axis=0, dtype=np.float64)
-    moment = np.mean([p.moment for p in parts], axis=0, dtype=np.float64)
+    gram = np.stack([p.gram for p in parts]).mean(axis=0, dtype=np.float64)
+    moment = np.stack([p.moment for p in parts]).mean(axis=0, dtype=np.float64)
     ridge = np.full(len(gram), _RIDGE)
     ridge[-1] = _RIDGE**2
     return np.linalg.solve(gram + np.diag(ridge), moment).astype(np.float32)
