@@ -1,42 +1,77 @@
-"""`flowedit bench speed`: whole commands on this machine, and the cost of a step against the number of tokens."""
+"""How long whole commands take here, what they hold, and what a step costs against the number of tokens."""
 
-import resource
+import json
+import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import psutil
 import torch
 
+from flowedit.errors import ModelError
 from flowedit.frames import slot_count
 from flowedit.methods.branches import shared_positions
 from flowedit.model import ClipShape, Condition
 from flowedit.wan.adapter import WanVideo
 
+CORES = 2
 FRAMES = (17, 33, 49, 65, 81, 97, 113, 129)
 KEYFRAMES = (1, 3, 5, 7, 9)
-REFERENCE = (33, 3)
-"""Frames and keyframes of the one measurement that the prediction is scaled by."""
+SIZE = (128, 128)
+TOLERANCE = 0.15
+"""How far a step's cost may lie from what its token count predicts."""
+_KIB = 1024
+_LAUNCHER = """
+import json, os, subprocess, sys, time
+begun = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - begun
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+"""
+"""Runs a command and tells its status, seconds, processor seconds and peak memory. The system counts the memory of the
+process that starts another one to that one's peak, so a small one must do it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandTime:
-    """A whole command, in a process of its own.
+    """A whole command, in processes of its own.
 
     Attributes:
         name: what was run.
         seconds: wall-clock time of each run.
-        peak_mb: most resident memory over the runs, in MB (10**6 bytes).
+        processor_seconds: of all threads together, of each run.
+        others: processor cores that other programs kept busy meanwhile, of each run.
+        megabytes: most resident memory over the runs, in MB (10**6 bytes).
+        most_seconds: the most that the median may be.
+        most_megabytes: the most memory; None where nothing is promised.
     """
 
     name: str
-    seconds: list[float]
-    peak_mb: float
+    seconds: tuple[float, ...]
+    processor_seconds: tuple[float, ...]
+    others: tuple[float, ...]
+    megabytes: float
+    most_seconds: float
+    most_megabytes: float | None = None
+
+    @property
+    def median(self) -> float:
+        """Median wall-clock seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def met(self) -> bool:
+        """Whether the limits are kept."""
+        return self.median <= self.most_seconds and self.megabytes <= (self.most_megabytes or self.megabytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +80,10 @@ class StepTime:
 
     Attributes:
         frames: pixel frames of the clip.
-        keyframes: keyframe tokens' slots in the joint sequence.
+        keyframes: keyframes in the joint sequence.
         tokens: length of the sequence.
         seconds: median wall-clock time.
-        predicted: what the token count says, scaled at `REFERENCE`.
+        predicted: what the token count says, with one constant for all rows: operations a second.
     """
 
     frames: int
@@ -57,82 +92,117 @@ class StepTime:
     seconds: float
     predicted: float
 
+    @property
+    def deviation(self) -> float:
+        """How far the time lies from the prediction, as a share of it; above 0 is slower."""
+        return self.seconds / self.predicted - 1
+
+    @property
+    def met(self) -> bool:
+        """Whether it lies within the tolerance."""
+        return abs(self.deviation) <= TOLERANCE
+
 
 def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
     """Time `import flowedit`, `flowedit --help`, and both presets of `flowedit edit` on a clip of 33 frames.
 
-    Model loading and video writing are included; the clip and its keyframes are made before the clock starts.
+    Model loading and video writing are included; the clip and its keyframes are made before the clock starts. One run
+    before the ones that count brings the files into memory.
     """
     from flowedit.demo import make_demo
 
     python = [sys.executable, "-m", "flowedit"]
-    yield _time_command("import flowedit", [sys.executable, "-c", "import flowedit"], repeats)
-    yield _time_command("flowedit --help", [*python, "--help"], repeats)
-    with tempfile.TemporaryDirectory() as folder:
+    yield _time_command("import flowedit", [sys.executable, "-c", "import flowedit"], repeats, (0.15, None))
+    yield _time_command("flowedit --help", [*python, "--help"], repeats, (0.5, None))
+    memory = 1500.0 if torch.version.cuda else 1000.0
+    with TemporaryDirectory() as folder:
         inputs = make_demo(Path(folder), style="comic", scene=3)
         keyframes = [argument for _, path in inputs.keyframes for argument in ("-k", str(path))]
         at = ",".join(str(index) for index, _ in inputs.keyframes)
-        for preset in ("default", "draft"):
+        for preset, seconds in (("default", 20.0), ("draft", 6.0)):
             edit = [*python, "edit", str(inputs.video), *keyframes, "--at", at, "--preset", preset]
             out = ["-o", str(Path(folder) / preset), "--overwrite"]
-            yield _time_command(f"flowedit edit --preset {preset}", [*edit, *out], repeats)
+            yield _time_command(f"flowedit edit --preset {preset}", [*edit, *out], repeats, (seconds, memory))
 
 
-def _time_command(name: str, command: Sequence[str], repeats: int) -> CommandTime:
-    seconds = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - begun)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
-    return CommandTime(name=name, seconds=seconds, peak_mb=peak)
+def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[float, float | None]) -> CommandTime:
+    runs = [_run(command) for _ in range(1 + repeats)][1:]
+    return CommandTime(
+        name=name,
+        seconds=tuple(run.seconds for run in runs),
+        processor_seconds=tuple(run.processor for run in runs),
+        others=tuple(run.others for run in runs),
+        megabytes=max(run.megabytes for run in runs),
+        most_seconds=most[0],
+        most_megabytes=most[1],
+    )
 
 
-def time_steps(model: WanVideo, size: tuple[int, int] = (128, 128), repeats: int = 3) -> list[StepTime]:
-    """Time a forward as the clip grows, with no keyframe tokens, and as keyframes grow, at 33 frames."""
-    grids = [(frames, 0) for frames in FRAMES] + [(REFERENCE[0], count) for count in KEYFRAMES]
-    measured = {grid: _time_forward(model, *grid, size, repeats) for grid in dict.fromkeys([REFERENCE, *grids])}
-    tokens = {grid: _tokens(*grid, size) for grid in measured}
-    scale = measured[REFERENCE] / _operations(model, tokens[REFERENCE])
+@dataclass(frozen=True)
+class _Run:
+    seconds: float
+    processor: float
+    others: float
+    megabytes: float
+
+
+def _run(command: Sequence[str]) -> _Run:
+    """One run of a command on the processor, silent, with what it and what everything else took of the machine."""
+    busy = _busy_seconds()
+    launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
+    without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    said = subprocess.run(launched, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=without_gpu, check=True)
+    status, seconds, own, peak = json.loads(said.stdout)
+    if status != 0:
+        raise ModelError(f"{' '.join(command)} ended with status {status}; run it by hand to see why.")
+    peak_bytes = peak * (1 if sys.platform == "darwin" else _KIB)
+    return _Run(seconds, own, max(0.0, _busy_seconds() - busy - own) / seconds, peak_bytes / 1e6)
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that all programs have used since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
+def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) -> list[StepTime]:
+    """Time a forward as the clip grows, with no keyframe tokens, and as keyframes grow, at 33 frames.
+
+    The sizes take turns, so that what else the machine does falls on all of them. The one constant of the prediction is
+    the median over the rows.
+
+    Args:
+        model: the small model, on the CPU.
+        size: (height, width) of the clip.
+        repeats: timed rounds, after one that does not count.
+    """
+    grids = [*product(FRAMES, (0,)), *product((33,), KEYFRAMES)]
+    calls = [_forward(model, frames, count, size) for frames, count in grids]
+    rounds = np.asarray([[_seconds(call) for call in calls] for _ in range(1 + repeats)])[1:]
+    seconds = np.median(rounds, axis=0)
+    tokens = [(slot_count(frames) + count) * (size[0] // 16) * (size[1] // 16) for frames, count in grids]
+    operations = np.asarray([_operations(model, length) for length in tokens])
+    predicted = operations * np.median(seconds / operations)
     return [
-        StepTime(
-            frames=frames,
-            keyframes=count,
-            tokens=tokens[frames, count],
-            seconds=measured[frames, count],
-            predicted=scale * _operations(model, tokens[frames, count]),
-        )
-        for frames, count in grids
+        StepTime(frames=frames, keyframes=count, tokens=length, seconds=float(took), predicted=float(said))
+        for (frames, count), length, took, said in zip(grids, tokens, seconds, predicted, strict=True)
     ]
 
 
-def _time_forward(model: WanVideo, frames: int, count: int, size: tuple[int, int], repeats: int) -> float:
-    slots = list(np.linspace(0, slot_count(frames) - 1, count).round().astype(int)) if count else []
-    shape = ClipShape(num_frames=frames, height=size[0], width=size[1])
-    prepared = model.prepare(Condition(shape=shape, key_slots=tuple(slots)))
-    channels = model.pipe.vae.z_dim
-    latents = torch.randn(1, channels, slot_count(frames) + count, size[0] // 8, size[1] // 8)
-    positions = shared_positions(slot_count(frames), slots)
-
-    def forward() -> None:
-        with torch.inference_mode():
-            model.velocity(latents, 0.5, prepared, positions)
-
-    return _median_seconds(forward, repeats)
+def _forward(model: WanVideo, frames: int, count: int, size: tuple[int, int]) -> Callable[[], object]:
+    slots = np.linspace(0, slot_count(frames) - 1, count).round().astype(int).tolist()
+    prepared = model.prepare(
+        Condition(shape=ClipShape(num_frames=frames, height=size[0], width=size[1]), key_slots=tuple(slots))
+    )
+    latents = torch.randn(1, model.pipe.vae.z_dim, slot_count(frames) + count, size[0] // 8, size[1] // 8)
+    return lambda: model.velocity(latents, 0.5, prepared, shared_positions(slot_count(frames), slots))
 
 
-def _median_seconds(call: Callable[[], None], repeats: int) -> float:
-    call()
-    seconds = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    with torch.inference_mode():
         call()
-        seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds)
-
-
-def _tokens(frames: int, count: int, size: tuple[int, int]) -> int:
-    return (slot_count(frames) + count) * (size[0] // 16) * (size[1] // 16)
+    return time.perf_counter() - begun
 
 
 def _operations(model: WanVideo, tokens: int) -> float:

@@ -3,6 +3,7 @@
 import typer
 
 from flowedit.commands import bench, models
+from flowedit.commands.bench_speed import speed
 from flowedit.commands.demo import demo
 from flowedit.commands.doctor import doctor
 from flowedit.commands.edit import edit
@@ -13,5 +14,6 @@ def register(app: typer.Typer) -> None:
     """Add every command to the command line."""
     for command in (edit, style, demo, doctor):
         app.command()(command)
+    bench.app.command()(speed)
     app.add_typer(models.app, name="models")
     app.add_typer(bench.app, name="bench")

@@ -1,0 +1,180 @@
+"""The speed benchmark: what it times, what it predicts, and what it says and writes about a limit that is not kept."""
+
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from flowedit.bench import speed, speed_report
+from flowedit.bench.speed import CommandTime, StepTime, time_steps
+from flowedit.bench.speed_report import SpeedRecord, report_speed, speed_figure, to_page, two_cores, write_page
+from flowedit.cli import main
+from flowedit.errors import ModelError
+from flowedit.models import load_model
+from flowedit.tiny.load import random_pipeline
+from flowedit.wan.adapter import WanVideo
+
+FAST = CommandTime(
+    name="flowedit edit --preset draft",
+    seconds=(4.0, 5.0, 9.0),
+    processor_seconds=(8.0, 8.5, 9.0),
+    others=(0.0, 0.25, 1.0),
+    megabytes=1200.0,
+    most_seconds=6.0,
+    most_megabytes=1500.0,
+)
+STEP = StepTime(frames=33, keyframes=3, tokens=768, seconds=0.21, predicted=0.2)
+RECORD = SpeedRecord(
+    commands=[FAST], steps=[STEP], versions={"torch": "2.9+cu130"}, machine={"cores": 2, "system": "x"}
+)
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+def test_a_run_is_timed_with_its_own_memory():  # catches: the peak of all children so far, or of this process
+    large = speed._run(python("x = bytearray(200_000_000)"))
+    small = speed._run(python("import time; time.sleep(0.3)"))
+    assert large.megabytes > 200
+    assert small.megabytes < 60
+    assert small.seconds > 0.3
+    assert small.processor < small.seconds
+    assert small.others >= 0
+
+
+def test_a_run_sees_no_gpu_and_a_failing_one_is_named():
+    speed._run(python("import os, sys; sys.exit(os.environ['CUDA_VISIBLE_DEVICES'] != '')"))
+    with pytest.raises(ModelError, match="ended with status 3"):
+        speed._run(python("raise SystemExit(3)"))
+
+
+def test_the_first_run_does_not_count():
+    times = iter([9.0, 1.0, 2.0, 3.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speed, "_run", lambda command: speed._Run(next(times), 1.0, 0.0, 10.0))
+        row = speed._time_command("x", ["x"], 3, (2.0, None))
+    assert row.seconds == (1.0, 2.0, 3.0)
+    assert row.median == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "met"),
+    [
+        ({}, True),
+        ({"seconds": (4.0, 6.5, 9.0)}, False),
+        ({"megabytes": 1600.0}, False),
+        ({"megabytes": 1600.0, "most_megabytes": None}, True),
+    ],
+)
+def test_a_command_keeps_its_limits_by_median_and_peak(changes, met):
+    assert replace(FAST, **changes).met is met
+
+
+@pytest.mark.parametrize(("seconds", "met"), [(0.229, True), (0.171, True), (0.231, False), (0.169, False)])
+def test_a_step_may_lie_fifteen_percent_off_either_way(seconds, met):
+    assert replace(STEP, seconds=seconds).met is met
+
+
+def test_steps_grow_with_frames_and_with_keyframes_and_are_predicted_by_their_tokens(monkeypatch):
+    """Catches keyframes that never join the sequence, and tokens miscounted."""
+    monkeypatch.setattr(speed, "FRAMES", (5, 17))
+    monkeypatch.setattr(speed, "KEYFRAMES", (1, 9))
+    clock = {"now": 0.0}
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock["now"])
+    model = WanVideo(random_pipeline(0))
+    velocity, weights = model.velocity, sum(p.numel() for p in model.pipe.dit.blocks.parameters())
+    seen = []
+
+    def timed(latents, sigma, prepared, ids):
+        f, h, w = latents.shape[2:]
+        tokens = f * (h // 2) * (w // 2)
+        seen.append((f, len(ids)))
+        clock["now"] += 1e-9 * (tokens * weights + 2 * len(model.pipe.dit.blocks) * model.pipe.dit.dim * tokens**2)
+        return velocity(latents, sigma, prepared, ids)
+
+    monkeypatch.setattr(model, "velocity", timed)
+    rows = time_steps(model, size=(32, 32), repeats=1)
+    assert [(row.frames, row.keyframes, row.tokens) for row in rows] == [
+        (5, 0, 8),
+        (17, 0, 20),
+        (33, 1, 40),
+        (33, 9, 72),
+    ]
+    assert set(seen) == {(2, 2), (5, 5), (10, 10), (18, 18)}
+    assert np.allclose([row.deviation for row in rows], 0, atol=1e-6)
+
+
+def test_the_record_comes_back_from_its_json():
+    assert SpeedRecord.from_json(RECORD.to_json()) == RECORD
+
+
+def test_the_page_names_every_row_and_whose_limit_it_is(tmp_path):
+    page = tmp_path / "speed.md"
+    page.write_text(
+        "before\n<!-- made by `flowedit bench speed` -->\nold\n<!-- end of `flowedit bench speed` -->\nafter"
+    )
+    write_page(RECORD, page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter")
+    assert "old" not in text
+    assert "| `flowedit edit --preset draft` | 5.00 | 6 | 1200 | 1500 | 8.50 | 0.25 |" in text
+    assert "| 33 | 3 | 768 | 210 | 200 | +5.0% |" in text
+    assert "CUDA build" in text
+    assert "CPU build" in to_page(replace(RECORD, versions={"torch": "2.9+cpu"}))
+
+
+def test_the_picture_has_a_mark_for_every_step():
+    steps = [STEP, replace(STEP, keyframes=0, tokens=576), replace(STEP, keyframes=0, frames=17, tokens=320)]
+    axis = speed_figure(replace(RECORD, steps=steps)).axes[0]
+    marks = {line.get_label(): len(line.get_xdata()) for line in axis.lines}
+    assert marks["frames grow (17 to 129)"] == 2
+    assert marks["keyframes grow (1 to 9)"] == 1
+
+
+def test_everything_is_measured_said_and_kept(monkeypatch, tmp_path):
+    over = replace(STEP, seconds=0.5)
+    monkeypatch.setattr(speed_report, "time_commands", lambda repeats: iter([FAST]))
+    monkeypatch.setattr(speed_report, "time_steps", lambda model, repeats: [STEP, over])
+    said = []
+    record = report_speed(said.append, lambda: None, store=tmp_path / "speed.json")
+    assert [line[:4] for line in said] == ["ok  ", "ok  ", "OVER"]
+    assert not record.met
+    assert SpeedRecord.from_json((tmp_path / "speed.json").read_text()) == record
+
+
+def test_two_cores_are_used_and_then_all_of_them_again(monkeypatch):  # catches: the rest of a session left on two
+    asked = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 6, 7}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: asked.append(set(cores)), raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with two_cores():
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [{3, 5}, {3, 5, 6, 7}]
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.21, 0), (0.5, 1)])
+def test_the_command_shows_a_record_and_its_status_says_whether_the_limits_are_kept(tmp_path, capsys, seconds, status):
+    store = tmp_path / "speed.json"
+    store.write_text(replace(RECORD, steps=[replace(STEP, seconds=seconds)]).to_json())
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "speed", "--table", str(store), "--plot", str(tmp_path / "speed.png")])
+    assert stop.value.code == status
+    assert "flowedit edit --preset draft" in capsys.readouterr().out
+    assert (tmp_path / "speed.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_the_small_model_can_be_timed():
+    rows = time_steps(load_model("tiny", device="cpu"), size=(32, 32), repeats=1)
+    assert len(rows) == len(speed.FRAMES) + len(speed.KEYFRAMES)
+    assert all(row.seconds > 0 for row in rows)
