@@ -18,13 +18,12 @@ from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fast import FastOptions, use_fast_blocks
+from flowedit.wan.pace import LAZY
 from flowedit.wan.shortcuts import IsolatedKeys, LazyGuidance, using
 from flowedit.wan.synthetic import Wordless, synthetic_pipeline, synthetic_vae
 from flowedit.wan.vae import use_channels_last
 
 STEPS, FEW = 50, 8
-LAZY = 2
-"""Steps from one forward of the negative prompt to the next in the edit with shortcuts."""
 
 
 def edits() -> dict[str, EditSettings]:
@@ -44,7 +43,7 @@ def edit_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
         yield from _edit(plan, model, name, settings)
     if checkpoint.width.dim > WIDE:
         return
-    isolated = IsolatedKeys(pipe.model_fn, store, slot_count(plan.shape.num_frames), shown="first")
+    isolated = IsolatedKeys(pipe.model_fn, store, slot_count(plan.shape.num_frames))
     name = f"edit of {STEPS} steps, guided, isolated keyframes, negative prompt every {LAZY} steps"
     settings = EditSettings(conditioning="tokens", steps=2 if plan.rehearse else STEPS, guidance=5.0)
     yield from _edit(plan, model, name, settings, using(pipe, LazyGuidance(isolated, every=LAZY)))

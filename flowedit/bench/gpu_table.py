@@ -35,19 +35,20 @@ def to_markdown(record: Record) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_into(page: Path, text: str) -> None:
+def write_into(page: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Replace what stands between the marks of a page.
 
     Raises:
         OutputError: the page is not there, or has no marks.
     """
+    begin, end = marks
     try:
         held = page.read_text()
-        before, rest = held.split(BEGIN)
-        _, after = rest.split(END)
+        before, rest = held.split(begin)
+        _, after = rest.split(end)
     except (OSError, ValueError):
-        raise OutputError(f"{page} has no place for the table. Put the lines {BEGIN} and {END} into it.") from None
-    write_atomically(page, f"{before}{BEGIN}\n{text}{END}{after}".encode())
+        raise OutputError(f"{page} has no place for the table. Put the lines {begin} and {end} into it.") from None
+    write_atomically(page, f"{before}{begin}\n{text}{end}{after}".encode())
 
 
 def _tables(record: Record) -> Iterator[str]:

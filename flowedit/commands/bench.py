@@ -140,6 +140,25 @@ def widgets(
         raise typer.Exit(1)
 
 
+@app.command()
+def paces(
+    json: Annotated[Path, typer.Option(help="Where the rows go.")] = Path("paces.json"),
+    scene: Annotated[int, typer.Option(min=0, help="Number of the test scene.")] = 0,
+    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+) -> None:
+    """Make one edit with the small model at every pace, and compare the results."""
+    from flowedit.bench.gpu_table import write_into
+    from flowedit.bench.paces import BEGIN, END, pace_rows, paces_markdown, write_paces
+
+    rows = []
+    for row in pace_rows(scene):
+        rows.append(row)
+        typer.echo(f"{row.name}: {row.forwards} forwards, {row.seconds:.1f} s, error {row.error:.1e}")
+    write_paces(rows, json)
+    text = paces_markdown(rows)
+    typer.echo(text) if page is None else write_into(page, text, (BEGIN, END))
+
+
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 

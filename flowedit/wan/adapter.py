@@ -74,6 +74,7 @@ class WanVideo:
         repairs: bool = False,
         joint_dit: "Callable[[], vendor.WanModel] | None" = None,
         words: Callable[[str], Tensor] | None = None,
+        vendor_state: bool = False,
     ) -> None:
         """Wrap a loaded pipeline.
 
@@ -86,6 +87,8 @@ class WanVideo:
             joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
                 runs them through the pipeline's own.
             words: gives a prompt's context, `(1, n, d)`, for a pipeline without a text encoder; None asks the pipeline.
+            vendor_state: keep the latents between steps in the pipeline's own type, as the vendor does: in bfloat16
+                the result is then the vendor's bit for bit, and loses bits at every step.
         """
         self.pipe = pipe
         self.name = name
@@ -95,6 +98,7 @@ class WanVideo:
         self._last: tuple[Pixels, Latent] | None = None
         self._joint_dit = joint_dit
         self._words = words
+        self._vendor_state = vendor_state
         self.size_multiple = int(pipe.height_division_factor)
         self._tiling = tiling
         self._tiles = {"tiled": tiling is not None, **(tiling or {})}
@@ -109,6 +113,7 @@ class WanVideo:
             repairs=self.repairs,
             joint_dit=self._joint_dit,
             words=self._words,
+            vendor_state=self._vendor_state,
         )
         other.shorten = self.shorten
         return other
@@ -119,8 +124,12 @@ class WanVideo:
         return route_of(self.pipe) is not None
 
     def encode(self, video: Pixels) -> Latent:
-        """Clean latents of a clip, float32, normalised per channel."""
-        return self._encode(video).float()
+        """Clean latents of a clip, normalised per channel: float32, or the pipeline's type where the state is in it."""
+        if not self._vendor_state:
+            return self._encode(video).float()
+        # The vendor scales 8-bit values after the cast, which in bfloat16 is another number.
+        levels = ((video.float() + 1) * 127.5).round()
+        return self._encode(levels.to(self.pipe.torch_dtype) * (2 / 255) - 1)
 
     def decode(self, latents: Latent) -> Pixels:
         """The clip that clean latents stand for, float32 in [-1, 1]."""
@@ -150,7 +159,7 @@ class WanVideo:
     def velocity(
         self, latents: JointLatent, sigma: float, prepared: PreparedCondition, position_ids: Sequence[int]
     ) -> JointLatent:
-        """The velocity after guidance, float32; see `flowedit.model.VideoModel.velocity`."""
+        """The velocity after guidance, in the latents' type; see `flowedit.model.VideoModel.velocity`."""
         models = self._models_at(sigma)
         joint = latents.shape[2] != prepared.num_slots
         images = prepared.joint if joint else prepared.clip

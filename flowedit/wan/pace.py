@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pace = Literal["auto", "plain", "fast", "quick"]
 PACES: tuple[Pace, ...] = get_args(Pace)
 """`plain`: the vendor's own blocks. `fast`: the same numbers to rounding. `quick`: shortcuts that change the result."""
-LAZY = 2
+LAZY = 3
 """Steps from one forward of the negative prompt to the next at the pace `quick`."""
 THRESHOLD = 0.15
 """Change of the time embedding that may add up before a step is computed at the pace `quick`."""
@@ -94,7 +94,7 @@ class _Isolating:
     """Isolated keyframes with whichever expert is at work."""
 
     def __init__(self, inner: ModelFunction, stores: dict[int, KeyStore], slots: int) -> None:
-        self._each = {number: IsolatedKeys(inner, store, slots, shown="first") for number, store in stores.items()}
+        self._each = {number: IsolatedKeys(inner, store, slots) for number, store in stores.items()}
         self._inner = inner
 
     def __call__(self, *, dit: Any, **inputs: Any) -> torch.Tensor:  # noqa: ANN401 - the vendor's arguments

@@ -183,7 +183,7 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
     assert "keyframes isolated | 1.15 times | 1.10 times | reached |" in text
     assert "driver's count | 8.0 GB | 5.0 GB | reached |" in text
     assert "`flowedit doctor` makes | 25.0 % | 10.0 % | reached |" in text
-    assert "| 1.3B, 50 guided steps with the shortcuts of `quick` | 45.0 s | not measured |  |" in text
+    assert "| 1.3B, 50 guided steps with shortcuts, transformer alone | 45.0 s | not measured |  |" in text
     page = tmp_path / "page.md"
     page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
     write_into(page, text)

@@ -68,14 +68,15 @@ def test_auto_is_plain_without_a_gpu():
     assert not is_fast(model.pipe.dit)
 
 
-def test_quick_runs_keyframes_once_a_step_and_the_negative_prompt_every_other():
+def test_quick_runs_keyframes_once_a_step_and_the_negative_prompt_every_third():
     model = model_of("t2v")
     set_pace(model, "quick", steps=GUIDED.steps)
     found, calls = edited(model)
-    assert [length for length, *_ in calls] == [2, 3, 3, 2, 3] * 2
+    assert [length for length, *_ in calls] == [2, 3, 3, 2, 3, 2, 3, 2, 3, 3]
     prompts = [prompt for length, prompt, _ in calls if length == 3]
-    assert prompts == [prompts[0], prompts[1], prompts[0]] * 2
-    assert prompts[0] != prompts[1]
+    one, other = prompts[:2]
+    assert prompts == [one, other, one, one, one, other]
+    assert one != other
     set_pace(model, "plain")
     plain, whole = edited(model)
     assert [length for length, *_ in whole] == [5] * 8
@@ -119,7 +120,7 @@ def test_another_condition_gets_a_shortcut_of_its_own():
     settings = GUIDED.with_(method="difference", prompt="a cat", source_prompt="a dog", strength=1.0)
     _, calls = edited(model, settings)
     lengths = [length for length, *_ in calls]
-    assert lengths == [2, 3, 3, 2, 3, 3, 2, 3, 2, 3] * 2
+    assert lengths == [2, 3, 3] * 2 + [2, 3] * 4 + [2, 3, 3] * 2
 
 
 @pytest.mark.parametrize(
