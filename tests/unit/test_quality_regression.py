@@ -30,13 +30,17 @@ def model():
     return load_model("tiny", device="cpu")
 
 
-@pytest.fixture(scope="module", params=[OUTLINES, TEXTURE], ids=["outlines", "texture"])
-def case(request):
+def first_half(scene):
     """The first half of a validation scene, with its keyframes 0 and 16."""
-    whole = own_case(request.param, Split.VALIDATION)
+    whole = own_case(scene, Split.VALIDATION)
     parts = {name: getattr(whole, name)[:FRAMES] for name in ("frames", "truth", "ink", "hidden")}
     motion = {name: getattr(whole, name)[: FRAMES - 1] for name in ("flow", "visible")}
     return replace(whole, **parts, **motion, keyframes=whole.keyframes[:2])
+
+
+@pytest.fixture(scope="module", params=[OUTLINES, TEXTURE], ids=["outlines", "texture"])
+def case(request):
+    return first_half(request.param)
 
 
 def figures(case, model, preset="method", **changes):
@@ -60,9 +64,9 @@ def test_a_keyframe_stands_for_its_whole_group(case, model, joint):
     assert broken["psnr_key"] < FLOORS[case.scene]["joint"] < joint["psnr_key"]
 
 
-def test_tokens_at_their_slots_positions_are_read_as_their_slots(case, model):
+def test_tokens_at_their_slots_positions_are_read_as_their_slots(model):
     """With shared positions and noise both branches move alike; elsewhere the second keyframe is read as another."""
-    apart = {}
+    case, apart = first_half(OUTLINES), {}
     for positions in ("shared", "restarted", "appended"):
         changes = {"method": "coupled", "branch": "free", "kappa": 0.0, "positions": positions}
         settings = preset_settings("tiny", "method", prompt=case.caption, **{**JOINT, **changes})
