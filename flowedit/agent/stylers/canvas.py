@@ -20,7 +20,7 @@ _SMALLEST_SCALE = 0.3
 _SOFT_RIM = 0.6
 """Blur of a drawn line in pixels, so that its rim has no steps."""
 _COARSE = 2.0
-"""Smoothing, in pixels, from which a structure tensor is computed at half size."""
+"""Smoothing, in pixels, from which half the size is enough to compute it at."""
 
 
 def triple(first: float, second: float, third: float) -> Float32[np.ndarray, " 3"]:
@@ -89,7 +89,7 @@ def tone(lightness: Plane, master: Master) -> Plane:
 
 
 def flatten(paint: Paint, *, radius: float, contrast: float, rounds: int) -> Paint:
-    """Repeated bilateral filtering: areas go flat, contours stay.
+    """Repeated bilateral filtering: areas go flat, contours stay; the change is computed at half size.
 
     Args:
         paint: RGB.
@@ -97,6 +97,13 @@ def flatten(paint: Paint, *, radius: float, contrast: float, rounds: int) -> Pai
         contrast: differences in RGB (0 to 1) well below this one are smoothed away.
         rounds: how often; each round flattens more.
     """
+    if radius <= _COARSE:
+        return _flattened(paint, radius, contrast, rounds)
+    half = resized(paint, ((paint.shape[0] + 1) // 2, (paint.shape[1] + 1) // 2))
+    return paint + resized(_flattened(half, radius / 2, contrast, rounds) - half, paint.shape)
+
+
+def _flattened(paint: Paint, radius: float, contrast: float, rounds: int) -> Paint:
     size = int(2 * round(radius) + 1)
     for _ in range(rounds):
         paint = cv2.bilateralFilter(paint, size, contrast, radius, borderType=cv2.BORDER_REFLECT)
