@@ -52,6 +52,7 @@ class PreparedEdit:
         problem: what the method works on.
         trace: readings of the steps done so far.
         seconds: wall-clock time of each stage so far, by name.
+        given: what the caller had already.
     """
 
     model: VideoModel
@@ -64,6 +65,7 @@ class PreparedEdit:
     problem: EditProblem
     trace: Trace
     seconds: dict[str, float] = field(default_factory=dict)
+    given: "Given" = field(default_factory=lambda: Given())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,7 @@ def prepare(
         reference_latents=latents,
         problem=_problem(_Inputs(worked, model, settings, given, source), latents),
         trace=trace,
+        given=given,
     )
     prepared.seconds["prepare"] = time.perf_counter() - begun
     return prepared
@@ -165,7 +168,7 @@ def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
         keys=encode_keyframes(model, keyframes, frames, source, settings.keyframe_encoding),
         source_keys=_source_keys(model, own, frames, source, settings),
         slots=tuple(keyframe.slot for keyframe in keyframes),
-        noise=_noise(source, settings, inputs.given),
+        noise=noise_source(source, settings, inputs.given),
         sigmas=sigma_grid(settings),
         gain=gain_of(settings),
         beta=settings.beta,
@@ -237,7 +240,7 @@ def _held(after_step: AfterStep, inputs: _Inputs) -> AfterStep:
     """The hook after a step, which also puts the source back wherever the mask says so."""
     if inputs.given.mask is None:
         return after_step
-    source, noise = inputs.source, _noise(inputs.source, inputs.settings, inputs.given)
+    source, noise = inputs.source, noise_source(inputs.source, inputs.settings, inputs.given)
     cells = torch.from_numpy(latent_mask(inputs.given.mask, *source.shape[-2:])).to(source)
 
     def held(latents: Latent, sigma: float) -> Latent:
@@ -264,7 +267,7 @@ def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings,
     return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
 
 
-def _noise(source: Latent, settings: EditSettings, given: Given) -> NoiseSource:
+def noise_source(source: Latent, settings: EditSettings, given: Given) -> NoiseSource:
     """The run's noise, drawn on the CPU so that a seed gives one result on every device."""
     batch, channels, slots, *size = source.shape
     whole = given.slots or slots

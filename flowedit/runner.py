@@ -28,7 +28,7 @@ from flowedit.report import comparison_frames, contact_sheet, render_report
 from flowedit.result import EditResult
 from flowedit.resuming import STATE, StateKeeper
 from flowedit.runfolder import MANIFEST, RunFolder
-from flowedit.sweep import Shared, with_alpha
+from flowedit.sweep import Shared, varied
 from flowedit.video import write_image, write_video
 from flowedit.windows import edit_long_video
 
@@ -240,7 +240,7 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
         )
     if task.shared.prepared is None:
         task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, Given(mask=mask))
-    prepared = with_alpha(task.shared.prepared, request.settings)
+    prepared = varied(task.shared.prepared, request.settings)
     keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]))
     begun = keeper.begun() if request.resume else None
     total = len(prepared.problem.sigmas) - 1

@@ -1,12 +1,15 @@
-"""Many alphas of one edit: the model is loaded once, and the clip, the keyframes and the words are encoded once."""
+"""Many alphas or seeds of one edit: the model is loaded once; clip, keyframes and words are encoded once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, TypeVar
 
 from flowedit.config import EditSettings
 from flowedit.errors import SettingError
-from flowedit.preparation import PreparedEdit, gain_of
+from flowedit.preparation import PreparedEdit, gain_of, noise_source
+
+Number = TypeVar("Number", int, float)
 
 if TYPE_CHECKING:
     from flowedit.model import VideoModel
@@ -19,30 +22,59 @@ class Shared:
 
     Attributes:
         model: the loaded model.
-        prepared: the encoded edit, with the first run's alpha.
+        prepared: the encoded edit, under the first run's settings.
     """
 
     model: "VideoModel | None" = None
     prepared: PreparedEdit | None = None
 
 
-def parse_alphas(text: str) -> list[float]:
-    """`2,5,10` as numbers, each once.
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What to go through, every combination; empty leaves the request's own.
+
+    Attributes:
+        alphas: rates of the correction.
+        seeds: seeds of the noise.
+    """
+
+    alphas: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def runs(self, settings: EditSettings) -> Iterator[tuple[str, EditSettings]]:
+        """Name and settings of each run."""
+        alphas = [(f"alpha-{alpha:g}", {"alpha": alpha, "kappa": None}) for alpha in self.alphas] or [("", {})]
+        seeds = [(f"seed-{seed}", {"seed": seed}) for seed in self.seeds] or [("", {})]
+        for (one, alpha), (two, seed) in product(alphas, seeds):
+            yield "-".join(name for name in (one, two) if name), settings.with_(**alpha, **seed)
+
+
+def parse_sweep(alphas: str | None, seeds: str | None) -> Sweep | None:
+    """`2,5,10` and `0,1,2`, the command line's words, each number once; None where neither is given.
 
     Raises:
         SettingError: no numbers, or one twice.
     """
+    if alphas is None and seeds is None:
+        return None
+    return Sweep(
+        alphas=_numbers(alphas, "--sweep", float, "2,5,10") if alphas is not None else (),
+        seeds=_numbers(seeds, "--seeds", int, "0,1,2") if seeds is not None else (),
+    )
+
+
+def _numbers(text: str, option: str, kind: Callable[[str], Number], example: str) -> tuple[Number, ...]:
     try:
-        alphas = [float(part) for part in text.split(",") if part.strip()]
+        numbers = tuple(kind(part) for part in text.split(",") if part.strip())
     except ValueError:
-        alphas = []
-    if not alphas or len(set(alphas)) < len(alphas):
-        raise SettingError(f"--sweep is {text!r}; give different numbers with commas, such as 2,5,10.")
-    return alphas
+        numbers = ()
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise SettingError(f"{option} is {text!r}; give different numbers with commas, such as {example}.")
+    return numbers
 
 
-def with_alpha(prepared: PreparedEdit, settings: EditSettings) -> PreparedEdit:
-    """A prepared edit under settings that differ in how strongly it corrects, and in nothing else.
+def varied(prepared: PreparedEdit, settings: EditSettings) -> PreparedEdit:
+    """A prepared edit under settings that differ in its noise or in how strongly it corrects, and in nothing else.
 
     Args:
         prepared: encoded under other settings; left as it is.
@@ -52,25 +84,34 @@ def with_alpha(prepared: PreparedEdit, settings: EditSettings) -> PreparedEdit:
         SettingError: they differ in something that was encoded.
     """
     ours = prepared.settings
-    if settings.with_(alpha=ours.alpha, kappa=ours.kappa, gain=ours.gain) != ours:
-        raise SettingError("A sweep shares everything but alpha, kappa and gain; run other settings on their own.")
+    if settings.with_(alpha=ours.alpha, kappa=ours.kappa, gain=ours.gain, seed=ours.seed) != ours:
+        raise SettingError(
+            "A sweep shares everything but alpha, kappa, gain and seed; run other settings on their own."
+        )
+    problem = replace(prepared.problem, gain=gain_of(settings))
+    if settings.seed != ours.seed:
+        if prepared.given.mask is not None:
+            raise SettingError(
+                "Outside a mask the source is held with the first seed's noise. Sweep alphas, or no mask."
+            )
+        problem = replace(problem, noise=noise_source(problem.source, settings, prepared.given))
     return replace(
         prepared,
         settings=settings,
-        problem=replace(prepared.problem, gain=gain_of(settings)),
+        problem=problem,
         trace=replace(prepared.trace, alpha=settings.alpha if settings.kappa is None else None, steps=[]),
         seconds=dict(prepared.seconds),
     )
 
 
 def run_sweep(
-    request: "EditRequest", alphas: Sequence[float], watch: "Watch", announce: Callable[[str], object] = str
+    request: "EditRequest", sweep: Sweep, watch: "Watch", announce: Callable[[str], object] = str
 ) -> "list[EditOutcome]":
-    """Edit a video once per alpha, each into a folder of its own (`alpha-5`) inside the request's.
+    """Edit a video once per combination, each into a folder of its own (`alpha-5`, `seed-3`) inside the request's.
 
     Args:
-        request: what to do; its alpha is replaced, and so is a kappa.
-        alphas: rates of the correction.
+        request: what to do; its alpha, kappa and seed are replaced by what is swept.
+        sweep: what to go through.
         watch: as in `flowedit.runner.run_edit`.
         announce: likewise.
 
@@ -80,10 +121,7 @@ def run_sweep(
     from flowedit.runner import run_edit
 
     shared = Shared()
-    runs = [(alpha, request.settings.with_(alpha=alpha, kappa=None)) for alpha in alphas]
     return [
-        run_edit(
-            replace(request, settings=settings, output=request.output / f"alpha-{alpha:g}"), watch, announce, shared
-        )
-        for alpha, settings in runs
+        run_edit(replace(request, settings=settings, output=request.output / name), watch, announce, shared)
+        for name, settings in list(sweep.runs(request.settings))
     ]

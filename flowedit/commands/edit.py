@@ -13,6 +13,7 @@ from flowedit.commands.together import run_together
 
 if TYPE_CHECKING:
     from flowedit.runner import EditOutcome
+    from flowedit.sweep import Sweep
 
 Text = Annotated[str | None, typer.Option()]
 Number = Annotated[float | None, typer.Option()]
@@ -59,6 +60,7 @@ def edit(
     lossless: Annotated[bool, typer.Option("--lossless", help="Keep every pixel of the result exactly.")] = False,
     mask: Annotated[Path | None, typer.Option(help="Picture or video of where to edit, white = edit.")] = None,
     sweep: Annotated[str | None, typer.Option(help="Several alphas, such as 2,5,10: one folder each.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Several seeds, such as 0,1,2: one folder each.")] = None,
     fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
     pace: Annotated[str, typer.Option(help="auto, plain, fast, or quick, which changes the result.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run of the same edit.")] = False,
@@ -73,7 +75,7 @@ def edit(
     from flowedit.presets import model_defaults, preset_settings
     from flowedit.runfolder import RunFolder
     from flowedit.runner import EditRequest
-    from flowedit.sweep import parse_alphas
+    from flowedit.sweep import parse_sweep
 
     wish = StyleWish(style=style, image=style_image, words=describe)
     if bool(wish) == bool(keyframes):
@@ -111,19 +113,20 @@ def edit(
         resume=resume,
         mask=mask,
     )
-    if sweep is None:
+    several = parse_sweep(sweep, seeds)
+    if several is None:
         run_together(request, partial(show_run, verbose=verbose))
     else:
-        _show_sweep(request, parse_alphas(sweep), verbose=verbose)
+        _show_sweep(request, several, verbose=verbose)
 
 
-def _show_sweep(request: Any, alphas: list[float], *, verbose: bool) -> None:  # noqa: ANN401 - an EditRequest
-    """Run a request once per alpha, then say where each result is."""
+def _show_sweep(request: Any, several: "Sweep", *, verbose: bool) -> None:  # noqa: ANN401 - an EditRequest
+    """Run a request once per combination, then say where each result is."""
     from flowedit.sweep import run_sweep
 
     console = Console(stderr=True)
     with watching(console, verbose=verbose) as watch:
-        outcomes = run_sweep(request, alphas, watch, announce=lambda line: console.print(line, highlight=False))
+        outcomes = run_sweep(request, several, watch, announce=lambda line: console.print(line, highlight=False))
     for outcome in outcomes:
         typer.echo(outcome.folder / "report.html")
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from flowedit import runner, sweep
+from flowedit import runner
 from flowedit.config import EditSettings
 from flowedit.editor import edit_steps, prepare
 from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
-from flowedit.sweep import parse_alphas, run_sweep, with_alpha
+from flowedit.preparation import Given
+from flowedit.sweep import Sweep, parse_sweep, run_sweep, varied
 from flowedit.tiny.load import random_pipeline
 from flowedit.video import write_image, write_video
 from flowedit.wan.adapter import WanVideo
@@ -22,18 +23,21 @@ def model():
     return WanVideo(random_pipeline(1), name="tiny")
 
 
-@pytest.mark.parametrize("changes", [{"alpha": 7.0}, {"kappa": 0.5}, {"gain": "euler", "alpha": 3.0}])
+@pytest.mark.parametrize(
+    "changes", [{"alpha": 7.0}, {"kappa": 0.5}, {"gain": "euler", "alpha": 3.0}, {"seed": 4}, {"seed": 4, "alpha": 7.0}]
+)
 def test_another_alpha_on_the_same_encoding_is_a_run_of_its_own(model, changes):
     frames = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
     keyframes = [Keyframe(0, 255 - frames[0]), Keyframe(8, 255 - frames[8])]
     shared = prepare(frames, keyframes, model, SETTINGS)
     first = list(edit_steps(shared))
     settings = SETTINGS.with_(**changes)
-    found = with_alpha(shared, settings)
+    found = varied(shared, settings)
     expected = prepare(frames, keyframes, model, settings)
     for one, two in zip(edit_steps(found), edit_steps(expected), strict=True):
         assert torch.equal(one.latents, two.latents)
     assert found.trace.alpha == expected.trace.alpha
+    assert found.settings.seed == settings.seed
     assert not torch.equal(one.latents, first[-1].latents)
     assert shared.trace.alpha == 2.0
     assert len(shared.trace.steps) == 4
@@ -43,7 +47,7 @@ def test_settings_that_were_encoded_cannot_be_swept(model):
     frames = np.zeros((5, 32, 48, 3), np.uint8)
     shared = prepare(frames, [Keyframe(0, frames[0])], model, SETTINGS)
     with pytest.raises(SettingError, match="shares everything but"):
-        with_alpha(shared, SETTINGS.with_(strength=0.5))
+        varied(shared, SETTINGS.with_(strength=0.5))
 
 
 def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(tmp_path, monkeypatch, model):
@@ -58,15 +62,34 @@ def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(tmp_path, 
         video=tmp_path / "clip.mp4", keyframes=[(0, tmp_path / "key.png")], output=tmp_path / "out",
         settings=SETTINGS, size=(32, 48),
     )  # fmt: skip
-    outcomes = run_sweep(request, [2.0, 5.5], runner.silent)
+    outcomes = run_sweep(request, Sweep(alphas=(2.0, 5.5)), runner.silent)
     assert calls == ["load", "prepare"]
     assert [outcome.folder.name for outcome in outcomes] == ["alpha-2", "alpha-5.5"]
     assert [outcome.manifest["settings"]["alpha"] for outcome in outcomes] == [2.0, 5.5]
     assert all((tmp_path / "out" / name / "edited.mp4").exists() for name in ("alpha-2", "alpha-5.5"))
 
 
-@pytest.mark.parametrize("text", ["", "2,two", "2,2.0"])
-def test_a_sweep_of_no_numbers_or_the_same_one_twice_is_refused(text):
+def test_another_seed_is_refused_where_a_mask_holds_the_first_ones_noise(model):
+    frames = np.zeros((5, 32, 48, 3), np.uint8)
+    given = Given(mask=np.ones((5, 32, 48), np.float32))
+    shared = prepare(frames, [Keyframe(0, frames[0])], model, SETTINGS, given)
+    varied(shared, SETTINGS.with_(alpha=3.0))
+    with pytest.raises(SettingError, match="mask"):
+        varied(shared, SETTINGS.with_(seed=1))
+
+
+def test_every_combination_has_a_name_and_settings_of_its_own():
+    runs = list(Sweep(alphas=(2.0, 5.5), seeds=(0, 7)).runs(SETTINGS.with_(kappa=0.5)))
+    assert [name for name, _ in runs] == ["alpha-2-seed-0", "alpha-2-seed-7", "alpha-5.5-seed-0", "alpha-5.5-seed-7"]
+    assert [(s.alpha, s.seed, s.kappa) for _, s in runs] == [(2, 0, None), (2, 7, None), (5.5, 0, None), (5.5, 7, None)]
+    assert [(name, s.kappa) for name, s in Sweep(seeds=(3,)).runs(SETTINGS.with_(kappa=0.5))] == [("seed-3", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("alphas", "seeds"), [("", None), ("2,two", None), ("2,2.0", None), ("2", "1,1"), (None, "1.5")]
+)
+def test_a_sweep_of_no_numbers_or_the_same_one_twice_is_refused(alphas, seeds):
     with pytest.raises(SettingError, match="different numbers"):
-        parse_alphas(text)
-    assert sweep.parse_alphas("2,5.5") == [2.0, 5.5]
+        parse_sweep(alphas, seeds)
+    assert parse_sweep("2,5.5", "0,3") == Sweep(alphas=(2.0, 5.5), seeds=(0, 3))
+    assert parse_sweep(None, None) is None
