@@ -2,7 +2,9 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -39,13 +41,20 @@ def options(
     del version
 
 
+def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401 - where in the code it arose
+    """Say what was warned of, in a line, as errors are said."""
+    typer.echo(f"warning: {message}", err=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 input that does not fit, 130 interrupted."""
     # Read once, when torch loads. Threads that spin while they wait take the processor from those they wait for: beside
     # one other busy program an edit took three times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except FlowEditError as error:
         typer.echo(f"flowedit: {error}", err=True)
         sys.exit(error.exit_status)

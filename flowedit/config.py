@@ -144,6 +144,11 @@ class EditSettings:
         if self.init == "noise" and self.detail == "residual":
             _warn("init is noise and detail is residual; the source's fine detail is laid on another clip. Use plain.")
 
+    @property
+    def uses_guess(self) -> bool:
+        """Whether an edit makes the classical guess, to start from it or to show it to the model."""
+        return self.init == "propagated" or self.fill == "guess"
+
     def with_(self, **changes: Any) -> "EditSettings":  # noqa: ANN401 - any field of this class
         """A copy with some settings changed, checked anew."""
         return replace(self, **changes)

@@ -14,8 +14,9 @@ import torch
 
 from flowedit.config import EditSettings
 from flowedit.detail import DETAILS, lay_repair
+from flowedit.encoding import to_frames, to_pixels
 from flowedit.errors import NumericalError
-from flowedit.keyframes import Keyframe, check_keyframes, to_frames, to_pixels
+from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import CLASSICAL, METHODS, Step, check_method
 from flowedit.methods.branches import Begun
 from flowedit.model import Latent, VideoModel

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("flowedit", "torch", "diffsynth", "numpy", "av", "opencv-python-headless", "scikit-image")
@@ -29,7 +31,20 @@ def machine() -> dict[str, Any]:
     return {"system": platform.platform(), "cores": os.cpu_count(), "gpu": gpu}
 
 
+def launched() -> bool:
+    """Whether this process is one of several that `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def peak_memory_mb() -> float:
-    """Most resident memory of this process so far, in MB (10**6 bytes)."""
+    """Most resident memory of this process so far, in MB (10**6 bytes).
+
+    Linux's `VmHWM` begins anew with each program; `ru_maxrss` would count what the parent held when it started us.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if found:
+            return int(found[1]) * 1024 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

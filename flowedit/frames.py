@@ -14,6 +14,15 @@ GROUP = 4
 """Pixel frames in every latent slot but the first, which holds one."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipShape:
+    """The size of a clip in pixels: frames, height, width."""
+
+    num_frames: int
+    height: int
+    width: int
+
+
 def slot_of(index: int) -> int:
     """The latent slot of pixel frame `index` (from 0).
 

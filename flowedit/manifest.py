@@ -11,7 +11,7 @@ from flowedit.models import checkpoint_files
 from flowedit.result import EditResult
 
 if TYPE_CHECKING:
-    from flowedit.runner import EditRequest
+    from flowedit.ahead import EditRequest
 
 
 def manifest_of(request: "EditRequest", job: EditJob, result: EditResult, advice: list[str]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from flowedit.frames import ClipShape
+
 Latent = Float[Tensor, "b c f h w"]
 """A clip's latents, one frame per slot."""
 KeyLatent = Float[Tensor, "b c k h w"]
@@ -19,15 +21,6 @@ KeyLatent = Float[Tensor, "b c k h w"]
 JointLatent = Float[Tensor, "b c n h w"]
 """A clip's latents, with those of keyframes after it or without."""
 Pixels = Float[Tensor, "b 3 F H W"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipShape:
-    """The size of a clip in pixels: frames, height, width."""
-
-    num_frames: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True, kw_only=True)

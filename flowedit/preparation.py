@@ -11,10 +11,11 @@ from jaxtyping import UInt8
 
 from flowedit.config import EditSettings
 from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
+from flowedit.encoding import encode_keyframes, to_pixels
 from flowedit.errors import SettingError
 from flowedit.flow import interpolate
 from flowedit.frames import check_size, slot_count
-from flowedit.keyframes import Keyframe, check_frames, check_keyframes, encode_keyframes, to_pixels
+from flowedit.keyframes import Keyframe, check_frames, check_keyframes
 from flowedit.masks import latent_mask
 from flowedit.methods import CLASSICAL, METHODS, check_method
 from flowedit.methods.branches import (
@@ -188,11 +189,6 @@ def clip_shape(frames: Video, model: VideoModel) -> ClipShape:
     return ClipShape(num_frames=num_frames, height=height, width=width)
 
 
-def uses_guess(settings: EditSettings) -> bool:
-    """Whether an edit makes the classical guess, to start from it or to show it to the model."""
-    return settings.init == "propagated" or settings.fill == "guess"
-
-
 def sigma_grid(settings: EditSettings) -> tuple[float, ...]:
     """Noise levels: `difference` leaves out the first steps of a whole grid, `coupled` bends a shorter one."""
     if settings.method == "difference":
@@ -262,7 +258,7 @@ def _source_keys(
 
 def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, given: Given) -> Guess | None:
     """The classical guess, where the settings start from one or show one to the model and there are keyframes."""
-    if not uses_guess(settings) or (given.guess is None and not keyframes):
+    if not settings.uses_guess or (given.guess is None and not keyframes):
         return None
     return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
 

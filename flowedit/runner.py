@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowedit.advice import advise
-from flowedit.config import EditSettings
+from flowedit.ahead import Ahead, EditRequest, read_job
 from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.environment import peak_memory_mb, versions
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.guided import carry_change
-from flowedit.job import EditJob, load_job, video_window
+from flowedit.job import EditJob
 from flowedit.manifest import manifest_of, sha256
 from flowedit.masks import apply_mask, read_mask
 from flowedit.methods import CLASSICAL, Step, check_method
@@ -34,7 +34,6 @@ from flowedit.windows import edit_long_video
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit
-    from flowedit.wan.parallel import Spread
 
 __all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"]
 
@@ -48,46 +47,6 @@ EDITED, COMPARISON, SHEET, TRACE, REPORT = (
     "trace.csv",
     "report.html",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditRequest:
-    """A run as a user asks for it.
-
-    Attributes:
-        video: the source file.
-        keyframes: clip index and image file of each keyframe.
-        output: folder for the results.
-        settings: the settings of the edit.
-        model: name of the model.
-        size: (height, width) to edit at; None lets the model choose.
-        num_frames: frames to edit; None takes the longest legal window.
-        start: first source frame.
-        overwrite: whether an earlier run in the folder may be replaced.
-        lossless: whether the edited file keeps every pixel exactly.
-        mask: picture or video of where to edit, white = edit; None for everywhere.
-        fit: where a checkpoint's weights rest between uses, as `flowedit.models.fits_for` takes it; `auto` for the
-            fastest way that fits, and one level lower if memory runs out.
-        resume: whether to go on from the state that a stopped run of the same edit left in the folder.
-        pace: how fast the model runs, as `flowedit.wan.pace.set_pace` takes it.
-        spread: the processes that share each forward; None for this one alone.
-    """
-
-    video: Path
-    keyframes: Sequence[tuple[int, Path]]
-    output: Path
-    settings: EditSettings
-    model: str = "tiny"
-    size: tuple[int, int] | None = None
-    num_frames: int | None = None
-    start: int = 0
-    overwrite: bool = False
-    lossless: bool = False
-    mask: Path | None = None
-    fit: str = "auto"
-    resume: bool = False
-    pace: str = "auto"
-    spread: "Spread | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +75,7 @@ def run_edit(
     watch: Watch = silent,
     announce: Callable[[str], object] = str,
     shared: Shared | None = None,
+    ahead: Ahead | None = None,
 ) -> EditOutcome:
     """Edit a video file and write the results.
 
@@ -124,6 +84,7 @@ def run_edit(
         watch: called as the work goes on.
         announce: called once with the line that says which frames and sizes were chosen.
         shared: what this run takes over from the ones before it in a sweep, and leaves for the next.
+        ahead: what was read and begun of this request before; None lets this call do it.
 
     Returns:
         The edit and what was written.
@@ -132,15 +93,15 @@ def run_edit(
         FlowEditError: any input that does not fit; nothing is left half-written.
         KeyboardInterrupt: passed on, after the trace so far was written.
     """
-    begun = time.perf_counter()
+    begun = time.perf_counter() if ahead is None else ahead.begun
     check_method(request.settings.method)
-    job = _load(request)
+    job = read_job(request) if ahead is None else ahead.job
     mask = _Mask.read(request, job)
     announce(job.summary())
     folder = RunFolder(request.output, overwrite=request.overwrite)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        task = _Task(request, job, folder, watch, mask, shared or Shared())
+        task = _Task(request, job, folder, watch, mask, shared or Shared(), ahead)
         result = mask.limit(_placed(task, announce))
     watch("writing the results", 0, 0, None)
     advice = [*advise(result), *(str(w.message) for w in caught if issubclass(w.category, UserWarning))]
@@ -153,14 +114,6 @@ def run_edit(
     folder.write_json(MANIFEST, manifest)
     folder.file(STATE).unlink(missing_ok=True)
     return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
-
-
-def _load(request: EditRequest) -> EditJob:
-    defaults = model_defaults(request.model)
-    frame_map = video_window(request.video, start=request.start, num_frames=request.num_frames, window=defaults.window)
-    return load_job(
-        request.video, request.keyframes, defaults, frame_map=frame_map, size=request.size, multiple=defaults.multiple
-    )
 
 
 @dataclass(frozen=True)
@@ -195,6 +148,7 @@ class _Task:
     watch: Watch
     mask: _Mask
     shared: Shared
+    ahead: Ahead | None
 
 
 def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
@@ -239,7 +193,8 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
             job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask
         )
     if task.shared.prepared is None:
-        task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, Given(mask=mask))
+        given = Given(guess=None if task.ahead is None else task.ahead.guess(), mask=mask)
+        task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, given)
     prepared = varied(task.shared.prepared, request.settings)
     keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]))
     begun = keeper.begun() if request.resume else None

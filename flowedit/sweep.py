@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flowedit.config import EditSettings
 from flowedit.errors import SettingError
-from flowedit.preparation import PreparedEdit, gain_of, noise_source
 
 Number = TypeVar("Number", int, float)
 
 if TYPE_CHECKING:
+    from flowedit.ahead import EditRequest
     from flowedit.model import VideoModel
-    from flowedit.runner import EditOutcome, EditRequest, Watch
+    from flowedit.preparation import PreparedEdit
+    from flowedit.runner import EditOutcome, Watch
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Shared:
     """
 
     model: "VideoModel | None" = None
-    prepared: PreparedEdit | None = None
+    prepared: "PreparedEdit | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def _numbers(text: str, option: str, kind: Callable[[str], Number], example: str
     return numbers
 
 
-def varied(prepared: PreparedEdit, settings: EditSettings) -> PreparedEdit:
+def varied(prepared: "PreparedEdit", settings: EditSettings) -> "PreparedEdit":
     """A prepared edit under settings that differ in its noise or in how strongly it corrects, and in nothing else.
 
     Args:
@@ -83,6 +84,8 @@ def varied(prepared: PreparedEdit, settings: EditSettings) -> PreparedEdit:
     Raises:
         SettingError: they differ in something that was encoded.
     """
+    from flowedit.preparation import gain_of, noise_source
+
     ours = prepared.settings
     if settings.with_(alpha=ours.alpha, kappa=ours.kappa, gain=ours.gain, seed=ours.seed) != ours:
         raise SettingError(

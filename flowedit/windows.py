@@ -19,7 +19,7 @@ from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import Step
 from flowedit.methods.guess import guess
 from flowedit.model import VideoModel
-from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare, uses_guess
+from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare
 from flowedit.result import EditResult
 from flowedit.trace import READINGS, Trace
 
@@ -83,7 +83,7 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
     check_keyframes(keyframes, clip_shape(frames, model))
     starts = window_starts(len(frames), window)
     whole = None
-    if uses_guess(settings) and keyframes:
+    if settings.uses_guess and keyframes:
         whole = guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
     edited = np.zeros_like(frames)
     parts: list[PreparedEdit] = []

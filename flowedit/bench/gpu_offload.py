@@ -10,8 +10,8 @@ import torch
 from flowedit.bench.gpu import GB, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from flowedit.bench.gpu_edit import drawn_clip
 from flowedit.bench.gpu_parts import peak_gb
+from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
-from flowedit.keyframes import to_pixels
 from flowedit.model import Condition
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fit import fit_for

@@ -1,10 +1,7 @@
 """The offline looks, measured in processes of their own: seconds and memory of ten keyframes, sameness, steadiness."""
 
 import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +13,8 @@ from flowedit.agent.agreement import change_ratio
 from flowedit.agent.result import read_result
 from flowedit.agent.sample import Source, file_source
 from flowedit.agent.stylers import LOOKS, look_named
+from flowedit.bench.launch import Launched, launch
 from flowedit.bench.pages import fill_page, write_whole
-from flowedit.errors import ModelError
 from flowedit.images import write_image
 
 COMMAND = "flowedit bench looks"
@@ -75,7 +72,7 @@ def measure_looks(video: Path, style_image: Path, looks: Sequence[str] = tuple(L
             runs = [Path(folder) / name for name in ("first", "second")]
             image = ["--style-image", str(style_image)] if look == "transfer" else []
             costs = [_run([str(video), "--style", look, *image, "-o", str(run)]) for run in runs]
-            yield _reading(look, source, runs, min(costs))
+            yield _reading(look, source, runs, min(costs, key=lambda cost: cost.seconds))
 
 
 def report_looks(
@@ -155,15 +152,15 @@ def to_markdown(readings: Sequence[LookReading], clip: str) -> str:
     return "\n".join(lines)
 
 
-def _reading(look: str, source: Source, runs: Sequence[Path], cost: tuple[float, float, float]) -> LookReading:
+def _reading(look: str, source: Source, runs: Sequence[Path], cost: Launched) -> LookReading:
     result = read_result(runs[0])
     frames = [source.frame(index) for index in result.indices]
     return LookReading(
         look=look,
         keyframes=len(result.indices),
-        seconds=round(cost[0], 2),
-        processor_seconds=round(cost[1], 2),
-        megabytes=round(cost[2], 1),
+        seconds=round(cost.seconds, 2),
+        processor_seconds=round(cost.processor, 2),
+        megabytes=round(cost.megabytes, 1),
         identical=_left(runs[0]) == _left(runs[1]),
         regions=round(change_ratio(frames, result.images), 3),
         pixels=round(change_ratio(frames, result.images, regions=source.frame(0).shape[0]), 3),
@@ -176,28 +173,7 @@ def _left(run: Path) -> dict[str, bytes]:
     return {str(file.relative_to(run)): file.read_bytes() for file in files}
 
 
-def _run(arguments: list[str]) -> tuple[float, float, float]:
-    """Seconds, processor seconds and megabytes of one `flowedit style` on two cores."""
+def _run(arguments: list[str]) -> Launched:
+    """One `flowedit style` on two cores."""
     command = [sys.executable, "-m", "flowedit", "style", *arguments, "--target-fps", "25", "--max-frames"]
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, str(KEYFRAMES), "--backend", "offline", "--yes"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    _bind(process.pid)
-    said = process.stderr.read() if process.stderr else ""
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ModelError(f"flowedit style {' '.join(arguments)} failed ({said.strip().splitlines()[-1:]}).")
-    kilobytes = used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return seconds, used.ru_utime + used.ru_stime, kilobytes / 1000
-
-
-def _bind(process: int) -> None:
-    """Give a process two cores, where the system lets one choose."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:CORES])
+    return launch([*command, str(KEYFRAMES), "--backend", "offline", "--yes"], CORES)

@@ -11,11 +11,10 @@ from flowedit.bench.cases import Case, disagree
 from flowedit.bench.memory import Remembering
 from flowedit.config import EditSettings
 from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
-from flowedit.keyframes import to_frames, to_pixels
+from flowedit.encoding import to_frames, to_pixels
 from flowedit.methods.colour_map import colour_map
 from flowedit.methods.propagation import propagation
 from flowedit.model import VideoModel
-from flowedit.preparation import uses_guess
 from flowedit.presets import preset_settings
 
 Row = Callable[[Case, VideoModel], np.ndarray]
@@ -37,7 +36,7 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
 
 def _edited(case: Case, model: VideoModel, settings: EditSettings, *, everywhere: bool = False) -> np.ndarray:
     """Edit as `edit_video` does, with a guess that the model remembers where it remembers any."""
-    if not everywhere and not (isinstance(model, Remembering) and uses_guess(settings)):
+    if not everywhere and not (isinstance(model, Remembering) and settings.uses_guess):
         return edit_video(case.frames, case.keyframes, model, settings).frames
     known = Given(guess=model.guess(case.frames, case.keyframes) if isinstance(model, Remembering) else None)
     prepared = prepare(case.frames, case.keyframes, model, settings, known)

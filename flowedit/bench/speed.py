@@ -1,9 +1,6 @@
 """How long whole commands take here, what they hold, and what a step costs against the number of tokens."""
 
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import psutil
 import torch
 
-from flowedit.errors import ModelError
+from flowedit.bench.launch import launch
 from flowedit.frames import slot_count
 from flowedit.methods.branches import shared_positions
 from flowedit.model import ClipShape, Condition
@@ -28,17 +24,6 @@ KEYFRAMES = (1, 3, 5, 7, 9)
 SIZE = (128, 128)
 TOLERANCE = 0.15
 """How far a step's cost may lie from what its token count predicts."""
-_KIB = 1024
-_LAUNCHER = """
-import json, os, subprocess, sys, time
-begun = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-seconds = time.perf_counter() - begun
-print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
-"""
-"""Runs a command and tells its status, seconds, processor seconds and peak memory. The system counts the memory of the
-process that starts another one to that one's peak, so a small one must do it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +111,7 @@ def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
 
 
 def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[float, float | None]) -> CommandTime:
-    runs = [_run(command) for _ in range(1 + repeats)][1:]
+    runs = [launch(command) for _ in range(1 + repeats)][1:]
     return CommandTime(
         name=name,
         seconds=tuple(run.seconds for run in runs),
@@ -136,33 +121,6 @@ def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[f
         most_seconds=most[0],
         most_megabytes=most[1],
     )
-
-
-@dataclass(frozen=True)
-class _Run:
-    seconds: float
-    processor: float
-    others: float
-    megabytes: float
-
-
-def _run(command: Sequence[str]) -> _Run:
-    """One run of a command on the processor, silent, with what it and what everything else took of the machine."""
-    busy = _busy_seconds()
-    launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
-    without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    said = subprocess.run(launched, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=without_gpu, check=True)
-    status, seconds, own, peak = json.loads(said.stdout)
-    if status != 0:
-        raise ModelError(f"{' '.join(command)} ended with status {status}; run it by hand to see why.")
-    peak_bytes = peak * (1 if sys.platform == "darwin" else _KIB)
-    return _Run(seconds, own, max(0.0, _busy_seconds() - busy - own) / seconds, peak_bytes / 1e6)
-
-
-def _busy_seconds() -> float:
-    """Processor seconds that all programs have used since the machine started."""
-    times = psutil.cpu_times()
-    return float(times.user + times.system + getattr(times, "nice", 0.0))
 
 
 def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) -> list[StepTime]:

@@ -17,10 +17,11 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
     """Make a clip and styled keyframes, edit the clip, and leave a report and a contact sheet."""
+    from flowedit.ahead import EditRequest
     from flowedit.demo import make_demo
     from flowedit.presets import preset_settings
     from flowedit.runfolder import RunFolder
-    from flowedit.runner import SHEET, EditRequest
+    from flowedit.runner import SHEET
 
     RunFolder(output, overwrite=overwrite)
     inputs = make_demo(output / "inputs", style=style, scene=scene)

@@ -70,11 +70,12 @@ def edit(
 
     Over several GPUs of one host: torchrun --nproc-per-node 2 -m flowedit edit ...
     """
+    from flowedit.ahead import EditRequest
     from flowedit.errors import KeyframeError
     from flowedit.job import parse_indices, parse_size
+    from flowedit.methods import check_method
     from flowedit.presets import model_defaults, preset_settings
     from flowedit.runfolder import RunFolder
-    from flowedit.runner import EditRequest
     from flowedit.sweep import parse_sweep
 
     wish = StyleWish(style=style, image=style_image, words=describe)
@@ -88,6 +89,7 @@ def edit(
         **{"token_lora": token_lora, "fill": fill, "scale": scale},
     }
     given = {name: value for name, value in given.items() if value is not None}
+    check_method(given.get("method", "coupled"))
     preset_settings(model, preset, **given)
     window = {"start": start, "num_frames": frames}
     if wish:
@@ -133,11 +135,19 @@ def _show_sweep(request: Any, several: "Sweep", *, verbose: bool) -> None:  # no
 
 def show_run(request: Any, *, verbose: bool) -> "EditOutcome":  # noqa: ANN401 - an EditRequest, imported when run
     """Run a request with progress on the terminal, then say where the results are."""
-    from flowedit.runner import run_edit
+    from flowedit.ahead import Ahead
+    from flowedit.runfolder import RunFolder
 
     console = Console(stderr=True)
     with watching(console, verbose=verbose) as watch:
-        outcome = run_edit(request, watch, announce=lambda line: console.print(line, highlight=False))
+        watch("reading", 0, 0, None)
+        ahead = Ahead(request)
+        RunFolder(request.output, overwrite=request.overwrite)
+        # This import loads torch, while the thread of `ahead` makes the guess.
+        from flowedit.runner import run_edit
+
+        announce = partial(console.print, highlight=False)
+        outcome = run_edit(request, watch, announce, ahead=ahead)
     for line in outcome.advice:
         console.print(f"advice: {line}", highlight=False)
     seconds = outcome.manifest["seconds"]["total"]

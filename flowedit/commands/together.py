@@ -6,10 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from flowedit.environment import launched
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowedit.runner import EditRequest
+    from flowedit.ahead import EditRequest
 
 
 def run_together(request: "EditRequest", show: "Callable[[EditRequest], object]") -> None:
@@ -19,11 +21,11 @@ def run_together(request: "EditRequest", show: "Callable[[EditRequest], object]"
         request: what to do.
         show: runs a request with progress and results shown; the other processes run it silently.
     """
-    from flowedit.wan.parallel import launched, together
-
     if not launched():
         show(request)
         return
+    from flowedit.wan.parallel import together
+
     with together() as spread:
         request = replace(request, spread=spread)
         if spread.rank == 0:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from flowedit.config import EditSettings
+from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
-from flowedit.keyframes import to_pixels
 from flowedit.model import ClipShape, Condition, VideoModel
 from flowedit.wan.speed import forwards_of, vae_frames
 

@@ -15,8 +15,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from flowedit.environment import launched
 from flowedit.errors import SettingError
 from flowedit.wan.blocks import Attend, Keys
+
+__all__ = ["Spread", "launched", "together"]
 
 _PATIENCE = timedelta(minutes=5)
 """How long one process waits for the others: longer than any of them compiles."""
@@ -87,11 +90,6 @@ class Spread:
         received = torch.empty_like(x)
         dist.all_to_all_single(received, x)
         return received
-
-
-def launched() -> bool:
-    """Whether this process is one of several that `torchrun` started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from flowedit.wan import families, loading
 from flowedit.wan.checkpoints import resolve
 
 TEXT_DIM = 4096
-SHAPE = ClipShape(num_frames=5, height=64, width=64)
+SHAPE = ClipShape(num_frames=5, height=32, width=32)
 
 
 def lay_out_random(name, models, device="cpu"):

@@ -1,7 +1,6 @@
 """The speed benchmark: what it times, what it predicts, and what it says and writes about a limit that is not kept."""
 
 import os
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +8,10 @@ import pytest
 import torch
 
 from flowedit.bench import speed, speed_report
+from flowedit.bench.launch import Launched
 from flowedit.bench.speed import CommandTime, StepTime, time_steps
 from flowedit.bench.speed_report import SpeedRecord, report_speed, speed_figure, to_page, two_cores, write_page
 from flowedit.cli import main
-from flowedit.errors import ModelError
 from flowedit.models import load_model
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
@@ -32,30 +31,10 @@ RECORD = SpeedRecord(
 )
 
 
-def python(code):
-    return [sys.executable, "-c", code]
-
-
-def test_a_run_is_timed_with_its_own_memory():  # catches: the peak of all children so far, or of this process
-    large = speed._run(python("x = bytearray(200_000_000)"))
-    small = speed._run(python("import time; time.sleep(0.3)"))
-    assert large.megabytes > 200
-    assert small.megabytes < 60
-    assert small.seconds > 0.3
-    assert small.processor < small.seconds
-    assert small.others >= 0
-
-
-def test_a_run_sees_no_gpu_and_a_failing_one_is_named():
-    speed._run(python("import os, sys; sys.exit(os.environ['CUDA_VISIBLE_DEVICES'] != '')"))
-    with pytest.raises(ModelError, match="ended with status 3"):
-        speed._run(python("raise SystemExit(3)"))
-
-
 def test_the_first_run_does_not_count():
     times = iter([9.0, 1.0, 2.0, 3.0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speed, "_run", lambda command: speed._Run(next(times), 1.0, 0.0, 10.0))
+        patch.setattr(speed, "launch", lambda command: Launched(next(times), 1.0, 0.0, 10.0))
         row = speed._time_command("x", ["x"], 3, (2.0, None))
     assert row.seconds == (1.0, 2.0, 3.0)
     assert row.median == 2.0

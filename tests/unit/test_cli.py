@@ -233,3 +233,10 @@ def test_guided_detail_gives_the_sources_own_size(job):
     assert edit(job, "--detail", "guided", "--size", "32x32") == 0
     info = probe(job / "out" / "edited.mp4")
     assert (info.height, info.width) == (64, 64)
+
+
+def test_an_unusual_setting_is_one_line_beside_the_result(job, capsys):  # catches: a warning with a path in the code
+    assert edit(job, "--method", "difference", "--init", "source", "--alpha", "30") == 0
+    said = capsys.readouterr().err
+    assert "warning: alpha is 30.0; 1 to 20 usually works." in said.splitlines()
+    assert "presets.py" not in said

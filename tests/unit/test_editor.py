@@ -276,10 +276,10 @@ def test_a_prepared_edit_runs_again_to_the_same_result(method):  # catches: a tr
 
 
 def test_one_call_holds_no_more_than_the_last_steps(monkeypatch):  # catches: every step kept until the end
-    alive, most = weakref.WeakSet(), []
+    alive, most, coupled = weakref.WeakSet(), [], methods.METHODS["coupled"]
 
     def watched(problem):
-        for step in methods.coupled(problem):
+        for step in coupled(problem):
             copy = Step(latents=step.latents.clone(), x_main=step.x_main, x_key=step.x_key, trace=step.trace)
             alive.add(copy.latents)
             most.append(len(alive))

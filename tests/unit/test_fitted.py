@@ -110,6 +110,7 @@ def test_words_are_encoded_before_the_transformer_is_loaded_and_without_it(monke
         order.append(tuple(prompts))
         return [torch.full((1, 4, 16), float(len(prompt))) for prompt in prompts]
 
+    monkeypatch.setattr(loading, "locate", lambda name: SimpleNamespace(checkpoint=entry, files={}))
     monkeypatch.setattr(loading, "load_pipeline", load)
     monkeypatch.setattr(text, "encode_prompts", encode)
     model = models.load_model("Wan2.2-I2V-A14B", level=a_fit("cpu"), prompts=("cat", "horse"))

@@ -1,0 +1,87 @@
+"""Frames as a model takes them, and the three ways in which a keyframe becomes a clean latent.
+
+A slot after the first stands for four frames, so a lone picture is not what the autoencoder expects there. Each
+keyframe is encoded by itself: encoding several distant ones as one clip would claim that they are consecutive.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from einops import repeat
+from jaxtyping import Float
+from torch import Tensor
+
+from flowedit.errors import SettingError
+from flowedit.frames import GROUP
+from flowedit.keyframes import Image, Keyframe, Video
+from flowedit.model import KeyLatent, Latent, VideoModel
+
+OneSlot = Float[Tensor, "b c 1 h w"]
+Encoder = Callable[[VideoModel, Keyframe, Image, Latent], OneSlot]
+"""(model, styled keyframe, the source's own frame, the source's latents) -> clean latent of the keyframe's slot."""
+
+
+def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Float[Tensor, "1 3 F H W"]:
+    """Frames as a model takes them: float32 in [-1, 1]."""
+    video = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    return video.permute(3, 0, 1, 2).unsqueeze(0).float() * (2 / 255) - 1
+
+
+def to_frames(pixels: Float[Tensor, "1 3 F H W"]) -> Video:
+    """Pixels in [-1, 1] as uint8 frames, rounded to the nearest value."""
+    video = ((pixels[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return video.permute(1, 2, 3, 0).cpu().numpy()
+
+
+def encode_still(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
+    """The keyframe alone, as a video of one frame: right for slot 0, the wrong distribution for any other slot."""
+    del own
+    return model.encode(to_pixels(keyframe.image[None], source.device)).to(source.dtype)
+
+
+def encode_hold(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
+    """The keyframe held still for its whole group and one frame before it; the group's latent is taken."""
+    if keyframe.slot == 0:
+        return encode_still(model, keyframe, own, source)
+    held = repeat(keyframe.image, "H W c -> F H W c", F=1 + GROUP)
+    return model.encode(to_pixels(held, source.device))[:, :, 1:].to(source.dtype)
+
+
+def encode_delta(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
+    """The source's own latent plus the change of style, so that the motion inside the group stays.
+
+    The change is written as `hold(styled) - hold(source)` added last, so that an unstyled keyframe is the source's
+    latent to the last bit.
+    """
+    slot = keyframe.slot
+    change = encode_hold(model, keyframe, own, source) - encode_hold(model, Keyframe(keyframe.index, own), own, source)
+    return source[:, :, slot : slot + 1] + change
+
+
+ENCODINGS: Mapping[str, Encoder] = {"still": encode_still, "hold": encode_hold, "delta": encode_delta}
+
+
+def encode_keyframes(
+    model: VideoModel, keyframes: Sequence[Keyframe], frames: Video, source: Latent, encoding: str
+) -> KeyLatent:
+    """Clean latents of the keyframes' slots, one after the other.
+
+    Args:
+        model: the video model.
+        keyframes: styled keyframes, in order.
+        frames: the source clip, uint8 (F, H, W, 3).
+        source: the source clip's latents, (b, c, f, h, w).
+        encoding: `still`, `hold` or `delta`.
+
+    Returns:
+        (b, c, number of keyframes, h, w).
+
+    Raises:
+        SettingError: an encoding that does not exist.
+    """
+    if encoding not in ENCODINGS:
+        raise SettingError(f"keyframe encoding is {encoding!r}; use one of {', '.join(ENCODINGS)}.")
+    encode = ENCODINGS[encoding]
+    latents = [encode(model, keyframe, frames[keyframe.index], source) for keyframe in keyframes]
+    return torch.cat(latents, dim=2) if latents else source[:, :, :0]

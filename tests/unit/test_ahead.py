@@ -1,0 +1,125 @@
+"""Reading and guessing before torch is there: bad input is answered at once, and the edit is the same as without."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowedit
+from flowedit import ahead, runner
+from flowedit.ahead import Ahead, EditRequest
+from flowedit.config import EditSettings
+from flowedit.errors import KeyframeError, SettingError
+from flowedit.methods.guess import guess
+from flowedit.presets import preset_settings
+from flowedit.tiny.load import random_pipeline
+from flowedit.video import write_image, write_video
+from flowedit.wan.adapter import WanVideo
+
+
+@pytest.fixture
+def request_of(tmp_path):
+    rng = np.random.default_rng(1)
+    frames = np.kron(rng.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8), np.ones((1, 8, 8, 1), np.uint8))
+    write_video(tmp_path / "clip.mp4", frames, 8, lossless=True)
+    write_image(tmp_path / "key.png", 255 - frames[0])
+
+    def make(settings=None, index=0, **changes):
+        return EditRequest(
+            video=tmp_path / "clip.mp4",
+            keyframes=[(index, tmp_path / "key.png")],
+            output=tmp_path / "out",
+            settings=settings or preset_settings("tiny"),
+            **{"size": (64, 64), **changes},
+        )
+
+    return make
+
+
+SCRIPT = """
+import sys
+from flowedit.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*(name for name in ("torch", "diffsynth") if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--at", "64"], "frame 64"),
+        (["--at", "0", "--frames", "8"], "4n + 1"),
+        (["--at", "0", "--size", "65x64"], "65"),
+        (["--at", "0", "--steps", "0"], "steps"),
+        (["--at", "0", "--method", "magic"], "magic"),
+        (["--at", "0", "-o", "clip.mp4"], "clip.mp4"),
+    ],
+)
+def test_bad_input_is_answered_without_torch(request_of, tmp_path, arguments, words):
+    request_of()
+    given = ["edit", "clip.mp4", "-k", "key.png", *arguments, *([] if "-o" in arguments else ["-o", "out"])]
+    root = Path(flowedit.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *given], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert run.returncode == 2, run.stderr
+    assert words in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+    assert run.stdout.split() == []
+
+
+def test_the_guess_made_ahead_is_the_editors(request_of):
+    request = request_of()
+    made = Ahead(request).guess()
+    job = ahead.read_job(request)
+    here = guess(job.frames, {keyframe.index: keyframe.image for keyframe in job.keyframes})
+    assert np.array_equal(made.frames, here.frames)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [EditSettings(method="colour-map"), EditSettings(method="difference", init="source", fill="grey")],
+    ids=["classical", "source"],
+)
+def test_no_guess_is_made_that_nobody_wants(request_of, monkeypatch, settings):
+    monkeypatch.setattr(ahead, "guess", lambda *_: pytest.fail("a guess was made"))
+    assert Ahead(request_of(settings)).guess() is None
+
+
+def test_several_windows_make_their_own_guess(request_of, monkeypatch):
+    monkeypatch.setattr(ahead, "model_defaults", lambda name: replace(runner.model_defaults(name), window=5))
+    monkeypatch.setattr(ahead, "guess", lambda *_: pytest.fail("a guess was made"))
+    assert Ahead(request_of(num_frames=9)).guess() is None
+
+
+def test_a_guess_that_fails_fails_where_it_is_wanted(request_of, monkeypatch):
+    monkeypatch.setattr(ahead, "guess", lambda *_: (_ for _ in ()).throw(KeyframeError("no guess.")))
+    begun = Ahead(request_of())
+    with pytest.raises(KeyframeError, match="no guess"):
+        begun.guess()
+
+
+def test_a_method_that_does_not_exist_is_refused_before_reading(request_of, monkeypatch):
+    monkeypatch.setattr(ahead, "read_job", lambda _: pytest.fail("the files were read"))
+    with pytest.raises(SettingError, match="magic"):
+        Ahead(request_of(EditSettings(method="magic")))
+
+
+def test_a_run_from_what_was_made_ahead_is_the_same(request_of, monkeypatch):
+    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    whole = runner.run_edit(request_of())
+    begun = Ahead(request_of(overwrite=True))
+    asked = []
+    take = begun.guess
+    begun.guess = lambda: asked.append(True) or take()
+    monkeypatch.setattr("flowedit.preparation.guess", lambda *_: pytest.fail("it was made twice"))
+    ours = runner.run_edit(request_of(overwrite=True), ahead=begun)
+    assert asked == [True]
+    assert np.array_equal(ours.result.frames, whole.result.frames)
+    assert ours.result.seconds["total"] > 0
