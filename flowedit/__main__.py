@@ -1,6 +1,6 @@
 """Run the command line as `python -m flowedit`."""
 
-from flowedit.cli import main
+from flowedit.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

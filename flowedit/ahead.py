@@ -1,11 +1,16 @@
 """What a run asks for, and what of it needs no torch: reading the files, and the classical guess.
 
 Loading torch takes seconds of one processor core, and so does the guess; whoever has torch still to load lets another
-thread make the guess meanwhile.
+process make the guess meanwhile. (A thread would share Python's lock with the import, and took twice as long.)
 """
 
+import os
+import pickle
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -80,10 +85,13 @@ class Ahead:
     Attributes:
         begun: when, on the clock of `time.perf_counter`.
         job: what was read.
+        guess: waits for the guess and gives it; None where the edit makes none, or makes its own for several windows.
     """
 
+    guess: Callable[[], Guess] | None
+
     def __init__(self, request: EditRequest) -> None:
-        """Read the files, then begin the guess; it is made in a thread that ends with the program.
+        """Read the files, then begin the guess; the process that makes it ends with this object at the latest.
 
         Raises:
             FlowEditError: the request does not fit its files.
@@ -91,26 +99,36 @@ class Ahead:
         self.begun = time.perf_counter()
         check_method(request.settings.method)
         self.job = read_job(request)
-        self._made: Guess | BaseException | None = None
-        self._thread = Thread(target=self._make, daemon=True)
-        in_one_window = len(self.job.frames) <= model_defaults(request.model).window
         settings = request.settings
-        self._wanted = settings.uses_guess and settings.method not in CLASSICAL and bool(self.job.keyframes)
-        self._wanted = self._wanted and in_one_window
-        if self._wanted:
+        wanted = settings.uses_guess and settings.method not in CLASSICAL and bool(self.job.keyframes)
+        self.guess = None
+        if wanted and len(self.job.frames) <= model_defaults(request.model).window:
+            self._given = self.job.frames, {keyframe.index: keyframe.image for keyframe in self.job.keyframes}
+            self._process = _started()
+            weakref.finalize(self, self._process.kill)
+            self._said = b""
+            self._thread = Thread(target=self._make, daemon=True)
             self._thread.start()
-
-    def guess(self) -> Guess | None:
-        """The guess, waited for; None where the edit makes none, or makes its own for several windows."""
-        if not self._wanted:
-            return None
-        self._thread.join()
-        if isinstance(self._made, BaseException):
-            raise self._made
-        return self._made
+            self.guess = self._wait
 
     def _make(self) -> None:
-        try:
-            self._made = guess(self.job.frames, {keyframe.index: keyframe.image for keyframe in self.job.keyframes})
-        except BaseException as error:
-            self._made = error
+        self._said, _ = self._process.communicate(pickle.dumps(self._given))
+
+    def _wait(self) -> Guess:
+        self._thread.join()
+        # Whatever kept the other process from it is seen and said by making the guess here.
+        return pickle.loads(self._said) if self._process.returncode == 0 else guess(*self._given)
+
+
+def _started() -> "subprocess.Popen[bytes]":
+    """A process that reads what `guess` takes and writes what it gives."""
+    code = f"from {__name__} import answer; answer()"
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=nothing, env=path)
+
+
+def answer() -> None:
+    """Make one guess from standard input to standard output, both this program's own pickles."""
+    frames, images = pickle.load(sys.stdin.buffer)
+    pickle.dump(guess(frames, images), sys.stdout.buffer)

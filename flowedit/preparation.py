@@ -30,7 +30,7 @@ from flowedit.methods.branches import (
 )
 from flowedit.methods.guess import Guess, guess
 from flowedit.model import ClipShape, Condition, KeyLatent, Latent, VideoModel
-from flowedit.scaling import Material, at_scale
+from flowedit.scaling import Material, at_scale, with_guess
 from flowedit.schedule import skip_steps, wan_sigmas
 from flowedit.trace import Trace
 
@@ -74,13 +74,13 @@ class Given:
     """What a caller already has, so that `prepare` does not make it: for windows of a longer clip.
 
     Attributes:
-        guess: the classical guess of these frames; None lets `prepare` make it.
+        guess: the classical guess of these frames, or what waits for it and gives it; None lets `prepare` make it.
         first_slot: latent slot of the whole clip at which these frames begin.
         slots: latent slots of the whole clip, for which the noise is drawn; None for these frames alone.
         mask: where the edit may change these frames, float32 (F, H, W) in [0, 1]; None for everywhere.
     """
 
-    guess: Guess | None = None
+    guess: Guess | Callable[[], Guess] | None = None
     first_slot: int = 0
     slots: int | None = None
     mask: np.ndarray | None = None
@@ -113,10 +113,12 @@ def prepare(
         raise SettingError(f"method {settings.method!r} has no steps; call edit_video, or use {' or '.join(METHODS)}.")
     slots = check_keyframes(keyframes, clip_shape(frames, model))
     given = given or Given()
-    guessed = _guess(frames, keyframes, settings, given)
-    whole = Material(frames=frames, keyframes=keyframes, guess=guessed)
-    worked = at_scale(whole, settings.scale, model.size_multiple)
+    worked = at_scale(Material(frames=frames, keyframes=keyframes), settings.scale, model.size_multiple)
     source = model.encode(to_pixels(worked.frames))
+    keys = encode_keyframes(model, worked.keyframes, worked.frames, source, settings.keyframe_encoding)
+    # The guess comes last: another thread may still be making it.
+    guessed = _guess(frames, keyframes, settings, given)
+    worked = worked if guessed is None else with_guess(worked, guessed)
     latents = source if worked.guess is None else model.encode(to_pixels(worked.guess.frames))
     trace = Trace(
         keyframes=tuple(keyframe.index for keyframe in keyframes),
@@ -133,7 +135,7 @@ def prepare(
         reference=frames if guessed is None else guessed.frames,
         share=None if guessed is None else guessed.repair_share(),
         reference_latents=latents,
-        problem=_problem(_Inputs(worked, model, settings, given, source), latents),
+        problem=_problem(_Inputs(worked, model, settings, given, source, keys), latents),
         trace=trace,
         given=given,
     )
@@ -143,13 +145,14 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What an edit is made of, checked, at the size it is worked at, and with its source encoded."""
+    """What an edit is made of, checked, at the size it is worked at, and with its source and keyframes encoded."""
 
     material: Material
     model: VideoModel
     settings: EditSettings
     given: Given
     source: Latent
+    keys: KeyLatent
 
 
 def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
@@ -166,7 +169,7 @@ def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
     return EditProblem(
         source=source,
         start=guess_latents if settings.init == "propagated" else source,
-        keys=encode_keyframes(model, keyframes, frames, source, settings.keyframe_encoding),
+        keys=inputs.keys,
         source_keys=_source_keys(model, own, frames, source, settings),
         slots=tuple(keyframe.slot for keyframe in keyframes),
         noise=noise_source(source, settings, inputs.given),
@@ -260,6 +263,8 @@ def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings,
     """The classical guess, where the settings start from one or show one to the model and there are keyframes."""
     if not settings.uses_guess or (given.guess is None and not keyframes):
         return None
+    if callable(given.guess):
+        return given.guess()
     return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
 
 

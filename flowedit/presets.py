@@ -39,7 +39,7 @@ _TINY = ModelDefaults(
     multiple=16,
     presets={
         "default": {**_REPAIR, "steps": 1},
-        "draft": {**_REPAIR, "steps": 1},
+        "draft": {**_REPAIR, "steps": 1, "scale": 0.5},
         "method": {
             **{"method": "difference", "keyframe_encoding": "delta"},
             **{"strength": 0.7, "steps": 8, "shift": 3.0},

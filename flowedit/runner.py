@@ -193,7 +193,7 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
             job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask
         )
     if task.shared.prepared is None:
-        given = Given(guess=None if task.ahead is None else task.ahead.guess(), mask=mask)
+        given = Given(guess=None if task.ahead is None else task.ahead.guess, mask=mask)
         task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, given)
     prepared = varied(task.shared.prepared, request.settings)
     keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]))

@@ -26,7 +26,7 @@ class Material:
 
     frames: UInt8[np.ndarray, "F H W 3"]
     keyframes: Sequence[Keyframe]
-    guess: Guess | None
+    guess: Guess | None = None
 
 
 def at_scale(material: Material, scale: float, multiple: int) -> Material:
@@ -35,12 +35,18 @@ def at_scale(material: Material, scale: float, multiple: int) -> Material:
     size = (_side(height, scale, multiple), _side(width, scale, multiple))
     if size == (height, width):
         return material
-    guess = material.guess
-    if guess is not None:
+    keyframes = [Keyframe(keyframe.index, resize_image(keyframe.image, size)) for keyframe in material.keyframes]
+    scaled = Material(frames=resize_video(material.frames, size), keyframes=keyframes)
+    return scaled if material.guess is None else with_guess(scaled, material.guess)
+
+
+def with_guess(material: Material, guess: Guess) -> Material:
+    """The material with a guess of its clip at any size, made to fit."""
+    size = material.frames.shape[1:3]
+    if guess.frames.shape[1:3] != size:
         trust = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in guess.trust]
         guess = replace(guess, frames=resize_video(guess.frames, size), trust=np.stack(trust))
-    keyframes = [Keyframe(keyframe.index, resize_image(keyframe.image, size)) for keyframe in material.keyframes]
-    return Material(frames=resize_video(material.frames, size), keyframes=keyframes, guess=guess)
+    return replace(material, guess=guess)
 
 
 def enlarge_change(change: Float[Tensor, "1 3 F h w"], size: Sequence[int]) -> Float[Tensor, "1 3 F H W"]:

@@ -152,9 +152,8 @@ def _draw(frames: UInt8[np.ndarray, "F H W 3"], drawings: Sequence[_Drawing]) ->
     learned = [(drawing, known.learn(drawing.detail)) for drawing in drawings]
     learned = [(drawing, style) for drawing, style in learned if style.belief > 0]
     for i, frame in enumerate(frames if learned else ()):
-        terms = known.terms(frame)
-        for drawing, style in learned:
-            drawing.base[i] += (terms @ style.weights).reshape(frame.shape)
+        for (drawing, _), added in zip(learned, known.tell(frame, [style for _, style in learned]), strict=True):
+            drawing.base[i] += added
     for drawing, _ in learned:
         drawing.split()
 

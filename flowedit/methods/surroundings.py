@@ -28,6 +28,8 @@ _FAN_IN = 8
 _RIDGE = 1e-3
 _FIT_PIXELS = 1 << 14
 """Of each keyframe, at most."""
+_AT_ONCE = 1024
+"""Pixels whose terms are computed at a time: they stay in the processor's cache."""
 _BLURS = (1.0, 2.0, 4.0, 8.0)
 _EDGE_BLURS = (0.7, 1.5)
 _WINDOWS = (1, 3, 5, 7)
@@ -37,7 +39,7 @@ _RINGS = (9, 25)
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What one style adds, as weights of the terms of `Surroundings`.
+    """What one style adds, as weights of the terms that `Surroundings` computes.
 
     Attributes:
         weights: (terms, 3), in 8-bit levels, already shrunk by the belief.
@@ -87,13 +89,20 @@ class Surroundings:
         belief = _belief(self._parts, targets, moments)
         return Learned(np.float32(belief) * _solve(moments), belief)
 
-    def terms(self, frame: Frame) -> Float32[np.ndarray, "n m"]:
-        """The terms at every pixel of a frame; `terms @ learned.weights` is what a style adds there.
+    def tell(self, frame: Frame, styles: Sequence[Learned]) -> list[Added]:
+        """What each style adds at every pixel of a frame, (H, W, 3) in 8-bit levels.
 
         Args:
             frame: of the source, uint8 (H, W, 3).
+            styles: learned on these keyframes.
         """
-        return self._terms(_features(frame))
+        weights = np.concatenate([style.weights for style in styles], axis=1)
+        features = _features(frame)
+        told = np.empty((len(features), weights.shape[1]), np.float32)
+        for start in range(0, len(features), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            told[part] = self._terms(features[part]) @ weights
+        return [added.reshape(frame.shape) for added in np.split(told, len(styles), axis=1)]
 
     def _terms(self, features: np.ndarray) -> Float32[np.ndarray, "n m"]:
         """Plain features, random features and a constant."""

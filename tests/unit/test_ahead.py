@@ -88,17 +88,26 @@ def test_the_guess_made_ahead_is_the_editors(request_of):
     ids=["classical", "source"],
 )
 def test_no_guess_is_made_that_nobody_wants(request_of, monkeypatch, settings):
-    monkeypatch.setattr(ahead, "guess", lambda *_: pytest.fail("a guess was made"))
-    assert Ahead(request_of(settings)).guess() is None
+    monkeypatch.setattr(ahead, "_started", lambda: pytest.fail("a guess was begun"))
+    assert Ahead(request_of(settings)).guess is None
 
 
 def test_several_windows_make_their_own_guess(request_of, monkeypatch):
     monkeypatch.setattr(ahead, "model_defaults", lambda name: replace(runner.model_defaults(name), window=5))
-    monkeypatch.setattr(ahead, "guess", lambda *_: pytest.fail("a guess was made"))
-    assert Ahead(request_of(num_frames=9)).guess() is None
+    monkeypatch.setattr(ahead, "_started", lambda: pytest.fail("a guess was begun"))
+    assert Ahead(request_of(num_frames=9)).guess is None
 
 
-def test_a_guess_that_fails_fails_where_it_is_wanted(request_of, monkeypatch):
+def test_a_process_that_fails_is_made_up_for(request_of, monkeypatch):
+    monkeypatch.setattr(ahead.sys, "executable", "/bin/false")
+    request = request_of()
+    job = ahead.read_job(request)
+    here = guess(job.frames, {keyframe.index: keyframe.image for keyframe in job.keyframes})
+    assert np.array_equal(Ahead(request).guess().frames, here.frames)
+
+
+def test_an_error_of_the_guess_is_seen_where_it_is_wanted(request_of, monkeypatch):
+    monkeypatch.setattr(ahead.sys, "executable", "/bin/false")
     monkeypatch.setattr(ahead, "guess", lambda *_: (_ for _ in ()).throw(KeyframeError("no guess.")))
     begun = Ahead(request_of())
     with pytest.raises(KeyframeError, match="no guess"):

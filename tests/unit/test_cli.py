@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -240,3 +242,36 @@ def test_an_unusual_setting_is_one_line_beside_the_result(job, capsys):  # catch
     said = capsys.readouterr().err
     assert "warning: alpha is 30.0; 1 to 20 usually works." in said.splitlines()
     assert "presets.py" not in said
+
+
+ENDS = """
+import atexit, sys
+from flowedit import cli
+atexit.register(lambda: print("registered"))
+def main():
+    {body}
+cli.main = main
+cli.program()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "out", "err"),
+    [
+        ("print('done')", 0, "done\nregistered\n", ""),
+        ("sys.exit(3)", 3, "registered\n", ""),
+        ("sys.exit('why')", 1, "registered\n", "why\n"),
+    ],
+)
+def test_the_program_ends_at_once_with_its_status_and_all_it_said(body, status, out, err):
+    run = subprocess.run(
+        [sys.executable, "-c", ENDS.format(body=body)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (status, out, err)
+
+
+def test_an_error_of_ours_is_not_swallowed():
+    command = [sys.executable, "-c", ENDS.format(body="1 / 0")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert "ZeroDivisionError" in run.stderr

@@ -6,7 +6,7 @@ import pytest
 from flowedit.errors import KeyframeError
 from flowedit.methods.guess import guess, guesses
 from flowedit.methods.propagation import propagate, propagate_sets
-from flowedit.methods.surroundings import Surroundings
+from flowedit.methods.surroundings import Learned, Surroundings
 
 SIZE = 96
 COLOURS = ((220, 60, 40), (30, 160, 90), (240, 220, 90))
@@ -33,7 +33,8 @@ def added(lines):
 def explained(known, style, seed):
     """Share of a style's power that the map tells on a picture of its own."""
     frame, lines = picture(seed)
-    told = (known.terms(frame) @ style.weights).reshape(frame.shape)
+    told, twice = known.tell(frame, [style, Learned(2 * style.weights, style.belief)])
+    assert np.allclose(twice, 2 * told, atol=1e-3)  # catches: styles told together that get mixed up
     return 1 - np.square(told - added(lines)).mean() / np.square(added(lines)).mean()
 
 
