@@ -1,11 +1,14 @@
 """What a finished edit suggests doing differently, and why: every sentence has one trigger."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from flowedit.config import EditSettings
 from flowedit.methods import CLASSICAL
-from flowedit.methods.colour_map import explains
+from flowedit.methods.colour_map import colour_map, explains
+from flowedit.presets import model_defaults
 from flowedit.result import EditResult
 
 HIGH_GAP = 0.25
@@ -13,9 +16,11 @@ HIGH_GAP = 0.25
 EXPLAINED_DB = 35.0
 """PSNR in dB from which a fitted colour map reproduces a keyframe to the eye."""
 STYLE_DRIFT = 12.0
-"""Difference, in 8-bit levels, of the colour changes that two keyframes ask for."""
+"""Difference, in 8-bit levels, of two keyframes' mean colours beyond what one colour map makes of both frames."""
 SLOW_SECONDS = 120.0
 """Length of a run from which faster settings are worth naming."""
+_WORK = ("scale", "steps")
+"""Settings of a preset that make a run shorter the smaller they are."""
 
 
 def advise(result: EditResult) -> list[str]:
@@ -33,12 +38,20 @@ def _gap_advice(result: EditResult) -> str | None:
     worst = int(np.argmax(gaps))
     if gaps[worst] <= HIGH_GAP:
         return None
-    settings = result.settings
+    missing = f"{gaps[worst]:.0%} of the style change is" if gaps[worst] < 1 else "all of the style change, or more, is"
     return (
-        f"Keyframe {result.trace.keyframes[worst]} was not reached: {gaps[worst]:.0%} of the style change is missing "
-        f"there. Raise alpha (now {settings.alpha:g}) to pull harder, raise strength (now {settings.strength:g}) to "
-        "leave the model more room, or add a keyframe near it."
+        f"Keyframe {result.trace.keyframes[worst]} was not reached: {missing} missing there. "
+        f"{_sentence([*_ways_to_reach(result.settings), 'add a keyframe near it'])}"
     )
+
+
+def _ways_to_reach(settings: EditSettings) -> list[str]:
+    """What can still be raised, in half sentences; the share a step where it was given, for alpha is not read then."""
+    name, value = ("alpha", settings.alpha) if settings.kappa is None else ("kappa", settings.kappa)
+    ways = [] if settings.kappa == 1 else [f"raise {name} (now {value:g}) to pull harder"]
+    if settings.strength < 1:
+        ways.append(f"raise strength (now {settings.strength:g}) to leave the model more room")
+    return ways
 
 
 def _colour_map_advice(result: EditResult) -> str | None:
@@ -57,19 +70,25 @@ def _colour_map_advice(result: EditResult) -> str | None:
 
 def _drift_advice(result: EditResult) -> str | None:
     """The keyframes disagree about the style."""
-    changes = [k.image.mean(axis=(0, 1)) - result.source[k.index].mean(axis=(0, 1)) for k in result.keyframes]
-    if len(changes) < 2:
+    if len(result.keyframes) < 2:
         return None
+    # What one colour map for all of them leaves over: a dark and a bright frame change differently in one style, too.
+    sources = np.stack([result.source[k.index] for k in result.keyframes])
+    common = colour_map(sources, {i: k.image for i, k in enumerate(result.keyframes)})
+    tints = [
+        styled.image.mean(axis=(0, 1)) - mapped.mean(axis=(0, 1))
+        for styled, mapped in zip(result.keyframes, common, strict=True)
+    ]
     apart = [
         (float(np.abs(a - b).max()), result.keyframes[i].index, result.keyframes[i + 1].index)
-        for i, (a, b) in enumerate(pairwise(changes))
+        for i, (a, b) in enumerate(pairwise(tints))
     ]
     size, first, second = max(apart)
     if size <= STYLE_DRIFT:
         return None
     return (
-        f"Keyframes {first} and {second} ask for different colours (their changes differ by {size:.0f} of 255 levels), "
-        "so the clip will drift between them. Style them from one reference, or drop one."
+        f"Keyframes {first} and {second} ask for different colours (apart by {size:.0f} of 255 levels beyond what one "
+        "style explains), so the clip will drift between them. Style them from one reference, or drop one."
     )
 
 
@@ -78,6 +97,26 @@ def _speed_advice(result: EditResult) -> str | None:
     seconds = sum(result.seconds.values())
     if seconds <= SLOW_SECONDS or not result.trace.steps:
         return None
-    settings = result.settings
-    guided = f", and guidance 1 (now {settings.guidance:g}) halves the work of each" if settings.guidance != 1 else ""
-    return f"This run took {seconds:.0f} s. --preset draft takes fewer steps (now {settings.steps}){guided}."
+    ways = _ways_to_hurry(result)
+    return f"This run took {seconds:.0f} s. {_sentence(ways)}" if ways else None
+
+
+def _ways_to_hurry(result: EditResult) -> list[str]:
+    """What would take less work, in half sentences."""
+    settings, draft = result.settings, model_defaults(result.model).presets["draft"]
+    now = settings.to_dict()
+    less = [
+        f"{name} {draft[name]:g} (now {now[name]:g})" for name in _WORK if name in draft and draft[name] < now[name]
+    ]
+    if less and (settings.method, draft["method"]) == ("difference", "coupled"):
+        less.append("one velocity a step (now two)")
+    ways = [f"use --preset draft for {' and '.join(less)}"] if less else []
+    if settings.guidance != 1:
+        ways.append(f"set guidance to 1 (now {settings.guidance:g}) to halve the work of each step")
+    return ways
+
+
+def _sentence(ways: Sequence[str]) -> str:
+    """Half sentences as one: `Raise a, raise b, or add c` with its stop."""
+    text = f"{', '.join(ways[:-1])}, or {ways[-1]}" if len(ways) > 1 else ways[0]
+    return f"{text[0].upper()}{text[1:]}."

@@ -105,20 +105,15 @@ def load_job(
 
 
 def _load_keyframe(path: Path, index: int, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
-    """A keyframe image at the model's size; it may come at the source's aspect or at the model's."""
+    """A keyframe image at the model's size; it may come at the source's own size or at the model's."""
     image = read_image(path)
     size = image.shape[:2]
-    if size != target and not _same_aspect(size, source):
+    if size not in (source, target):
         raise KeyframeError(
-            f"Keyframe {index} ({path.name}) is {size[1]}x{size[0]}; it must have the video's shape, "
-            f"{source[1]}x{source[0]}, or the edit's, {target[1]}x{target[0]}. Export it at one of those sizes."
+            f"Keyframe {index} ({path.name}) is {size[1]}x{size[0]}; it must have the video's size, "
+            f"{source[1]}x{source[0]}, or the edit's, {target[1]}x{target[0]}. Export it at one of them."
         )
     return resize_image(image, target)
-
-
-def _same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    ratio = (size[0] * other[1]) / (size[1] * other[0])
-    return abs(ratio - 1) <= ASPECT_TOLERANCE
 
 
 def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tuple[int, Path]]:

@@ -28,6 +28,12 @@ def manifest_of(request: "EditRequest", job: EditJob, result: EditResult, advice
             "frames": job.clip.total,
             "fps": str(job.fps),
         },
+        "output": _output(request, job, result),
+        "request": {
+            **{name: getattr(request, name) for name in ("num_frames", "start", "lossless", "fit", "pace")},
+            "size": None if request.size is None else list(request.size),
+            "mask": None if request.mask is None else {"name": request.mask.name, "sha256": sha256(request.mask)},
+        },
         "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
         "metrics": measure(result),
         "advice": advice,
@@ -36,6 +42,12 @@ def manifest_of(request: "EditRequest", job: EditJob, result: EditResult, advice
         "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
         "frame_map": job.frame_map.rows(),
     }
+
+
+def _output(request: "EditRequest", job: EditJob, result: EditResult) -> dict[str, int]:
+    """The size at which the edited video is written: the source's own where its detail is the guide."""
+    frames = job.clip.frames if request.settings.detail == "guided" else result.frames
+    return {"height": frames.shape[1], "width": frames.shape[2]}
 
 
 def sha256(path: Path) -> str:

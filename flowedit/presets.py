@@ -33,6 +33,8 @@ _REPAIR = {
     "shift": 3.0,
 }
 """The small model was trained to repair a guess from a source with little noise."""
+_REPAIRING = {("coupled", "i2v"), ("coupled", "both")}
+"""Methods and conditionings that show a guess to the model."""
 _TINY = ModelDefaults(
     area=128 * 128,
     window=33,
@@ -64,7 +66,7 @@ def model_defaults(model: str) -> ModelDefaults:
 
 
 def preset_settings(model: str, preset: str = "default", **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
-    """The settings of a preset, with some changed; a preset's guess between keyframes gives way to what rules it out.
+    """The settings of a preset, with some changed; what cannot repair a guess starts from the preset `method` instead.
 
     Args:
         model: name of the model.
@@ -77,8 +79,9 @@ def preset_settings(model: str, preset: str = "default", **changes: Any) -> Edit
     presets = model_defaults(model).presets
     if preset not in presets:
         raise SettingError(f"preset is {preset!r}; use one of {', '.join(presets)}.")
-    settings = {**presets[preset], **changes}
-    repairs = settings["method"] == "coupled" and settings.get("conditioning", "i2v") in ("i2v", "both")
-    if "fill" not in changes and not repairs:
-        settings["fill"] = "grey"
-    return EditSettings(**settings)
+    base = presets[preset]
+    repairs = (changes.get("method", base["method"]), changes.get("conditioning", "i2v")) in _REPAIRING
+    if base.get("fill") == "guess" and "fill" not in changes and not repairs:
+        # One step with little noise and no correction repairs a guess; without one it would leave the clip as it is.
+        base = {**presets["method"], **{name: base[name] for name in ("scale",) if name in base}}
+    return EditSettings(**{**base, **changes})

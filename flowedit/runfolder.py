@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class RunFolder:
             raise OutputError(f"{path} is a file; give a folder for the results with -o.")
         if (path / MANIFEST).exists() and not overwrite:
             raise OutputError(f"{path} already holds a run; choose another folder with -o, or add --overwrite.")
+        self._made = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             probe = path / ".flowedit-write-test"
@@ -39,6 +41,12 @@ class RunFolder:
             probe.unlink()
         except OSError as error:
             raise OutputError(f"Cannot write to {path} ({error.strerror}); choose another folder with -o.") from None
+
+    def abandon(self) -> None:
+        """Take the folder away again if this claim made it and nothing is in it."""
+        if self._made:
+            with suppress(OSError):
+                self.path.rmdir()
 
     def file(self, name: str) -> Path:
         """The path of a result in the folder."""

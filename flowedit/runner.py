@@ -12,7 +12,7 @@ import numpy as np
 
 from flowedit.advice import advise
 from flowedit.ahead import Ahead, EditRequest, read_job
-from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
 from flowedit.environment import peak_memory_mb, versions
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.guided import carry_change
@@ -29,6 +29,7 @@ from flowedit.result import EditResult
 from flowedit.resuming import STATE, StateKeeper
 from flowedit.runfolder import MANIFEST, RunFolder
 from flowedit.sweep import Shared, varied
+from flowedit.trace import Trace
 from flowedit.video import write_image, write_video
 from flowedit.windows import edit_long_video
 
@@ -40,6 +41,8 @@ __all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
 
+STOPPED = "stopped.json"
+"""Why a run stopped early; gone once it is done."""
 EDITED, COMPARISON, SHEET, TRACE, REPORT = (
     "edited.mp4",
     "comparison.mp4",
@@ -112,7 +115,8 @@ def run_edit(
     manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
     _write_report(folder, result, manifest, advice)
     folder.write_json(MANIFEST, manifest)
-    folder.file(STATE).unlink(missing_ok=True)
+    for left in (STATE, STOPPED):
+        folder.file(left).unlink(missing_ok=True)
     return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
 
 
@@ -188,9 +192,9 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
     if len(job.frames) > window:
         if request.resume:
             raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(job.frames)}.")
-        follow = partial(watch, "denoising")
+        keep, follow = partial(_keep_trace, task.folder, request), partial(watch, "denoising")
         return edit_long_video(
-            job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask
+            job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask, stopped=keep
         )
     if task.shared.prepared is None:
         given = Given(guess=None if task.ahead is None else task.ahead.guess, mask=mask)
@@ -205,19 +209,19 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
             latents = step.latents
             keeper.keep(step)
             watch("denoising", step.trace.step + 1, total, step)
+        watch("decoding", total, total, None)
+        return finish(prepared, latents)
     except (KeyboardInterrupt, FlowEditError) as stop:
-        _keep_trace(task.folder, request, prepared, stop)
+        _keep_trace(task.folder, request, prepared.trace, stop)
         raise
-    watch("decoding", total, total, None)
-    return finish(prepared, latents)
 
 
-def _keep_trace(folder: RunFolder, request: EditRequest, prepared: PreparedEdit, stop: BaseException) -> None:
-    """A run that stops early keeps what it measured, and says in its manifest why it stopped."""
-    folder.write_text(TRACE, prepared.trace.to_csv())
+def _keep_trace(folder: RunFolder, request: EditRequest, trace: Trace, stop: BaseException) -> None:
+    """A run that stops early keeps what it measured, and says beside it why it stopped."""
+    folder.write_text(TRACE, trace.to_csv())
     reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
-    state = {"status": "stopped", "reason": reason, "steps_done": len(prepared.trace.steps)}
-    folder.write_json("stopped.json", {**state, "settings": request.settings.to_dict(), "versions": versions()})
+    state = {"status": "stopped", "reason": reason, "steps_done": len(trace.steps)}
+    folder.write_json(STOPPED, {**state, "settings": request.settings.to_dict(), "versions": versions()})
 
 
 def _full_frames(request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> np.ndarray:
@@ -229,14 +233,14 @@ def _full_frames(request: EditRequest, job: EditJob, result: EditResult, mask: _
 
 
 def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> None:
-    """The videos, the sheet and the trace; the report and the manifest come last, when all is known."""
+    """The trace, which an interruption must not cost, the videos and the sheet; report and manifest come last."""
+    folder.write_text(TRACE, result.trace.to_csv())
     sound = {"audio_from": job.clip.path, "audio_start_s": job.clip.start_s} if job.clip.has_audio else {}
     frames = _full_frames(request, job, result, mask)
     write_video(folder.file(EDITED), frames, job.fps, lossless=request.lossless, **sound)
     comparison = comparison_frames(result.source, result.frames, result.keyframes)
     write_video(folder.file(COMPARISON), comparison, job.fps)
     write_image(folder.file(SHEET), contact_sheet(result.source, result.frames, result.keyframes))
-    folder.write_text(TRACE, result.trace.to_csv())
 
 
 def _write_report(folder: RunFolder, result: EditResult, manifest: dict[str, Any], advice: list[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from flowedit.config import EditSettings
 from flowedit.editor import edit_steps, finish
-from flowedit.errors import VideoShapeError
+from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import Step
@@ -63,6 +63,7 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
     window: int,
     watch: WatchStep | None = None,
     mask: np.ndarray | None = None,
+    stopped: Callable[[Trace, BaseException], object] | None = None,
 ) -> EditResult:
     """Edit a clip of any legal length in windows of at most `window` frames.
 
@@ -76,6 +77,7 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
         window: frames that the model edits at once, `4n + 1`.
         watch: called after every step.
         mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
+        stopped: told the trace of the windows done (of the first, its steps so far) and why, when the edit stops early.
 
     Returns:
         The whole clip; its trace holds every window's keyframes, the shared ones included.
@@ -98,10 +100,17 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
             mask=None if mask is None else mask[inside],
         )
         prepared = prepare(frames[inside], own, model, settings, given)
-        result = _run(prepared, number, len(starts), watch)
+        parts.append(prepared)
+        try:
+            result = _run(prepared, number, len(starts), watch)
+        except (KeyboardInterrupt, FlowEditError) as stop:
+            if stopped is not None:
+                traces = [part.trace for part in parts]
+                whole_ones = [trace for trace in traces if len(trace.steps) == len(traces[0].steps)]
+                stopped(_joined(whole_ones, starts[: len(whole_ones)]), stop)
+            raise
         _blend(edited, result.frames, start, done_to)
         done_to = inside.stop
-        parts.append(prepared)
     return EditResult(
         frames=edited,
         source=frames,

@@ -1,9 +1,13 @@
-"""A budget in requests and in money that is kept before a call is made, also by calls made at the same time."""
+"""A budget in requests and in money, kept before a call is made: across threads, and across kills and resumes."""
 
 import threading
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from flowedit.agent.events import Usage
 from flowedit.agent.settings import GeminiSettings
+from flowedit.errors import AgentError, OutputError
 
 
 class BudgetSpentError(Exception):
@@ -11,17 +15,23 @@ class BudgetSpentError(Exception):
 
 
 class Budget:
-    """Counts what was spent and what calls under way may still cost."""
+    """Counts what was spent and what calls under way may still cost, in a file that outlives the process."""
 
-    def __init__(self, settings: GeminiSettings, spent: Usage) -> None:
-        """Start from what an interrupted run has already spent.
+    def __init__(self, settings: GeminiSettings, ledger: Path, answered: Usage) -> None:
+        """Start from what earlier runs in the folder have already spent.
 
         Args:
             settings: the limits.
-            spent: calls and dollars so far.
+            ledger: file of the count, written before each request; it need not be there yet.
+            answered: what the kept answers took: the least that was spent, where their folder came without a count.
+
+        Raises:
+            AgentError: the file is damaged.
         """
-        self._settings = settings
-        self._calls, self._usd, self._held = spent.calls, spent.usd, 0.0
+        self._settings, self._ledger = settings, ledger
+        counted = _counted(ledger)
+        self._calls, self._usd = max(counted.calls, answered.calls), max(counted.usd, answered.usd)
+        self._held = 0.0
         self._lock = threading.Lock()
 
     def reserve(self, usd: float) -> None:
@@ -29,6 +39,7 @@ class Budget:
 
         Raises:
             BudgetSpentError: the limit of requests is reached, or the money left does not cover `usd`.
+            OutputError: the count cannot be written.
         """
         with self._lock:
             if self._calls + 1 > self._settings.max_calls:
@@ -40,9 +51,37 @@ class Budget:
                 )
             self._calls += 1
             self._held += usd
+            self._write()
 
     def settle(self, reserved: float, usd: float) -> None:
-        """Replace a reservation by what the call cost (0 for a request that the server refused)."""
+        """Replace a reservation by what the call cost (0 for a request that the server refused).
+
+        Raises:
+            OutputError: the count cannot be written.
+        """
         with self._lock:
             self._held -= reserved
             self._usd += usd
+            self._write()
+
+    def _write(self) -> None:
+        """Calls under way are written as if they cost the most they may: a kill leaves them at that."""
+        part = self._ledger.with_name(f".{self._ledger.name}.part")
+        try:
+            self._ledger.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(Usage(calls=self._calls, usd=self._usd + self._held).model_dump_json(), encoding="utf-8")
+            part.replace(self._ledger)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise OutputError(
+                f"Cannot write {self._ledger} ({reason}); choose another folder or free some space."
+            ) from None
+
+
+def _counted(ledger: Path) -> Usage:
+    try:
+        return Usage.model_validate_json(ledger.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return Usage()
+    except (OSError, ValidationError, UnicodeDecodeError):
+        raise AgentError(f"{ledger} is not a count of requests; delete it to count the kept answers alone.") from None

@@ -58,7 +58,7 @@ class Event(BaseModel):
         images: files it made, inside the run's folder.
         values: numbers and names worth showing.
         notes: what did not go as planned, one sentence each.
-        outcome: "done", "failed" (the node raised) or "waiting" (for a person).
+        outcome: "done", "failed" (the node raised or was interrupted) or "waiting" (for a person).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -130,9 +130,10 @@ class EventLog:
         event, began = Event(node=name, keyframe=keyframe), time.perf_counter()
         try:
             yield event
-        except Exception as error:
+        except BaseException as error:
             event.outcome = "failed"
-            event.notes.append(" ".join(str(error).split()) or type(error).__name__)
+            said = " ".join(str(error).split()) or type(error).__name__
+            event.notes.append(said if isinstance(error, Exception) else f"Interrupted ({said}).")
             raise
         finally:
             event.seconds = round(time.perf_counter() - began, 4)

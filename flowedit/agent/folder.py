@@ -22,6 +22,7 @@ Picture = UInt8[np.ndarray, "H W 3"]
 MANIFEST = "keyframes.json"
 CHECKPOINT = "checkpoint.sqlite"
 _LOCK = "run.lock"
+_LIMITS = ("max_calls", "max_usd")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,12 @@ class RunFolder:
 
 
 def fingerprint(source: Source, settings: StyleSettings) -> str:
-    """The same for the same clip and settings: what decides whether an interrupted run may go on."""
+    """The same for the same clip and settings: what decides whether an interrupted run may go on.
+
+    What the run may cost is no part of it: a run whose budget was too small goes on with a larger one.
+    """
     wanted = settings.to_dict()
+    wanted["gemini"] = {name: value for name, value in wanted["gemini"].items() if name not in _LIMITS}
     if settings.style_image is not None:
         wanted["style_image"] = hashlib.sha256(Path(settings.style_image).read_bytes()).hexdigest()
     text = json.dumps([source.identity, source.start, source.num_frames, wanted], sort_keys=True)
@@ -99,6 +104,8 @@ def claimed(root: str | Path) -> Iterator[RunFolder]:
 def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) -> Record:
     """A new record for a new folder, or the record of an interrupted run of the same clip and settings.
 
+    Limits on what the run may cost are those of `settings`, not the earlier ones.
+
     Raises:
         OutputError: the folder holds a finished run, or one of another clip or other settings.
     """
@@ -115,4 +122,4 @@ def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) ->
         raise OutputError(
             f"{folder.root} holds an unfinished run of another clip or other settings; repeat those or choose another."
         )
-    return record
+    return record.model_copy(update={"settings": settings.to_dict()})

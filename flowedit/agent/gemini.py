@@ -31,8 +31,9 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 _TOKENS_PER_IMAGE = 1300
 _MOST_TOKENS_OUT = 4096
-_BUSY = (408, 429, 500, 502, 503, 504)
 _LONGEST_PAUSE_S = 60.0
+_LEDGER = "spent"
+"""Beside the answers: how many requests were sent and what they cost, answered or not."""
 
 
 class GeminiError(AgentError):
@@ -78,13 +79,16 @@ class Gemini:
         Args:
             settings: models, limits and prices.
             key: of the Gemini API.
-            answers: folder that keeps the answers; what is in it already counts towards the budget.
+            answers: folder that keeps the answers and the count of requests; both count towards the budget.
             sleep: waits between tries.
+
+        Raises:
+            AgentError: the count of requests in that folder is damaged.
         """
         self._settings, self._key, self._sleep = settings, key, sleep
         self._redact = redactor(key)
         self._answers = Answers(answers, self._redact)
-        self._budget = Budget(settings, self._answers.spent())
+        self._budget = Budget(settings, answers / _LEDGER, self._answers.spent())
         self._dead: str | None = None
 
     def read(self, prompt: str, images: Sequence[Picture], schema: type[Schema]) -> Reply[Schema]:
@@ -149,48 +153,51 @@ class Gemini:
 
     def _send(self, model: str, message: HumanMessage, extra: dict[str, Any], most: float) -> Answer:
         """Send until an answer comes; give up at a lasting fault, after the last try, or where the budget ends."""
-        reason = ""
+        spent, reason = Usage(), ""
         for tries in range(1, self._settings.attempts + 1):
-            self._reserve(most, tries)
+            self._reserve(most, spent)
             try:
                 answer = from_message(model, self._client(model).invoke([message], **extra), self._redact)
             except Exception as error:  # the client raises its own, the SDK's, httpx's and plain ValueErrors
-                self._budget.settle(most, 0.0)
-                reason = self._one_line(error)
-                self._refuse_lasting(model, error, reason, tries)
+                lost = Usage(calls=1, usd=0.0 if _unserved(error) else most)
+                self._budget.settle(most, lost.usd)
+                spent, reason = spent + lost, self._one_line(error)
+                self._refuse_lasting(model, error, reason, spent)
                 if tries < self._settings.attempts:
                     self._sleep(self._pause(tries, reason))
                 continue
-            usage = self._priced(answer, tries)
+            usage = self._priced(answer)
             self._budget.settle(most, usage.usd)
-            return answer.model_copy(update={"usage": usage})
-        tries = self._settings.attempts
-        raise GeminiError(f"{model} did not answer after {tries} tries ({reason}).", usage=Usage(calls=tries))
+            return answer.model_copy(update={"usage": spent + usage})
+        raise GeminiError(f"{model} did not answer after {spent.calls} tries ({reason}).", usage=spent)
 
-    def _reserve(self, most: float, tries: int) -> None:
+    def _reserve(self, most: float, spent: Usage) -> None:
         if self._dead:
-            raise GeminiError(self._dead, lasting=True, usage=Usage(calls=tries - 1))
+            raise GeminiError(self._dead, lasting=True, usage=spent)
         try:
             self._budget.reserve(most)
         except BudgetSpentError as error:
-            raise self._fatal(f"Gemini is not called any more: {error}.", Usage(calls=tries - 1)) from None
+            raise self._fatal(f"Gemini is not called any more: {error}.", spent) from None
 
-    def _refuse_lasting(self, model: str, error: Exception, reason: str, tries: int) -> None:
-        code, spent = _status(error), Usage(calls=tries)
+    def _refuse_lasting(self, model: str, error: Exception, reason: str, spent: Usage) -> None:
+        code = _status(error)
         if code in (401, 403) or (code == 400 and "api key" in reason.lower()):
             raise self._fatal(f"The Gemini key in {VARIABLE} was refused ({code}).", spent) from None
         if code == 404:
             cure = "choose another with --text-model or --image-model"
             raise self._fatal(f"There is no Gemini model {model} (404); {cure}.", spent) from None
-        if code is not None and code not in _BUSY:
+        if code is not None and not (code in (408, 429) or code >= 500):
             raise GeminiError(f"{model} refused the request ({reason}).", usage=spent) from None
-        if tries >= self._settings.attempts and _unreachable(error):
+        if spent.calls >= self._settings.attempts and _unreachable(error):
             raise self._fatal(f"Gemini cannot be reached ({reason}).", spent) from None
 
     def _fatal(self, message: str, usage: Usage) -> GeminiError:
-        """Remember that no further call makes sense, so that ten keyframes do not wait for the same fault."""
-        self._dead = message
-        return GeminiError(message, lasting=True, usage=usage)
+        """Remember that no further call makes sense, so that ten keyframes do not wait for the same fault.
+
+        The first fault is the one that is said: keyframes side by side may meet it in other words.
+        """
+        self._dead = self._dead or message
+        return GeminiError(self._dead, lasting=True, usage=usage)
 
     def _client(self, model: str) -> ChatGoogleGenerativeAI:
         return ChatGoogleGenerativeAI(
@@ -207,12 +214,12 @@ class Gemini:
         wait = self._settings.backoff_s * 2 ** (tries - 1)
         return min(max(wait, float(asked.group(1)) if asked else 0.0), _LONGEST_PAUSE_S)
 
-    def _priced(self, answer: Answer, tries: int) -> Usage:
+    def _priced(self, answer: Answer) -> Usage:
+        """What one answer cost, rather too much: the tokens of a picture count beside its own price."""
         s, tokens = self._settings, answer.usage
-        words = 0 if answer.images else tokens.tokens_out
-        usd = (tokens.tokens_in * s.usd_per_million_in + words * s.usd_per_million_out) / 1e6
+        usd = (tokens.tokens_in * s.usd_per_million_in + tokens.tokens_out * s.usd_per_million_out) / 1e6
         total = round(usd + len(answer.images) * s.usd_per_image, 6)
-        return tokens.model_copy(update={"calls": tries, "usd": total})
+        return tokens.model_copy(update={"calls": 1, "usd": total})
 
     def _most_usd(self, prompt: str, images: Sequence[Picture], *, drawing: bool) -> float:
         s = self._settings
@@ -243,9 +250,14 @@ def _status(error: BaseException | None) -> int | None:
     return None
 
 
+def _unserved(error: BaseException) -> bool:
+    """Whether the request cost nothing for sure: it was turned down, or never arrived."""
+    return (_status(error) or 0) >= 400 or _unreachable(error)
+
+
 def _unreachable(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -14,6 +14,7 @@ from flowedit.agent.parts import Parts, Report, analyse, chosen_look, paint, pla
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Fault, Styled, Task, Verdict
 from flowedit.agent.stylers import LOOKS
+from flowedit.agent.stylers.look import Look
 from flowedit.errors import AgentError
 from flowedit.images import resize_image
 
@@ -83,7 +84,7 @@ def gemini_parts(settings: StyleSettings, reference: Picture | None, gemini: Gem
             picture = _fitted(reply.value, image)
         except GeminiError as error:
             report.usage += error.usage
-            report.notes.append(f"{error} The keyframe was painted offline.")
+            report.notes.append(_instead(error, "The keyframe was painted offline."))
             return offline.styler(image, master, task, report)
         report.by = reply.model
         return picture
@@ -111,8 +112,9 @@ def _read_style(
         reply = gemini.read(report.prompt, [*keyframes[:1], *([] if reference is None else [reference])], StyleReading)
     except GeminiError as error:
         report.usage += error.usage
-        report.notes.append(f"{error} The style was read offline.")
-        return analyse(keyframes, chosen_look(settings), reference)
+        card = analyse(keyframes, _look_without(error, settings), reference)
+        report.notes.append(_instead(error, "The style was read offline."))
+        return card
     report.usage += reply.usage
     report.by = reply.model
     reading = reply.value
@@ -124,6 +126,21 @@ def _read_style(
     card = analyse(keyframes, look, reference)
     words = {"title": reading.title, "medium": reading.medium, "words": tuple(reading.words)}
     return card.model_copy(update=words | {"analysed_by": reply.model})
+
+
+def _look_without(error: GeminiError, settings: StyleSettings) -> Look:
+    """The look that paints after a fault; where the words mean none, both reasons are said in one line."""
+    try:
+        return chosen_look(settings)
+    except AgentError as none:
+        raise AgentError(f"{error} {none}") from None
+
+
+def _instead(error: GeminiError, what: str) -> str:
+    """What is noted of a fault: the same sentence in every node for a lasting one, so that a run says it once."""
+    if error.lasting:
+        return f"{str(error).removesuffix('.')}; the rest of the run is done offline."
+    return f"{error} {what}"
 
 
 def _style_question(settings: StyleSettings, reference: Picture | None) -> str:
@@ -181,7 +198,7 @@ def _with_opinions(
             raise GeminiError(f"{reply.model} judged {len(opinions)} of {len(indices)} keyframes.")
     except GeminiError as error:
         report.usage += error.usage
-        report.notes.append(f"{error} The keyframes were judged by measures alone.")
+        report.notes.append(_instead(error, "The keyframes were judged by measures alone."))
         return measured
     report.by = reply.model
     return {

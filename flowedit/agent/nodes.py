@@ -4,7 +4,9 @@ Whatever does the work is passed in, so that each node runs in a test with a fak
 the run's folder; the state carries names.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import TypedDict
 
 from langgraph.types import interrupt
@@ -142,9 +144,8 @@ def select_keyframes(
 def analyze_style(state: ToAnalyse, *, source: Source, analyst: Analyst, log: EventLog) -> Card:
     """Read the style into one card that all keyframes share."""
     with log.node("analyze_style") as event:
-        report = Report()
-        card = analyst([source.frame(index) for index in state["indices"]], report)
-        _tell(event, report)
+        with _reported(event) as report:
+            card = analyst([source.frame(index) for index in state["indices"]], report)
         event.values |= {"look": card.look, "title": card.title, "medium": card.medium, "words": list(card.words)}
         event.values["palette"] = [swatch.model_dump() for swatch in (card.reference or card.master).palette]
     return {"card": card}
@@ -177,11 +178,10 @@ def style_keyframe(
 def _painted(task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog) -> Painted:
     index = task["index"]
     with log.node("style_keyframe", index) as event:
-        report = Report()
         reference = task["plan"].reference
         master = None if reference is None else folder.load(reference)
-        picture = styler(source.frame(index), master, task, report)
-        _tell(event, report)
+        with _reported(event) as report:
+            picture = styler(source.frame(index), master, task, report)
         name = folder.save(f"attempts/{index:04d}-{task['attempt']}.png", picture)
         event.images = [name]
         event.values |= {
@@ -205,11 +205,10 @@ def _painted(task: Task, *, source: Source, styler: Styler, folder: RunFolder, l
 def judge(state: ToJudge, *, source: Source, judge: Judge, folder: RunFolder, log: EventLog) -> Judged:
     """Read all keyframes against their sources and against each other."""
     with log.node("judge") as event:
-        report = Report()
         sources = {index: source.frame(index) for index in state["styled"]}
         styled = {index: (done, folder.load(done.file)) for index, done in state["styled"].items()}
-        verdicts = judge(sources, styled, state["card"], report)
-        _tell(event, report)
+        with _reported(event) as report:
+            verdicts = judge(sources, styled, state["card"], report)
         event.values["verdicts"] = [verdict.model_dump(mode="json") for verdict in verdicts.values()]
     return {"verdicts": verdicts}
 
@@ -278,6 +277,12 @@ def _row(state: ToExport, index: int, name: str) -> dict:
     }
 
 
-def _tell(event: Event, report: Report) -> None:
-    event.prompt, event.usage, event.notes = report.prompt, report.usage, list(report.notes)
-    event.values["by"] = report.by
+@contextmanager
+def _reported(event: Event) -> Iterator[Report]:
+    """What a part reports goes into the event also when the part raises: calls that were sent are paid for."""
+    report = Report()
+    try:
+        yield report
+    finally:
+        event.prompt, event.usage, event.notes = report.prompt, report.usage, list(report.notes)
+        event.values["by"] = report.by

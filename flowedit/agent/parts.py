@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from flowedit.agent.card import Measures, StyleCard, measure, shrink
 from flowedit.agent.events import OFFLINE, Usage
 from flowedit.agent.judge import Thresholds, judge_keyframes
+from flowedit.agent.keys import VARIABLE
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Plan, Styled, Task, Verdict
 from flowedit.agent.stylers import LOOKS, find_look, look_named
@@ -149,7 +150,8 @@ def chosen_look(settings: StyleSettings) -> Look:
         look = LOOKS["transfer"]
     else:
         raise AgentError(
-            f'Offline, no look matches "{settings.describe}"; name one of {", ".join(LOOKS)}, or give a style image.'
+            f'Offline, no look matches "{settings.describe}"; name one of {", ".join(LOOKS)}, give a style image, '
+            f"or let Gemini read the words with a key in {VARIABLE}."
         )
     if look.name == "transfer" and settings.style_image is None:
         raise SettingError('The look "transfer" takes its colours from a picture; give a style image.')

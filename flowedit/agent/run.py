@@ -180,8 +180,7 @@ def _parts(
     if settings.backend == "offline":
         return offline, []
     if key is None:
-        missing = f"No Gemini key in {VARIABLE}; the keyframes are painted offline."
-        return offline, [missing] if settings.backend == "gemini" else []
+        return offline, [f"No Gemini key in {VARIABLE}; the keyframes are painted offline."]
     # Imported here: the client and the SDK behind it take half a second that an offline run need not wait.
     from flowedit.agent.gemini import Gemini
     from flowedit.agent.gemini_parts import gemini_parts

@@ -22,8 +22,8 @@ class GeminiSettings:
         timeout_s: seconds until a call is given up.
         attempts: how often one call is tried when the server is busy or failing.
         backoff_s: seconds before the second try; doubled before each further one.
-        max_calls: requests that a run may send, failed ones included.
-        max_usd: US dollars that a run may cost by the prices below.
+        max_calls: requests that a run may send, failed ones and those before a kill included.
+        max_usd: US dollars that a run may cost by the prices below; a request that may have been served counts fully.
         usd_per_million_in: price of a million tokens sent.
         usd_per_million_out: price of a million tokens of text received.
         usd_per_image: price of a picture received.
@@ -63,7 +63,8 @@ class StyleSettings:
         max_frames: most keyframes.
         seed: of every texture.
         redo: how often the judge may send a keyframe back.
-        backend: "auto" uses Gemini where a key is found, "offline" never, "gemini" says so when there is none.
+        backend: "auto" uses Gemini where a key is found, "offline" never; without one, "auto" and "gemini" note it
+            and paint offline.
         gemini: how Gemini is called.
     """
 

@@ -146,7 +146,7 @@ ROWS: Mapping[str, Row] = {
     "default correction of both branches": edit_row("default", alpha=10.0, beta=1.0),
     "default laid everywhere": laid_everywhere,
     "default grey between keyframes": edit_row("default", fill="grey"),
-    "default without conditioning": edit_row("default", conditioning="none"),
+    "default without conditioning": edit_row("default", conditioning="none", fill="grey"),
     "default keyframes swapped": swapped(DEFAULT),
 }
 CLASSICAL_ROWS = ("source", "colour map", "propagation")

@@ -99,7 +99,7 @@ def two_cores() -> Iterator[None]:
 
 def to_page(record: SpeedRecord) -> str:
     """The record as Markdown: two tables, and on what they were measured."""
-    build = "CUDA" if "+cu" in record.versions.get("torch", "") else "CPU"
+    build = "CUDA" if record.machine.get("cuda") else "CPU"
     lines = [
         f"{CORES} of {record.machine['cores']} cores, {record.machine['system']}, torch "
         f"{record.versions.get('torch')} ({build} build). Medians of {len(record.commands[0].seconds)} runs.",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.table import Table
 
     from flowedit.model import ClipShape
@@ -30,7 +32,10 @@ def doctor(
     console = Console()
     resources = measure_resources()
     console.print(_machine_table(resources))
-    console.print(_run_table(resources, frames, keyframes, measure=speed))
+    # The spinner goes to stderr: the table of a redirected output stays a table.
+    with Console(stderr=True).status("") as status:
+        table = _run_table(resources, frames, keyframes, status.update if speed else None)
+    console.print(table)
 
 
 def _machine_table(resources: "Resources") -> "Table":
@@ -49,17 +54,39 @@ def _machine_table(resources: "Resources") -> "Table":
     return table
 
 
-def _run_table(resources: "Resources", frames: int | None, keyframes: int, *, measure: bool) -> "Table":
+def _run_table(
+    resources: "Resources", frames: int | None, keyframes: int, announce: "Callable[[str], None] | None"
+) -> "Table":
+    """What can run; `announce` is told what is being measured, None measures nothing."""
     from rich.table import Table
 
     from flowedit.wan.checkpoints import CHECKPOINTS
 
-    title = f"an edit with {keyframes} keyframes as tokens, at each checkpoint's own size and steps"
+    title = f"an edit with {keyframes} keyframes, as tokens but for tiny, at each model's own size and steps"
     table = Table("checkpoint", "clip", "level", "GPU needs", "host needs", "minutes", title=title)
+    table.add_row("tiny", *_tiny_row(frames, keyframes, announce))
     speeds: dict[tuple[int, int, bool], Speed] = {}
     for entry in CHECKPOINTS.values():
-        table.add_row(entry.name, *_row(entry, resources, frames, keyframes, speeds if measure else None))
+        if announce is not None:
+            announce(f"measuring {entry.name}")
+        table.add_row(entry.name, *_row(entry, resources, frames, keyframes, None if announce is None else speeds))
     return table
+
+
+def _tiny_row(frames: int | None, keyframes: int, announce: "Callable[[str], None] | None") -> tuple[str, ...]:
+    """The shipped small model: it is there and it fits, so its edit is made rather than predicted."""
+    from flowedit.commands.measuring import SIDE, measure_tiny
+    from flowedit.presets import model_defaults
+
+    window = model_defaults("tiny").window
+    clip = f"{frames or window} of {SIDE}x{SIDE}"
+    if announce is None:
+        return clip, "resident", "", "", "not measured"
+    announce("measuring tiny: an edit by the small model")
+    cost = measure_tiny(keyframes)
+    seconds = cost.seconds * (frames or window) / window  # longer clips run window by window
+    needs = f"{cost.gpu / _GB:.1f} GB", f"{cost.host / _GB:.1f} GB"
+    return clip, "resident", *needs, f"{seconds / 60:.1f} ({seconds:.0f} s)"
 
 
 def _row(

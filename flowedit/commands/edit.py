@@ -136,20 +136,25 @@ def _show_sweep(request: Any, several: "Sweep", *, verbose: bool) -> None:  # no
 def show_run(request: Any, *, verbose: bool) -> "EditOutcome":  # noqa: ANN401 - an EditRequest, imported when run
     """Run a request with progress on the terminal, then say where the results are."""
     from flowedit.ahead import Ahead
+    from flowedit.errors import FlowEditError
     from flowedit.runfolder import RunFolder
 
     console = Console(stderr=True)
     with watching(console, verbose=verbose) as watch:
         watch("reading", 0, 0, None)
         ahead = Ahead(request)
-        RunFolder(request.output, overwrite=request.overwrite)
-        # This import loads torch, while the thread of `ahead` makes the guess.
+        folder = RunFolder(request.output, overwrite=request.overwrite)
+        # This import loads torch, while the process that `ahead` started makes the guess.
         from flowedit.runner import run_edit
 
-        announce = partial(console.print, highlight=False)
-        outcome = run_edit(request, watch, announce, ahead=ahead)
+        announce = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        try:
+            outcome = run_edit(request, watch, announce, ahead=ahead)
+        except FlowEditError:
+            folder.abandon()
+            raise
     for line in outcome.advice:
-        console.print(f"advice: {line}", highlight=False)
+        announce(f"advice: {line}")
     seconds = outcome.manifest["seconds"]["total"]
     console.print(f"{seconds:.1f} s, peak memory {outcome.manifest['peak_memory_mb']:.0f} MB", highlight=False)
     typer.echo(outcome.folder / "report.html")

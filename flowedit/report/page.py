@@ -37,7 +37,7 @@ def render_report(
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=html.escape(f"{manifest['source']['name']}: {manifest['settings']['method']}"),
         lead=html.escape(
-            f"{num_frames} frames, edited at {width} x {height}, model {manifest['model']}, "
+            f"{num_frames} frames, edited at {width} x {height}{_written(manifest)}, model {manifest['model']}, "
             f"keyframes at {', '.join(map(str, manifest['keyframes'])) or 'none'}."
         ),
         videos="".join(_video(label, path) for label, path in videos.items()),
@@ -49,6 +49,14 @@ def render_report(
         timings=_table(manifest["seconds"]),
         machine=_table({**manifest["versions"], **manifest["machine"]}),
     )
+
+
+def _written(manifest: Mapping[str, Any]) -> str:
+    """The size of the edited video, where it is not the one that was edited at."""
+    output = manifest.get("output", manifest)
+    written = (output["width"], output["height"])
+    same = written == (manifest["width"], manifest["height"])
+    return "" if same else f", written at {written[0]} x {written[1]}"
 
 
 def _plot(trace: Trace) -> str:

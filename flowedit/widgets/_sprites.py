@@ -5,8 +5,9 @@ A sheet is text (base64), not a binary buffer, because JupyterLab drops buffers 
 
 import base64
 import io
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -28,6 +29,8 @@ _SHEET_PIXELS = 1_100_000  # small enough for the first one to be decoded in a f
 _MIN_QUALITY, _MAX_QUALITY = 25, 90
 _LOSSLESS_PIXELS = 1_500_000
 _WORKERS = 2
+_TRIES = 6
+_SMALLEST_SIDE = 16
 
 
 def check_clip(frames: np.ndarray, name: str) -> np.ndarray:
@@ -139,10 +142,39 @@ def encode_image(image: np.ndarray, *, max_side: int = 480, quality: int = 82) -
     Raises:
         WidgetError: not uint8 (H, W, 3).
     """
-    array = check_clip(np.asarray(image)[None], "image")[0]
-    scale = min(1.0, max_side / max(array.shape[:2]))
-    data = _webp(_resized(array[None], scale)[0], quality)
+    data = _webp(fit_side(image, max_side), quality)
     return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+
+
+def fit_side(image: np.ndarray, max_side: int) -> np.ndarray:
+    """A picture no side of which is longer than `max_side`, uint8 (H, W, 3).
+
+    Raises:
+        WidgetError: not uint8 (H, W, 3).
+    """
+    array = check_clip(np.asarray(image)[None], "image")[0]
+    return _resized(array[None], min(1.0, max_side / max(array.shape[:2])))[0]
+
+
+def encode_images(images: Sequence[np.ndarray], *, max_side: int, budget: int = WIDGET_BYTES) -> list[str]:
+    """Pictures as WebP data URLs of about `budget` bytes together: all are drawn smaller where they would be more.
+
+    Raises:
+        WidgetError: one is not uint8 (H, W, 3).
+    """
+    side, urls = max_side, []
+    for _ in range(_TRIES):
+        urls = [encode_image(image, max_side=side) for image in images]
+        size = 3 * sum(map(len, urls)) // 4
+        if size <= budget or side <= _SMALLEST_SIDE:
+            break
+        side = max(_SMALLEST_SIDE, int(0.97 * side * math.sqrt(budget / size)))
+    return urls
+
+
+def room_beside(state: object) -> int:
+    """Bytes left for the pictures of a widget whose other state is `state`, JSON values."""
+    return max(WIDGET_BYTES // 4, WIDGET_BYTES - 3 * len(json.dumps(state)) // 4)
 
 
 def contact_sheet(frames: np.ndarray, *, height: int = 120) -> np.ndarray:
@@ -176,8 +208,19 @@ def _choose(frames: np.ndarray, budget: int) -> tuple[np.ndarray, int | str]:
         return frames, "lossless"
     lowest = _predicted(sample, len(frames), _MIN_QUALITY)
     if lowest > budget:
-        return _resized(frames, math.sqrt(budget / lowest)), _MIN_QUALITY
+        return _resized(frames, _scale_for(sample, len(frames), budget, lowest)), _MIN_QUALITY
     return frames, _quality_for(budget, lowest, _predicted(sample, len(frames), _MAX_QUALITY))
+
+
+def _scale_for(sample: np.ndarray, count: int, budget: int, lowest: float) -> float:
+    """The scale at which the lowest quality fits; a smaller picture holds more detail a pixel, so it is tried."""
+    scale = math.sqrt(budget / lowest)
+    for _ in range(_TRIES):
+        size = _predicted(_resized(sample, scale), count, _MIN_QUALITY)
+        if size <= budget:
+            break
+        scale *= math.sqrt(budget / size)
+    return scale
 
 
 def _predicted(sample: np.ndarray, count: int, quality: int | str) -> float:

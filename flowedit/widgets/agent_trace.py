@@ -1,5 +1,6 @@
 """A styling run replayed node by node: what ran, for how long, what it was told, what it cost, what it made."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -12,7 +13,7 @@ from flowedit.errors import WidgetError
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, Table, plain
 from flowedit.widgets._picture import bars_svg, image
-from flowedit.widgets._sprites import encode_image
+from flowedit.widgets._sprites import check_clip, encode_images, fit_side, room_beside
 
 MAX_EVENTS = 400
 _PICTURE_SIDE = 240
@@ -24,7 +25,8 @@ class AgentTrace(FlowWidget):
     Keys: arrows step, PgUp and PgDn move by five, Home and End, space replays.
 
     Attributes:
-        events: what is shown.
+        events: what is shown; each event's pictures name theirs in `pictures`.
+        pictures: every picture once, as encoded for the page.
         position: the event shown, from 0.
     """
 
@@ -32,6 +34,7 @@ class AgentTrace(FlowWidget):
     _css = style("player", "frame_scrubber", "keyframe_gallery", "agent_trace")
 
     events = traitlets.List().tag(sync=True)
+    pictures = traitlets.Dict().tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, events: Sequence[Mapping], *, folder: str | Path | None = None, **traits: object) -> None:
@@ -49,9 +52,10 @@ class AgentTrace(FlowWidget):
         """
         if len(events) > MAX_EVENTS:
             raise WidgetError(f"Got {len(events)} events; this widget shows at most {MAX_EVENTS}. Pass a part of them.")
-        shown = [_event(event, Path(folder) if folder is not None else None) for event in events]
+        album = _Album(Path(folder) if folder is not None else None)
+        shown = [_event(event, album) for event in events]
         defaults = {"position": max(len(shown) - 1, 0), "heading": "What the agent did"}
-        super().__init__(events=shown, **{**defaults, **traits})
+        super().__init__(events=shown, pictures=album.encoded(room_beside(shown)), **{**defaults, **traits})
 
     @classmethod
     def example(cls) -> "AgentTrace":
@@ -73,7 +77,48 @@ class AgentTrace(FlowWidget):
         return Table("Every event of the run", columns, [_row(event) for event in self.events])
 
 
-def _event(event: Mapping, folder: Path | None) -> dict:
+class _Album:
+    """The pictures of a run, each kept once however many events show it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._keys: dict[Path, str] = {}
+        self._images: dict[str, np.ndarray] = {}
+
+    def add(self, item: object, place: int) -> dict | None:
+        """The name of an event's picture and its key; None for a file that is not there."""
+        if isinstance(item, np.ndarray):
+            return {"name": f"picture {place}", "key": self._keep(item)}
+        path = self._path(item)
+        if not path.is_file():
+            return None
+        if path not in self._keys:
+            with Image.open(path) as opened:
+                self._keys[path] = self._keep(np.asarray(opened.convert("RGB")))
+        return {"name": path.name, "key": self._keys[path]}
+
+    def missing(self, items: Sequence[object]) -> list[str]:
+        """A sentence for each file among `items` that is not there."""
+        paths = [self._path(item) for item in items if not isinstance(item, np.ndarray)]
+        return [f"The picture {path.name} is no longer there." for path in paths if not path.is_file()]
+
+    def encoded(self, budget: int) -> dict[str, str]:
+        """Key to data URL, within `budget` bytes together."""
+        urls = encode_images(list(self._images.values()), max_side=_PICTURE_SIDE, budget=budget)
+        return dict(zip(self._images, urls, strict=True))
+
+    def _path(self, item: object) -> Path:
+        return (self._folder / str(item)) if self._folder is not None else Path(str(item))
+
+    def _keep(self, image: np.ndarray) -> str:
+        array = np.ascontiguousarray(check_clip(image[None], "image")[0])
+        key = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()[:16]
+        if key not in self._images:
+            self._images[key] = fit_side(array, _PICTURE_SIDE)
+        return key
+
+
+def _event(event: Mapping, album: _Album) -> dict:
     if not event.get("node"):
         raise WidgetError(f"Event {dict(event)!r:.80} names no node; every event needs one.")
     usage = dict(event.get("usage") or {})
@@ -87,32 +132,11 @@ def _event(event: Mapping, folder: Path | None) -> dict:
         "seconds": plain(float(event.get("seconds") or 0.0)),
         "prompt": str(event.get("prompt") or ""),
         "usage": plain(usage),
-        "pictures": [p for p in (_shown(item, i, folder) for i, item in enumerate(event.get("images", ()), 1)) if p],
+        "pictures": [p for p in (album.add(item, i) for i, item in enumerate(event.get("images", ()), 1)) if p],
         "values": plain(dict(event.get("values") or {})),
-        "notes": [*map(str, event.get("notes", ())), *_missing(event.get("images", ()), folder)],
+        "notes": [*map(str, event.get("notes", ())), *album.missing(event.get("images", ()))],
         "outcome": str(event.get("outcome", "done")),
     }
-
-
-def _file(item: object, folder: Path | None) -> Path | None:
-    if isinstance(item, np.ndarray):
-        return None
-    return (folder / str(item)) if folder is not None else Path(str(item))
-
-
-def _shown(item: object, place: int, folder: Path | None) -> dict | None:
-    path = _file(item, folder)
-    if path is None:
-        return {"name": f"picture {place}", "src": encode_image(np.asarray(item), max_side=_PICTURE_SIDE)}
-    if not path.is_file():
-        return None
-    with Image.open(path) as opened:
-        return {"name": path.name, "src": encode_image(np.asarray(opened.convert("RGB")), max_side=_PICTURE_SIDE)}
-
-
-def _missing(items: Sequence[object], folder: Path | None) -> list[str]:
-    paths = [_file(item, folder) for item in items]
-    return [f"The picture {path.name} is no longer there." for path in paths if path is not None and not path.is_file()]
 
 
 def _name(event: Mapping) -> str:

@@ -14,11 +14,11 @@ from flowedit.widgets._base import FlowWidget, Table, plain
 from flowedit.widgets._jobs import IDLE, Job
 from flowedit.widgets._sprites import (
     CLIP_BYTES,
-    WIDGET_BYTES,
     check_same_shape,
     contact_sheet,
     encode_clip,
     encode_image,
+    room_beside,
 )
 
 MAX_RUNS = 48
@@ -80,7 +80,7 @@ class AlphaExplorer(FlowWidget):
             WidgetError: no run, too many, or clips that differ in shape.
         """
         _check(runs, source)
-        self._budget = min(CLIP_BYTES, WIDGET_BYTES // (len(runs) + (source is not None)))
+        self._budget = _budget_of(runs, source)
         self._compute = compute
         self._kept = list(runs)
         self._source = source
@@ -113,12 +113,23 @@ class AlphaExplorer(FlowWidget):
         )
 
     def add(self, run: Run) -> None:
-        """Join a run to the grid, replacing one at the same settings, and show it."""
-        _check([*self._kept, run], self._source)
+        """Join a run to the grid, replacing one at the same settings, and show it.
+
+        Where the clips no longer fit, all are encoded anew with a third to spare, so that this is seldom needed.
+        """
         key = (run[0], _other(run))
         kept = [i for i, old in enumerate(self._kept) if (old[0], _other(old)) != key]
-        self._kept = [*(self._kept[i] for i in kept), run]
-        self.runs = [*(self.runs[i] for i in kept), self._encoded(run)]
+        grid = [*(self._kept[i] for i in kept), run]
+        _check(grid, self._source)
+        self._kept = grid
+        budget = _budget_of(grid, self._source)
+        if budget < self._budget:
+            self._budget = 2 * budget // 3
+            if self._source is not None:
+                self.source = encode_clip(self._source, self._budget)
+            self.runs = [self._encoded(one) for one in grid]
+        else:
+            self.runs = [*(self.runs[i] for i in kept), self._encoded(run)]
         self.other = _other(run)
         self.alpha = float(run[0])
 
@@ -139,14 +150,7 @@ class AlphaExplorer(FlowWidget):
         self.job = status
 
     def _encoded(self, run: Run) -> dict:
-        alpha, frames, trace, metrics = run[:4]
-        return {
-            "alpha": float(alpha),
-            "other": plain(_other(run)),
-            "metrics": plain(dict(metrics)),
-            "trace": plain(trace.to_dict()),
-            "clip": encode_clip(np.asarray(frames), self._budget),
-        }
+        return {**_words(run), "clip": encode_clip(np.asarray(run[1]), self._budget)}
 
     def _picture(self) -> str:
         runs = sorted(self._kept, key=lambda run: run[0])[:8]
@@ -163,6 +167,23 @@ class AlphaExplorer(FlowWidget):
             for r in sorted(self._kept, key=lambda run: run[0])
         ]
         return Table("Every run", ("alpha", *others, *names, "final gap"), rows)
+
+
+def _words(run: Run) -> dict:
+    """All of a run but its frames, as JSON values."""
+    alpha, _, trace, metrics = run[:4]
+    return {
+        "alpha": float(alpha),
+        "other": plain(_other(run)),
+        "metrics": plain(dict(metrics)),
+        "trace": plain(trace.to_dict()),
+    }
+
+
+def _budget_of(runs: Sequence[Run], source: np.ndarray | None) -> int:
+    """Bytes of each clip, so that all of them and the traces fit into the widget."""
+    room = room_beside([_words(run) for run in runs])
+    return min(CLIP_BYTES, room // (len(runs) + (source is not None)))
 
 
 def _other(run: Run) -> dict:

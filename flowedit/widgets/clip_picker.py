@@ -84,6 +84,7 @@ class ClipPicker(ui.VBox):
         self._programmed = False
         self._make_controls()
         super().__init__(self._rows())
+        self.add_class("fe-picker")  # the slot map's script keeps the keys of all controls in this box
         self._connect()
         self._judge()
         if path is not None:

@@ -12,9 +12,10 @@ from flowedit.frames import slot_of
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, Table, plain
 from flowedit.widgets._jobs import IDLE, Job
-from flowedit.widgets._sprites import contact_sheet, encode_image
+from flowedit.widgets._sprites import contact_sheet, encode_image, encode_images, room_beside
 
 MAX_PAIRS = 24
+_PICTURE_SIDE = 320
 _REASONS = "reasons"
 
 Pair = tuple[np.ndarray, np.ndarray, int, Mapping[str, Any]]
@@ -88,7 +89,12 @@ class KeyframeGallery(FlowWidget):
         if len(pairs) > MAX_PAIRS or len(set(indices)) != len(indices):
             raise WidgetError(f"Got keyframes {indices}; this widget shows up to {MAX_PAIRS}, each index once.")
         self._pairs = list(pairs)
-        self.pairs = [_encoded(pair) for pair in pairs]
+        words = [_words(pair) for pair in pairs]
+        urls = encode_images(
+            [side for pair in pairs for side in pair[:2]], max_side=_PICTURE_SIDE, budget=room_beside(words)
+        )
+        shown = zip(words, urls[::2], urls[1::2], strict=True)
+        self.pairs = [{**said, "source": source, "styled": styled} for said, source, styled in shown]
         self.decisions = {key: value for key, value in self.decisions.items() if key in map(str, indices)}
 
     def answer(self) -> dict:
@@ -135,12 +141,11 @@ class KeyframeGallery(FlowWidget):
         return ": ".join(filter(None, (decision.get("action"), decision.get("reason")))) or "undecided"
 
 
-def _encoded(pair: Pair) -> dict:
-    source, styled, index, scores = pair
+def _words(pair: Pair) -> dict:
+    """All of a pair but its pictures, as JSON values."""
+    _, _, index, scores = pair
     return {
         "index": int(index),
-        "source": encode_image(source, max_side=320),
-        "styled": encode_image(styled, max_side=320),
         "scores": plain({name: value for name, value in scores.items() if name != _REASONS}),
         "reasons": list(scores.get(_REASONS, ())),
     }

@@ -115,7 +115,7 @@ class RunPanel(FlowWidget):
         if self.running or self._runner.closed:
             return False
         self.result, self.error, self._steps_began = None, None, [monotonic()]
-        self.log, self.left, self.clip = [], -1.0, []
+        self.log, self.left, self.clip, self._shown = [], -1.0, [], None
         return self._runner.start(self._watched, self._keep)
 
     def cancel(self) -> None:

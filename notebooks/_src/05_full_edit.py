@@ -82,9 +82,9 @@ VBox([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from flowedit.sweep import with_alpha
+from flowedit.sweep import varied
 def again(alpha):
-    run = with_alpha(prepared, settings.with_(alpha=alpha))
+    run = varied(prepared, settings.with_(alpha=alpha))
     *_, last = edit_steps(run)
     return finish(run, last.latents)
 runs = {alpha: result if alpha == 10 else again(alpha) for alpha in (0.0, 2.0, 10.0)}

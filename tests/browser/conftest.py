@@ -26,6 +26,9 @@ DASH = "\N{EN DASH}"
 PATIENCE = 180
 """Seconds until something that is awaited counts as missing: a busy machine is slow, and nothing waits for longer than
 it has to."""
+ARROWS = ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp")
+KEYS = (*ARROWS, "End", "Home", "PageDown", "PageUp", "b", "a", "d", "d", "Space")
+"""Keys that a notebook takes for itself; space comes last because it presses a button."""
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:")
 
 # What a lab page says on its own; none of it comes from a widget.
@@ -113,6 +116,28 @@ class Notebook(Watched):
 
     def cell_count(self) -> int:
         return self.page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.length")
+
+    def place(self) -> dict:
+        """What a stray key would change: the number of cells, the active one, and the notebook's mode."""
+        return self.page.evaluate(
+            """() => {
+                const { content } = jupyterapp.shell.currentWidget;
+                return { cells: content.model.cells.length, active: content.activeCellIndex, mode: content.mode };
+            }"""
+        )
+
+    def check_keys_stay(self, control: Locator) -> None:
+        """Press on `control` every key that a notebook takes for itself, and see it left alone."""
+        control.focus()
+        control.scroll_into_view_if_needed()
+        node = control.element_handle()
+        before, name = self.place(), node.evaluate("(one) => one.outerHTML.slice(0, 160)")
+        for key in KEYS:
+            # A key may redraw the part that the control is in: it is gone then, and its successor comes in its turn.
+            if not node.evaluate("(one) => (one.focus({ preventScroll: true }), document.activeElement === one)"):
+                break
+            self.page.keyboard.press(key)
+        assert self.place() == before, name
 
     def shut_down_kernel(self) -> None:
         self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
@@ -292,6 +317,21 @@ def nothing_left(look: Callable[[], list[str]], seconds: float = 30) -> list[str
 def frame_pixels(canvas: Locator, height: int, width: int) -> np.ndarray:
     """A canvas as uint8 (height, width, 3)."""
     return np.array(canvas_pixels(canvas), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def image_pixels(image: Locator) -> np.ndarray:
+    """What an <img> shows, at its natural size, uint8 (height, width, 3)."""
+    drawn = image.evaluate(
+        """async (node) => {
+            await node.decode();
+            const [width, height] = [node.naturalWidth, node.naturalHeight];
+            const pen = new OffscreenCanvas(width, height).getContext("2d");
+            pen.drawImage(node, 0, 0);
+            return { width, height, data: JSON.stringify([...pen.getImageData(0, 0, width, height).data]) };
+        }"""
+    )
+    values = np.array(json.loads(drawn["data"]), np.uint8)
+    return values.reshape(drawn["height"], drawn["width"], 4)[..., :3]
 
 
 POOR_CONTRAST = """(root) => {

@@ -6,8 +6,9 @@ from PIL import Image
 
 from flowedit.errors import WidgetError
 from flowedit.widgets import AgentTrace
+from flowedit.widgets.demo import demo_clip
 
-from .conftest import until
+from .conftest import image_pixels, until
 
 USAGE = {"calls": 1, "tokens_in": 100, "tokens_out": 20, "usd": 0.25}
 EVENTS = [
@@ -68,6 +69,17 @@ def test_pictures_from_arrays_and_files_and_those_that_are_gone(open_page, tmp_p
     assert "gone.png is no longer there" in root.inner_text()
     assert root.get_by_label("Event", exact=True).is_disabled()
     watched.check_quiet()
+
+
+def test_pictures_are_the_frames(open_page):
+    """Catches a picture looked up under another's key."""
+    source, styled = (clip[16] for clip in demo_clip())
+    events = [{"node": "a", "images": [source, styled]}, {"node": "b", "images": [styled, source]}]
+    root = open_page(AgentTrace(events).to_html()).root("agent-trace")
+    for place, frame in enumerate((styled, source)):
+        difference = np.abs(image_pixels(root.locator("img").nth(place)) - frame.astype(int))
+        assert difference.mean() < 4
+        assert np.quantile(difference, 0.99) < 32
 
 
 def test_nothing_recorded_is_said(open_page):

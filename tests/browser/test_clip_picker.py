@@ -1,5 +1,6 @@
 """ClipPicker in a notebook: upload, pick, take frames out, bring them back, without a line of code."""
 
+import contextlib
 import io
 import zipfile
 from fractions import Fraction
@@ -7,12 +8,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from flowedit.video import read_video, write_video
 from flowedit.widgets.demo import scene
 
-from .conftest import axe_findings, nothing_left
+from .conftest import axe_findings, nothing_left, poor_contrast
 
+PICKER = ".fe-picker"
 CELL = "from flowedit.widgets import ClipPicker\npicker = ClipPicker(area=48 * 80)\npicker"
 
 
@@ -87,4 +90,34 @@ def test_a_refusal_stands_beside_the_controls(book, tmp_path):
 def test_it_reads_well_in_both_themes(book):
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         book.set_theme(theme)
-        assert nothing_left(lambda: axe_findings(book, ".fe-slot-map")) == [], theme
+        assert nothing_left(lambda: axe_findings(book, PICKER)) == [], theme
+        assert nothing_left(lambda: poor_contrast(book.page.locator(PICKER))) == [], theme
+
+
+def test_keys_stay_in_every_control(book):
+    """The picker's own buttons and sliders are plain ipywidgets: JupyterLab would take their keys for commands."""
+    controls = book.page.locator(
+        f"{PICKER} :is(button, input:not([type=file]), [tabindex='0']):not([disabled]):visible"
+    )
+    names = [controls.nth(i).evaluate("(node) => node.innerText || node.className") for i in range(controls.count())]
+    assert any("Upload a clip" in name for name in names)
+    assert any("noUi-handle" in name for name in names)
+    for control in controls.all():
+        with contextlib.suppress(PlaywrightTimeout), book.page.expect_file_chooser(timeout=1):
+            book.check_keys_stay(control)
+    book.check_quiet()
+
+
+def test_it_fits_a_narrow_screen(book):
+    page = book.page
+    box = page.locator(PICKER)
+    box.evaluate("(node) => { node.style.width = '320px'; node.style.maxWidth = '320px'; }")
+    page.wait_for_timeout(300)
+    wide = box.evaluate(
+        """(node) => [...node.querySelectorAll("*")].filter((one) => one.checkVisibility() && one.clientWidth
+            && one.getBoundingClientRect().right > node.getBoundingClientRect().right + 1
+            && !one.closest(".fe-hidden, .fe-scroll")).map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    assert wide == []
+    assert box.evaluate("(node) => node.scrollWidth") <= 320
+    box.evaluate("(node) => node.removeAttribute('style')")

@@ -5,8 +5,9 @@ import pytest
 
 from flowedit.errors import WidgetError
 from flowedit.widgets import KeyframeGallery
+from flowedit.widgets.demo import demo_clip
 
-from .conftest import DASH
+from .conftest import DASH, image_pixels
 
 SETUP = """
 import numpy as np
@@ -76,6 +77,17 @@ def test_the_answer_reaches_the_agent_and_redone_keyframes_come_back(open_notebo
     root.get_by_role("button", name="Send to the agent").click()
     root.get_by_text("No kernel answered").wait_for()
     book.check_quiet()
+
+
+def test_pictures_are_the_frames(drawn):
+    """Catches source and styled exchanged, a pair at another index, and channels in another order."""
+    source, styled = (clip.astype(int) for clip in demo_clip())
+    pairs = [(source[i].astype(np.uint8), styled[i].astype(np.uint8), i, {}) for i in (0, 32)]
+    _, root = drawn(*pairs)
+    for place, frame in enumerate((source[0], styled[0], source[32], styled[32])):
+        difference = np.abs(image_pixels(root.locator("img").nth(place)) - frame)
+        assert difference.mean() < 4
+        assert np.quantile(difference, 0.99) < 32
 
 
 def test_show_source_swaps_the_picture_in_place(drawn):

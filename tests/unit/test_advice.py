@@ -1,29 +1,41 @@
-"""Advice after an edit: the keyframe that was missed is named, and one left unstyled is not."""
+"""Advice after an edit: each sentence comes with its trigger, only with it, and says what is true of the run."""
 
+import html
 import math
+import warnings
 
 import numpy as np
 import pytest
 
+from flowedit import runner
 from flowedit.advice import advise
+from flowedit.cli import main
 from flowedit.config import EditSettings
+from flowedit.errors import UnusualSettingWarning
 from flowedit.keyframes import Keyframe
+from flowedit.presets import preset_settings
 from flowedit.result import EditResult
+from flowedit.tiny.load import random_pipeline
 from flowedit.trace import READINGS, StepTrace, Trace
+from flowedit.video import write_image, write_video
+from flowedit.wan.adapter import WanVideo
 
 
-def edited(*gaps):
-    """An edit of five grey frames whose keyframes were reached up to these gaps."""
-    clip = np.full((5, 16, 16, 3), 90, np.uint8)
+def edited(*gaps, clip=None, images=None, at=None, settings=None, model="tiny", seconds=0.0):
+    """An edit of five frames, grey if none are given, whose keyframes were reached up to these gaps."""
+    clip = np.full((5, 16, 16, 3), 90, np.uint8) if clip is None else clip
+    at = at or (0, 4)
+    images = [clip[i] for i in at] if images is None else images
     readings = dict.fromkeys(READINGS[:3], (0.1, 0.1))
     step = StepTrace(step=0, sigma=1.0, sigma_next=0.0, kappa=0.5, gap_norm=gaps, **readings)
     return EditResult(
         frames=clip,
         source=clip,
-        keyframes=(Keyframe(0, clip[0]), Keyframe(4, clip[4])),
-        settings=EditSettings(),
-        model="tiny",
-        trace=Trace(keyframes=(0, 4), slots=(0, 1), steps=[step]),
+        keyframes=tuple(Keyframe(i, image) for i, image in zip(at, images, strict=bool(images))),
+        settings=settings or EditSettings(),
+        model=model,
+        trace=Trace(keyframes=at, slots=tuple(range(len(at))), steps=[step] if gaps else []),
+        seconds={"denoise": seconds},
     )
 
 
@@ -39,3 +51,131 @@ def test_the_keyframe_that_was_missed_is_named(gaps, said):
 @pytest.mark.parametrize("gaps", [(math.nan, 0.1), (math.nan, math.nan), (0.1, 0.2)])
 def test_keyframes_that_were_reached_or_left_unstyled_are_not(gaps):
     assert not any("was not reached" in sentence for sentence in advise(edited(*gaps)))
+
+
+def test_more_than_everything_is_never_missing():
+    """Catches a share of 130 %."""
+    (said,) = [s for s in advise(edited(1.3, 0.1)) if "was not reached" in s]
+    assert "all of the style change, or more, is missing" in said
+    assert "%" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "untold"),
+    [
+        ({"alpha": 4.0, "strength": 0.6}, ("Raise alpha (now 4)", "raise strength (now 0.6)"), ("kappa",)),
+        ({"kappa": 0.3}, ("Raise kappa (now 0.3)",), ("alpha",)),
+        ({"kappa": 1.0}, ("Raise strength (now 0.8)",), ("alpha", "kappa")),
+        ({"kappa": 1.0, "strength": 1.0, "method": "difference"}, ("there. Add a keyframe",), ("aise",)),
+    ],
+)
+def test_a_high_gap_names_the_settings_that_were_read_and_can_be_raised(changes, told, untold):
+    """Catches alpha named where kappa replaced it, and a strength of 1 to be raised."""
+    (said,) = [s for s in advise(edited(0.5, 0.1, settings=EditSettings(**changes))) if "was not reached" in s]
+    assert all(words in said for words in (*told, "dd a keyframe near it."))
+    assert not [words for words in untold if words in said]
+
+
+def test_a_gap_says_nothing_where_the_guess_holds_the_keyframes():
+    assert not any("was not reached" in s for s in advise(edited(0.9, 0.9, settings=EditSettings(fill="guess"))))
+
+
+def scene(*brightness, size=32):
+    """Five frames of one random texture; the last may be lit otherwise."""
+    texture = np.random.default_rng(0).integers(20, 120, (size, size, 3))
+    lit = brightness or (1.0, 1.0)
+    return np.stack([np.rint(texture * lit[0 if i < 4 else 1]) for i in range(5)]).astype(np.uint8)
+
+
+def drawn(image):
+    """A style that no map of colours makes: lines."""
+    lined = image.copy()
+    lined[::4] = 0
+    return lined
+
+
+def explained(clip, *images, method="coupled"):
+    result = edited(0.1, 0.1, clip=clip, images=images, settings=EditSettings(method=method))
+    return [s for s in advise(result) if "colour map fitted" in s]
+
+
+def test_a_style_of_colours_alone_is_sent_to_the_colour_map():
+    clip = scene()
+    (said,) = explained(clip, 255 - clip[0], 255 - clip[4])
+    assert "at 40.0 dB or better" in said
+    assert "--method colour-map" in said
+
+
+def test_a_style_that_draws_and_a_colour_map_already_used_are_not():
+    """Catches the best keyframe taken for all: one of the two is explained."""
+    clip = scene()
+    assert not explained(clip, 255 - clip[0], drawn(255 - clip[4]))
+    assert not explained(clip, 255 - clip[0], 255 - clip[4], method="colour-map")
+    assert advise(edited(clip=clip, images=())) == []
+
+
+def drifting(clip, *images, at=None):
+    return [s for s in advise(edited(0.1, 0.1, clip=clip, images=images, at=at)) if "different colours" in s]
+
+
+def test_keyframes_that_ask_for_different_colours_are_named():
+    clip = scene()
+    (said,) = drifting(clip, clip[0], clip[2] + np.uint8(4), clip[4] + np.uint8(60), at=(0, 2, 4))
+    assert "Keyframes 2 and 4 " in said
+    assert "apart by 56 of 255 levels" in said
+
+
+def test_keyframes_of_one_style_do_not_drift_and_a_lone_one_cannot():
+    """Catches the change of the scene's own light taken for a change of style: a dark frame turns brighter inverted."""
+    clip = scene(0.5, 1.8)
+    assert abs(clip[0].mean() - clip[4].mean()) > 60
+    assert not drifting(clip, 255 - clip[0], 255 - clip[4])
+    assert not drifting(clip, clip[0], clip[4] + np.uint8(8))
+    assert not drifting(clip, clip[0] + np.uint8(60), at=(0,))
+
+
+def hurried(model, seconds=130.0, preset="default", **changes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusualSettingWarning)
+        settings = preset_settings(model, preset, **changes)
+    return [s for s in advise(edited(0.1, 0.1, settings=settings, model=model, seconds=seconds)) if "This run" in s]
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words"),
+    [
+        ("tiny", {}, "This run took 130 s. Use --preset draft for scale 0.5 (now 1)."),
+        ("tiny", {"steps": 4, "scale": 0.5}, "This run took 130 s. Use --preset draft for steps 1 (now 4)."),
+        ("tiny", {"preset": "method"}, "for scale 0.5 (now 1) and steps 1 (now 8) and one velocity a step (now two)."),
+        ("1.3B", {}, "draft for steps 20 (now 50), or set guidance to 1 (now 5) to halve the work of each step."),
+        ("1.3B", {"steps": 20}, "This run took 130 s. Set guidance to 1 (now 5) to halve the work of each step."),
+    ],
+)
+def test_a_slow_run_is_told_what_the_draft_changes_for_its_model(model, changes, words):
+    """Catches fewer steps promised where the draft has as many, and edits at half the size instead."""
+    (said,) = hurried(model, **changes)
+    assert words in said
+
+
+def test_a_quick_run_and_one_that_is_a_draft_are_told_nothing():
+    assert not hurried("1.3B", seconds=110.0)
+    assert not hurried("tiny", preset="draft")
+    assert not hurried("1.3B", preset="draft", guidance=1.0)
+
+
+def test_advice_reaches_the_terminal_and_the_report(tmp_path, monkeypatch, capsys):
+    """Catches advice that is figured and shown nowhere."""
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    clip = scene(size=8).repeat(8, axis=1).repeat(8, axis=2)
+    write_video(tmp_path / "clip.mp4", clip, 25, lossless=True)
+    keys = []
+    for index in (0, 4):
+        write_image(tmp_path / f"key-{index}.png", 255 - clip[index])
+        keys += ["-k", str(tmp_path / f"key-{index}.png")]
+    with pytest.raises(SystemExit) as stop:
+        main(["edit", str(tmp_path / "clip.mp4"), *keys, "--at", "0,4", "--size", "64x64", "-o", str(tmp_path / "out")])
+    assert stop.value.code == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("advice: ")]
+    (line,) = [line for line in lines if "A colour map fitted on the keyframes" in line]
+    assert html.escape(line.removeprefix("advice: ")) in (tmp_path / "out" / "report.html").read_text()

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from flowedit.agent.gemini import Gemini, GeminiError
 from flowedit.agent.gemini_parts import StyleReading
 from flowedit.agent.settings import GeminiSettings
+from flowedit.errors import AgentError, OutputError
 
 IMAGE = picture(size=(48, 64))
 
@@ -57,11 +58,11 @@ def test_a_style_is_read_and_paid_by_its_tokens(client):
     assert reply.usage.usd == pytest.approx((700 * 0.75 + 40 * 3.75) / 1e6, abs=1e-6)
 
 
-def test_a_picture_is_drawn_and_paid_by_the_picture(client):
+def test_a_picture_is_drawn_and_paid_by_the_picture_and_its_tokens(client):
     with serving() as server:
         reply = client(server.url).draw("Draw it.", [IMAGE])
     assert np.array_equal(reply.value, 255 - IMAGE)
-    assert reply.usage.usd == pytest.approx(0.07 + 900 * 0.75 / 1e6, abs=1e-6)
+    assert reply.usage.usd == pytest.approx(0.07 + (900 * 0.75 + 1290 * 3.75) / 1e6, abs=1e-6)
 
 
 def test_a_busy_server_is_asked_again_after_doubling_pauses(client):
@@ -82,7 +83,7 @@ def test_the_server_may_ask_for_a_longer_pause(client):
     assert gemini.pauses == [17.0]
 
 
-@pytest.mark.parametrize("code", [429, 500, 503])
+@pytest.mark.parametrize("code", [408, 429, 500, 503, 520, 529])
 def test_a_server_that_stays_busy_ends_in_a_clear_message(client, code):
     with serving(lambda request: (code, error_body(code, "UNAVAILABLE", "Overloaded"))) as server:
         with pytest.raises(GeminiError, match="did not answer after 3 tries") as caught:
@@ -223,7 +224,7 @@ def test_money_for_calls_under_way_is_set_aside(tmp_path):
     from flowedit.agent.budget import Budget, BudgetSpentError
     from flowedit.agent.events import Usage
 
-    budget = Budget(GeminiSettings(max_usd=1.0), Usage(usd=0.3))
+    budget = Budget(GeminiSettings(max_usd=1.0), tmp_path / "spent", Usage(usd=0.3))
     budget.reserve(0.5)
     with pytest.raises(BudgetSpentError, match="may cost"):
         budget.reserve(0.5)
@@ -246,6 +247,71 @@ def test_a_new_client_counts_what_was_spent_before(client):
         client(server.url).draw("Draw it.", [IMAGE])
         with pytest.raises(GeminiError, match="budget of 1 Gemini calls"):
             client(server.url, max_calls=1).draw("Draw another.", [IMAGE])
+
+
+def test_failed_requests_count_in_every_client_of_a_folder(client):
+    """Catches a budget that a killed run begins anew: three clients, none answered, never more than five requests."""
+    busy = 503, error_body(503, "UNAVAILABLE", "Overloaded")
+    sent = []
+    with serving(lambda request: busy) as server:
+        for k in range(3):
+            with pytest.raises(GeminiError):
+                client(server.url, max_calls=5).draw(f"Draw {k}.", [IMAGE])
+            sent.append(server.calls)
+    assert sent == [3, 5, 5]
+
+
+def test_a_request_that_a_kill_cut_off_counts_at_the_most_it_may_cost(tmp_path):
+    """Catches money that is set aside in memory only: the server may have drawn all the same."""
+    from flowedit.agent.budget import Budget, BudgetSpentError
+    from flowedit.agent.events import Usage
+
+    settings, ledger = GeminiSettings(max_usd=1.0), tmp_path / "answers" / "spent"
+    Budget(settings, ledger, Usage()).reserve(0.6)
+    with pytest.raises(BudgetSpentError, match=r"0\.600 of the 1\.00 USD"):
+        Budget(settings, ledger, Usage()).reserve(0.6)
+
+
+def test_a_damaged_count_of_requests_is_named(client, tmp_path):
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "spent").write_text("many")
+    with pytest.raises(AgentError, match=r"spent is not a count of requests; delete it"):
+        client("http://127.0.0.1:9")
+
+
+def test_a_count_that_cannot_be_written_is_named(client, tmp_path):
+    (tmp_path / "answers").write_text("in the way")
+    with pytest.raises(OutputError, match=r"Cannot write .*answers"):
+        client("http://127.0.0.1:9").draw("Draw it.", [IMAGE])
+
+
+@pytest.mark.parametrize("fault", [(200, b"<html>gateway</html>"), (200, None)])
+def test_a_request_that_may_have_been_served_counts_as_paid(client, fault):
+    """Catches a lost answer that is booked as free: the budget allows two of them, and the run says what they cost."""
+    with serving(lambda request: fault) as server:
+        with pytest.raises(GeminiError, match=r"of the 0\.20 USD are spent") as caught:
+            client(server.url, max_usd=0.2, attempts=9).draw("Draw it.", [IMAGE])
+        assert server.calls == 2
+    assert 0.15 < caught.value.usage.usd <= 0.2
+
+
+def test_an_answer_that_came_too_late_counts_as_paid(client):
+    def slow(request):
+        time.sleep(1)
+        return good(request)
+
+    with serving(slow) as server, pytest.raises(GeminiError, match="did not answer after 1 tries") as caught:
+        client(server.url, timeout_s=0.3, attempts=1).draw("Draw it.", [IMAGE])
+    assert caught.value.usage.usd > 0.07
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_request_that_the_server_turned_down_costs_nothing(client, code):
+    with serving(lambda request: (code, error_body(code, "UNAVAILABLE", "Later"))) as server:
+        with pytest.raises(GeminiError, match="after 3 tries") as caught:
+            client(server.url, max_usd=0.1).draw("Draw it.", [IMAGE])
+        assert server.calls == 3
+    assert caught.value.usage.usd == 0
 
 
 def test_a_refused_answer_is_not_paid_twice_either(client):

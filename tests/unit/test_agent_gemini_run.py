@@ -32,9 +32,12 @@ from pydantic import SecretStr
 
 from flowedit.agent.events import read_record
 from flowedit.agent.keys import find_key
-from flowedit.agent.run import style_video
+from flowedit.agent.run import leave_waiting, settings_of, style_video
 from flowedit.agent.settings import GeminiSettings, StyleSettings
-from flowedit.errors import AgentError
+from flowedit.errors import AgentError, OutputError
+
+PICTURE_USD = 0.07 + 1290 * 3.75 / 1e6
+"""A picture and its tokens, by the prices in `GeminiSettings`."""
 
 
 def settings(server, **options):
@@ -58,7 +61,7 @@ def test_the_same_graph_runs_with_gemini(tmp_path):
     assert {row["by"] for row in result.metadata["keyframes"]} == {"gemini-3.1-flash-image"}
     assert {row["verdict"]["by"] for row in result.metadata["keyframes"]} == {"gemini-3.8-flash"}
     assert server.calls == result.usage.calls == 1 + 3 + 1
-    assert result.usage.usd == pytest.approx(3 * 0.07, abs=0.01)
+    assert result.usage.usd == pytest.approx(3 * PICTURE_USD, abs=0.01)
     assert result.notes == ()
     prompts = [event.prompt for event in read_record(tmp_path / "run").events if event.node == "style_keyframe"]
     assert all("Ink wash" in prompt for prompt in prompts)
@@ -134,7 +137,7 @@ def test_a_fault_while_drawing_costs_one_keyframe_its_model_and_nothing_else(tmp
     assert result.status == "done"
     assert [row["by"] for row in rows] == ["gemini-3.1-flash-image", "offline", "offline"]
     assert message in rows[1]["note"]
-    assert "painted offline" in rows[1]["note"]
+    assert "painted offline" in rows[1]["note"] or "the rest of the run is done offline" in rows[1]["note"]
     assert any(message in note for note in result.notes)
 
 
@@ -168,6 +171,20 @@ def test_words_that_no_offline_look_knows_need_gemini(tmp_path):
         run(server, tmp_path / "other", describe="cubism")
 
 
+def test_words_that_need_gemini_and_a_key_that_it_refuses_are_said_together(tmp_path):
+    """Catches a run that dies of the second reason, hides the first, and forgets the call that was sent."""
+    refused = 401, error_body(401, "UNAUTHENTICATED", "bad key")
+    both = r"^The Gemini key in GOOGLE_API_KEY was refused \(401\)\. Offline, no look matches \"cubism\"; name one of"
+    with serving(lambda request: refused) as server, pytest.raises(AgentError, match=both):
+        run(server, tmp_path / "run", describe="cubism")
+    record = read_record(tmp_path / "run")
+    (failed,) = (event for event in record.events if event.outcome == "failed")
+    assert (failed.node, failed.usage.calls, server.calls) == ("analyze_style", 1, 1)
+    assert "cubism" in failed.prompt
+    assert len(record.notes()) == 1
+    assert record.usage().calls == 1
+
+
 def test_a_judge_that_cannot_be_asked_leaves_the_measures(tmp_path):
     def respond(request):
         if "pairs" in prompt_of(request):
@@ -197,8 +214,9 @@ def test_a_rejected_keyframe_is_redone_with_the_reason_then_escalated(tmp_path):
     assert any("still objects to keyframe 8" in note for note in result.notes)
 
 
-def test_an_inconsistent_drawing_is_caught_by_measures(tmp_path):
+def test_an_inconsistent_drawing_is_caught_by_measures(tmp_path, monkeypatch):
     """One keyframe comes back in other colours; the judge names it and the second attempt is taken."""
+    monkeypatch.setattr("flowedit.agent.run._AT_ONCE", 1)
     drawn = []
 
     def respond(request):
@@ -221,11 +239,18 @@ def test_an_inconsistent_drawing_is_caught_by_measures(tmp_path):
 def test_no_key_is_one_clear_sentence(tmp_path, monkeypatch):
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     with serving() as server:
-        result = style_video(static_source(5), settings(server, backend="gemini"), tmp_path / "run")
-        quiet = style_video(static_source(5), settings(server), tmp_path / "quiet")
+        asked = style_video(static_source(5), settings(server, backend="gemini"), tmp_path / "asked")
+        auto = style_video(static_source(5), settings(server), tmp_path / "auto")
+        quiet = style_video(static_source(5), settings(server, backend="offline"), tmp_path / "quiet")
         assert server.calls == 0
-    assert result.notes == ("No Gemini key in GOOGLE_API_KEY; the keyframes are painted offline.",)
+    assert asked.notes == auto.notes == ("No Gemini key in GOOGLE_API_KEY; the keyframes are painted offline.",)
     assert quiet.notes == ()
+
+
+def test_words_that_no_look_knows_say_that_a_key_would_help(tmp_path, monkeypatch):
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    with serving() as server, pytest.raises(AgentError, match=r"no look matches .* a key in GOOGLE_API_KEY\.$"):
+        style_video(static_source(5), settings(server, describe="cubism"), tmp_path / "run")
 
 
 def colab(get):
@@ -261,7 +286,44 @@ def test_no_network_ends_in_an_offline_run_and_one_reason(tmp_path):
     result = run(server, tmp_path / "run")
     assert result.status == "done"
     assert {row["by"] for row in result.metadata["keyframes"]} == {"offline"}
-    assert all("cannot be reached" in note for note in result.notes)
+    (note,) = result.notes
+    assert note.startswith("Gemini cannot be reached (")
+    assert note.endswith("); the rest of the run is done offline.")
+
+
+@pytest.mark.parametrize("fault", ["wrong key", "forbidden", "no such model"])
+def test_a_lasting_fault_is_said_once(tmp_path, fault):
+    answer, message = FAULTS[fault]
+    with serving(lambda request: answer) as server:
+        result = run(server, tmp_path / "run")
+    assert result.status == "done"
+    (note,) = result.notes
+    assert message in note
+    assert note.endswith("; the rest of the run is done offline.")
+
+
+def test_a_stopped_run_goes_on_with_a_larger_budget_and_keeps_to_it(tmp_path):
+    """Catches limits in the fingerprint, and an answer to a waiting run that falls back to the old limits."""
+    folder = tmp_path / "run"
+    with serving() as server:
+        small, large = settings(server, max_calls=1), settings(server, max_calls=9, max_usd=5.0)
+        first = style_video(static_source(), small, folder, key=SecretStr(KEY), approver=leave_waiting)
+        assert first.status == "waiting"
+        style_video(static_source(), large, folder, key=SecretStr(KEY), approver=leave_waiting)
+        assert settings_of(read_record(folder)).gemini.max_calls == 9
+        other = settings(server, text_model="other")
+        with pytest.raises(OutputError, match="other settings"):
+            style_video(static_source(), other, folder, key=SecretStr(KEY))
+
+
+def test_a_run_that_is_killed_again_and_again_never_exceeds_its_calls(tmp_path):
+    """Every request is turned down, and the run is started three times: failed requests count too."""
+    busy = 503, error_body(503, "UNAVAILABLE", "Later")
+    with serving(lambda request: busy) as server:
+        for _ in range(3):
+            with pytest.raises(AgentError, match="no look matches"):
+                run(server, tmp_path / "run", describe="cubism", max_calls=3)
+        assert server.calls == 3
 
 
 def test_the_budget_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, monkeypatch):
@@ -315,4 +377,4 @@ def test_a_killed_run_repeats_no_paid_call(tmp_path):
     assert len(set(drawn)) == 3
     assert drawn[2] == drawn[3]
     assert {row["by"] for row in result.metadata["keyframes"]} == {"gemini-3.1-flash-image"}
-    assert result.usage.usd == pytest.approx(3 * 0.07, abs=0.01)
+    assert result.usage.usd == pytest.approx(3 * PICTURE_USD, abs=0.01)

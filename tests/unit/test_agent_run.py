@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from agent_clips import cut_clip, picture, static_clip, static_source, write_clip
 
-from flowedit.agent.events import read_record, replay
+from flowedit.agent.events import EventLog, Record, read_record, replay
 from flowedit.agent.result import read_result
 from flowedit.agent.run import answer, leave_waiting, style_video, style_video_async
 from flowedit.agent.sample import frames_source
@@ -301,3 +301,12 @@ def test_styling_loads_neither_torch_nor_the_network_client(tmp_path):
     )
     assert done.stdout.strip() == "[]"
     assert "unregistered" not in done.stderr
+
+
+def test_a_node_that_is_interrupted_is_not_done(tmp_path):
+    """Catches Ctrl-C in the middle of a node, recorded as a node that finished."""
+    log = EventLog(tmp_path, Record(fingerprint="x", video="x", settings={}))
+    with pytest.raises(KeyboardInterrupt), log.node("plan"):
+        raise KeyboardInterrupt
+    (event,) = read_record(tmp_path).events
+    assert (event.outcome, event.notes) == ("failed", ["Interrupted (KeyboardInterrupt)."])

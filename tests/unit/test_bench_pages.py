@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from agent_clips import static_clip, write_clip
 from typer.testing import CliRunner
 
 from flowedit.bench import looks
-from flowedit.bench.looks import LookReading, measure_looks, to_markdown
+from flowedit.bench.looks import LookReading, measure_looks, report_looks, still_frames, to_markdown
 from flowedit.bench.pages import fill_page, marks
 from flowedit.bench.widgets import Reading
 from flowedit.bench.widgets import to_markdown as widgets_table
@@ -25,6 +26,8 @@ GOOD = LookReading(
     identical=True,
     regions=1.1,
     pixels=1.2,
+    worst=1.25,
+    beside=1.28,
 )
 
 
@@ -46,13 +49,37 @@ def test_each_limit_of_a_look_counts(over):
     assert not replace(GOOD, **over).met
 
 
+def test_what_lies_beside_the_moving_object_is_said_and_has_no_limit():
+    over = replace(GOOD, beside=2.1)
+    assert over.met
+    assert "Beside the moving object, where no limit is set, more than 1.3: oil (2.10)." in to_markdown([over], "x")
+    assert "Beside the moving object, where" not in to_markdown([GOOD], "x")
+
+
+def test_the_made_clip_stands_still_but_for_the_ball():
+    """Catches a steadiness that is read on a camera that drifts."""
+    first, again = (next(still_frames()) for _ in range(2))
+    last = list(still_frames())[-1]
+    assert np.array_equal(first, again)
+    assert first.shape == (720, 1280, 3)
+    apart = np.abs(first.astype(int) - last).max(axis=2) > 12
+    assert apart[:450].mean() < 1e-4
+    assert 0.002 < apart.mean() < 0.02
+
+
 def test_tables_hold_what_was_measured():
     table = to_markdown([GOOD], "clip.mp4")
-    assert "| oil | 12.3 | 20.4 | 700 | 1.10 | 1.20 | yes |" in table
+    assert "| oil | 12.3 | 20.4 | 700 | yes | 1.10 | 1.20 | 1.25 | 1.28 |" in table
     assert table.startswith("10 keyframes of clip.mp4")
     assert "| paint | 12.3 ms | 16 ms |" in widgets_table([Reading(name="paint", value=12.34, limit=16, unit="ms")])
 
 
+@pytest.fixture
+def small_still_clip(monkeypatch):
+    monkeypatch.setattr(looks, "STILL_SIZE", (180, 320))
+
+
+@pytest.mark.usefixtures("small_still_clip")
 def test_a_look_is_measured_as_the_command_line_runs_it(tmp_path):
     video = write_clip(tmp_path / "clip.mp4", static_clip(17))
     page = tmp_path / "page.md"
@@ -67,10 +94,17 @@ def test_a_look_is_measured_as_the_command_line_runs_it(tmp_path):
     assert f"| vintage | {row['seconds']:.1f} |" in page.read_text()
 
 
+@pytest.mark.usefixtures("small_still_clip")
+def test_without_a_video_the_made_clip_is_measured(tmp_path):
+    said = []
+    assert report_looks(None, said.append, looks=["vintage"]) in (True, False)
+    assert said[-1].startswith("10 keyframes of a made clip of a static camera (320x180)")
+
+
+@pytest.mark.usefixtures("small_still_clip")
 def test_a_run_that_fails_is_named(tmp_path):
-    video = write_clip(tmp_path / "clip.mp4", static_clip(5))
     with pytest.raises(ModelError, match="cubism"):
-        list(measure_looks(video, tmp_path / "none.png", ["cubism"]))
+        list(measure_looks(tmp_path / "none.png", ["cubism"]))
 
 
 def test_the_sheet_shows_every_look(tmp_path):

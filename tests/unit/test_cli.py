@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -12,6 +13,7 @@ import pytest
 
 from flowedit import runner
 from flowedit.cli import main
+from flowedit.presets import model_defaults
 from flowedit.tiny.load import WEIGHTS, random_pipeline
 from flowedit.video import probe, read_image, read_video, write_image, write_video
 from flowedit.wan.adapter import WanVideo
@@ -275,3 +277,79 @@ def test_an_error_of_ours_is_not_swallowed():
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 1
     assert "ZeroDivisionError" in run.stderr
+
+
+def stop_in(monkeypatch, name, after=0):
+    """Interrupt the run in its `after`th call of one of the runner's functions."""
+    calls = []
+    function = getattr(runner, name)
+
+    def interrupted(*given, **named):
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return function(*given, **named)
+
+    monkeypatch.setattr(runner, name, interrupted)
+
+
+@pytest.mark.parametrize("name", ["finish", "write_video", "contact_sheet"])
+def test_an_interruption_after_the_steps_keeps_the_trace_too(job, monkeypatch, name):
+    stop_in(monkeypatch, name)
+    assert edit(job) == 130
+    assert len((job / "out" / "trace.csv").read_text().splitlines()) == 5
+    assert not (job / "out" / "run.json").exists()
+
+
+def test_an_interruption_in_a_later_window_keeps_the_trace_so_far(job, monkeypatch):
+    monkeypatch.setattr(runner, "model_defaults", lambda name: replace(model_defaults(name), window=13))
+    calls = []
+    velocity = WanVideo.velocity
+
+    def interrupted(self, *given):
+        calls.append(1)
+        if len(calls) > 2 * 1 + 1:
+            raise KeyboardInterrupt
+        return velocity(self, *given)
+
+    monkeypatch.setattr(WanVideo, "velocity", interrupted)
+    assert edit(job, "--method", "coupled", "--alpha", "5") == 130
+    assert len((job / "out" / "trace.csv").read_text().splitlines()) > 2
+    assert json.loads((job / "out" / "stopped.json").read_text())["reason"] == "interrupted"
+
+
+def test_a_finished_run_does_not_say_that_it_stopped(job, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_in(patch, "finish")
+        assert edit(job) == 130
+    assert (job / "out" / "stopped.json").exists()
+    assert edit(job) == 0
+    assert not (job / "out" / "stopped.json").exists()
+
+
+@pytest.mark.parametrize("more", [("--model", "2B"), ("--mask", "none.png"), ("--fit", "half"), ("--pace", "brisk")])
+def test_refused_input_leaves_no_folder(job, more):
+    assert edit(job, *more) == 2
+    assert not (job / "out").exists()
+
+
+def test_the_choice_of_frames_and_sizes_is_one_line(job, capsys, monkeypatch):
+    (job / "clip.mp4").rename(job / "clip[final]-with-a-name-that-is-longer-than-eighty-columns-of-a-terminal.mp4")
+    video = next(job.glob("clip*.mp4"))
+    assert run("edit", video, "-k", job / "key-0000.png", "--at", 0, "-o", job / "out", "--steps", 1) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "frames 0 to" in line]
+    made = json.loads((job / "out" / "run.json").read_text())
+    assert line.startswith(video.name)
+    assert f"edited at {made['width']}x{made['height']}" in line
+    assert f"{made['num_frames']} frames" in line
+
+
+def test_the_manifest_holds_all_that_was_asked_for(job):
+    white = np.full((64, 64, 3), 255, np.uint8)
+    write_image(job / "mask.png", white)
+    assert edit(job, "--detail", "guided", "--mask", job / "mask.png", "--lossless", "--pace", "plain") == 0
+    made = json.loads((job / "out" / "run.json").read_text())
+    assert made["request"]["mask"]["name"] == "mask.png"
+    assert len(made["request"]["mask"]["sha256"]) == 64
+    assert (made["request"]["lossless"], made["request"]["pace"], made["request"]["size"]) == (True, "plain", [64, 64])
+    assert (made["output"]["width"], made["output"]["height"]) == (64, 64)

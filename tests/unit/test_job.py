@@ -68,9 +68,7 @@ def test_keyframes_at_source_and_model_size_go_through_one_map(clip, tmp_path):
 def test_keyframe_of_another_aspect_is_refused_with_both_sizes(clip, tmp_path, height, width):
     window = video_window(clip, start=0, num_frames=17, window=TINY.window)
     pictures = [(0, picture(tmp_path / "odd.png", height, width))]
-    with pytest.raises(
-        KeyframeError, match=rf"{width}x{height}; it must have the video's shape, 160x90, or the edit's"
-    ):
+    with pytest.raises(KeyframeError, match=rf"{width}x{height}; it must have the video's size, 160x90, or the edit's"):
         load_job(clip, pictures, TINY, frame_map=window, size=None, multiple=16)
 
 

@@ -8,8 +8,9 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
-from flowedit.widgets import AlphaExplorer, ResidualInspector
+from flowedit.widgets import AgentTrace, AlphaExplorer, KeyframeGallery, ResidualInspector
 from flowedit.widgets._jobs import Job
 from flowedit.widgets.demo import KEYFRAMES, demo_clip, partial_edit, run_trace
 
@@ -85,3 +86,49 @@ def test_a_closed_job_says_nothing_and_starts_nothing():
     assert heard == []
     assert not job.start(work, heard.append)
     assert job.closed
+
+
+def textured(seed, height=240, width=320):
+    """A picture that is hard to compress."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_runs_that_join_leave_the_explorer_within_its_size():
+    """Catches a size fixed by the runs given at first: each run that joins would add its full share."""
+    trace = run_trace(1.0)
+    clips = [np.stack([textured(9 * i + k, 72, 96) for k in range(9)]) for i in range(3)]
+    explorer = AlphaExplorer([(0.0, clips[0], trace, {})], source=clips[1])
+    sizes, last = [], explorer.runs[0]["clip"]["bytes"]
+    for alpha in range(1, 12):
+        explorer.add((float(alpha), clips[alpha % 3], trace, {}))
+        sizes.append(len(json.dumps(explorer.saved_state())))
+    assert max(sizes) < 1_000_000
+    assert [run["alpha"] for run in explorer.runs] == [float(alpha) for alpha in range(12)]
+    assert explorer.runs[0]["clip"]["bytes"] < last  # encoded anew
+    assert sizes[-1] > 400_000  # and not far more than needed
+
+
+def test_traces_take_from_the_room_of_the_clips():
+    trace = run_trace(1.0, steps=60)
+    clip = np.stack([textured(k, 72, 96) for k in range(5)])
+    explorer = AlphaExplorer([(float(alpha), clip, trace, {}) for alpha in range(20)])
+    assert len(json.dumps(explorer.saved_state())) < 1_000_000
+
+
+def test_a_gallery_of_large_pairs_stays_within_its_size():
+    pairs = [(textured(2 * i), textured(2 * i + 1), 4 * i, {"reasons": ["Too pale."]}) for i in range(24)]
+    gallery = KeyframeGallery(pairs)
+    assert 300_000 < len(json.dumps(gallery.saved_state())) < 1_000_000
+
+
+def test_a_record_keeps_each_picture_once_and_stays_within_its_size(tmp_path):
+    Image.fromarray(textured(0)).save(tmp_path / "source.png")
+    shared = textured(0)
+    events = [
+        {"node": "style", "keyframe": i, "images": ["source.png", shared, textured(i + 1)], "prompt": "paint " * 20}
+        for i in range(60)
+    ]
+    trace = AgentTrace(events, folder=tmp_path)
+    assert len(trace.pictures) == 61  # the file and the array are one picture
+    assert trace.events[0]["pictures"][0] == {**trace.events[59]["pictures"][1], "name": "source.png"}
+    assert 300_000 < len(json.dumps(trace.saved_state())) < 1_000_000

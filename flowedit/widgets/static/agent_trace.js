@@ -55,7 +55,7 @@ export default fe.widget("agent-trace", (ctx) => {
         `${event.outcome}, ${fe.duration(event.seconds)}${calls || sent || received ? `, ${calls} calls, ${sent} tokens in, ${received} out, $${usd.toFixed(4)}` : ", no call to a model"}`)),
       ...event.notes.map((note) => fe.el("p", { class: "fe-message" }, note)),
       event.pictures.length ? fe.el("div", { class: "fe-pictures" }, event.pictures.map((picture) =>
-        fe.el("figure", { class: "fe-cell" }, fe.el("img", { src: picture.src, alt: picture.name }), fe.el("figcaption", {}, picture.name)))) : "",
+        fe.el("figure", { class: "fe-cell" }, fe.el("img", { src: ctx.get("pictures")[picture.key], alt: picture.name }), fe.el("figcaption", {}, picture.name)))) : "",
       values.length ? fe.el("dl", { class: "fe-scores" }, values.map(([name, value]) => fe.el("div", {}, fe.el("dt", {}, name), fe.el("dd", {}, shown(value))))) : "",
       event.prompt ? fe.el("div", {}, fe.el("div", { class: "fe-muted" }, "told the model"), words(event.prompt)) : "");
   };

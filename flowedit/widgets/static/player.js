@@ -28,7 +28,7 @@ fe.clip = (data, onready) => {
   };
   return {
     name: data.name, width, height, frames: data.frames, all,
-    // Draw a frame onto a 2D context of `width` x `height`; false while it is being decoded.
+    // Fill a 2D context's canvas with a frame, also where the canvas was made for a larger copy; false while it is decoded.
     // `view` is {x, y, scale}: the top left corner as a share of the frame, and the magnification.
     draw(target, index, view = { x: 0, y: 0, scale: 1 }) {
       const sheet = sheetOf(index);
@@ -41,7 +41,7 @@ fe.clip = (data, onready) => {
       const top = Math.floor(cell / sheet.columns) * height;
       target.imageSmoothingEnabled = view.scale > 1 && view.scale < 3;
       target.drawImage(sheet.bitmap, left + view.x * width, top + view.y * height, width / view.scale, height / view.scale,
-        0, 0, width, height);
+        0, 0, target.canvas.width, target.canvas.height);
       return true;
     },
     close() {

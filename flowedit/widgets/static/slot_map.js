@@ -140,6 +140,20 @@ export default fe.widget("slot-map", (ctx) => {
   ctx.on("clip", showClip);
   ctx.on(["index", "keyframes", "editable"], show);
   ctx.cleanup(() => clip?.close());
+  // A clip picker's other controls are plain ipywidgets in one box with this map; their keys stay in it too.
+  let waiting = 0;
+  const guardPicker = () => {
+    if (!ctx.root.isConnected) { waiting = requestAnimationFrame(guardPicker); return; }
+    const box = ctx.root.closest(".fe-picker");
+    if (!box) return;
+    fe.guardKeys(box);
+    // ipywidgets leaves the handle of a slider without a name.
+    for (const handle of box.querySelectorAll(".noUi-handle")) {
+      handle.setAttribute("aria-label", handle.closest(".widget-slider")?.querySelector(".widget-label")?.textContent ?? "Frames");
+    }
+  };
+  ctx.cleanup(() => cancelAnimationFrame(waiting));
+  guardPicker();
   build();
   showClip();
 });

@@ -1,0 +1,86 @@
+"""The demo leaves what it says it leaves, and the example runs as its page says."""
+
+import importlib.util
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowedit
+from flowedit import demo, runner
+from flowedit.cli import main
+from flowedit.tiny.load import random_pipeline
+from flowedit.video import probe, read_image, read_video, write_image, write_video
+from flowedit.wan.adapter import WanVideo
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "edit_clip.py"
+SIZE = (144, 256)
+"""Half the demo's own sides: drawing at full size takes longer than the edit."""
+
+
+def untrained(name="tiny"):
+    """The same architecture with random weights and four channels: a run takes seconds."""
+    return WanVideo(random_pipeline(0), name=name, repairs=True)
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatch, capsys):
+    """Catches a printed path that nothing was written to, and a demo without its own inputs."""
+    monkeypatch.setattr(runner, "load_model", untrained)
+    monkeypatch.setattr(demo, "make_demo", partial(demo.make_demo, size=SIZE))
+    folder = tmp_path / "shown"
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "-o", str(folder)])
+    assert stop.value.code == 0
+    printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.suffix for path in printed] == [".html", ".png"]
+    assert all(path.is_file() and path.parent == folder for path in printed)
+    assert "<!doctype html>" in printed[0].read_text()[:100].lower()
+    sheet = read_image(printed[1])
+    assert sheet.shape[0] > 100
+    assert sheet.std() > 20, "the sheet is blank"
+    source = probe(folder / "inputs" / "source.mp4")
+    assert (source.num_frames, source.height, source.width) == (33, *SIZE)
+    assert len(list((folder / "inputs" / "keyframes").glob("*.png"))) == 3
+    assert probe(folder / "edited.mp4").num_frames == 33
+
+
+def test_a_second_demo_in_the_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "-o", str(tmp_path)])
+    assert stop.value.code == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+@pytest.fixture
+def example():
+    """The example as a module; it is no part of the package."""
+    found = importlib.util.spec_from_file_location("edit_clip", EXAMPLE)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_the_example_edits_a_clip_beside_itself(tmp_path, monkeypatch, capsys, example):
+    """Catches a name of the package that changed under the example."""
+    monkeypatch.setattr(flowedit, "load_model", untrained)
+    rng = np.random.default_rng(1)
+    frames = np.kron(rng.integers(0, 256, (21, 8, 8, 3), dtype=np.uint8), np.ones((1, 8, 8, 1), np.uint8))
+    write_video(tmp_path / "clip.mp4", frames, Fraction(30000, 1001))
+    images = [tmp_path / f"frame-{index:04d}.png" for index in (0, 16)]
+    for path, index in zip(images, (0, 16), strict=True):
+        write_image(path, 255 - frames[index])
+    example.main(str(tmp_path / "clip.mp4"), *map(str, images))
+    assert capsys.readouterr().out.startswith("Step 0: r_k=")
+    info = probe(tmp_path / "edited.mp4")
+    assert (info.num_frames, info.fps) == (21, Fraction(30000, 1001))
+    first = read_video(tmp_path / "edited.mp4").frames[0].astype(float)
+    source, wanted = (np.kron(image, np.ones((2, 2, 1))) for image in (frames[0], 255 - frames[0]))
+    assert np.abs(first - wanted).mean() < np.abs(first - source).mean()

@@ -1,0 +1,81 @@
+"""`flowedit doctor` tells what the shipped small model takes here, and shows that it is measuring."""
+
+import pytest
+
+from flowedit import models
+from flowedit.cli import main
+from flowedit.commands.measuring import TinyCost, measure_tiny
+from flowedit.presets import model_defaults
+from flowedit.tiny.load import random_pipeline
+from flowedit.wan import speed
+from flowedit.wan.adapter import WanVideo
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9, 2e-9))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Keyframes of every measurement, which takes 30 seconds and 1.2 GB without being made."""
+    calls = []
+    cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
+    monkeypatch.setattr("flowedit.commands.measuring.measure_tiny", lambda count: calls.append(count) or cost)
+    return calls
+
+
+def tiny_row(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor", *arguments])
+    assert stop.value.code == 0
+    said = capsys.readouterr()
+    (row,) = [line for line in said.out.splitlines() if line.strip("│| ").startswith("tiny")]
+    return row, said.err
+
+
+def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
+    row, _ = tiny_row(capsys)
+    for words in ("33 of 128x128", "resident", "0.0 GB", "1.2 GB", "0.5 (30 s)"):
+        assert words in row
+    assert asked == [5]
+
+
+def test_its_time_grows_with_the_frames(capsys, asked):
+    """Catches the time of one window said of a clip of two."""
+    row, _ = tiny_row(capsys, "--frames", "65", "--keyframes", "3")
+    assert "65 of 128x128" in row
+    assert "1.0 (59 s)" in row
+    assert asked == [3]
+
+
+def test_nothing_is_measured_when_speed_is_left_out(capsys, asked):
+    row, _ = tiny_row(capsys, "--no-speed")
+    assert "not measured" in row
+    assert asked == []
+
+
+def test_a_terminal_shows_what_is_being_measured(capsys, asked, monkeypatch):
+    """Catches half a minute of silence; and a spinner in the table's own stream."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, err = tiny_row(capsys, "--keyframes", "3")
+    assert "measuring" in err
+    assert asked == [3]
+
+
+@pytest.mark.parametrize(("given", "at"), [(0, [0]), (3, [0, 16, 32]), (40, [0, 4, 8, 12, 16, 20, 24, 28, 32])])
+def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, given, at):
+    """Catches a short clip, a draft, and more keyframes than a window can hold."""
+    seen = []
+    monkeypatch.setattr(models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    monkeypatch.setattr(
+        "flowedit.editor.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
+    )
+    cost = measure_tiny(given)
+    ((clip, keys, settings),) = seen
+    assert clip.shape == (model_defaults("tiny").window, 128, 128, 3)
+    assert [key.index for key in keys] == at
+    assert (settings.method, settings.fill, settings.scale) == ("coupled", "guess", 1.0)
+    assert cost.seconds > 0
+    assert cost.host > 100_000_000
