@@ -112,7 +112,7 @@ def gpu(
 
 @app.command()
 def looks(
-    video: Annotated[Path, typer.Argument(help="A clip of a static camera, 720 lines and 81 frames or more.")],
+    video: Annotated[Path | None, typer.Argument(help="Time the looks on this clip; on a made one without.")] = None,
     only: Annotated[str | None, typer.Option(help="Looks with commas; all of them.")] = None,
     style_image: Annotated[Path | None, typer.Option(help="Where the look transfer takes its colours.")] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
@@ -121,8 +121,11 @@ def looks(
 ) -> None:
     """Time the offline looks on ten keyframes, and measure their memory and steadiness; status 1 over a limit."""
     from flowedit.bench.looks import draw_sheet, report_looks
+    from flowedit.errors import VideoFileError
 
-    if sheet is not None:
+    if sheet is not None and video is None:
+        raise VideoFileError("The contact sheet needs a clip; name one before --sheet.")
+    if sheet is not None and video is not None:
         draw_sheet(video, sheet)
     elif not report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=json, page=page):
         raise typer.Exit(1)

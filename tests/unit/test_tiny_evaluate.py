@@ -49,6 +49,7 @@ def test_the_worst_frame_index_and_the_worst_clip_are_different_things(monkeypat
     assert row == pytest.approx({"mean": 33.0, "worst_frame": 30.0, "worst_clip": 31.0})
 
 
+@pytest.mark.slow
 @needs_world
 def test_exam_clips_alternate_plain_and_styled_scene_by_scene(exam):
     assert exam.shape == (6 * SCENES, 3, 33, 128, 128)
