@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -236,11 +237,21 @@ def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditRe
     """The trace, which an interruption must not cost, the videos and the sheet; report and manifest come last."""
     folder.write_text(TRACE, result.trace.to_csv())
     sound = {"audio_from": job.clip.path, "audio_start_s": job.clip.start_s} if job.clip.has_audio else {}
-    frames = _full_frames(request, job, result, mask)
-    write_video(folder.file(EDITED), frames, job.fps, lossless=request.lossless, **sound)
-    comparison = comparison_frames(result.source, result.frames, result.keyframes)
-    write_video(folder.file(COMPARISON), comparison, job.fps)
-    write_image(folder.file(SHEET), contact_sheet(result.source, result.frames, result.keyframes))
+    shown = result.source, result.frames, result.keyframes
+
+    def edited() -> None:
+        frames = _full_frames(request, job, result, mask)
+        write_video(folder.file(EDITED), frames, job.fps, lossless=request.lossless, **sound)
+
+    def beside() -> None:
+        write_video(folder.file(COMPARISON), comparison_frames(*shown), job.fps)
+
+    def sheet() -> None:
+        write_image(folder.file(SHEET), contact_sheet(*shown))
+
+    with ThreadPoolExecutor() as pool:  # encoders let go of Python's lock
+        for file in [pool.submit(write) for write in (edited, beside, sheet)]:
+            file.result()
 
 
 def _write_report(folder: RunFolder, result: EditResult, manifest: dict[str, Any], advice: list[str]) -> None:
