@@ -97,16 +97,18 @@ class Ahead:
             FlowEditError: the request does not fit its files.
         """
         self.begun = time.perf_counter()
-        check_method(request.settings.method)
-        self.job = read_job(request)
         settings = request.settings
-        wanted = settings.uses_guess and settings.method not in CLASSICAL and bool(self.job.keyframes)
+        check_method(settings.method)
+        wanted = settings.uses_guess and settings.method not in CLASSICAL and bool(request.keyframes)
+        # Its Python starts while this one reads the files.
+        process = _started() if wanted else None
+        if process is not None:
+            weakref.finalize(self, process.kill)
+        self.job = read_job(request)
         self.guess = None
-        if wanted and len(self.job.frames) <= model_defaults(request.model).window:
+        if process is not None and len(self.job.frames) <= model_defaults(request.model).window:
             self._given = self.job.frames, {keyframe.index: keyframe.image for keyframe in self.job.keyframes}
-            self._process = _started()
-            weakref.finalize(self, self._process.kill)
-            self._said = b""
+            self._process, self._said = process, b""
             self._thread = Thread(target=self._make, daemon=True)
             self._thread.start()
             self.guess = self._wait

@@ -1,5 +1,6 @@
 """Reading and guessing before torch is there: bad input is answered at once, and the edit is the same as without."""
 
+import gc
 import subprocess
 import sys
 from dataclasses import replace
@@ -94,8 +95,16 @@ def test_no_guess_is_made_that_nobody_wants(request_of, monkeypatch, settings):
 
 def test_several_windows_make_their_own_guess(request_of, monkeypatch):
     monkeypatch.setattr(ahead, "model_defaults", lambda name: replace(runner.model_defaults(name), window=5))
-    monkeypatch.setattr(ahead, "_started", lambda: pytest.fail("a guess was begun"))
     assert Ahead(request_of(num_frames=9)).guess is None
+
+
+def test_the_process_ends_with_a_request_that_is_refused(request_of, monkeypatch):
+    started, make = [], ahead._started
+    monkeypatch.setattr(ahead, "_started", lambda: started.append(make()) or started[-1])
+    with pytest.raises(KeyframeError):
+        Ahead(request_of(index=64))
+    gc.collect()
+    assert started[0].wait(20) == -9
 
 
 def test_a_process_that_fails_is_made_up_for(request_of, monkeypatch):
