@@ -8,18 +8,28 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # Two workers: most of the time goes into waiting for torch on one core.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+# Single lessons take from seconds to minutes: a worker that is done takes over what waits for the other.
+PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-lessons test-browser check lint types setup setup-tests lab lessons site binder-check clean
+# A page needs its lesson executed once more; the pages of the long lessons are left to `make test-site`.
+PAGES := tests/notebooks/test_site.py::test_every_lesson_lives_from_disk_on_a_phone
+LONG_PAGES := $(foreach number,00 03 04 05 06 07,--deselect "$(PAGES)[$(number)]")
+
+.PHONY: demo test test-lessons test-site test-browser check lint types setup setup-tests lab lessons site binder-check clean
 
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
 
 test: setup-tests lint types  ## Style, types, import contracts, unit tests, the lessons' form and exercises
 	$(PYTEST) tests/unit
-	$(PYTEST) $(addprefix tests/notebooks/test_,exercises.py hosting.py contract.py recorded.py)
+	$(PYTEST) $(addprefix tests/notebooks/test_,exercises.py hosting.py contract.py recorded.py notation.py realmodels.py)
 
-test-lessons: setup-tests  ## Every lesson: form, stored outputs, execution within its header's minutes and memory
-	$(PY) -m pytest tests/notebooks
+test-lessons: setup-tests  ## Every lesson executed within its header's minutes and memory
+	$(PYTEST_LESSONS) $(LONG_PAGES) tests/notebooks
+	$(PYTEST_LESSONS) tests/browser/test_lessons.py
+
+test-site: setup-tests  ## Every lesson's page opened from disk at a phone's width
+	$(PYTEST_LESSONS) tests/notebooks/test_site.py
 
 test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
 	$(PYTEST) tests/browser
@@ -41,8 +51,8 @@ setup:
 setup-tests:
 	@$(PYTHON) tools/setup_env.py --tests
 
-lab: setup  ## JupyterLab on the lessons
-	$(ENV)/jupyter lab notebooks/00_start_here.ipynb
+lab: setup  ## JupyterLab on the lessons; LAB_OPTIONS="--no-browser" and the like are handed to it
+	$(ENV)/jupyter lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 lessons: setup-tests  ## Execute every lesson and write its measured minutes and memory into its header
 	$(PY) -m flowedit.lessons run

@@ -1,7 +1,7 @@
 """The benchmark's cases: clips whose exact edit is known, from three worlds, under three keyframe conditions."""
 
+import functools
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,8 @@ AT = (0, 16, 32)
 SIZE = (128, 128)
 EXAM_STYLES = {"colour matrix": (False, 0.0), "posterised": (True, 0.0), "posterised and inked": (True, 0.9)}
 """The frozen world's styles: posterised or not, strength of the ink."""
+EXAM_SCENES = 12
+"""Clips of each of those styles; they are drawn together, so that another number would be other clips."""
 NATURAL_FROM = 50_000
 """Seeds of natural scenes within a split begin here, apart from those of the procedural ones."""
 _JITTER_SEED = 77_000
@@ -127,26 +129,41 @@ def _scene_case(layout: Scene, g: torch.Generator, split: Split, *, world: World
     )
 
 
-def exam_cases(folder: Path, scenes: int, seed: int = 7) -> Iterator[Case]:
-    """The frozen reference world: `scenes` clips in each of its three styles, in its own order of random numbers.
+def exam_case(folder: Path, number: int) -> Case:
+    """A clip of the frozen reference world: `EXAM_SCENES` clips in the first of its styles, as many in the second, ...
+
+    Args:
+        folder: where its `world.py` lies.
+        number: below `EXAM_SCENES` times the number of styles.
 
     Raises:
-        SettingError: the folder does not hold the world.
+        SettingError: the folder does not hold the world, or has no such clip.
     """
+    found = _exam_cases(folder)
+    if not 0 <= number < len(found):
+        raise SettingError(f"Scene {number} of the reference world does not exist; it has {len(found)}.")
+    return found[number]
+
+
+@functools.cache
+def _exam_cases(folder: Path, seed: int = 7) -> list[Case]:
+    """All of its clips, made together in its own order of random numbers."""
     world = _load_exam(folder)
     g = torch.Generator().manual_seed(seed)
-    rgb, ink, _ = world.render(scenes, FRAMES, g)
+    rgb, ink, _ = world.render(EXAM_SCENES, FRAMES, g)
+    cases = []
     for number, (family, (posterised, strength)) in enumerate(EXAM_STYLES.items()):
-        style = world.sample_style(scenes, g, 0.0, strong=True)
+        style = world.sample_style(EXAM_SCENES, g, 0.0, strong=True)
         style["post"][:], style["lev"][:], style["es"][:] = posterised, 4.0, strength
         truth = world.stylize(rgb, ink, style)
-        for scene in range(scenes):
-            clip = Clip(rgb[scene : scene + 1], ink[scene : scene + 1], *(torch.zeros(1),) * 2, captions=[""])
-            yield _case(
+        for scene in range(EXAM_SCENES):
+            one = slice(scene, scene + 1)
+            clip = Clip(rgb[one], ink[one], *(torch.zeros(1),) * 2, captions=[""])
+            case = _case(
                 clip,
-                truth[scene : scene + 1],
+                truth[one],
                 world=World.EXAM,
-                scene=number * scenes + scene,
+                scene=number * EXAM_SCENES + scene,
                 family=family,
                 caption="",
                 source_caption="",
@@ -154,6 +171,8 @@ def exam_cases(folder: Path, scenes: int, seed: int = 7) -> Iterator[Case]:
                 flow=None,
                 visible=None,
             )
+            cases.append(case)
+    return cases
 
 
 def under(case: Case, condition: Condition) -> Case:

@@ -2,12 +2,27 @@
 
 import json
 import math
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-from flowedit.bench.cases import FRAMES, Case, Condition, World, exam_cases, natural_case, own_case, under
+from flowedit.bench.cases import (
+    EXAM_SCENES,
+    EXAM_STYLES,
+    FRAMES,
+    Case,
+    Condition,
+    World,
+    exam_case,
+    natural_case,
+    own_case,
+    under,
+)
 from flowedit.bench.memory import Remembering
 from flowedit.bench.rows import ROWS
 from flowedit.bench.score import score
@@ -50,17 +65,20 @@ class QualityPlan:
         if World.EXAM in self.worlds and self.exam is None:
             raise SettingError("The exam world needs its folder; give it with --exam, or leave the world out.")
 
-    def cases(self) -> Iterator[Case]:
-        """Every case, exact condition first."""
+    def places(self) -> list[tuple[World, int]]:
+        """World and number of every scene."""
         numbers = range(self.first, self.first + self.scenes)
-        for world in self.worlds:
-            if world is World.EXAM and self.exam is not None:
-                exact = exam_cases(self.exam, self.scenes)
-            else:
-                make = own_case if world is World.OWN else natural_case
-                exact = (make(number, self.split) for number in numbers)
-            for case in exact:
-                yield from (under(case, condition) for condition in self.conditions)
+        styles = range(0, EXAM_SCENES * len(EXAM_STYLES), EXAM_SCENES)
+        exam = [style + number for style in styles for number in numbers if number < EXAM_SCENES]
+        return [(world, number) for world in self.worlds for number in (exam if world is World.EXAM else numbers)]
+
+    def cases(self, world: World, number: int) -> list[Case]:
+        """A scene under every condition that is wanted."""
+        if world is World.EXAM and self.exam is not None:
+            exact = exam_case(self.exam, number)
+        else:
+            exact = (own_case if world is World.OWN else natural_case)(number, self.split)
+        return [under(exact, condition) for condition in self.conditions]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,33 +90,79 @@ class Done:
     last: Score
 
 
-def run_quality(plan: QualityPlan, model: VideoModel, *, store: Path | None = None) -> Iterator[Done]:
-    """Run what is not in the store yet, one edit at a time.
+def run_quality(
+    plan: QualityPlan, load: Callable[[], VideoModel], *, store: Path | None = None, jobs: int = 1
+) -> Iterator[Done]:
+    """Run what is not in the store yet.
 
-    Rows share what they encode and decode, so only the first case tells their seconds; the others have NaN there.
+    Rows share what they encode and decode, so only the first case tells their seconds, and only where nothing else
+    runs beside it; the others have NaN there.
 
     Args:
         plan: what to run.
-        model: the video model.
+        load: gives the video model; each process calls its own.
         store: JSON-lines file of finished scores; a run that was stopped goes on from it. None keeps nothing.
+        jobs: processes, each with a model of its own.
 
     Yields:
         After each edit, progress; gather the scores with `load_scores` or from `Done.last`.
     """
-    finished = {(s.row, s.case): s for s in load_scores(store)} if store else {}
-    total = len(plan.rows) * plan.scenes * len(plan.worlds) * len(plan.conditions)
-    total += (len(plan.rows) * plan.scenes * 2 * len(plan.conditions)) if World.EXAM in plan.worlds else 0
-    done, remembering = 0, Remembering(model)
-    for number, case in enumerate(plan.cases()):
+    known = {(s.row, *s.case): s for s in load_scores(store)} if store else {}
+    total = len(plan.places()) * len(plan.conditions) * len(plan.rows)
+    made = _in_turn(plan, load(), known) if jobs == 1 else _side_by_side(plan, load, known, jobs)
+    for done, result in enumerate(made, 1):
+        if store and (result.row, *result.case) not in known:
+            with store.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(asdict(result)) + "\n")
+        yield Done(done=done, total=total, last=result)
+
+
+Known = Mapping[tuple[str, str, int, str], Score]
+
+
+def _in_turn(plan: QualityPlan, model: VideoModel, known: Known) -> Iterator[Score]:
+    remembering = Remembering(model)
+    for number, place in enumerate(plan.places()):
+        for first, case in enumerate(plan.cases(*place)):
+            timed = number == first == 0
+            for row in plan.rows:
+                key = (row, str(case.world), case.scene, str(case.condition))
+                run, worker = (_timed, model) if timed else (_score_row, remembering)
+                yield known[key] if key in known else run(row, case, worker)
+
+
+def _side_by_side(plan: QualityPlan, load: Callable[[], VideoModel], known: Known, jobs: int) -> Iterator[Score]:
+    context, threads = get_context("spawn"), max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, context, _begin, (plan, load, threads)) as pool:
+        waiting = [pool.submit(_place_scores, place, known) for place in plan.places()]
+        try:
+            for ready in as_completed(waiting):
+                yield from ready.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_own: dict[str, Any] = {}
+"""What a process of its own has loaded: the plan, and the model once it is needed."""
+
+
+def _begin(plan: QualityPlan, load: Callable[[], VideoModel], threads: int) -> None:
+    import cv2
+    import torch
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    _own.update(plan=plan, model=Remembering(load()))
+
+
+def _place_scores(place: tuple[World, int], known: Known) -> list[Score]:
+    plan: QualityPlan = _own["plan"]
+    scores = []
+    for case in plan.cases(*place):
         for row in plan.rows:
-            key = (row, (str(case.world), case.scene, str(case.condition)))
-            run, worker = (_timed, model) if number == 0 else (_score_row, remembering)
-            result = finished.get(key) or run(row, case, worker)
-            if store and key not in finished:
-                with store.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(asdict(result)) + "\n")
-            done += 1
-            yield Done(done=done, total=total, last=result)
+            key = (row, str(case.world), case.scene, str(case.condition))
+            scores.append(known[key] if key in known else _score_row(row, case, _own["model"]))
+    return scores
 
 
 def _timed(row: str, case: Case, model: VideoModel) -> Score:

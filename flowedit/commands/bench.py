@@ -1,6 +1,7 @@
 """`flowedit bench`: measured quality and speed."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ app = typer.Typer(name="bench", help="Measure quality and speed.", no_args_is_he
 def quality(
     scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 24,
     first: Annotated[int, typer.Option(min=0, help="Number of the first scene.")] = 0,
-    methods: Annotated[str | None, typer.Option(help="Rows with commas, or 'all'; the eight telling ones.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Rows with commas, or 'all'; the telling ones.")] = None,
     worlds: Annotated[str, typer.Option(help="own, exam, natural, with commas.")] = "own",
     conditions: Annotated[str, typer.Option(help="exact, disagreeing, sparse, with commas.")] = "exact,disagreeing",
     split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
@@ -24,6 +25,7 @@ def quality(
     json: Annotated[Path, typer.Option(help="Where the table goes; Markdown and CSV go beside it.")] = Path(
         "quality.json"
     ),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, each with its own model; seconds need 1.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
     table: Annotated[list[Path] | None, typer.Option(help="Run nothing: show these tables, as one.")] = None,
     page: Annotated[Path | None, typer.Option(help="With --table: put them into this Markdown page.")] = None,
@@ -51,9 +53,10 @@ def quality(
         exam=exam,
     )
     scores = []
+    json.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
-        for state in run_quality(plan, load_model(model), store=json.with_suffix(".partial.jsonl")):
+        for state in run_quality(plan, partial(load_model, model), store=json.with_suffix(".partial.jsonl"), jobs=jobs):
             scores.append(state.last)
             label = f"{state.last.world} {state.last.scene} {state.last.row}"
             progress.update(task, description=label, completed=state.done, total=state.total)

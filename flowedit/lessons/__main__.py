@@ -78,9 +78,15 @@ def binder_check(
     packages: str = typer.Option("fetch", help="fetch: install all anew; borrow: use those here."),
 ) -> None:
     """Build what Binder builds in a fresh virtual environment and run lesson 00 in it, offline, within 2 GB."""
+    from flowedit.errors import OutputError
     from flowedit.lessons import binder
 
-    typer.echo(binder.check(Path.cwd(), borrow=packages == "borrow"))
+    typer.echo("Building the environment anew, which takes minutes, then running lesson 00 in it.")
+    try:
+        typer.echo(binder.check(Path.cwd(), borrow=packages == "borrow"))
+    except OutputError as error:
+        typer.echo(f"binder-check: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ replaces the stub.
 """
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from flowedit.lessons import realmodels
 from flowedit.lessons.catalog import CATALOG, Lesson
 from flowedit.lessons.quality import FILE, keep_quality
 
@@ -24,6 +26,8 @@ EXTRA_TAGS = ("keep_output", "nbval-skip", "skip-execution", "gpu")
 MEASURED = "measured.json"
 """File in the notebooks' folder with what the last run measured."""
 
+_RELATIVE = re.compile(r"\]\((?!https?:|#|\.\./)([^)\s]+)\)")
+"""Target of a Markdown link that starts from the notebook's own folder."""
 _KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -59,7 +63,7 @@ def student(source: NotebookNode, lesson: Lesson, measured: dict[str, Any]) -> N
 
 
 def solution(source: NotebookNode, lesson: Lesson, measured: dict[str, Any]) -> NotebookNode:
-    """The same notebook with every stub replaced by its solution."""
+    """The same notebook with every stub replaced by its solution, and links that lead on from a folder deeper."""
     cells: list[NotebookNode] = []
     for cell in source.cells:
         if part(cell) == "solution":
@@ -67,14 +71,17 @@ def solution(source: NotebookNode, lesson: Lesson, measured: dict[str, Any]) -> 
             cells[stub] = _filled(cell, lesson, measured)
         else:
             cells.append(_filled(cell, lesson, measured))
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = _RELATIVE.sub(_from_below, cell.source)
     return _notebook(cells, lesson)
 
 
 def build(folder: Path) -> list[Path]:
     """Write the notebooks of every lesson that has a source.
 
-    Outputs that a notebook keeps stay with their cell as long as its code is the same. The benchmark's table that the
-    documentation holds is taken over into the package, where lesson 06 finds it.
+    Outputs that a notebook keeps stay with their cell as long as its code is the same. The benchmarks' figures that the
+    documentation holds are taken over into the package, where lessons 06 and 07 find them.
 
     Args:
         folder: the notebooks' folder, with the sources in `_src`.
@@ -86,6 +93,9 @@ def build(folder: Path) -> list[Path]:
     measured_quality = folder.parent / "docs" / FILE.name
     if measured_quality.is_file():
         keep_quality(measured_quality)
+    measured_speeds = folder.parent / "docs" / realmodels.FILE.name
+    if measured_speeds.is_file():
+        realmodels.keep_speeds(measured_speeds)
     for lesson in CATALOG:
         if not (folder / "_src" / f"{lesson.stem}.py").is_file():
             continue
@@ -130,6 +140,13 @@ def write(notebook: NotebookNode, path: Path) -> None:
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
+
+
+def _from_below(match: re.Match[str]) -> str:
+    """A link as the solutions' folder needs it: lessons lie in it too, everything else one folder up."""
+    target = match[1]
+    lessons = {f"{lesson.stem}.ipynb" for lesson in CATALOG}
+    return f"]({target})" if target.partition("#")[0] in lessons else f"](../{target})"
 
 
 def _notebook(cells: list[NotebookNode], lesson: Lesson) -> NotebookNode:

@@ -3,6 +3,7 @@
 import ctypes
 import html
 import platform
+import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ import psutil
 from flowedit import __version__
 from flowedit.lessons.catalog import Lesson, lesson
 from flowedit.lessons.look import use_house_style
+from flowedit.widgets._probe import nvidia_gpu
 
 _M_MMAP_THRESHOLD = -3
 """Number of the option in glibc's malloc.h."""
@@ -72,9 +74,12 @@ def host() -> str:
 
 
 def device() -> str:
-    """The device a model would run on: torch is asked only where the lesson has loaded it already."""
-    torch = sys.modules.get("torch")
-    return "cuda" if torch is not None and torch.cuda.is_available() else "cpu"
+    """The device a model would run on, found without loading torch: `cuda` and which, or `cpu`."""
+    try:
+        gpu = nvidia_gpu()
+    except (OSError, subprocess.SubprocessError):  # a driver's tool that fails is no reason not to begin a lesson
+        gpu = None
+    return f"cuda ({gpu.name})" if gpu and gpu.usable else "cpu"
 
 
 def _return_memory_at_once() -> None:

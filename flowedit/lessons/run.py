@@ -2,25 +2,19 @@
 
 import base64
 import json
-import os
-import re
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import psutil
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from flowedit.lessons import build
 from flowedit.lessons.catalog import CATALOG, Lesson
-
-_SECRET = re.compile(r"(KEY|TOKEN|SECRET)$")
-_GUARD = Path(__file__).parent / "offline"
+from flowedit.lessons.guard import Watch, offline_environment
+from flowedit.lessons.yardstick import measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +23,8 @@ class Measurement:
 
     Attributes:
         seconds: wall-clock time of all cells, without the kernel's start.
-        cpu_seconds: processor time of the kernel.
-        peak_megabytes: largest resident memory of the kernel.
+        cpu_seconds: processor time of the kernel and what it started.
+        peak_megabytes: largest resident memory of the kernel and what it started.
     """
 
     seconds: float
@@ -60,15 +54,13 @@ def execute(notebook: NotebookNode, cwd: Path, *, cell_timeout: int = 3600) -> M
         skip_cells_with_tag="skip-execution",
     )
     with client.setup_kernel(env=offline_environment()):
-        kernel = psutil.Process(client.km.provisioner.pid)
         begun = time.perf_counter()
-        for index, cell in enumerate(notebook.cells):
-            client.execute_cell(cell, index)
+        with Watch(lambda: client.km.provisioner.pid) as watch:
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
         seconds = time.perf_counter() - begun
-        times = kernel.cpu_times()
-        peak = _peak_megabytes(kernel)
         client.set_widgets_metadata()
-    return Measurement(seconds=seconds, cpu_seconds=times.user + times.system, peak_megabytes=peak)
+    return Measurement(seconds=seconds, cpu_seconds=watch.processor_seconds, peak_megabytes=watch.peak_megabytes)
 
 
 def run(folder: Path, numbers: list[str], ran: Callable[[Lesson, NotebookNode], None] | None = None) -> Iterator[Done]:
@@ -88,8 +80,9 @@ def run(folder: Path, numbers: list[str], ran: Callable[[Lesson, NotebookNode], 
         if not path.is_file() or (numbers and lesson.number not in numbers):
             continue
         notebook = nbformat.read(path, as_version=4)
+        before = measure()
         taken = execute(notebook, folder)
-        _store(folder, lesson, taken)
+        _store(folder, lesson, taken, (before + measure()) / 2)
         for target in (path, build.solution_path(folder, lesson)):
             _take_outputs(target, notebook)
         build.build(folder)
@@ -100,7 +93,7 @@ def run(folder: Path, numbers: list[str], ran: Callable[[Lesson, NotebookNode], 
 
 
 def write_pictures(folder: Path, target: Path) -> Iterator[Path]:
-    """Write the first picture that each notebook keeps as `lesson-NN.png` or `.jpeg`.
+    """Write the first picture that each notebook keeps as `lesson-NN.png` or `.jpeg`, in place of an earlier one.
 
     Args:
         folder: the notebooks' folder.
@@ -117,41 +110,20 @@ def write_pictures(folder: Path, target: Path) -> Iterator[Path]:
         outputs = [out for cell in nbformat.read(path, as_version=4).cells for out in cell.get("outputs", [])]
         kept = [(k, out.data[k]) for out in outputs for k in ("image/png", "image/jpeg") if k in out.get("data", {})]
         for kind, data in kept[:1]:
+            for old in target.glob(f"lesson-{lesson.number}.*"):
+                old.unlink()
             file = target / f"lesson-{lesson.number}.{kind.partition('/')[2]}"
             file.write_bytes(base64.b64decode(data))
             yield file
 
 
-def offline_environment() -> dict[str, str]:
-    """The caller's environment without keys, with the package first on the path and connections refused."""
-    environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name.upper())}
-    root = Path(__file__).parents[2]
-    paths = [str(_GUARD), str(root), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    environment.setdefault("OMP_NUM_THREADS", "2")
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait shall sleep, not count as processor time
-    return environment
-
-
-@contextmanager
-def refused_connections(log: Path) -> Iterator[list[str]]:
-    """Collect the addresses that kernels started inside the block tried to reach."""
-    tried: list[str] = []
-    os.environ["FLOWEDIT_REFUSED_LOG"] = str(log)
-    try:
-        yield tried
-    finally:
-        del os.environ["FLOWEDIT_REFUSED_LOG"]
-        if log.is_file():
-            tried += log.read_text(encoding="utf-8").split()
-
-
-def _store(folder: Path, lesson: Lesson, taken: Measurement) -> None:
+def _store(folder: Path, lesson: Lesson, taken: Measurement, yardstick_seconds: float) -> None:
     measured = build.read_measured(folder)
     measured[lesson.number] = {
         "seconds": round(taken.seconds, 1),
         "cpu_seconds": round(taken.cpu_seconds, 1),
         "peak_megabytes": round(taken.peak_megabytes),
+        "yardstick_seconds": round(yardstick_seconds, 3),
     }
     text = json.dumps(dict(sorted(measured.items())), indent=2) + "\n"
     (folder / build.MEASURED).write_text(text, encoding="utf-8")
@@ -173,11 +145,3 @@ def _viewers_can_show(output: NotebookNode) -> bool:
     if output.output_type == "stream":
         return output.name == "stdout"
     return not any("widget-view" in kind for kind in output.get("data", {}))
-
-
-def _peak_megabytes(process: psutil.Process) -> float:
-    """Largest resident memory so far; where the system does not keep it, the present one."""
-    if sys.platform == "linux":
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
-    return process.memory_info().rss / 2**20

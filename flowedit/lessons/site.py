@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,17 @@ def _cell(cell: NotebookNode, page: Page, solutions: Iterator[str]) -> str:
     code = _code(cell.source)
     if part == "setup":
         code = f"<details><summary>Setup</summary>{code}</details>"
-    return code + "".join(_output(output, page) for output in cell.outputs)
+    return code + "".join(_output(output, page) for output in _joined(cell.outputs))
+
+
+def _joined(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
+    """A cell's outputs, with neighbours that were printed joined: a kernel sends them in pieces."""
+    for printed, group in groupby(outputs, lambda output: output.get("name") == "stdout"):
+        pieces = list(group)
+        if printed:
+            yield NotebookNode(pieces[0], text="".join(piece.text for piece in pieces))
+        else:
+            yield from pieces
 
 
 def _code(source: str) -> str:
@@ -166,8 +177,7 @@ def _output(output: NotebookNode, page: Page) -> str:
         return _view(key, page, data.get("text/html", "")) + (_HINT if _drives_kernel(key, page) else "")
     for kind in ("image/png", "image/jpeg"):
         if kind in data:
-            alt = html.escape(output.metadata.get(kind, {}).get("alt", ""), quote=True)
-            return f'<img class="figure" alt="{alt}" src="data:{kind};base64,{data[kind].strip()}">'
+            return _picture(output, kind, 'class="figure"')
     if "text/html" in data:
         return f'<div class="out">{data["text/html"]}</div>'
     return f'<pre class="out">{html.escape(data.get("text/plain", ""))}</pre>'
@@ -196,13 +206,19 @@ def _drives_kernel(key: str, page: Page) -> bool:
 
 
 def _first_picture(notebook: NotebookNode) -> str:
-    """The first figure as an image element, or nothing."""
+    """The first figure as an image element with its words, or nothing."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             for kind in ("image/png", "image/jpeg"):
                 if kind in output.get("data", {}):
-                    return f'<img alt="" src="data:{kind};base64,{output.data[kind].strip()}">'
+                    return _picture(output, kind, 'loading="lazy"')
     return ""
+
+
+def _picture(output: NotebookNode, kind: str, attributes: str) -> str:
+    """An output's picture as an image element, with the words that the lesson gave it."""
+    alt = html.escape(output.metadata.get(kind, {}).get("alt", ""), quote=True)
+    return f'<img {attributes} alt="{alt}" src="data:{kind};base64,{output.data[kind].strip()}">'
 
 
 def _index(lessons: list[Lesson], pictures: Mapping[str, str], measured: Mapping[str, Any]) -> str:
@@ -211,8 +227,8 @@ def _index(lessons: list[Lesson], pictures: Mapping[str, str], measured: Mapping
         took = measured.get(lesson.number)
         facts = f"{build.took(took)}, {took['peak_megabytes']:.0f} MB" if took else ""
         cards.append(
-            f'<a class="card" href="{lesson.stem}.html">{pictures.get(lesson.number, "")}'
-            f"<b>{lesson.number} · {html.escape(lesson.title)}</b><small>{facts}</small></a>"
+            f'<article class="card">{pictures.get(lesson.number, "")}<a href="{lesson.stem}.html">'
+            f"{lesson.number} · {html.escape(lesson.title)}</a><small>{facts}</small></article>"
         )
     lead = (
         "<h1>flowedit: the lessons</h1><p>Keyframe-guided video editing by flow matching, to read without a kernel: "

@@ -29,6 +29,8 @@ class Job:
         """Tell `report` what the job's trait should hold, at most ten times a second while it runs."""
         self._report = report
         self._cancel = threading.Event()
+        # What one thread says, the other must not overtake: a job that ended would be said to be stopping for ever.
+        self._saying = threading.RLock()
         self._thread: threading.Thread | None = None
         self._status = dict(IDLE)
         self._began = self._told = 0.0
@@ -59,9 +61,10 @@ class Job:
 
     def cancel(self) -> None:
         """Ask the work to stop."""
-        if self.running:
-            self._cancel.set()
-            self._tell(state="cancelling")
+        with self._saying:
+            if self.running and self._status["state"] == "running":
+                self._cancel.set()
+                self._tell(state="cancelling")
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the work ended; for scripts and tests."""
@@ -111,11 +114,12 @@ class Job:
         return None
 
     def _tell(self, **changes: object) -> None:
-        self._status.update(changes)
-        self._told = time.monotonic()
-        self._status["seconds"] = round(self._told - self._began, 2)
-        if not self._closed:
-            self._report(dict(self._status))
+        with self._saying:
+            self._status.update(changes)
+            self._told = time.monotonic()
+            self._status["seconds"] = round(self._told - self._began, 2)
+            if not self._closed:
+                self._report(dict(self._status))
 
 
 _JOBS: "weakref.WeakSet[Job]" = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -101,19 +102,64 @@ def _flowedit_version() -> str:
 
 
 def _device() -> list[Row]:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        size = torch.cuda.get_device_properties(0).total_memory / _GIB
-        return [Row("Device", f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB", "ok")]
-    tool = shutil.which("nvidia-smi")
-    if tool:
-        asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
-        if answer.returncode == 0 and answer.stdout.strip():
-            return [Row("Device", answer.stdout.strip().splitlines()[0], "ok")]
+    gpu = nvidia_gpu()
+    if gpu and not gpu.usable:
+        return [Row("Device", f"{gpu.name}, not used", "info", gpu.hint)]
+    if gpu:
+        return [Row("Device", gpu.name, "ok")]
     if find_spec("torch") and platform.system() == "Darwin" and platform.machine() == "arm64":
         return [Row("Device", "Apple GPU (MPS)", "ok")]
     return [Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")]
+
+
+class Gpu(NamedTuple):
+    """An NVIDIA GPU.
+
+    Attributes:
+        name: its name and memory.
+        usable: whether torch runs on it.
+        hint: why not, and what to do about it.
+    """
+
+    name: str
+    usable: bool
+    hint: str = ""
+
+
+def nvidia_gpu() -> Gpu | None:
+    """The first NVIDIA GPU: torch's own word once it is loaded, before that the driver's and torch's build."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        size = torch.cuda.get_device_properties(0).total_memory / _GIB
+        return Gpu(f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB", usable=True)
+    name = _driver_says()
+    if not name:
+        return None
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return Gpu(name, usable=False, hint="CUDA_VISIBLE_DEVICES hides it.")
+    if torch is not None:
+        return Gpu(name, usable=False, hint="torch does not see it: its build or the driver does not fit.")
+    if find_spec("torch") and not _built_for_cuda():
+        return Gpu(name, usable=False, hint="torch is the build for CPUs; install the one for CUDA.")
+    return Gpu(name, usable=True)
+
+
+def _driver_says() -> str:
+    """Name and memory of the first GPU as the driver's tool prints them, or nothing."""
+    tool = shutil.which("nvidia-smi")
+    if not tool:
+        return ""
+    asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
+    return answer.stdout.strip().partition("\n")[0] if answer.returncode == 0 else ""
+
+
+def _built_for_cuda() -> bool:
+    """Whether the installed torch names a CUDA version in its `version.py`, read without loading torch."""
+    found = find_spec("torch")
+    places = (found.submodule_search_locations if found else None) or ()
+    texts = [(Path(place) / "version.py").read_text(encoding="utf-8") for place in places]
+    return any(re.search(r"^cuda\b[^=]*=\s*['\"]", text, flags=re.MULTILINE) for text in texts)
 
 
 def _memory() -> list[Row]:

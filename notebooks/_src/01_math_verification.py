@@ -57,13 +57,13 @@
 import numpy as np
 from flowedit.correction import correct, gap_law, residual
 from flowedit.flow import euler_step
-x_main, x_key, v_main, v_key = np.random.default_rng(0).standard_normal((4, 1000, 16))
-dt, kappa = 0.1, 0.7
+dt, kappa, (x_main, x_key, v_main, v_key) = 0.1, 0.7, np.random.default_rng(0).standard_normal((4, 1000, 16))
 r = residual(x_main, x_key, v_main, v_key, dt).r
 for beta in (0.0, 0.5, 1.0):
     main, key = (euler_step(x, v, 0.5, 0.5 - dt) for x, v in
                  zip((x_main, x_key), correct(v_main, v_key, r, kappa / dt, beta)))
-    print(f"beta {beta}: the law holds to 1e-6:", np.allclose(main - key, gap_law(r, kappa, beta), 0, 1e-6))
+    print(f"beta {beta}: largest error below 1e-6:", np.abs(main - key - gap_law(r, kappa, beta)).max() < 1e-6)
+    assert np.allclose(main - key, gap_law(r, kappa, beta), 0, 1e-6)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.1: close the gap
@@ -114,13 +114,14 @@ x_i, x_k = interpolate(z_i, n, sigma), interpolate(z_k, n, sigma)
 r = residual(x_i, x_k, n - z_i, n - z_k, dt).r
 forms = {"the residual r": r, "wrong sign": -r,
          "circulating": (z_i - z_k - x_k + x_i) / sigma, "mended": (z_i - z_k - x_i + x_k) / sigma}
-print("r is (1 - sigma_next) times the difference of the data:", np.allclose(r, (1 - sigma_next) * (z_i - z_k)))
+assert (same := np.allclose(r, (1 - sigma_next) * (z_i - z_k)))
+print("r is (1 - sigma_next) times the difference of the data:", same)
 
 # %% tags=["see", "keep_output"]
-fig, ax = lessons.figure(height=3.4)
+(fig, ax), expected = lessons.figure(height=3.4), {"the residual r": (50, 50), "mended": (1, 19)}
 for (name, form), marker in zip(forms.items(), "o^sd"):
-    x_next = euler_step(x_i, n - z_i + kappa / dt * form, sigma, sigma_next)
-    left = np.abs(x_next - euler_step(x_k, n - z_k, sigma, sigma_next)) / r
+    left = np.abs(euler_step(x_i - x_k, z_k - z_i + kappa / dt * form, sigma, sigma_next)) / r
+    assert (np.isclose(left, 0.5).sum(), (left < 1).sum()) == expected.get(name, (0, 0)), name
     ax.plot(sigma, left, marker=marker, markevery=4, label=f"{name}: {(left < 1).sum()} of 50")
 ax.axhspan(0.03, 1, color=lessons.COLOURS["grey"], alpha=0.12, lw=0)
 ax.set(yscale="log", xlim=(1, 0), ylim=(0.03, 300), xlabel="noise level σ (an edit runs to the right)",
@@ -156,8 +157,9 @@ def final_gap(gain, steps):
     sigmas = wan_sigmas(steps)
     return [step.gap.item() for step in two_branches(branches, sigmas, kappas_of(gain, sigmas))][-1]
 for steps in (50, 30, 20, 10):
-    last, gaps = wan_sigmas(steps)[-2], (final_gap(gain(10.0), steps) for gain in (euler_gain, exact_gain))
+    last, gaps = wan_sigmas(steps)[-2], [final_gap(gain(10.0), steps) for gain in (euler_gain, exact_gain)]
     print("{} steps, last dt {:.3f}: literal gap {:+.2f} D, exact {:+.2f} D".format(steps, last, *gaps))
+    assert np.allclose(gaps, (1 - 10 * last, np.exp(-10 * last))) and (abs(gaps[0]) < 1) == (steps > 20)
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=2, height=3.2, sharey=True)
@@ -238,12 +240,12 @@ GapExplorer(steps=20, alpha=10.0, spread=0.5)
 
 # %% tags=["see", "keep_output"]
 fig, ax = lessons.figure(height=3.0)
-noise, other = np.random.default_rng(1).standard_normal((2, 40_000))
+t, (noise, other) = np.linspace(0, 1, 101), np.random.default_rng(1).standard_normal((2, 40_000))
 for name, second, extra, marker in (("one noise", noise, 0, "o"), ("independent noise", other, 2, "^")):
-    t = np.linspace(0, 1, 101)
     line, = ax.plot(t, np.sqrt((1 - t) ** 2 * 0.25 + extra * t**2), label=name)
     gaps = [np.sqrt(np.mean((interpolate(0.5, noise, s) - interpolate(0.0, second, s)) ** 2)) for s in t[::10]]
     ax.plot(t[::10], gaps, marker, color=line.get_color(), label=f"measured; at σ = {t[50]}: {gaps[5]:.2f}")
+    assert np.allclose(gaps, line.get_ydata()[::10], rtol=0.02)
 ax.set(xlim=(1, 0), xlabel="noise level σ", ylabel="rms of the gap", title="The gap between the branches, D = 0.5")
 ax.legend()
 lessons.show(fig)

@@ -59,7 +59,8 @@ n = (x - (1 - sigma) * z) / sigma
 weight = np.exp(-(n**2).sum(axis=1, keepdims=True) / 2)
 mean = (weight * (n - z)).sum(axis=0) / weight.sum()
 error = np.sqrt((weight**2 * (n - z - mean) ** 2).sum(axis=0)) / weight.sum()
-print("within four standard errors:", np.abs(mean - data.velocity(x[None], sigma)[0]) < 4 * error)
+assert (near := np.abs(mean - data.velocity(x[None], sigma)[0]) < 4 * error).all()
+print("within four standard errors:", near)
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=3, height=2.9, sharey=True)
@@ -116,13 +117,14 @@ def velocity_of_two(x, sigma, a, b):
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from flowedit.schedule import wan_sigmas
-from flowedit.toy import SOLVERS, gaussian, gaussian_flow, observed_order, solve
+from flowedit.toy import SOLVERS, difference_field, euler, gaussian, gaussian_flow, observed_order, solve
 blob, noise = gaussian([1.0, -0.5], 0.6), np.random.default_rng(1).standard_normal((256, 2))
 exact, counts = gaussian_flow(blob, noise, 0.0), (8, 16, 32, 64, 128)
 errors = {name: [np.abs(solve(solver, blob.velocity, noise, wan_sigmas(count, shift=1.0)) - exact).max()
                  for count in counts] for name, solver in SOLVERS.items()}
-for name, values in errors.items():
+for (name, values), order in zip(errors.items(), (1, 2)):
     print(f"{name}: observed order {observed_order(values, counts):.1f}")
+    assert abs(observed_order(values, counts) - order) < 0.1
 
 # %% tags=["see", "keep_output"]
 fig, ax = lessons.figure(height=2.9)
@@ -188,24 +190,26 @@ def difference(z, sigma, source, noise, v_source, v_target):
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from flowedit.toy import difference_field, euler
 rows, noise = SCENES["rows"], np.random.default_rng(2).standard_normal((400, 2))
 start, grid = rows.source.sample(400, np.random.default_rng(3)), wan_sigmas(20)
 same = difference_field(rows.source.velocity, rows.source.velocity, start, noise)
 lift = difference_field(rows.source.velocity, rows.target.velocity, start, noise)
-print("same prompt, largest change below 1e-12:", np.abs(solve(euler, same, start, grid) - start).max() < 1e-12)
+assert (still := np.abs(solve(euler, same, start, grid) - start).max() < 1e-12)
+print("same prompt, largest change below 1e-12:", still)
 ends = {"edited": solve(euler, lift, start, grid), "made anew": solve(euler, rows.target.velocity, noise, grid)}
+column_of = lambda points: np.abs(points[:, :1] - rows.source.means[:, 0]).argmin(axis=1)
+kept = {name: (column_of(end) == column_of(start)).mean() for name, end in ends.items()}
+assert kept["edited"] > 0.99 and abs(kept["made anew"] - 1 / 4) < 0.05
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=2, height=3.3, sharey=True)
-column = np.abs(start[:, :1] - rows.source.means[:, 0]).argmin(axis=1)
+column = column_of(start)
 for ax, (name, end) in zip(axes, ends.items()):
-    kept = (np.abs(end[:, :1] - rows.source.means[:, 0]).argmin(axis=1) == column).mean()
     for k, (shade, marker) in enumerate(zip(("blue", "orange", "green", "purple"), "o^sd")):
         a, b = start[column == k], end[column == k]
         ax.plot(*np.stack([a, b])[:, :25].transpose(2, 0, 1), "-", color=lessons.COLOURS[shade], lw=0.4)
         ax.plot(*b.T, marker, color=lessons.COLOURS[shade], ms=3)
-    ax.set(title=f"{name}: {kept:.0%} stay in their column", xlabel="first coordinate")
+    ax.set(title=f"{name}: {kept[name]:.0%} stay in their column", xlabel="first coordinate")
 lessons.show(fig)
 
 # %% [markdown] tags=["see"]

@@ -62,6 +62,7 @@ settings = StyleSettings(style="watercolour", backend="offline", target_fps=2.0,
 result = style_video(frames_source(clip.frames, fps=16), settings, f"{here}/first")
 scores = {row["index"]: row["verdict"] for row in result.metadata["keyframes"]}
 print(result.status, "keyframes at frames", result.indices, "paid:", result.usage.usd, "USD")
+assert result.status == "done" and 20 in result.indices and result.usage.usd == 0
 
 # %% tags=["see"]
 from flowedit.widgets import KeyframeGallery
@@ -89,7 +90,8 @@ KeyframeGallery([(clip.frames[i], image, i, {name: round(scores[i][name], 2) for
 
 # %% tags=["code"]
 from flowedit.agent.agreement import change_ratio
-from flowedit.agent.parts import analyse, paint
+from flowedit.agent.events import read_record
+from flowedit.agent.parts import analyse, offline_parts, paint
 from flowedit.agent.stylers import LOOKS
 sources = [clip.frames[i] for i in result.indices]
 def painted(name, alone, frames=range(33)):
@@ -106,16 +108,24 @@ for name in (name for name in LOOKS if name != "transfer"):  # that one takes it
     agreement = change_ratio(sources, painted(name, False, result.indices))
     one, each = (flicker(painted(name, alone, near), clip.frames[near]) for alone in (False, True))
     print(f"{name:12} {agreement:9.1f} {one:18.1f} {each:11.1f}")
+    plain = name in ("anime", "comic", "neon")  # functions of the single picture
+    assert agreement < 1.5 and (each < 1.2 * one if plain else each > 2 * one), name
 
 # %% tags=["see", "keep_output"]
 rows = {"source": clip.frames, "one card": painted("watercolour", False), "each alone": painted("watercolour", True)}
-fig, axes = lessons.contact({f"{name} ({flicker(video):.1f})": video for name, video in rows.items()}, range(14, 22))
-lessons.show(fig, "Eight neighbouring frames of the source, painted with one card, and painted each alone: "
-             + ", ".join(f"{name} flickers {flicker(v):.1f} times" for name, v in rows.items()))
+change = lambda video: np.abs(np.diff(video.astype(int), axis=0)).clip(0, 85).astype(np.uint8) * 3
+strips = {f"{name} ({flicker(video):.1f})": video for name, video in rows.items()}
+strips |= {f"Δ {name}": change(rows[name]) for name in ("one card", "each alone")}
+fig, axes = lessons.contact(strips, range(14, 22))
+lessons.show(fig, "Eight neighbouring frames of the source, painted with one card, and painted each alone; below, what "
+             "changes to the next frame: " + ", ".join(f"{name} {flicker(v):.1f} times" for name, v in rows.items()))
+assert flicker(rows["one card"]) < 1.5 and flicker(rows["each alone"]) > 4
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Neighbouring frames, flicker in brackets. In the middle row the paper and the colours stay; in
-# the bottom row they jump with every frame, several times more than the scene itself moves.
+# **What you should see.** Neighbouring frames, flicker in brackets, and below them (Δ) what changes from each frame to
+# the next, three times as bright. With one card the paper and the colours stay, and only the edges of what moves light
+# up. With each frame painted alone the whole picture lights up at every frame: paper and colours jump,
+# several times more than the scene itself moves.
 
 # %% tags=["see"]
 from flowedit.widgets import FrameScrubber
@@ -157,15 +167,15 @@ def paint_again(faults, attempts, redo):
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from dataclasses import replace
-from flowedit.agent.events import read_record
-from flowedit.agent.parts import offline_parts
 parts = offline_parts(settings, None)
 def careless(image, master, task, report):
     good = parts.styler(image, master, task, report)
     return good[..., ::-1].copy() if task["index"] == 20 and task["attempt"] == 0 else good
 style_video(frames_source(clip.frames, fps=16), settings, f"{here}/second", parts=replace(parts, styler=careless))
 record = read_record(f"{here}/second")
-print([e.keyframe for e in record.events if e.node == "style_keyframe" and e.values.get("attempt", 0) > 0])
+again = [e.keyframe for e in record.events if e.node == "style_keyframe" and e.values.get("attempt", 0) > 0]
+assert again == [20]
+print("painted again:", again)
 
 # %% tags=["see"]
 from flowedit.widgets import AgentTrace
@@ -179,10 +189,14 @@ AgentTrace([event.model_dump() for event in record.events], folder=f"{here}/seco
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 again = style_video(frames_source(clip.frames, fps=16), settings, f"{here}/third")
-print("the same keyframes, to the last bit:", all(map(np.array_equal, result.images, again.images)))
+same = all(map(np.array_equal, result.images, again.images))
+print("the same keyframes, to the last bit:", same)
+assert same
 auto = replace(settings, backend="auto", max_frames=2)
 with_key = style_video(frames_source(clip.frames, fps=16), auto, f"{here}/fourth")
-print("painted by:", sorted({row["by"] for row in with_key.metadata["keyframes"]}))
+painters = sorted({row["by"] for row in with_key.metadata["keyframes"]})
+print("painted by:", painters)
+assert len(painters) == 1
 
 # %% [markdown] tags=["recap"]
 # ## Recap

@@ -100,7 +100,7 @@ def velocity(self, latents, sigma, prepared, position_ids):
 #
 # - `4n + 1` frames become `n + 1` latents, and decode to `4n + 1` frames again;
 # - a latent never depends on later frames (the slot map of lesson 03 says so);
-# - the velocity has the shape of its latents, leads *from* data *to* noise, and is finite;
+# - the velocity has the shape of its latents and is finite, and leads *from* data *to* noise;
 # - the same call gives the same answer.
 #
 # `lessons.check_model` tries them. The package's own velocity is used below, so that the cells work before you have
@@ -114,39 +114,84 @@ members = dict(name="average", size_multiple=8, encode=encode, decode=decode, pr
                after_step=lambda self, latents, sigma, prepared: latents)
 model = type("Average", (), members)()
 print("is a VideoModel:", isinstance(model, VideoModel))
-for line in check_model(model):
-    print(line)
-
-# %% tags=["code", "keep_output"]
-# NBVAL_CHECK_OUTPUT
-mistakes = {
-    "wrong sign": dict(velocity=lambda self, *a: -point_velocity(self, *a)),
-    "a frame too few": dict(decode=lambda self, latents: decode(self, latents)[:, :, 1:]),
-    "looks ahead": dict(encode=lambda self, video: encode(self, video.flip(2)).flip(2)),
-    "forgets to divide": dict(velocity=lambda self, x, s, p, i: s * point_velocity(self, x, s, p, i)),
-}
-for name, wrong in mistakes.items():
-    print(f"{name:18}", [line for line in check_model(type("Wrong", (), members | wrong)()) if "FAILS" in line][0])
+print(*check_model(model), sep="\n")
+assert len(check_model(model)) == 6 and all(line.startswith("holds") for line in check_model(model))
 
 # %% [markdown] tags=["idea"]
-# ## An edit with it
+# ## Six mistakes, one for each property
 #
-# Everything of lessons 01 and 03 now runs with your model: the same loop, correction and trace. This model knows
-# nothing about motion, so do not expect a good edit. Expect one that obeys the law.
+# A contract is worth what it refuses. Below is a model that breaks the first property, one that breaks the second, and so
+# on. The cell asserts that each breaks *its* property, and then asks the editing loop as well: does it stop, or does it
+# run through and hand you a spoilt clip?
+
+# %% tags=["code"]
+mistakes = {
+    "a latent too few": dict(encode=lambda self, video: encode(self, video)[:, :, 1:]),
+    "a frame too few": dict(decode=lambda self, latents: decode(self, latents)[:, :, 1:]),
+    "looks ahead": dict(encode=lambda self, video: encode(self, video.flip(2)).flip(2)),
+    "infinite": dict(velocity=lambda self, x, sigma, *a: point_velocity(self, x, sigma, *a) / (sigma > 0.6)),
+    "wrong sign": dict(velocity=lambda self, *a: -point_velocity(self, *a)),
+    "rolls dice": dict(velocity=lambda self, *a: point_velocity(self, *a) + torch.rand(()) / 99),
+}
+properties = [line.partition(": ")[2] for line in check_model(model)]
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from flowedit.config import EditSettings
-from flowedit.editor import edit_video
-clip = lessons.clip()
-settings = EditSettings(method="coupled", init="source", conditioning="i2v", steps=12, shift=3.0, detail="residual")
-result = edit_video(clip.frames, clip.keyframes(), model, settings)
-kappa, gap = result.trace.steps[-1].kappa, result.trace.final_gap()
-print(f"last step: kappa {kappa:.2f}, gap {gap:.4f} of the difference between source and keyframe")
+from flowedit.editor import edit_steps, edit_video, prepare as prepare_edit
+clip, settings = lessons.clip(), EditSettings(method="coupled", steps=12, shift=3.0)
+def loop_says(model):
+    try: return edit_video(clip.frames, clip.keyframes(), model, settings) and "runs through"
+    except Exception as error: return f"stops, {type(error).__name__}"
+for (name, wrong), aimed in zip(mistakes.items(), properties, strict=True):
+    bad = type("Wrong", (), members | wrong)()
+    assert any(line.startswith(f"FAILS: {aimed}") for line in check_model(bad)), name
+    print(f"{name:17} contract: FAILS {aimed}; loop: {loop_says(bad)}")
+
+# %% [markdown] tags=["idea"]
+# ## The law, with your model
+#
+# Everything of lessons 01 and 03 now runs with your model: the same loop, correction and trace. This model knows nothing
+# about motion, so do not expect a good edit. Expect one that obeys the law, $gap_{next} = (1 - \kappa)\,r$, at every
+# step.
+#
+# Where the model is *told* the keyframes this is easy: it heads for them by itself. So we also run it *told nothing*,
+# when it heads for grey. And once its `after_step` pulls the latents by one part in ten, behind the back of the
+# correction. The gap is read from the latents that each step leaves, the residual before it from the trace.
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+from flowedit.methods.branches import rms_per_slot
+def gaps(model, sees):
+    ready = prepare_edit(clip.frames, clip.keyframes(), model, settings.with_(conditioning=sees))
+    slots, steps = list(ready.problem.slots), list(edit_steps(ready))
+    left = np.array([rms_per_slot(step.x_main[:, :, slots] - step.x_key) for step in steps])
+    return left, ready.trace.array("r_k_norm"), np.array([[step.trace.kappa] for step in steps])
+pulls = type("Pulls", (), members | dict(after_step=lambda self, latents, sigma, prepared: 0.9 * latents))()
+runs = {"told": gaps(model, "i2v"), "told nothing": gaps(model, "none"), "pulled": gaps(pulls, "none")}
+law = {name: bool(np.allclose(left, (1 - kappa) * r, 0, 1e-6)) for name, (left, r, kappa) in runs.items()}
+print("the gap is (1 - kappa) r at each step and keyframe, to 1e-6:", law)
+
+# %% tags=["see", "keep_output"]
+fig, axes = lessons.figure(columns=3, height=3.0)
+for ax, (name, (left, r, kappa)) in zip(axes, runs.items()):
+    ax.plot(r.mean(axis=1), color=lessons.COLOURS["grey"], label="r: gap with no correction")
+    ax.plot(((1 - kappa) * r).mean(axis=1), "-", color=lessons.COLOURS["blue"], label="law: (1 − κ) r")
+    ax.plot(left.mean(axis=1), "o", color=lessons.COLOURS["orange"], ms=4, label="gap that the step leaves")
+    off = np.abs(left - (1 - kappa) * r).max()
+    ax.set(title=f"{name}: off by {off:.1g}", xlabel="step", xticks=range(0, 12, 3), ylim=(0, 1.1 * r.max()))
+    assert off < 1e-6 if name != "pulled" else off > 1e-3
+axes[0].legend(fontsize=8); lessons.show(fig)
+
+# %% [markdown] tags=["see"]
+# **What you should see.** Means over the three keyframes. In the first two panels the dots lie on the line of the law,
+# below the grey residual: falling where the model was told the keyframes, rising where it heads for grey. In the third
+# they leave the line: a model that moves the latents after the correction breaks the law, and the comparison notices.
 
 # %% tags=["see"]
 from flowedit.widgets import FrameScrubber, ResidualInspector
 from ipywidgets import VBox
+result = edit_video(clip.frames, clip.keyframes(), model, settings)
 VBox([FrameScrubber({"source": clip.frames, "edited by the average": result.frames}, keyframes=(0, 16, 32)),
       ResidualInspector(result.trace)])
 
@@ -168,12 +213,14 @@ lessons.show(fig, "Five frames of the source and of the edit by the averaging mo
 # ## Recap
 #
 # - A model is five methods. The loop, the noise, the residual and the correction are the package's.
-# - The contract can be checked in a second, without looking at a picture.
-# - A point mass obeys the gap law of lesson 01 to the digit; a picture of it shows what a real model must know.
+# - The contract can be checked without looking at a picture. Each of its six properties was broken here, and each break
+#   was caught.
+# - Any model obeys the gap law of lesson 01 at every step, unless it moves the latents by itself; a picture shows what a
+#   real model must know beyond that.
 #
-# **Your predictions.** The loop itself notices only shapes. (1) A wrong sign runs through and leads away from the data;
-# (2) a missing frame is noticed when frames are joined; (3) looking ahead runs through, and keyframes leak into the
-# frames before them. The contract finds all three.
+# **Your predictions.** The loop itself notices shapes that do not fit and values that are not finite. (1) A wrong sign
+# runs through and leads away from the data; (2) a missing frame is noticed when frames are joined; (3) looking ahead
+# runs through. The contract finds all three.
 #
 # **What breaks it.** A velocity in units of the timestep (0 to 1000) instead of $\sigma$; latents that are not
 # normalised; a frame rule that is not `4n + 1`.

@@ -37,6 +37,14 @@ widget = AlphaExplorer([make(a) for a in (0, 5, 10)], compute=slowly, alpha=5.0)
 widget
 """
 
+MOVED = """(row) => {
+    const [words, button] = [row.querySelector("[role=status]"), row.querySelector("button")];
+    const before = button.getBoundingClientRect().left;
+    words.textContent += ", and some words more";
+    return button.getBoundingClientRect().left - before;
+}"""
+"""How far the button beside a job's words goes when they grow."""
+
 
 def run(alpha, *, other=None, size=(5, 24, 32)):
     frames = np.full((*size, 3), int(10 * alpha), np.uint8)
@@ -96,6 +104,7 @@ def test_a_new_value_is_computed_with_progress_and_joins_the_grid(book):
     root.get_by_label("New alpha").fill("7")
     root.get_by_role("button", name="Compute this alpha").click()
     job_is(book, "running")
+    assert root.locator(".fe-job").evaluate(MOVED) == 0  # or a press on Cancel while the words change would miss it
     root.get_by_label("Alpha", exact=True).press("End")  # the page is not frozen meanwhile
     wait_drawn(root, "10@4")
     assert book.kernel("print(len(widget.runs))") == "3"  # nor is the kernel

@@ -3,17 +3,32 @@
 import json
 import os
 import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 
+import nbformat
 import pytest
 import yaml
 
+from flowedit.errors import OutputError
 from flowedit.lessons import binder, build
 from flowedit.lessons.catalog import CATALOG
+from flowedit.lessons.guard import offline_environment, run_capped
 from tests.notebooks.lessons_on_disk import LESSONS, ROOT, source_of
 
 NINE = ("jupyterlab", "ipywidgets", "torch", "diffsynth", "langgraph", "langchain-google-genai", "matplotlib",
         "mediapy", "nbval")  # fmt: skip
+
+PACKAGE = "-e ."
+LAB_SECONDS = 120
+"""Patience with a server on a busy machine; it is up within 20 s on a free one."""
 
 
 def environment(path):
@@ -28,33 +43,55 @@ def name_of(requirement):
     return re.match(r"[A-Za-z0-9._-]+", requirement).group().lower()
 
 
+def conda_lines(path):
+    return [entry for entry in environment(path)["dependencies"] if isinstance(entry, str)]
+
+
+def asked_for(path):
+    """All that an environment brings, as pip calls it; Python and pip themselves left out."""
+    as_pip = [re.sub(r"^pytorch-cpu\b", "torch", entry) for entry in conda_lines(path)]
+    return [entry for entry in as_pip if name_of(entry) not in ("python", "pip")] + pip_lines(path)
+
+
 def test_binder_reads_the_same_environment():
     """Catches a dependency added to one of the two files: Binder ignores the one at the top."""
-    assert (ROOT / "binder/environment.yml").read_bytes() == (ROOT / "environment.yml").read_bytes()
+    top, binders = environment("environment.yml"), environment("binder/environment.yml")
+    lines = next(entry["pip"] for entry in top["dependencies"] if isinstance(entry, dict))
+    lines.remove(PACKAGE)
+    assert top == binders
+
+
+def test_each_place_installs_the_package_itself_once():
+    """Catches a clone whose environment lacks the package; conda starts pip in the folder of the file."""
+    assert pip_lines("environment.yml").count(PACKAGE) == 1
+    assert (ROOT / "environment.yml").with_name("pyproject.toml").is_file()
+    assert not any(line.startswith("-") for line in pip_lines("binder/environment.yml"))
+    assert f"pip install --no-cache-dir --no-deps {PACKAGE}\n" in (ROOT / "binder/postBuild").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_environment_is_what_the_package_asks_for():
     """Catches a dependency that only pip users would get, and a floor that differs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert sorted(pip_lines("environment.yml")) == sorted(project["dependencies"])
+    assert sorted(asked_for("binder/environment.yml")) == sorted(project["dependencies"])
 
 
 @pytest.mark.parametrize("name", NINE)
 def test_the_environment_names(name):
-    assert name in {name_of(line) for line in pip_lines("environment.yml")}
+    assert name in {name_of(line) for line in asked_for("environment.yml") if line != PACKAGE}
 
 
-def test_torch_is_the_small_build():
-    """Catches an environment that pulls gigabytes of GPU libraries onto Binder."""
-    conda = [entry for entry in environment("environment.yml")["dependencies"] if isinstance(entry, str)]
-    assert any(name_of(entry) == "pytorch-cpu" for entry in conda)
-    assert not any("cuda" in entry or "gpu" in entry for entry in conda)
+@pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
+def test_torch_is_the_small_build(path):
+    """Catches gigabytes of GPU libraries: also those that pip, which conda runs with --upgrade, would replace it by."""
+    assert any(name_of(entry) == "pytorch-cpu" for entry in conda_lines(path))
+    assert not any("cuda" in entry or "gpu" in entry for entry in conda_lines(path))
+    assert not {"torch", "torchvision"} & {name_of(line) for line in pip_lines(path) if line != PACKAGE}
 
 
 def test_binder_opens_lesson_00_and_leaves_nothing_to_download():
-    script = (ROOT / "binder/postBuild").read_text(encoding="utf-8")
     assert os.access(ROOT / "binder/postBuild", os.X_OK)
-    assert "pip install --no-cache-dir --no-deps -e ." in script
     url = json.loads((ROOT / "binder/lab.json").read_text(encoding="utf-8"))["LabApp"]["default_url"]
     assert url == f"/lab/tree/notebooks/{CATALOG[0].stem}.ipynb"
 
@@ -77,11 +114,94 @@ def test_the_setup_cell_installs_only_on_colab_and_changes_no_installed_package(
 
 def test_the_binder_check_installs_what_binder_installs():
     """Catches a check of other packages than Binder's."""
-    assert binder.pip_lines(ROOT) == pip_lines("binder/environment.yml")
+    assert sorted(binder.pip_lines(ROOT) + binder.conda_lines(ROOT)) == sorted(asked_for("binder/environment.yml"))
 
 
 @pytest.mark.slow
-def test_the_image_builds_and_runs_lesson_00_within_binders_memory(tmp_path):
-    """Catches a postBuild that fails, a file that only a checkout has, and a lesson too large for Binder."""
+def test_the_image_builds_and_runs_lesson_00_within_binders_memory():
+    """Catches a postBuild that fails, a JupyterLab that opens something else, and a lesson too large for Binder."""
     said = binder.check(ROOT, borrow=True)
-    assert "fresh environment, offline" in said
+    code_cells = sum(cell.cell_type == "code" for cell in lesson_00().cells)
+    assert f": {code_cells} cells in " in said
+    assert "more than 2048 MB would have ended them" in said
+
+
+TWO = "import subprocess, sys\nfor one in [subprocess.Popen([sys.executable, '-c', {!r}]) for _ in 'ab']: one.wait()"
+HELD = "import time; held = b'x' * ({} << 20); time.sleep(2)"
+IN_A_CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}], check=True)"
+
+
+@pytest.mark.parametrize("code", [HELD.format(120), IN_A_CHILD.format(HELD.format(120))], ids=["itself", "a child"])
+def test_memory_is_counted_with_that_of_children(tmp_path, code):
+    ran = run_capped([sys.executable, "-c", code], 250, cwd=tmp_path, environment=offline_environment())
+    assert 120 < ran.peak_megabytes < 180
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (HELD.format(120), "failed within 100 MB: MemoryError"),
+        (TWO.format(HELD.format(60)), "held 1.. MB, more than 100 MB, and was ended"),
+    ],
+    ids=["one process", "two that share it"],
+)
+def test_more_memory_than_the_cap_ends_the_run(tmp_path, code, said):
+    """Catches a cap on single processes alone, and one that is read only when all is over."""
+    begun = time.monotonic()
+    with pytest.raises(OutputError, match=said):
+        run_capped([sys.executable, "-c", code], 100, cwd=tmp_path, environment=offline_environment())
+    assert time.monotonic() - begun < 30
+
+
+def lesson_00():
+    return nbformat.read(build.student_path(ROOT / "notebooks", CATALOG[0]), as_version=4)
+
+
+@pytest.fixture
+def made_lab(tmp_path):
+    """What `make lab` starts, with a browser that keeps the page it is to open: (the server's address, that page)."""
+    opened, browser = tmp_path / "opened.html", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\ncp "${{1#file://}}" "{opened}.part" && mv "{opened}.part" "{opened}"\n')
+    browser.chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = f"--allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token=lab"
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONPATH")
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    own["BROWSER"] = f"{browser} %s"
+    begun = time.monotonic()
+    with (tmp_path / "said").open("w") as out:
+        server = subprocess.Popen(
+            ["make", "lab", f"LAB_OPTIONS={options}"],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name not in outer} | own,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        while not opened.exists():
+            assert server.poll() is None, (tmp_path / "said").read_text()[-2000:]
+            assert time.monotonic() - begun < LAB_SECONDS, (tmp_path / "said").read_text()[-2000:]
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", opened.read_text()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_make_lab_serves_lesson_00_and_opens_it(made_lab):
+    """Catches a recipe that starts nothing, serves another folder, or opens another page than the first lesson."""
+    address, page = made_lab
+    lesson = f"{CATALOG[0].stem}.ipynb"  # JupyterLab serves the folder of the notebook that it opens
+    assert f"{address}/lab/tree/{lesson}?token=lab" in page
+    with urllib.request.urlopen(f"{address}/lab/tree/{lesson}?token=lab", timeout=30) as answer:
+        assert "JupyterLab" in answer.read().decode()
+    with urllib.request.urlopen(f"{address}/api/contents/{lesson}?token=lab", timeout=30) as answer:
+        served = json.load(answer)
+    assert served["type"] == "notebook"
+    assert [cell["source"] for cell in served["content"]["cells"]] == [cell.source for cell in lesson_00().cells]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{address}/api/contents/{lesson}", timeout=30)

@@ -1,5 +1,6 @@
 """The prediction that lesson 07 puts to the test: every part is counted as often as the run does it."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,3 +35,23 @@ def test_time_is_the_processors():
     seconds, out = preflight._timed(lambda: time.sleep(0.05) or "out")
     assert out == "out"
     assert seconds < 0.03
+
+
+def test_a_model_that_remembers_its_last_clip_is_timed_in_full():
+    """Catches an encoding that is timed as nothing, because it is asked for the same clip again."""
+    seen = []
+
+    def encode(video):
+        seen.append(video.clone())
+        return torch.zeros(1, 16, 3, 2, 2)
+
+    model = SimpleNamespace(
+        encode=encode,
+        decode=lambda latents: latents,
+        prepare=lambda condition: None,
+        velocity=lambda latents, sigma, prepared, positions: latents,
+    )
+    clip = np.random.default_rng(0).integers(0, 255, (33, 16, 16, 3), np.uint8)
+    preflight.predict_seconds(model, clip, preset_settings("tiny", "method"), keyframes=3)
+    assert len(seen) == preflight._TRIES
+    assert not any(torch.equal(before, after) for before, after in pairwise(seen))

@@ -1,37 +1,30 @@
 """Lessons run: offline, within what their headers say, stubs open and solutions right, values as stored."""
 
 import ast
-import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import nbformat
+import psutil
 import pytest
 
 from flowedit.lessons import build
-from flowedit.lessons.run import execute, offline_environment, refused_connections
+from flowedit.lessons.guard import Watch, offline_environment, refused_connections
+from flowedit.lessons.run import execute
+from flowedit.lessons.yardstick import measure
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
 
-SLACK, NOISE_SECONDS = 1.25, 3
+SLACK, NOISE_SECONDS = 1.25, 1
+SLOWEST = 4
+"""How many times slower than where the lessons were measured a machine may be for a comparison to mean something."""
 LONGEST_SECONDS, ALL_SECONDS = 180, 1200
 """Budgets of one lesson and of all. Processor time stands for minutes: by the clock a busy machine takes longer."""
 EXERCISE = ("solution", "check")
 NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=3600", "-p", "no:cacheprovider", "-q"]
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
-
-
-LAUNCHER = """
-import json, os, subprocess, sys
-process = subprocess.Popen(sys.argv[2:])
-_, status, usage = os.wait4(process.pid, 0)
-with open(sys.argv[1], "w") as file:
-    json.dump([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024], file)
-"""
-"""Runs a command and leaves its status, processor seconds and peak memory: the system counts the memory of whoever
-starts a program to that program's peak, so a small process must do it."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +38,30 @@ class Ran:
 
 
 def nbval(path, log):
-    """Execute a notebook against its stored values; the figures include those of the kernel, the largest process."""
+    """Execute a notebook against its stored values, and watch its kernel with all that this starts."""
     environment = {**offline_environment(), "PYTEST_ADDOPTS": ""}
     command = [sys.executable, "-m", "pytest", *NBVAL, str(path)]
-    usage = log.with_suffix(".json")
-    launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(usage), *command]
-    with log.open("w+", encoding="utf-8") as out:
-        subprocess.run(launched, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, check=True)
-        out.seek(0)
-        said = out.read()
-    status, cpu_seconds, peak = json.loads(usage.read_text())
-    return Ran(status == 0, said, cpu_seconds, peak)
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        with Watch(lambda: kernel_of(process.pid)) as watch:
+            status = process.wait()
+    return Ran(status == 0, log.read_text(encoding="utf-8"), watch.processor_seconds, watch.peak_megabytes)
 
 
-@pytest.fixture(scope="module")
-def idle_seconds(tmp_path_factory):
-    """Processor seconds that nbval and a kernel take for a notebook that does nothing."""
-    folder = tmp_path_factory.mktemp("idle")
-    cell = nbformat.v4.new_code_cell("pass", metadata={"tags": ["code"]})
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "idle.ipynb")
-    ran = nbval(folder / "idle.ipynb", folder / "said")
-    assert ran.passed, ran.said
-    return ran.cpu_seconds
+def kernel_of(pid):
+    """The kernel among a process's descendants, or None."""
+    try:
+        below = psutil.Process(pid).children(recursive=True)
+        return next((one.pid for one in below if "ipykernel_launcher" in one.cmdline()), None)
+    except psutil.Error:
+        return None
+
+
+def allowed_seconds(measured, yardstick):
+    """Processor seconds that a lesson may take where the fixed work takes `yardstick` seconds just now."""
+    pace = yardstick / measured["yardstick_seconds"]
+    assert pace < SLOWEST, f"this machine is {pace:.1f} times slower: run `make lessons` here"
+    return SLACK * measured["cpu_seconds"] * pace + NOISE_SECONDS
 
 
 def printed(notebook, tag):
@@ -78,17 +73,48 @@ def printed(notebook, tag):
 
 @pytest.mark.slow
 @every_lesson
-def test_a_student_can_run_everything_and_the_stored_values_come_back(lesson, idle_seconds, tmp_path):
+def test_a_student_can_run_everything_and_the_stored_values_come_back(lesson, tmp_path):
     """Catches a cell that needs a solved exercise, a changed value, a reach for the network, a header that lies."""
     measured = build.read_measured(FOLDER)[lesson.number]
+    assert "yardstick_seconds" in measured, "measured without a yardstick: run `make lessons`"
+    before = measure()
     with refused_connections(tmp_path / "refused") as refused:
         ran = nbval(build.student_path(FOLDER, lesson), tmp_path / "said")
+    after = measure()
     assert ran.passed, ran.said[:6000]
     assert refused == []
     assert measured["peak_megabytes"] / 2 < ran.peak_megabytes, "the kernel was not measured"
     assert ran.peak_megabytes <= SLACK * measured["peak_megabytes"]
-    assert ran.cpu_seconds - idle_seconds <= SLACK * measured["cpu_seconds"] + NOISE_SECONDS
+    assert ran.cpu_seconds <= allowed_seconds(measured, (before + after) / 2)
     assert ran.peak_megabytes <= lesson.memory
+
+
+def test_a_slow_machine_gets_more_time_and_a_slow_lesson_does_not():
+    """Catches an allowance that any lesson keeps, and one that only the machine of the measurement keeps."""
+    measured = {"cpu_seconds": 100.0, "yardstick_seconds": 1.0}
+    assert allowed_seconds(measured, 1.3) >= 150
+    assert allowed_seconds(measured, 1.0) < 140
+    assert allowed_seconds(measured, 0.7) < 100
+    with pytest.raises(AssertionError, match="make lessons"):
+        allowed_seconds(measured, SLOWEST)
+
+
+@pytest.mark.slow
+def test_the_yardstick_scatters_less_than_what_it_judges():
+    """Catches a piece of work so short that its own scatter decides."""
+    times = sorted(measure() for _ in range(3))
+    assert times[0] > 0.3
+    assert times[1] < SLACK * times[0]
+
+
+def test_what_a_lesson_starts_counts_as_its_own(tmp_path):
+    """Catches minutes and memory that a lesson hides in another process."""
+    burn = "import time\nheld = b'x' * 150_000_000\nwhile time.process_time() < 1.5: pass"
+    text = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}], check=True)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text, metadata={"tags": ["code"]})])
+    taken = execute(notebook, tmp_path)
+    assert taken.cpu_seconds > 1.5
+    assert taken.peak_megabytes > 150
 
 
 @every_lesson

@@ -156,16 +156,27 @@ def test_stored_outputs_are_few_small_and_have_words(lesson):
 
 @every_lesson
 def test_every_link_leads_somewhere(lesson):
-    """Catches badges and links to files that do not exist."""
-    notebook = nbformat.read(build.student_path(FOLDER, lesson), as_version=4)
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert lesson.colab in text
-    assert lesson.binder in text
-    assert (ROOT / lesson.colab.split("/blob/main/")[1]).is_file()
-    for words, target in re.findall(r"!?\[([^\]]*)\]\(([^)]+)\)", text):
-        assert words.strip()
-        if not target.startswith("http"):
-            assert (FOLDER / target.split("#")[0]).exists(), target
+    """Catches badges and links to files that do not exist, and links that hold for one of the two folders only."""
+    for path in (build.student_path(FOLDER, lesson), build.solution_path(FOLDER, lesson)):
+        notebook = nbformat.read(path, as_version=4)
+        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        assert lesson.colab in text
+        assert lesson.binder in text
+        assert (ROOT / lesson.colab.split("/blob/main/")[1]).is_file()
+        for words, target in re.findall(r"!?\[([^\]]*)\]\(([^)]+)\)", text):
+            assert words.strip()
+            if not target.startswith("http"):
+                assert (path.parent / target.split("#")[0]).exists(), f"{path.name}: {target}"
+
+
+def test_a_solution_links_up_to_what_lies_above_it():
+    """Catches a link that the solutions' folder takes for one of its own files."""
+    lesson = LESSONS[0]
+    text = "[a](notation.md#x) [b](01_math_verification.ipynb) [c](https://x.test/y.md) [d](#here)"
+    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, metadata={"tags": ["idea"]})])
+    made = build.solution(source, lesson, {}).cells[0].source
+    assert made == text.replace("(notation", "(../notation")
+    assert build.student(source, lesson, {}).cells[0].source == text
 
 
 @every_lesson

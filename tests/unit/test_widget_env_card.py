@@ -3,9 +3,11 @@
 import builtins
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from flowedit.lessons import card
 from flowedit.widgets import _probe
 from flowedit.widgets.env_card import EnvCard
 
@@ -57,6 +59,74 @@ def test_a_gpu_tool_that_hangs_or_fails_leaves_a_card(monkeypatch):
     answer = subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\n", "")
     monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: answer)
     assert row("Device") == {"name": "Device", "value": "Tesla T4, 15360 MiB", "state": "ok", "hint": ""}
+
+
+def torch_that_sees(*, gpu):
+    """A torch of which the cards read only whether and which GPU it sees."""
+    properties = SimpleNamespace(total_memory=80 * 2**30)
+    seen = {"get_device_name": lambda i: "NVIDIA H100", "get_device_properties": lambda i: properties}
+    return SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: gpu, **seen))
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """An NVIDIA driver that answers, on a computer where torch is not loaded."""
+    monkeypatch.setattr(_probe.shutil, "which", lambda name: "/bin/nvidia-smi")
+    answer = subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\nTesla T4, 15360 MiB\n", "")
+    monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: answer)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_a_gpu_that_torch_sees_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", torch_that_sees(gpu=True))
+    assert row("Device")["value"] == "NVIDIA H100, 80.0 GiB"
+    assert card.device() == "cuda (NVIDIA H100, 80.0 GiB)"
+
+
+def test_setup_names_the_gpu_before_torch_is_loaded(monkeypatch, driver):
+    """Catches a card that says `cpu` on a GPU's computer because a lesson's first cell has not loaded torch."""
+    monkeypatch.setattr(_probe, "_built_for_cuda", lambda: True)
+    assert row("Device")["value"] == "Tesla T4, 15360 MiB"
+    assert card.device() == "cuda (Tesla T4, 15360 MiB)"
+    assert "torch" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("torch", "build", "visible", "hint"),
+    [
+        (None, False, "0", "build for CPUs"),
+        (None, True, "", "CUDA_VISIBLE_DEVICES"),
+        (torch_that_sees(gpu=False), True, "0", "does not see it"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_not_the_device(monkeypatch, driver, torch, build, visible, hint):
+    """Catches a card that promises the driver's GPU to a torch that will run on the processor."""
+    monkeypatch.setattr(_probe, "_built_for_cuda", lambda: build)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if torch:
+        monkeypatch.setitem(sys.modules, "torch", torch)
+    assert row("Device")["value"] == "Tesla T4, 15360 MiB, not used"
+    assert hint in row("Device")["hint"]
+    assert card.device() == "cpu"
+    assert EnvCard().ready
+
+
+def test_a_driver_that_hangs_does_not_stop_a_lessons_setup(monkeypatch, driver):
+    def hang(*args, **kwargs):
+        raise subprocess.TimeoutExpired("nvidia-smi", 5)
+
+    monkeypatch.setattr(_probe.subprocess, "run", hang)
+    assert card.device() == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("line", "cuda"), [("cuda: Optional[str] = '13.0'", True), ("cuda: Optional[str] = None", False)]
+)
+def test_the_build_of_torch_is_read_without_loading_it(monkeypatch, tmp_path, line, cuda):
+    (tmp_path / "version.py").write_text(f"__version__ = '2.14.1'\n{line}\nhip: Optional[str] = '6.0'\n")
+    monkeypatch.setattr(_probe, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+    assert _probe._built_for_cuda() is cuda
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,27 @@ def test_cancel_closes_a_generator_at_its_next_yield():
     assert heard.states() == ["running", "cancelling", "cancelled"]
 
 
+def test_work_that_ends_while_its_cancel_is_told_stays_ended():
+    """Catches a widget that says `stopping` for ever: the thread that cancels speaks last of a job that is over."""
+    heard = []
+
+    def report(status):
+        if status["state"] == "cancelling":
+            time.sleep(0.2)  # the work ends meanwhile
+        heard.append(status["state"])
+
+    def work():
+        while True:
+            time.sleep(0.01)
+            yield 0, 1
+
+    job = Job(report)
+    job.start(work, heard.append)
+    job.cancel()
+    job.wait(5)
+    assert heard[-2:] == ["cancelling", "cancelled"]
+
+
 def test_cancel_drops_the_result_of_a_plain_job():
     heard, results, go = _Heard(), [], threading.Event()
     heard.job.start(lambda: go.wait(5), results.append)

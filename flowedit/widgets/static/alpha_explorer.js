@@ -132,7 +132,8 @@ export default fe.widget("alpha-explorer", (ctx) => {
     fe.el("div", { class: "fe-alpha" }, valueText, fe.el("div", { class: "fe-alphaline" }, slider, ticks), otherFields.map(([, field]) => field)),
     computeRow, plots, tableBox);
   ctx.on("index", draw);
-  ctx.on(["alpha", "other", "reading", "job"], show);
+  ctx.on(["alpha", "other", "reading"], show);
+  ctx.on("job", () => { compute.disabled = job.busy(); }); // ten times a second, so nothing else is drawn anew
   ctx.on("runs", () => { decoded.forEach((clip) => clip?.close()); decoded = []; show(); });
   ctx.cleanup(() => [before, ...decoded].forEach((clip) => clip?.close()));
   show();

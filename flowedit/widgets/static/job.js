@@ -6,7 +6,8 @@ fe.job = (ctx) => {
   const bar = fe.el("progress", { "aria-label": "Progress", max: 1 });
   const text = fe.el("span", { role: "status" });
   const cancel = fe.button("Cancel", () => { if (!ctx.send({ type: "cancel" })) silent(); });
-  const node = fe.el("div", { class: "fe-row fe-job", hidden: true }, bar, text, cancel);
+  // The button stands before the words: behind them it would move under the pointer whenever they change.
+  const node = fe.el("div", { class: "fe-row fe-job", hidden: true }, bar, cancel, text);
   let waiting = 0;
   const busy = () => ["running", "cancelling"].includes(ctx.get("job")?.state);
   const silent = () => {
