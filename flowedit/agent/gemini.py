@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import httpx
 import numpy as np
 from jaxtyping import UInt8
 from langchain_core.messages import HumanMessage
@@ -256,8 +255,9 @@ def _unserved(error: BaseException) -> bool:
 
 
 def _unreachable(error: BaseException | None) -> bool:
+    """Whether no connection came about; by name, since google-genai 2 sends with httpx and 3 with httpx2."""
     while error is not None:
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        if not {"ConnectError", "ConnectTimeout"}.isdisjoint(kind.__name__ for kind in type(error).__mro__):
             return True
         error = error.__cause__ or error.__context__
     return False

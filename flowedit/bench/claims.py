@@ -54,13 +54,14 @@ def _conditions(table: BenchTable, world: str) -> list[str]:
 
 
 def _means(table: BenchTable, world: str, condition: str) -> Iterator[str]:
-    yield f"| row | {' | '.join(MEANS.values())} |"
-    yield "|---" * (len(MEANS) + 1) + "|"
+    yield f"| row | {' | '.join(MEANS.values())} | far / ceiling |"
+    yield "|---" * (len(MEANS) + 2) + "|"
     known = {row: _values(table, row, "psnr_far", world, condition) for row in table.rows}
     known = {row: values for row, values in known.items() if len(values)}
     for row in sorted(known, key=lambda row: -float(np.nanmean(known[row]))):
         cells = (_mean(_values(table, row, figure, world, condition)) for figure in MEANS)
-        yield f"| {row} | {' | '.join(cells)} |"
+        share = table.of_ceiling(row, "psnr_far", world=world, condition=condition)
+        yield f"| {row} | {' | '.join(cells)} | {_mean(share)} |"
 
 
 def _gains(table: BenchTable, world: str, over: Sequence[str] | None = None) -> Iterator[str]:

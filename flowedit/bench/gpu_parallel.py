@@ -35,7 +35,7 @@ def parallel_rows(plan: GpuPlan, checkpoint: Checkpoint, spread: Spread) -> Iter
         work = _forward(plan, checkpoint, pipe, keyframes)
         operations = forward_operations(checkpoint.width, token_count(checkpoint, plan.shape, keyframes))
         expected: Tensor | None = None
-        for name, shared in ((FAST, None), (f"{FAST} on {spread.size} GPUs", spread)):
+        for name, shared in ((f"{FAST} on 1 GPU", None), (f"{FAST} on {spread.size} GPUs", spread)):
             use_fast_blocks(pipe.dit, options, shared)
             made: list[Tensor] = []
             peak = peak_gb(lambda made=made, work=work: made.append(work()), device)

@@ -32,6 +32,9 @@ from flowedit.errors import SettingError
 from flowedit.model import VideoModel
 from flowedit.tiny.splits import Split
 
+DIGITS = 6
+"""Digits of a figure in a file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class QualityPlan:
@@ -232,16 +235,21 @@ def read_tables(paths: Sequence[Path]) -> BenchTable:
 
 def write_table(table: BenchTable, path: Path) -> None:
     """The table as JSON at `path`, with Markdown, CSV and a plot beside it."""
-    path.write_text(json.dumps(_nulls(table.to_dict()), indent=1) + "\n", encoding="utf-8")
+    whole: Any = _nulls(table.to_dict())
+    lines = ",\n".join(json.dumps(score) for score in whole.pop("scores"))
+    head = json.dumps(whole, indent=1).removesuffix("\n}")
+    path.write_text(f'{head},\n "scores": [\n{lines}\n ]\n}}\n', encoding="utf-8")
     path.with_suffix(".md").write_text(table.to_markdown(), encoding="utf-8")
     path.with_suffix(".csv").write_text(table.to_csv(), encoding="utf-8")
     table.plot().savefig(path.with_suffix(".png"), dpi=150)
 
 
 def _nulls(value: object) -> object:
-    """NaN as null, which JSON knows."""
+    """NaN as null, which JSON knows; other numbers in as many digits as they are worth."""
     if isinstance(value, dict):
         return {key: _nulls(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_nulls(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(f"{value:.{DIGITS}g}")
+    return value

@@ -31,6 +31,8 @@ FIGURES = (
     "warp_error",
     "seconds_per_frame",
 )
+OF_CEILING = ("psnr_key", "psnr_far", "psnr_disoccluded", "ssim_far")
+"""Figures that a summary also gives as a share of what the truth keeps when it goes through the autoencoder."""
 GLOBAL_FAMILIES = (str(Family.GLOBAL), "colour matrix")
 """Families of styles that a fitted colour map reproduces exactly; they are reported, not claimed."""
 
@@ -87,6 +89,15 @@ class BenchTable(Displayed):
         ]
         return np.asarray([s.figures[figure] for s in sorted(found, key=lambda s: s.scene)])
 
+    def of_ceiling(
+        self, row: str, figure: str, *, world: str = World.OWN, condition: str = Condition.EXACT
+    ) -> np.ndarray:
+        """A figure over that of the row `ceiling`, case by case, on the non-global styles; empty without that row."""
+        ours, best = (
+            self.nonglobal_values(name, figure, world=world, condition=condition) for name in (row, "ceiling")
+        )
+        return ours / best if len(ours) == len(best) else np.empty(0)
+
     def best_classical(self, *, world: str = World.OWN) -> str:
         """The classical row with the best far frames on the styles that no colour map explains.
 
@@ -111,6 +122,8 @@ class BenchTable(Displayed):
         entry["psnr_far_nonglobal"] = _mean_ci(self.nonglobal(row, world=world))
         disagreeing = self.nonglobal(row, world=world, condition=Condition.DISAGREEING)
         entry["psnr_disagreeing"] = _mean_ci(disagreeing)
+        for figure in OF_CEILING:
+            entry[f"{figure}_of_ceiling"] = _mean_ci(self.of_ceiling(row, figure, world=world))
         entry["psnr_sparse"] = _mean_ci(self.nonglobal(row, world=world, condition=Condition.SPARSE))
         return entry
 
@@ -174,12 +187,15 @@ class BenchTable(Displayed):
         ]
         return cls(scores=scores, about=data["about"])
 
-    def plot(self, figure: str = "psnr_far_nonglobal", *, world: str = World.OWN) -> "Figure":
+    def plot(
+        self, figure: str = "psnr_far_nonglobal", *, world: str = World.OWN, rows: Sequence[str] | None = None
+    ) -> "Figure":
         """A figure's mean and interval for every row, the highest above; rows without a case are left out.
 
         Args:
             figure: one of the figures of `summary`.
             world: which world's cases.
+            rows: only these rows; all of them without.
 
         Raises:
             SettingError: no such figure.
@@ -190,9 +206,15 @@ class BenchTable(Displayed):
         known = sorted({name for entry in summary.values() for name in entry} - {"row"})
         if summary and figure not in known:
             raise SettingError(f"No figure {figure!r}; a table holds {', '.join(known)}.")
-        means = {name: summary[name][figure] for name in summary if name != "best_classical"}
-        found = {name: (e["mean"], e["low"], e["high"]) for name, e in means.items() if e["mean"] is not None}
-        return intervals_figure(found, figure.replace("_", " "))
+        wanted = {row.replace(" ", "_") for row in (self.rows if rows is None else rows)}
+        means = {name: summary[name][figure] for name in summary if name in wanted}
+        found = {
+            name.replace("_", " "): (e["mean"], e["low"], e["high"])
+            for name, e in means.items()
+            if e["mean"] is not None
+        }
+        label = figure.removesuffix("_nonglobal").replace("_", " ").replace("psnr", "PSNR in dB,")
+        return intervals_figure(found, f"{label} (world {world})")
 
     def _words(self) -> str:
         return f"{len(self.rows)} rows on {len({score.case for score in self.scores})} cases"

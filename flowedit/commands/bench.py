@@ -30,7 +30,7 @@ def quality(
     table: Annotated[list[Path] | None, typer.Option(help="Run nothing: show these tables, as one.")] = None,
     page: Annotated[Path | None, typer.Option(help="With --table: put them into this Markdown page.")] = None,
     brief: Annotated[bool, typer.Option("--brief", help="With --page: the gains over classical rows alone.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="With --table: draw the rows to this picture.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="With --table: draw the telling rows to this picture.")] = None,
 ) -> None:
     """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
     if table:
@@ -70,12 +70,13 @@ def _show_quality(tables: list[Path], page: Path | None, plot: Path | None, *, b
     from flowedit.bench.claims import COMMAND, to_brief, to_page
     from flowedit.bench.pages import fill_page
     from flowedit.bench.quality import read_tables
+    from flowedit.bench.rows import TELLING_ROWS
 
     table = read_tables(tables)
     text = to_brief(table) if brief else to_page(table)
     typer.echo(text) if page is None else fill_page(page, COMMAND, text)
     if plot is not None:
-        table.plot().savefig(plot, dpi=150)
+        table.plot(rows=TELLING_ROWS).savefig(plot, dpi=150)
 
 
 @app.command()

@@ -198,7 +198,7 @@ def test_the_published_table_is_that_of_the_published_record():
     page = (docs / "performance.md").read_text()
     table = page.split(f"{BEGIN}\n")[1].split(END)[0]
     assert table == to_markdown(read_record(docs / "gpu.json"))
-    assert "forward skipped by step caching |  | 27.7 ms |  |" in table
+    assert "| forward skipped by step caching |  | " in table
 
 
 def test_synthetic_transformers_have_the_registered_size():
@@ -235,7 +235,9 @@ def test_several_processes_write_one_record(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = read_record(path).rows
     assert [(r.name, r.keyframes) for r in rows] == [
-        (name, keyframes) for keyframes in (0, 5) for name in ("fast path (compiled)", "fast path (compiled) on 2 GPUs")
+        (name, keyframes)
+        for keyframes in (0, 5)
+        for name in ("fast path (compiled) on 1 GPU", "fast path (compiled) on 2 GPUs")
     ]
     assert all(r.error < 1e-5 for r in rows if "on 2" in r.name)
     assert done.stdout.count("on 2 GPUs") == 2

@@ -1,0 +1,87 @@
+"""The quality benchmark's run: what it plans, what it shares among processes, and what it keeps when it is stopped."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from oracles import PointMass
+
+from flowedit.bench.cases import EXAM_SCENES, EXAM_STYLES, Condition, World
+from flowedit.bench.memory import Remembering
+from flowedit.bench.quality import QualityPlan, load_scores, run_quality, write_table
+from flowedit.bench.table import FIGURES, BenchTable, Score
+from flowedit.errors import SettingError
+
+PLAN = QualityPlan(rows=("source", "colour map"), scenes=2, conditions=(Condition.EXACT,))
+
+
+def load():
+    return PointMass()
+
+
+def figures(scores):
+    return {(s.row, *s.case): {k: v for k, v in s.figures.items() if k != "seconds_per_frame"} for s in scores}
+
+
+def test_the_reference_world_has_its_own_number_of_clips():  # catches: clips drawn in another number, and so others
+    plan = QualityPlan(rows=("source",), scenes=36, worlds=(World.EXAM, World.NATURAL), exam=Path())
+    places = plan.places()
+    assert [n for w, n in places if w is World.EXAM] == list(range(EXAM_SCENES * len(EXAM_STYLES)))
+    assert [n for w, n in places if w is World.NATURAL] == list(range(36))
+    few = QualityPlan(rows=("source",), scenes=2, first=1, worlds=(World.EXAM,), exam=Path())
+    assert [n for _, n in few.places()] == [1, 2, 13, 14, 25, 26]
+
+
+def test_the_reference_world_needs_its_folder():
+    with pytest.raises(SettingError, match="--exam"):
+        QualityPlan(rows=("source",), worlds=(World.EXAM,))
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_score_the_same_and_a_stopped_run_goes_on(tmp_path):
+    alone = [state.last for state in run_quality(PLAN, load)]
+    assert [state for state in alone if not math.isnan(state.figures["seconds_per_frame"])] == alone[:2]
+    store = tmp_path / "scores.jsonl"
+    kept = json.dumps({"row": "source", "world": "own", "scene": 1, "family": "kept", "condition": "exact"}
+                      | {"figures": dict.fromkeys(FIGURES, 1.0)})  # fmt: skip
+    store.write_text(kept + "\n", encoding="utf-8")
+    together = list(run_quality(PLAN, load, store=store, jobs=2))
+    assert [(state.done, state.total) for state in together] == [(n, 4) for n in (1, 2, 3, 4)]
+    known = figures(state.last for state in together)
+    assert known.pop(("source", "own", 1, "exact")) == dict.fromkeys(set(FIGURES) - {"seconds_per_frame"}, 1.0)
+    expected = figures(alone)
+    expected.pop(("source", "own", 1, "exact"))
+    assert known == expected
+    assert len(load_scores(store)) == 4, "what was kept is not written again"
+
+
+def test_scores_that_were_cut_off_are_left_out(tmp_path):
+    store = tmp_path / "scores.jsonl"
+    score = {"row": "a", "world": "own", "scene": 0, "family": "f", "condition": "exact", "figures": {}}
+    store.write_text(json.dumps(score) + '\n{"row": "cut o', encoding="utf-8")
+    assert [s.row for s in load_scores(store)] == ["a"]
+
+
+def test_what_was_encoded_on_another_device_is_not_taken_for_known():  # catches: a comparison across devices
+    model = Remembering(PointMass())
+    clip = torch.rand(1, 3, 5, 16, 16)
+    first = model.encode(clip)
+    model._encoded[0] = (clip.to("meta"), first)
+    assert torch.equal(model.encode(clip), first)
+
+
+def test_a_figure_stands_beside_what_the_autoencoder_keeps(tmp_path):
+    scores = [
+        Score(row=row, world="own", scene=scene, family="thick outlines", condition="exact",
+              figures={**dict.fromkeys(FIGURES, 1.0), "psnr_far": level})
+        for row, level in (("default", 30.123456789), ("ceiling", 40.0))
+        for scene in (1, 2)
+    ]  # fmt: skip
+    table = BenchTable(scores=scores, about={})
+    assert table.summary()["default"]["psnr_far_of_ceiling"]["mean"] == pytest.approx(30.123456789 / 40)
+    write_table(table, tmp_path / "t.json")
+    back = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [s["figures"]["psnr_far"] for s in back["scores"]] == [30.1235, 30.1235, 40.0, 40.0]
+    assert BenchTable.from_dict(back).rows == ["default", "ceiling"]
