@@ -13,8 +13,8 @@ from flowedit.keyframes import Keyframe
 from flowedit.methods.guess import Guess, guess
 from flowedit.model import Condition, JointLatent, Latent, Pixels, VideoModel
 
-DEPTH = 6
-"""Clips remembered each way."""
+DEPTH = 16
+"""Clips remembered each way: an edit from three keyframes encodes eight, and so does the next row, in this order."""
 
 
 class Remembering:

@@ -1,5 +1,6 @@
 """A benchmark that remembers gives what one gives that does not, and computes less."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -76,3 +77,21 @@ def test_rows_give_the_same_frames_with_and_without_memory():
 def test_every_row_can_be_asked_for_on_the_command_line():
     """Catches a comma in a row's name, which `--methods` takes for the end of it."""
     assert not [name for name in ROWS if "," in name]
+
+
+def test_the_next_row_of_a_scene_encodes_no_clip_again():
+    """Catches a memory shorter than what one edit asks for: asked in the same order, it would forget just ahead."""
+    case, clips = scene(), []
+
+    class Noting(PointMass):
+        def encode(self, video):
+            clips.append(video)
+            return super().encode(video)
+
+    model = Remembering(Noting())
+    three = replace(case, keyframes=tuple(Keyframe(i, case.truth[i]) for i in (0, 4, 12)))
+    ROWS["default"](three, model)
+    edit_row("default", strength=0.5)(three, model)
+    longer = [clip for clip in clips if clip.shape[2] > 1]
+    assert len(longer) >= 6
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(longer, 2) if a.shape == b.shape)
