@@ -45,7 +45,7 @@
 # $$v_{main} \leftarrow v_{main} + \frac{\kappa}{dt}\,r$$
 #
 # With `conditioning="none"` the model does not *see* the keyframes: it has the words, and all else comes from the
-# correction. (The preset `default` starts from a classical guess instead; lesson 06 compares.)
+# correction. (The preset `default` shows it a classical guess of the whole clip instead; lesson 06 compares.)
 
 # %% tags=["code"]
 from dataclasses import replace

@@ -38,10 +38,10 @@
 # ## A fair comparison
 #
 # A fair table has rows that need no model: the source untouched, a colour map, optical flow, and the *guess* that the
-# default starts from, which is the default with its model switched off. It has the row that everybody asks for, *every
-# frame by itself*. It measures where nobody painted, *far* from the keyframes (4 frames or more), and it measures
-# unrest, because a mean over frames does not see it: `warp_error` is how much a point of the scene changes its colour
-# from one frame to the next. PSNR is
+# default's model is shown and repairs, which is the default with its model switched off. It has the row that everybody
+# asks for, *every frame by itself*. It measures where nobody painted, *far* from the keyframes (4 frames or more), and it
+# measures unrest, because a mean over frames does not see it: `warp_error` is how much a point of the scene changes its
+# colour from one frame to the next. PSNR is
 #
 # $$10\,\log_{10} \frac{255^2}{mean\,(edit - truth)^2}$$
 #
@@ -184,7 +184,7 @@ def far_frames(count, keyframes, distance):
 # ## Strength, from data
 #
 # `strength` says how far up the noise the edit starts: near 0 the model may only polish the starting clip, near 1 it may
-# replace everything. The default starts from a good guess, so it needs little. There is no best value for all clips;
+# replace everything. The default's model is shown a good guess, so it needs little. There is no best value for all clips;
 # there is a curve, and it is cheap to draw for yours.
 
 # %% tags=["see", "keep_output"]
@@ -201,7 +201,7 @@ lessons.show(fig)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Nearness to the exact edit against strength, on one clip; the dashed line is the guess that the
-# model starts from. Where the line is highest is where this clip wants to be, and below the dashed line the model does
+# model is shown. Where the line is highest is where this clip wants to be, and below the dashed line the model does
 # harm. Draw it for your clip before you believe a default.
 
 # %% [markdown] tags=["recap"]

@@ -1,0 +1,205 @@
+"""docs/method.md says what the code does: its names, presets, formulas, listings and pictures are checked here."""
+
+import ast
+import math
+import re
+import sys
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from latex2mathml.converter import convert
+
+from flowedit import config
+from flowedit.config import EditSettings
+from flowedit.correction import euler_gain, exact_gain
+from flowedit.methods import CLASSICAL, METHODS
+from flowedit.methods.branches import EditProblem, anchored_branch
+from flowedit.methods.coupled import coupled
+from flowedit.methods.difference import difference
+from flowedit.presets import preset_settings
+from flowedit.schedule import wan_sigmas
+from flowedit.trace import READINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "method.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)
+SECTIONS = re.split(r"^(?=## )", PROSE, flags=re.M)
+PICTURES = re.findall(r"!\[([^\]]*)\]\((img/[^)]+)\)", TEXT)
+FORMULAS = [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", PROSE, flags=re.S)]
+LISTINGS = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, flags=re.S))
+SETTINGS = {field.name for field in fields(EditSettings)}
+PRESETS = {"default", "draft", "method"}
+COLUMNS = (("tiny", "default"), ("tiny", "draft"), ("tiny", "method"), ("1.3B", "default"))
+EATEN = re.compile(r"\\operatorname|\\[^a-zA-Z]")
+"""What GitHub's Markdown forbids or takes from a formula: backslashes before anything but a letter."""
+
+
+def choices(setting):
+    """Values that a setting in words takes."""
+    if setting == "method":
+        return {*METHODS, *CLASSICAL}
+    name = {"keyframe_encoding": "Encoding", "token_lora": "TokenLora"}.get(setting, setting.capitalize())
+    return set(get_args(getattr(config, name, None)))
+
+
+@cache
+def defined(module):
+    """Names that a module's file defines itself, those of its classes with the class before them."""
+    names = set()
+    for node in ast.parse((ROOT / module).read_text(encoding="utf-8")).body:
+        named = own_names(node)
+        names |= named
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{member}" for part in node.body for member in own_names(part)}
+    return names
+
+
+def own_names(node):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
+def unresolved(section):
+    """What stands in backticks and is no file, setting or value of one, and not defined by the section's files."""
+    tokens = set(re.findall(r"`([^`\n]+)`", section))
+    files = {token for token in tokens if "/" in token}
+    wrong = {file for file in files if not (ROOT / file).is_file()}
+    known = {name for file in files - wrong if file.endswith(".py") for name in defined(file)}
+    known |= SETTINGS | PRESETS | set(READINGS) | {value for setting in SETTINGS for value in choices(setting)}
+    for token in tokens - files:
+        setting, _, value = token.partition("=")
+        wrong |= {token} - known if not value else set() if value.strip('"') in choices(setting) else {token}
+    return wrong
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
+def test_every_name_is_defined_where_its_section_says(section):
+    """Catches a function that was renamed or moved, a setting that went, and a name filed under the wrong module."""
+    assert not unresolved(section)
+
+
+def test_a_name_of_another_module_is_seen():
+    assert unresolved("`flowedit/keyframes.py` has `encode_keyframes`") == {"encode_keyframes"}
+    assert unresolved('`flowedit/flow.py`: `fill="gues"`, `flowedit/flown.py`') == {'fill="gues"', "flowedit/flown.py"}
+
+
+def test_the_table_of_presets_is_what_presets_give():
+    """Catches a preset that was changed and a page that was not."""
+    table = TEXT.partition("<!-- presets")[2].partition("<!-- end")[0]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines() if "|" in line][2:]
+    assert len(rows) >= 10
+    given = [preset_settings(*column) for column in COLUMNS]
+    for setting, *cells in rows:
+        values = [getattr(settings, setting) for settings in given]
+        assert cells == [value if isinstance(value, str) else f"{value:g}" for value in values], setting
+    changed = {name for name in SETTINGS if len({str(getattr(settings, name)) for settings in given}) > 1}
+    assert changed <= {setting for setting, *_ in rows}
+
+
+def test_a_change_that_cannot_repair_starts_from_the_method():
+    assert preset_settings("tiny", method="difference").steps == preset_settings("tiny", "method").steps
+
+
+def test_the_first_level_of_the_default_is_as_computed():
+    settings = preset_settings("tiny")
+    assert r"\sigma_0 = 3 \cdot 0.08 / (1 + 2 \cdot 0.08) \approx 0.21" in TEXT
+    assert round(wan_sigmas(settings.steps, strength=settings.strength, shift=settings.shift)[0], 2) == 0.21
+
+
+def test_every_picture_is_there_small_and_in_words():
+    listed = {Path(path).name for _, path in PICTURES}
+    assert listed == {path.name for path in (ROOT / "docs" / "img").glob("method_*.png")}
+    for words, path in PICTURES:
+        file = ROOT / "docs" / path
+        assert file.stat().st_size <= 250_000
+        with PIL.Image.open(file) as picture:
+            assert picture.width >= 700
+        assert len(words.split()) >= 20
+
+
+@pytest.mark.parametrize("target", re.findall(r"(?<!!)\[[^\]\n]+\]\(([^)]+)\)", TEXT))
+def test_every_link_leads_somewhere(target):
+    file, _, anchor = target.partition("#")
+    text = (PAGE.parent / file).read_text(encoding="utf-8")
+    headings = [
+        re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)", text, re.M)
+    ]
+    assert not anchor or anchor in headings
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_every_formula_is_one_that_github_shows(formula):
+    assert convert(formula)
+    assert not EATEN.search(formula)
+
+
+def test_formulas_on_their_own_stand_between_empty_lines():
+    lines = PROSE.splitlines()
+    alone = [i for i, line in enumerate(lines) if "$$" in line]
+    assert len(alone) >= 10
+    for i in alone:
+        assert re.fullmatch(r"\$\$[^$]+\$\$", lines[i])
+        assert lines[i - 1] == lines[i + 1] == ""
+
+
+def curved(centre):
+    """A field that is neither straight nor constant."""
+    return lambda x, sigma: (x - centre) / max(sigma, 0.2) + torch.sin(3 * x)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_the_listings_give_what_the_package_gives(beta):
+    """Catches a listing that a reader would copy in vain."""
+    generator = torch.Generator().manual_seed(1)
+    source, target, noise = (torch.randn((1, 2, 4, 3, 3), generator=generator, dtype=torch.float64) for _ in range(3))
+    keys, slots, sigmas = torch.flip(target, (2,))[:, :, [0, 2]], [0, 2], wan_sigmas(6, strength=0.8)
+    problem = EditProblem(
+        **{"source": source, "start": source, "keys": keys, "source_keys": keys, "slots": tuple(slots)},
+        **{"noise": lambda step: noise, "sigmas": sigmas, "gain": exact_gain(10.0, beta), "beta": beta},
+        v_target=lambda x, x_key, sigma: (curved(target)(x, sigma), None),
+        v_source=lambda x, x_key, sigma: (curved(source)(x, sigma), None),
+        key_velocity=anchored_branch,
+        after_step=lambda latents, sigma: latents,
+    )
+    listed = {}
+    exec(LISTINGS, listed)  # the page's own code
+    one = listed["edit_coupled"](curved(target), source, keys, slots, noise, sigmas, beta=beta)
+    other = listed["edit_difference"](curved(target), curved(source), source, keys, slots, noise, sigmas, beta=beta)
+    for mine, method in ((one, coupled), (other, difference)):
+        torch.testing.assert_close(mine, list(method(problem))[-1].latents)
+    assert (one - other).abs().max() > 0.1
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The module that draws the pictures."""
+    monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
+    import method_pictures
+
+    return method_pictures
+
+
+def test_the_pictures_are_those_that_the_tool_draws(tool, tmp_path):
+    assert {Path(path).name for _, path in PICTURES} == {f"method_{name}.png" for name in tool.PICTURES}
+    assert tool.main(["--folder", str(tmp_path), "--only", "grid", "slots", "path"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {f"method_{name}.png" for name in ("grid", "slots", "path")}
+
+
+@pytest.mark.parametrize("gain", [exact_gain(10.0), euler_gain(10.0), euler_gain(3.0)])
+def test_the_closed_form_of_the_gap_is_the_loop(tool, gain):
+    """Catches a formula of the page and its picture that is not the loop's."""
+    from method_gap_law import ideal_gaps, ideal_problem
+
+    sigmas = wan_sigmas(12)
+    loop = [step.trace.gap_norm[0] for step in coupled(ideal_problem(sigmas, gain))]
+    assert np.allclose(loop, np.abs(ideal_gaps(sigmas, gain)), rtol=1e-9)
+    assert math.isclose(loop[-1], abs(1 - gain(sigmas[-2])), rel_tol=1e-9)
