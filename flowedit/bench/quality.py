@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class QualityPlan:
         conditions: which keyframe conditions; rows are run under each.
         split: held-out test scenes, or the validation scenes on which defaults are chosen.
         exam: folder of the frozen reference world; needed for that world alone.
+        weights: SHA-256 of each weight file of the model, so that a store knows whose scores it holds.
     """
 
     rows: tuple[str, ...]
@@ -57,6 +58,7 @@ class QualityPlan:
     conditions: tuple[Condition, ...] = (Condition.EXACT, Condition.DISAGREEING)
     split: Split = Split.TEST
     exam: Path | None = None
+    weights: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         """Refuse rows that do not exist and an exam without its folder."""
@@ -107,9 +109,14 @@ def run_quality(
         store: JSON-lines file of finished scores; a run that was stopped goes on from it. None keeps nothing.
         jobs: processes, each with a model of its own.
 
+    Raises:
+        SettingError: the store holds scores of another split or other weights.
+
     Yields:
         After each edit, progress; gather the scores with `load_scores` or from `Done.last`.
     """
+    if store:
+        _claim(store, plan)
     known = {(s.row, *s.case): s for s in load_scores(store)} if store else {}
     total = len(plan.places()) * len(plan.conditions) * len(plan.rows)
     made = _in_turn(plan, load(), known) if jobs == 1 else _side_by_side(plan, load, known, jobs)
@@ -118,6 +125,18 @@ def run_quality(
             with store.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(asdict(result)) + "\n")
         yield Done(done=done, total=total, last=result)
+
+
+def _claim(store: Path, plan: QualityPlan) -> None:
+    """Write at the head of a new store what its scores are of; refuse a store of something else."""
+    head = {"of": {"split": str(plan.split), "weights": dict(plan.weights)}}
+    if not store.exists() or not store.stat().st_size:
+        store.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        return
+    with store.open(encoding="utf-8") as stream:
+        first = stream.readline()
+    if first.rstrip("\n") != json.dumps(head):
+        raise SettingError(f"{store} holds scores of another split or other weights; give another --json or delete it.")
 
 
 Known = Mapping[tuple[str, str, int, str], Score]
@@ -189,15 +208,17 @@ def _score_row(row: str, case: Case, model: VideoModel) -> Score:
 
 
 def load_scores(store: Path) -> list[Score]:
-    """The scores of a store; an unfinished last line is left out."""
+    """The scores of a store, without its head and an unfinished last line."""
     if not store.exists():
         return []
     scores = []
     for line in store.read_text(encoding="utf-8").splitlines():
         try:
-            scores.append(Score(**json.loads(line)))
+            read = json.loads(line)
         except json.JSONDecodeError:
             continue
+        if "row" in read:
+            scores.append(Score(**read))
     return scores
 
 
@@ -229,6 +250,8 @@ def read_tables(paths: Sequence[Path]) -> BenchTable:
             tables.append(BenchTable.from_dict(json.loads(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SettingError(f"{path} holds no table of `flowedit bench quality`: {error}.") from None
+    if len({table.about.get("split") for table in tables}) > 1:
+        raise SettingError(f"{', '.join(map(str, paths))} are of different splits; show them apart.")
     known = {(s.row, *s.case): s for table in reversed(tables) for s in table.scores}
     return BenchTable(scores=list(known.values()), about=tables[0].about)
 

@@ -10,7 +10,7 @@ import numpy as np
 from flowedit.bench.cases import Case, disagree
 from flowedit.bench.memory import Remembering
 from flowedit.config import EditSettings
-from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
+from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.encoding import to_frames, to_pixels
 from flowedit.methods.colour_map import colour_map
 from flowedit.methods.propagation import propagation
@@ -34,22 +34,46 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
     return row
 
 
-def _edited(case: Case, model: VideoModel, settings: EditSettings, *, everywhere: bool = False) -> np.ndarray:
+def _edited(case: Case, model: VideoModel, settings: EditSettings) -> np.ndarray:
     """Edit as `edit_video` does, with a guess that the model remembers where it remembers any."""
-    if not everywhere and not (isinstance(model, Remembering) and settings.uses_guess):
+    if not (isinstance(model, Remembering) and settings.uses_guess):
         return edit_video(case.frames, case.keyframes, model, settings).frames
+    return _finished(_prepared(case, model, settings))
+
+
+def _prepared(case: Case, model: VideoModel, settings: EditSettings) -> PreparedEdit:
     known = Given(guess=model.guess(case.frames, case.keyframes) if isinstance(model, Remembering) else None)
-    prepared = prepare(case.frames, case.keyframes, model, settings, known)
-    if everywhere:
-        prepared.share = None
+    return prepare(case.frames, case.keyframes, model, settings, known)
+
+
+def _finished(prepared: PreparedEdit) -> np.ndarray:
     last = deque(edit_steps(prepared), maxlen=1).pop()
     return finish(prepared, last.latents).frames
 
 
+def _default(case: Case, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
+    return preset_settings("tiny", "default", prompt=case.caption, source_prompt=case.source_caption, **changes)
+
+
 def laid_everywhere(case: Case, model: VideoModel) -> np.ndarray:
     """The default with its change laid on the whole guess, trusted or not: what trust is worth."""
-    settings = preset_settings("tiny", "default", prompt=case.caption, source_prompt=case.source_caption)
-    return _edited(case, model, settings, everywhere=True)
+    prepared = _prepared(case, model, _default(case))
+    prepared.share = None
+    return _finished(prepared)
+
+
+def shown_less(**changes: Any) -> Row:  # noqa: ANN401 - any setting
+    """The default whose model is shown less; the guess stays what its change is laid on.
+
+    Settings without `fill="guess"` alone would also take the guess out of the decode: another edit altogether.
+    """
+
+    def row(case: Case, model: VideoModel) -> np.ndarray:
+        prepared = _prepared(case, model, _default(case))
+        prepared.problem = _prepared(case, model, _default(case, fill="grey", **changes)).problem
+        return _finished(prepared)
+
+    return row
 
 
 def source(case: Case, model: VideoModel) -> np.ndarray:
@@ -151,8 +175,9 @@ ROWS: Mapping[str, Row] = {
     "default two steps with correction": edit_row("default", strength=0.15, steps=2, alpha=10.0),
     "default correction of both branches": edit_row("default", alpha=10.0, beta=1.0),
     "default laid everywhere": laid_everywhere,
-    "default grey between keyframes": edit_row("default", fill="grey"),
-    "default without conditioning": edit_row("default", conditioning="none", fill="grey"),
+    "default shown keyframes alone": shown_less(),
+    "default shown no keyframes": shown_less(conditioning="none"),
+    "default without any guess": edit_row("default", fill="grey"),
     "default keyframes swapped": swapped(DEFAULT),
 }
 CLASSICAL_ROWS = ("source", "colour map", "propagation")

@@ -39,7 +39,8 @@ def quality(
     from flowedit.bench.cases import Condition, World
     from flowedit.bench.quality import QualityPlan, gather, run_quality, write_table
     from flowedit.bench.rows import ROWS, TELLING_ROWS
-    from flowedit.models import load_model
+    from flowedit.manifest import sha256
+    from flowedit.models import checkpoint_files, load_model
     from flowedit.tiny.splits import Split
 
     rows = tuple(ROWS) if methods == "all" else tuple(_names(methods)) if methods else TELLING_ROWS
@@ -51,6 +52,7 @@ def quality(
         conditions=(Condition.EXACT,) if quick else tuple(_choices("conditions", conditions, Condition)),
         split=_choices("split", split, Split)[0],
         exam=exam,
+        weights={file.name: sha256(file) for file in checkpoint_files(model)},
     )
     scores = []
     json.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from oracles import PointMass
 
 from flowedit.bench.cases import EXAM_SCENES, EXAM_STYLES, Condition, World
 from flowedit.bench.memory import Remembering
-from flowedit.bench.quality import QualityPlan, load_scores, run_quality, write_table
+from flowedit.bench.quality import QualityPlan, gather, load_scores, read_tables, run_quality, write_table
 from flowedit.bench.table import FIGURES, BenchTable, Score
 from flowedit.errors import SettingError
+from flowedit.tiny.splits import Split
 
 PLAN = QualityPlan(rows=("source", "colour map"), scenes=2, conditions=(Condition.EXACT,))
 
@@ -46,7 +48,8 @@ def test_processes_side_by_side_score_the_same_and_a_stopped_run_goes_on(tmp_pat
     store = tmp_path / "scores.jsonl"
     kept = json.dumps({"row": "source", "world": "own", "scene": 1, "family": "kept", "condition": "exact"}
                       | {"figures": dict.fromkeys(FIGURES, 1.0)})  # fmt: skip
-    store.write_text(kept + "\n", encoding="utf-8")
+    next(iter(run_quality(PLAN, load, store=store)))
+    store.write_text(f"{store.read_text().splitlines()[0]}\n{kept}\n", encoding="utf-8")
     together = list(run_quality(PLAN, load, store=store, jobs=2))
     assert [(state.done, state.total) for state in together] == [(n, 4) for n in (1, 2, 3, 4)]
     known = figures(state.last for state in together)
@@ -62,6 +65,29 @@ def test_scores_that_were_cut_off_are_left_out(tmp_path):
     score = {"row": "a", "world": "own", "scene": 0, "family": "f", "condition": "exact", "figures": {}}
     store.write_text(json.dumps(score) + '\n{"row": "cut o', encoding="utf-8")
     assert [s.row for s in load_scores(store)] == ["a"]
+
+
+def test_a_store_of_other_scores_is_refused_and_kept(tmp_path):
+    """Catches test scores handed out for validation scenes, and those of yesterday's weights for today's."""
+    store = tmp_path / "scores.jsonl"
+    plan = QualityPlan(rows=("source",), scenes=1, conditions=(Condition.EXACT,), weights={"dit": "old"})
+    (first,) = run_quality(plan, load, store=store)
+    held = store.read_text()
+    assert [again.last for again in run_quality(plan, load, store=store)] == [first.last]
+    with pytest.raises(SettingError, match="another split or other weights; give another --json"):
+        next(iter(run_quality(replace(plan, split=Split.VALIDATION), load, store=store)))
+    with pytest.raises(SettingError, match="another split or other weights"):
+        next(iter(run_quality(replace(plan, weights={"dit": "new"}), load, store=store)))
+    assert store.read_text() == held
+
+
+def test_tables_of_two_splits_are_not_shown_as_one(tmp_path):
+    paths = [tmp_path / f"{split}.json" for split in Split]
+    for split, path in zip(Split, paths, strict=True):
+        plan = QualityPlan(rows=("source",), scenes=1, conditions=(Condition.EXACT,), split=split)
+        path.write_text(json.dumps(gather(plan, [], "tiny").to_dict()))
+    with pytest.raises(SettingError, match="different splits"):
+        read_tables(paths)
 
 
 def test_what_was_encoded_on_another_device_is_not_taken_for_known():  # catches: a comparison across devices
