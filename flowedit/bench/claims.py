@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from flowedit.bench.aims import family_means, to_aims, to_photographs
 from flowedit.bench.cases import Condition, World
-from flowedit.bench.rows import CLASSICAL_ROWS
+from flowedit.bench.rows import CLASSICAL_ROWS, TELLING_ROWS
 from flowedit.bench.table import BenchTable
 from flowedit.errors import SettingError
 
@@ -29,6 +30,7 @@ def to_page(table: BenchTable) -> str:
     """Everything, as Markdown: for `docs/quality.md`."""
     about = table.about
     lines = [f"{about.get('scenes', '?')} scenes of the {about.get('split', '?')} split, model {about.get('model')}."]
+    lines += ["", "**What is asked**, styles other than global colour, paired differences in dB:", "", *to_aims(table)]
     for world in _present(table, "world"):
         for condition in _conditions(table, world):
             title = f"World *{world}*, keyframes *{condition}*"
@@ -37,7 +39,10 @@ def to_page(table: BenchTable) -> str:
         gains = list(_gains(table, world))
         if gains:
             lines += ["", f"**World *{world}*: what the default gains**, paired differences in dB:", "", *gains]
-    return "\n".join([*lines, "", *_families(table)])
+    photographs = list(to_photographs(table))
+    if photographs:
+        lines += ["", "**Each photograph apart**: what the default gains far from keyframes, in dB:", "", *photographs]
+    return "\n".join([*lines, *_families(table)])
 
 
 def to_brief(table: BenchTable) -> str:
@@ -86,19 +91,13 @@ def _gain(table: BenchTable, row: str, figure: str, world: str, condition: str) 
 
 
 def _families(table: BenchTable) -> Iterator[str]:
-    """Far frames of each style family in the project's own world, exact keyframes; global colour is here alone."""
-    own = [s for s in table.scores if (s.world, s.condition) == (World.OWN, Condition.EXACT)]
-    families = list(dict.fromkeys(s.family for s in own))
-    if not families:
-        return
-    yield "**Each family of styles apart**, far from exact keyframes, dB:"
-    yield ""
-    yield f"| row | {' | '.join(families)} |"
-    yield "|---" * (len(families) + 1) + "|"
-    for row in table.rows:
-        values = [[s.figures["psnr_far"] for s in own if (s.row, s.family) == (row, f)] for f in families]
-        if all(values):
-            yield f"| {row} | {' | '.join(f'{np.nanmean(v):.2f}' for v in values)} |"
+    """Far frames of each style family, every world and condition apart; global colour is here alone."""
+    for world in _present(table, "world"):
+        for condition in _conditions(table, world):
+            whole = (world, condition) == (World.OWN, Condition.EXACT)
+            shown = [s for s in table.scores if whole or s.row in ("ceiling", *TELLING_ROWS)]
+            yield from ("", f"**Each family of styles apart**, world *{world}*, keyframes *{condition}*, far, dB:", "")
+            yield from family_means(BenchTable(scores=shown), world, condition)
 
 
 def _values(table: BenchTable, row: str, figure: str, world: str, condition: str) -> np.ndarray:

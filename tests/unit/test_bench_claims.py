@@ -1,10 +1,13 @@
 """What a quality table says in the pages: the right rows, the right sign, and nothing typed by hand."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from flowedit.bench.aims import AIMS, to_aims
 from flowedit.bench.claims import COMMAND, to_brief, to_page
 from flowedit.bench.pages import marks
 from flowedit.bench.quality import read_tables, write_table
@@ -78,3 +81,36 @@ def test_a_file_without_a_table_is_named(tmp_path):
         read_tables([path])
     with pytest.raises(SystemExit, match="2"):
         main(["bench", "quality", "--table", str(path)])
+
+
+def cells(lines):
+    return dict(line.strip("| ").split(" | ") for line in lines if not line.startswith("|---"))
+
+
+def test_aims_are_judged_by_mean_and_interval():
+    """Catches a miss that reads like a hit, the weaker classical row as rival, and an ablation that nobody ran."""
+    lines = cells(to_aims(table({**LEVELS, "guess": 30.5, "default with correction": 28.0})))
+    assert lines[AIMS[0].words] == "+3.00 [3.00, 3.00]"
+    assert lines[AIMS[2].words] == "+3.00 [3.00, 3.00]"
+    assert lines["the model off (the guess returned) costs, exact"] == "**-0.50 [-0.50, -0.50], missed**"
+    assert (
+        lines["the correction, which the default does without, would gain, exact"] == "**-2.00 [-2.00, -2.00], missed**"
+    )
+    assert lines["swapping the first and last keyframe costs, exact"] == "not measured"
+    assert lines["flicker at keyframes at most 1.15"] == "1.00 [1.00, 1.00]"
+    close = cells(to_aims(table({**LEVELS, "propagation": 29.5})))
+    assert close[AIMS[0].words] == "**+0.50 [0.50, 0.50], missed**"
+
+
+def test_the_best_classical_row_is_sought_for_each_figure():
+    one = table({"propagation": 27.0}).scores
+    other = [replace(s, row="colour map", figures={**s.figures, "psnr_far": 20.0, "psnr_key": 31.0}) for s in one]
+    best = BenchTable(scores=[*one, *other]).summary()["best_classical"]
+    assert (best["row"], best["psnr_far"]["mean"], best["psnr_key"]["mean"]) == ("propagation", 28.5, 31.0)
+
+
+def test_the_published_page_says_what_the_published_scores_say():
+    docs = Path(__file__).parents[2] / "docs"
+    begin, end = marks(COMMAND)
+    shown = (docs / "quality.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
+    assert shown.strip() == to_page(read_tables([docs / "quality.json"])).strip()
