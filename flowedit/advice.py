@@ -1,14 +1,15 @@
 """What a finished edit suggests doing differently, and why: every sentence has one trigger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from flowedit.config import EditSettings
 from flowedit.methods import CLASSICAL
 from flowedit.methods.colour_map import colour_map, explains
-from flowedit.presets import model_defaults
+from flowedit.presets import KNOWN, model_defaults
 from flowedit.result import EditResult
 
 HIGH_GAP = 0.25
@@ -103,17 +104,22 @@ def _speed_advice(result: EditResult) -> str | None:
 
 def _ways_to_hurry(result: EditResult) -> list[str]:
     """What would take less work, in half sentences."""
-    settings, draft = result.settings, model_defaults(result.model).presets["draft"]
+    settings = result.settings
+    ways = _draft_ways(settings, model_defaults(result.model).presets["draft"]) if result.model in KNOWN else []
+    if settings.guidance != 1:
+        ways.append(f"set guidance to 1 (now {settings.guidance:g}) to halve the work of each step")
+    return ways
+
+
+def _draft_ways(settings: EditSettings, draft: Mapping[str, Any]) -> list[str]:
+    """What the model's draft does less of; nothing for a model without presets of its own."""
     now = settings.to_dict()
     less = [
         f"{name} {draft[name]:g} (now {now[name]:g})" for name in _WORK if name in draft and draft[name] < now[name]
     ]
     if less and (settings.method, draft["method"]) == ("difference", "coupled"):
         less.append("one velocity a step (now two)")
-    ways = [f"use --preset draft for {' and '.join(less)}"] if less else []
-    if settings.guidance != 1:
-        ways.append(f"set guidance to 1 (now {settings.guidance:g}) to halve the work of each step")
-    return ways
+    return [f"use --preset draft for {' and '.join(less)}"] if less else []
 
 
 def _sentence(ways: Sequence[str]) -> str:

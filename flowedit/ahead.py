@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -24,6 +24,23 @@ from flowedit.presets import model_defaults
 
 if TYPE_CHECKING:
     from flowedit.wan.parallel import Spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Styling:
+    """What the run that painted an edit's keyframes left for it.
+
+    Attributes:
+        prompt: the clip in its style, in words.
+        negative_prompt: what the editor should avoid.
+        notes: what did not go as planned, one sentence each.
+        usage: calls to a model, tokens, and estimated US dollars, by name.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    notes: tuple[str, ...] = ()
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +64,7 @@ class EditRequest:
         resume: whether to go on from the state that a stopped run of the same edit left in the folder.
         pace: how fast the model runs, as `flowedit.wan.pace.set_pace` takes it.
         spread: the processes that share each forward; None for this one alone.
+        styling: what painted the keyframes; None where they came as pictures.
     """
 
     video: Path
@@ -64,6 +82,7 @@ class EditRequest:
     resume: bool = False
     pace: str = "auto"
     spread: "Spread | None" = None
+    styling: Styling | None = None
 
 
 def read_job(request: EditRequest) -> EditJob:

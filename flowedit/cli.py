@@ -5,15 +5,16 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from flowedit import __version__
 from flowedit.commands import register
+from flowedit.commands.usage import UsageError, usage_line
 from flowedit.errors import FlowEditError
 
-INTERRUPTED = 130
+ABORTED, WRONG, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="flowedit",
@@ -48,7 +49,7 @@ def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401 - wh
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 input that does not fit, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 it did not work out, 2 input that does not fit, 130 interrupted."""
     # Read once, when torch and NumPy load. Threads that spin while they wait take the processor from those they wait
     # for: beside one other busy program an edit took three times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -59,13 +60,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+            given = list(arguments) if arguments is not None else None
+            status = app(args=given, prog_name="flowedit", standalone_mode=False)
     except FlowEditError as error:
-        typer.echo(f"flowedit: {error}", err=True)
-        sys.exit(error.exit_status)
+        _stop(str(error), error.exit_status)
+    except UsageError as error:
+        line = usage_line(error)
+        if line is None:
+            typer.echo(error, err=True)
+            sys.exit(WRONG)
+        _stop(line, WRONG)
+    except typer.Abort:
+        _stop("a question was left without an answer; nothing was done.", ABORTED)
     except KeyboardInterrupt:
-        typer.echo("flowedit: interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        _stop("interrupted", INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _stop(line: str, status: int) -> NoReturn:
+    """Say in one line why there is no result."""
+    typer.echo(f"flowedit: {line}", err=True)
+    sys.exit(status)
 
 
 def program() -> None:

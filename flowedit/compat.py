@@ -23,7 +23,7 @@ from flowedit.latentops import compute_velocity_correction, construct_rope_ids, 
 from flowedit.methods import CLASSICAL
 from flowedit.models import TINY, load_model
 from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
-from flowedit.presets import model_defaults, preset_settings
+from flowedit.presets import KNOWN, model_defaults, preset_settings
 from flowedit.result import EditResult
 from flowedit.runfolder import MANIFEST, RunFolder
 from flowedit.video import probe, read_video, write_video
@@ -41,6 +41,10 @@ __all__ = [
     "prepare_coupled_noise",
 ]
 
+UNNAMED = "wan"
+"""Name of a pipeline that was loaded elsewhere, unless its owner gives one."""
+USUAL = "Wan2.1-T2V-1.3B"
+"""Whose clip and presets a model has that was loaded elsewhere: Wan's at 480p."""
 WINDOW = 81
 """Frames of the window that agent and editor share where the caller names none."""
 FEW_STEPS, USUAL_STEPS = 20, 100
@@ -69,8 +73,14 @@ class WanVideoEditorPipeline:
         return cls(load_model(name, **options))
 
     @classmethod
-    def from_model_manager(cls, pipe: "vendor.WanVideoPipeline", *, name: str = "wan") -> "WanVideoEditorPipeline":
-        """Wrap a diffsynth `WanVideoPipeline` that is loaded already."""
+    def from_model_manager(cls, pipe: "vendor.WanVideoPipeline", *, name: str = UNNAMED) -> "WanVideoEditorPipeline":
+        """Wrap a diffsynth `WanVideoPipeline` that is loaded already.
+
+        Args:
+            pipe: the pipeline.
+            name: the checkpoint's official name, from which size and length of its clips follow; any other name
+                means those of Wan at 480p.
+        """
         return cls(WanVideo(pipe, name=name))
 
     def enable_vram_management(self) -> None:
@@ -85,7 +95,7 @@ class WanVideoEditorPipeline:
         pipe = self.model.pipe
         if self.model.name == TINY or pipe.vram_management_enabled or torch.device(pipe.device).type == "cpu":
             return
-        if self.model.name == "wan":
+        if self.model.name == UNNAMED:
             raise ModelError(
                 "The pipeline was loaded elsewhere, without memory management; load it with from_pretrained, or pass "
                 "a vram_limit to diffsynth's own loader."
@@ -121,7 +131,8 @@ class WanVideoEditorPipeline:
             tiled: whether the autoencoder works in tiles; None leaves it as the model was loaded.
             num_frames: frames to edit, `4n + 1`; None takes the longest legal number.
             size: (height, width) to edit at; None takes the model's own area at the source's aspect.
-            settings: any other setting of `EditSettings`, such as `seed` or `negative_prompt`.
+            settings: any other setting of `EditSettings`, such as `seed` or `negative_prompt`; `kappa` takes the place
+                of `alpha`, which then stays as it is by default.
 
         Returns:
             One picture per frame; the whole record is in `result`.
@@ -132,7 +143,7 @@ class WanVideoEditorPipeline:
         frames = clip_of(source_video, num_frames)
         given = {"guidance": cfg_scale, "steps": num_inference_steps, **settings}
         chosen = self._settings(prompt=prompt, alpha=alpha, beta=beta, **given)
-        defaults = model_defaults(self.model.name)
+        defaults = model_defaults(self._known_as)
         multiple = self.model.size_multiple
         target = size or fit_size(*frames.shape[1:3], area=defaults.area, multiple=multiple)
         keyframes = keyframes_of(edited_keyframes, keyframe_indices, frames.shape[1:3], target)
@@ -147,6 +158,11 @@ class WanVideoEditorPipeline:
             self.result = edit_long_video(clip, keyframes, model, chosen, window=defaults.window)
         return [Image.fromarray(frame) for frame in self.result.frames]
 
+    @property
+    def _known_as(self) -> str:
+        """The name whose defaults the model has."""
+        return self.model.name if self.model.name in KNOWN else USUAL
+
     def _settings(self, **given: Any) -> EditSettings:  # noqa: ANN401
         """The model's own defaults with what was given; a model without a route for images sees tokens."""
         known = {field.name for field in fields(EditSettings)}
@@ -155,10 +171,12 @@ class WanVideoEditorPipeline:
             raise SettingError(f"There is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
         if not self.model.takes_images:
             given = {"conditioning": "tokens", **given}
+        if given.get("kappa") is not None and given["alpha"] == EditSettings.alpha:
+            given = {**given, "alpha": None}  # the signature's own, not the caller's
         # Every default preset but the small model's own suits any weights; that one asks for training with guesses.
         preset = "default" if self.model.repairs or self.model.name != TINY else "method"
         settings = preset_settings(
-            self.model.name, preset, **{name: value for name, value in given.items() if value is not None}
+            self._known_as, preset, **{name: value for name, value in given.items() if value is not None}
         )
         if given["steps"] is not None and 4 <= settings.steps < FEW_STEPS:
             warn_unusual(f"num_inference_steps is {settings.steps}; {FEW_STEPS} to {USUAL_STEPS} usually works.")
@@ -280,10 +298,11 @@ class IntegratedVideoEditor:
             OutputError: it cannot be written, or holds a run already.
         """
         folder = RunFolder(Path(output_dir), overwrite=overwrite)
-        write_video(folder.file("edited.mp4"), stack_pictures(frames), self._fps, **self._sound)
-        if self.result is not None:
-            folder.write_text("trace.csv", self.result.trace.to_csv())
-            folder.write_json(MANIFEST, self.result.manifest())
+        with folder.replacing() as new:
+            write_video(new.file("edited.mp4"), stack_pictures(frames), self._fps, **self._sound)
+            if self.result is not None:
+                new.write_text("trace.csv", self.result.trace.to_csv())
+                new.write_json(MANIFEST, self.result.manifest())
         return folder.path
 
     def _choose(self, path: str | Path, start: int, num_frames: int) -> None:

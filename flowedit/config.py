@@ -39,7 +39,8 @@ class EditSettings:
         branch: whether the keyframe branch is carried by the model (`free`) or ends on the keyframe (`anchored`).
         alpha: rate of the correction per unit of sigma, at least 0.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
-        kappa: fixed share of the residual per step, in [0, 1]; replaces `alpha` when given.
+        kappa: fixed share of the residual per step, in [0, 1]; takes the place of `alpha`, which then stays as it is
+            by default.
         gain: `exact` integrates the rate over the step, `euler` takes the literal `alpha * dt`.
         init: what the trajectory starts from: the source, the propagated guess, or pure noise.
         detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or `guided`, the same
@@ -99,6 +100,8 @@ class EditSettings:
             _check_number("source guidance", self.source_guidance, valid, "at least 0. 1 is off")
         if self.kappa is not None:
             _check_number("kappa", self.kappa, 0 <= self.kappa <= 1, "in [0, 1]. 0 corrects nothing")
+            if self.alpha != type(self).alpha:
+                raise alpha_and_kappa(self.alpha, self.kappa)
         self._check_together()
         self._warn_if_unusual()
 
@@ -137,7 +140,7 @@ class EditSettings:
         fewest = 1 if self.fill == "guess" else 4
         for name, low, high in (("alpha", 1, 20), ("guidance", 1, 10), ("steps", fewest, 100)):
             value = getattr(self, name)
-            if not low <= value <= high and not (name == "alpha" and (value == 0 or self.kappa is not None)):
+            if not low <= value <= high and not (name == "alpha" and value == 0):
                 _warn(f"{name} is {value}; {low} to {high} usually works.")
         if self.method == "coupled" and self.init != "noise" and self.strength == 1:
             _warn("strength is 1; the edit starts at pure noise and the clip cannot shape it. Use 0.5 to 0.9.")
@@ -150,7 +153,11 @@ class EditSettings:
         return self.init == "propagated" or self.fill == "guess"
 
     def with_(self, **changes: Any) -> "EditSettings":  # noqa: ANN401 - any field of this class
-        """A copy with some settings changed, checked anew."""
+        """A copy with some settings changed, checked anew; one of `alpha` and `kappa` takes the other's place."""
+        if changes.get("kappa") is not None:
+            changes = {"alpha": type(self).alpha, **changes}
+        elif "alpha" in changes:
+            changes = {"kappa": None, **changes}
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,6 +177,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "detail": get_args(Detail),
     "noise": get_args(Noise),
 }
+
+
+def alpha_and_kappa(alpha: float, kappa: float) -> SettingError:
+    """The error of two settings that say how strongly an edit corrects, of which one would not be read."""
+    return SettingError(
+        f"alpha is {alpha} and kappa is {kappa}; a share per step takes the place of the rate. Leave one of them out."
+    )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

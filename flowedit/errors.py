@@ -45,3 +45,11 @@ class WidgetError(FlowEditError):
 
 class UnusualSettingWarning(UserWarning):
     """A setting that is allowed but outside the range that usually works."""
+
+
+class UnknownWordsWarning(UnusualSettingWarning):
+    """Words that a model does not know and leaves out; `prompts` are the texts that hold them."""
+
+    def __init__(self, message: str, prompts: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.prompts = prompts

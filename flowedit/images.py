@@ -16,11 +16,16 @@ Video = UInt8[np.ndarray, "F H W 3"]
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read_image(path: str | Path) -> Picture:
+def read_image(path: str | Path, *, longest: int | None = None) -> Picture:
     """Read a picture as 8-bit RGB, whatever it was stored as.
 
     Grey, palette and 16-bit pictures are converted, transparency is laid on white, and the camera's rotation (EXIF) is
     applied.
+
+    Args:
+        path: the file.
+        longest: pixels of the longer side at most; a larger picture is shrunk by area average while it is read, in a
+            fraction of the memory. None leaves it as it is.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -31,7 +36,10 @@ def read_image(path: str | Path) -> Picture:
     path = Path(path)
     try:
         with Image.open(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image))
+            if longest is None or max(image.size) <= longest:
+                return _to_rgb(ImageOps.exif_transpose(image))
+            _thumbnail(image, longest)
+            return _shrunk(_to_rgb(ImageOps.exif_transpose(image)), longest)
     except FileNotFoundError:
         raise VideoFileError(f"No picture at {path}; give the path of a PNG, JPEG or WebP file.") from None
     except UnidentifiedImageError:
@@ -122,6 +130,19 @@ def to_uint8(values: np.ndarray) -> UInt8[np.ndarray, "*shape"]:
     """
     scaled = (np.asarray(values, dtype=np.float32) + np.float32(1)) * np.float32(127.5)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _thumbnail(image: Image.Image, longest: int) -> None:
+    """Shrink in place; a JPEG is decoded small to begin with, and what has no colours to average is left for later."""
+    if image.mode in ("1", "P", "PA", *_SIXTEEN_BIT):
+        return
+    image.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _shrunk(image: Picture, longest: int) -> Picture:
+    height, width = image.shape[:2]
+    factor = min(1.0, longest / max(height, width))
+    return resize_image(image, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
 def _to_rgb(image: Image.Image) -> Picture:

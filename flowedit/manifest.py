@@ -1,6 +1,7 @@
 """A run's manifest: what was edited, with what, and where it ran."""
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def manifest_of(request: "EditRequest", job: EditJob, result: EditResult, advice
             "mask": None if request.mask is None else {"name": request.mask.name, "sha256": sha256(request.mask)},
         },
         "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
+        "styling": None if request.styling is None else asdict(request.styling),
         "metrics": measure(result),
         "advice": advice,
         "versions": versions(),

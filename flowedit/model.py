@@ -44,7 +44,7 @@ class Condition:
     prompt: str = ""
     negative_prompt: str = ""
     guidance: float = 1.0
-    images: dict[int, np.ndarray] = field(default_factory=dict)
+    images: dict[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
     guess: np.ndarray | None = None
     trust: np.ndarray | None = None
     key_slots: tuple[int, ...] = ()

@@ -65,7 +65,7 @@ class PreparedEdit:
     reference_latents: Latent
     problem: EditProblem
     trace: Trace
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
     given: "Given" = field(default_factory=lambda: Given())
 
 
@@ -253,8 +253,11 @@ def _held(after_step: AfterStep, inputs: _Inputs) -> AfterStep:
 def _source_keys(
     model: VideoModel, own: Sequence[Keyframe], frames: Video, source: Latent, settings: EditSettings
 ) -> KeyLatent:
-    """The source's own frames at the slots, encoded as the keyframes are; only `difference` reads them."""
-    if settings.method == "difference":
+    """The source's own frames at the slots, encoded as the keyframes are; only `difference` reads them.
+
+    By `delta` they are the source's own latents: a change of style that is none needs no encoding.
+    """
+    if settings.method == "difference" and settings.keyframe_encoding != "delta":
         return encode_keyframes(model, own, frames, source, settings.keyframe_encoding)
     return source[:, :, [keyframe.slot for keyframe in own]]
 
@@ -278,7 +281,9 @@ def noise_source(source: Latent, settings: EditSettings, given: Given) -> NoiseS
         seed = settings.seed if step == 0 else _derived_seed(settings.seed, step)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn((batch, channels, whole, *size), generator=generator, dtype=torch.float32)
-        return noise[:, :, given.first_slot : given.first_slot + slots].to(source.device, source.dtype)
+        own = noise[:, :, given.first_slot : given.first_slot + slots]
+        # A copy: a view would keep the whole clip's noise for as long as this edit lives.
+        return own.to(source.device, source.dtype, copy=True)
 
     return draw if settings.noise == "fresh" else lambda step: draw(0)
 

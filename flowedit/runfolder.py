@@ -2,13 +2,17 @@
 
 import json
 import os
-from contextlib import suppress
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from flowedit.errors import OutputError
 
 MANIFEST = "run.json"
+_FRESH = ".flowedit-new"
+"""Inside the folder, so that what was written there takes its place by a rename."""
 
 
 class RunFolder:
@@ -47,6 +51,37 @@ class RunFolder:
         if self._made:
             with suppress(OSError):
                 self.path.rmdir()
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether an earlier run is in it, whole."""
+        return self.file(MANIFEST).exists()
+
+    @contextmanager
+    def replacing(self) -> Generator["RunFolder", None, None]:
+        """A folder for a run's files, which take their places all together when the block has ended.
+
+        Where it raises, the folder holds what it held before, an earlier run whole.
+
+        Raises:
+            OutputError: a file cannot be moved.
+        """
+        fresh = self.path / _FRESH
+        shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
+        try:
+            yield RunFolder(fresh)
+            self._take(fresh)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def _take(self, fresh: Path) -> None:
+        """Move a run's files here; while they move, no manifest says that the folder holds a run."""
+        try:
+            self.file(MANIFEST).unlink(missing_ok=True)
+            for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
+                path.replace(self.file(path.name))
+        except OSError as error:
+            raise OutputError(f"Cannot write to {self.path} ({error.strerror}); choose another with -o.") from None
 
     def file(self, name: str) -> Path:
         """The path of a result in the folder."""

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from flowedit.advice import advise
 from flowedit.ahead import Ahead, EditRequest, read_job
 from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
 from flowedit.environment import peak_memory_mb, versions
-from flowedit.errors import FlowEditError, SettingError
+from flowedit.errors import FlowEditError, SettingError, UnknownWordsWarning
 from flowedit.guided import carry_change
 from flowedit.job import EditJob
 from flowedit.manifest import manifest_of, sha256
@@ -42,8 +42,8 @@ __all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
 
-STOPPED = "stopped.json"
-"""Why a run stopped early; gone once it is done."""
+STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
+"""Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
 EDITED, COMPARISON, SHEET, TRACE, REPORT = (
     "edited.mp4",
     "comparison.mp4",
@@ -95,7 +95,8 @@ def run_edit(
 
     Raises:
         FlowEditError: any input that does not fit; nothing is left half-written.
-        KeyboardInterrupt: passed on, after the trace so far was written.
+        KeyboardInterrupt: passed on, after the trace so far was written. An earlier run in the folder stays whole until
+            this one is.
     """
     begun = time.perf_counter() if ahead is None else ahead.begun
     check_method(request.settings.method)
@@ -108,17 +109,33 @@ def run_edit(
         task = _Task(request, job, folder, watch, mask, shared or Shared(), ahead)
         result = mask.limit(_placed(task, announce))
     watch("writing the results", 0, 0, None)
-    advice = [*advise(result), *(str(w.message) for w in caught if issubclass(w.category, UserWarning))]
-    manifest = manifest_of(request, job, result, advice)
-    _write(folder, request, job, result, mask)
-    result.seconds["total"] = time.perf_counter() - begun
-    manifest["seconds"] = {name: round(value, 3) for name, value in result.seconds.items()}
-    manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
-    _write_report(folder, result, manifest, advice)
-    folder.write_json(MANIFEST, manifest)
-    for left in (STATE, STOPPED):
+    advice = [*advise(result), *_warned(caught, request)]
+    try:
+        manifest = manifest_of(request, job, result, advice)
+        with folder.replacing() as new:
+            _write(new, request, job, result, mask)
+            result.seconds["total"] = time.perf_counter() - begun
+            manifest["seconds"] = {name: round(value, 3) for name, value in result.seconds.items()}
+            manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
+            _write_report(new, result, manifest, advice)
+            new.write_json(MANIFEST, manifest)
+    except (KeyboardInterrupt, FlowEditError) as stop:
+        _keep_trace(folder, request, result.trace, stop)
+        raise
+    for left in (STATE, STOPPED, STOPPED_TRACE):
         folder.file(left).unlink(missing_ok=True)
     return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
+
+
+def _warned(caught: Sequence[warnings.WarningMessage], request: EditRequest) -> list[str]:
+    """What the run warned of, but for words that a model does not know and the styler, not the user, wrote."""
+    styler = () if request.styling is None else (request.styling.prompt, request.styling.negative_prompt)
+    return [
+        str(warning.message)
+        for warning in caught
+        if issubclass(warning.category, UserWarning)
+        and not (isinstance(warning.message, UnknownWordsWarning) and set(warning.message.prompts) <= set(styler))
+    ]
 
 
 @dataclass(frozen=True)
@@ -218,8 +235,8 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
 
 
 def _keep_trace(folder: RunFolder, request: EditRequest, trace: Trace, stop: BaseException) -> None:
-    """A run that stops early keeps what it measured, and says beside it why it stopped."""
-    folder.write_text(TRACE, trace.to_csv())
+    """A run that stops early keeps what it measured, and says beside it why it stopped; an earlier one stays."""
+    folder.write_text(STOPPED_TRACE if folder.holds_run else TRACE, trace.to_csv())
     reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
     state = {"status": "stopped", "reason": reason, "steps_done": len(trace.steps)}
     folder.write_json(STOPPED, {**state, "settings": request.settings.to_dict(), "versions": versions()})
@@ -234,7 +251,7 @@ def _full_frames(request: EditRequest, job: EditJob, result: EditResult, mask: _
 
 
 def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> None:
-    """The trace, which an interruption must not cost, the videos and the sheet; report and manifest come last."""
+    """The trace, the videos and the sheet; report and manifest come last."""
     folder.write_text(TRACE, result.trace.to_csv())
     sound = {"audio_from": job.clip.path, "audio_start_s": job.clip.start_s} if job.clip.has_audio else {}
     shown = result.source, result.frames, result.keyframes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Trace(Displayed):
     method: str = ""
     alpha: float | None = None
     beta: float = 0.0
-    steps: list[StepTrace] = field(default_factory=list)
+    steps: list[StepTrace] = field(default_factory=list[StepTrace])
 
     def array(self, reading: str) -> np.ndarray:
         """One reading as an array (steps, keyframes) of float64.
@@ -109,7 +109,7 @@ class Trace(Displayed):
                 writer.writerow((step.step, repr(float(step.sigma)), keyframe, *values))
         return buffer.getvalue()
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The trace as plain numbers and lists, ready for JSON and for a widget; NaN, which JSON lacks, is None."""
         return {
             "keyframes": list(self.keyframes),
@@ -131,19 +131,15 @@ class Trace(Displayed):
         }
 
     @classmethod
-    def from_dict(cls, data: dict) -> "Trace":
+    def from_dict(cls, data: dict[str, Any]) -> "Trace":
         """The inverse of `to_dict`."""
-        steps = [
-            StepTrace(**{**row, **{name: tuple(_or_nan(value) for value in row[name]) for name in READINGS}})
-            for row in data["steps"]
-        ]
         return cls(
             keyframes=tuple(data["keyframes"]),
             slots=tuple(data["slots"]),
             method=data["method"],
             alpha=data["alpha"],
             beta=data["beta"],
-            steps=steps,
+            steps=[_step(row) for row in data["steps"]],
         )
 
     def write_csv(self, path: Path) -> None:
@@ -175,6 +171,12 @@ class Trace(Displayed):
         columns = ("step", "sigma", *(f"gap, frame {index}" for index in self.keyframes))
         rows = [(s.step, s.sigma, *s.gap_norm) for s in (self.steps[i] for i in shown)]
         return table_tag(f"Gap left after a step, for {len(shown)} of {len(self.steps)} steps", columns, rows)
+
+
+def _step(row: dict[str, Any]) -> StepTrace:
+    """One step's readings from what JSON made of them: lists for tuples, None for NaN."""
+    values: dict[str, Any] = {**row, **{name: tuple(_or_nan(value) for value in row[name]) for name in READINGS}}
+    return StepTrace(**values)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -3,7 +3,7 @@
 `write_video` and the functions on pictures are offered here too, so that callers need one module for video.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -171,7 +171,7 @@ def stream_video(path: str | Path, *, start: int = 0, num_frames: int | None = N
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, None]:
     """The file and its video stream; whatever the decoder throws becomes a VideoFileError of one line."""
     if not path.exists():
         raise VideoFileError(f"No video at {path}; give the path of {_KINDS}.")

@@ -4,10 +4,12 @@ Windows start at multiples of four, so that a window's latent slots are slots of
 source's own latents at the same strength under the same settings; the noise is one for the whole clip; the propagated
 guess, where a preset asks for it, is made once; and what two windows share is held together by the first window's
 result, which enters the second as keyframes where the user has given none.
+
+One window is encoded at a time: when its frames are laid down, its readings and seconds are all that is kept of it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -88,7 +90,7 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
     if settings.uses_guess and keyframes:
         whole = guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
     edited = np.zeros_like(frames)
-    parts: list[PreparedEdit] = []
+    done = _Done(starts)
     done_to = 0
     for number, start in enumerate(starts):
         inside = slice(start, min(start + window, len(frames)))
@@ -100,26 +102,53 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
             mask=None if mask is None else mask[inside],
         )
         prepared = prepare(frames[inside], own, model, settings, given)
-        parts.append(prepared)
         try:
             result = _run(prepared, number, len(starts), watch)
         except (KeyboardInterrupt, FlowEditError) as stop:
             if stopped is not None:
-                traces = [part.trace for part in parts]
-                whole_ones = [trace for trace in traces if len(trace.steps) == len(traces[0].steps)]
-                stopped(_joined(whole_ones, starts[: len(whole_ones)]), stop)
+                stopped(done.until(prepared.trace), stop)
             raise
         _blend(edited, result.frames, start, done_to)
+        done.add(result)
         done_to = inside.stop
+        # Latents, conditions and noise of a window, before the next one has its own.
+        del prepared, given, result
     return EditResult(
         frames=edited,
         source=frames,
         keyframes=tuple(keyframes),
         settings=settings,
         model=model.name,
-        trace=_joined([part.trace for part in parts], starts),
-        seconds={name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds},
+        trace=_joined(done.traces, starts),
+        seconds=done.seconds,
     )
+
+
+@dataclass
+class _Done:
+    """What is kept of the windows done.
+
+    Attributes:
+        starts: first frame of every window of the clip.
+        traces: readings of the windows done.
+        seconds: their wall-clock time of each stage, summed.
+    """
+
+    starts: Sequence[int]
+    traces: list[Trace] = field(default_factory=list[Trace])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def add(self, result: EditResult) -> None:
+        """Take down a window that is done."""
+        self.traces.append(result.trace)
+        for name, value in result.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + value
+
+    def until(self, stopped: Trace) -> Trace:
+        """The trace of a run that stops in a window: of the windows done, or of the first one so far."""
+        traces = [*self.traces, stopped]
+        whole_ones = [trace for trace in traces if len(trace.steps) == len(traces[0].steps)]
+        return _joined(whole_ones, self.starts[: len(whole_ones)])
 
 
 def _run(prepared: PreparedEdit, number: int, windows: int, watch: WatchStep | None) -> EditResult:

@@ -56,6 +56,9 @@ def answering(video: str | Path | Source, folder: str | Path) -> Callable[[Mappi
     Returns:
         `{"approve": True, "redo": {clip frame: reason}}` to the keyframes to look at again, or None when the run is
         over; it takes as long as the run goes on.
+
+    The function raises an `AgentError` for an answer without a reason, or to a frame that is no keyframe; the run then
+    waits as before.
     """
 
     def resume(said: Mapping[str, Any]) -> list[Pair] | None:

@@ -110,16 +110,23 @@ class Record(BaseModel):
 class EventLog:
     """Appends events to a folder's record; the file is whole at every moment, and parallel nodes may write at once."""
 
-    def __init__(self, folder: Path, record: Record, redact: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        record: Record,
+        redact: Callable[[str], str] = str,
+        watch: Callable[[Event], object] | None = None,
+    ) -> None:
         """Keep `record` in `folder`.
 
         Args:
             folder: where the record lies.
             record: a new one, or what an interrupted run left.
             redact: removes what must not be written from a text.
+            watch: is told each event once it is written, by the thread that wrote it.
         """
         self._path = folder / RECORD
-        self._redact = redact
+        self._redact, self._watch = redact, watch
         self._lock = threading.Lock()
         self.record = record
         self._write()
@@ -152,6 +159,8 @@ class EventLog:
             event.order = len(self.record.events)
             self.record.events.append(event)
             self._write()
+        if self._watch is not None:
+            self._watch(event)
 
     def _write(self) -> None:
         text = self._redact(json.dumps(self.record.model_dump(mode="json"), indent=1, ensure_ascii=False))

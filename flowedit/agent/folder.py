@@ -104,7 +104,8 @@ def claimed(root: str | Path) -> Iterator[RunFolder]:
 def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) -> Record:
     """A new record for a new folder, or the record of an interrupted run of the same clip and settings.
 
-    Limits on what the run may cost are those of `settings`, not the earlier ones.
+    Limits on what the run may cost are those of `settings`, not the earlier ones. A run that ended before anything was
+    painted or asked makes room for any other.
 
     Raises:
         OutputError: the folder holds a finished run, or one of another clip or other settings.
@@ -118,8 +119,17 @@ def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) ->
     record = read_record(folder.root)
     if record.status in ("done", "rejected"):
         raise OutputError(f"{folder.root} already holds a finished styling run; choose another folder.")
+    if record.fingerprint != mark and not _keeps_work(folder.root):
+        for path in folder.root.glob(f"{CHECKPOINT}*"):
+            path.unlink()
+        return Record(fingerprint=mark, video=source.name, settings=settings.to_dict())
     if record.fingerprint != mark:
         raise OutputError(
             f"{folder.root} holds an unfinished run of another clip or other settings; repeat those or choose another."
         )
     return record.model_copy(update={"settings": settings.to_dict()})
+
+
+def _keeps_work(root: Path) -> bool:
+    """Whether a run left what took time or money: a painted keyframe, or an answer or the count of what was asked."""
+    return any((root / name).is_dir() and any((root / name).iterdir()) for name in ("attempts", "answers"))

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,6 +21,7 @@ from flowedit.agent.budget import Budget, BudgetSpentError
 from flowedit.agent.events import Usage
 from flowedit.agent.keys import VARIABLE, redactor
 from flowedit.agent.settings import GeminiSettings
+from flowedit.agent.stop import Stop
 from flowedit.errors import AgentError
 
 Picture = UInt8[np.ndarray, "_H _W 3"]
@@ -29,7 +29,10 @@ Value = TypeVar("Value")
 Schema = TypeVar("Schema", bound=BaseModel)
 
 _TOKENS_PER_IMAGE = 1300
-_MOST_TOKENS_OUT = 4096
+_MOST_TOKENS_OUT = {"read": 8192, "draw": 4096}
+"""What a model may answer at most, its thoughts included; a reading is 1000 tokens, but models think beforehand."""
+_LEVELLED = re.compile(r"(models/)?gemini-(3|[4-9]|\d\d)")
+"""Models that take a level of thinking; earlier ones refuse the word, and think within the limit."""
 _LONGEST_PAUSE_S = 60.0
 _LEDGER = "spent"
 """Beside the answers: how many requests were sent and what they cost, answered or not."""
@@ -71,7 +74,8 @@ class Gemini:
         key: SecretStr,
         answers: Path,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        stop: Stop | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Make a client.
 
@@ -79,12 +83,15 @@ class Gemini:
             settings: models, limits and prices.
             key: of the Gemini API.
             answers: folder that keeps the answers and the count of requests; both count towards the budget.
-            sleep: waits between tries.
+            stop: looked at before each request, and while it is waited for the next try; None for a run without one.
+            sleep: waits between tries; None waits on `stop`.
 
         Raises:
             AgentError: the count of requests in that folder is damaged.
         """
-        self._settings, self._key, self._sleep = settings, key, sleep
+        self._settings, self._key = settings, key
+        self._stop = stop or Stop()
+        self._sleep = sleep or self._stop.sleep
         self._redact = redactor(key)
         self._answers = Answers(answers, self._redact)
         self._budget = Budget(settings, answers / _LEDGER, self._answers.spent())
@@ -96,9 +103,12 @@ class Gemini:
         Raises:
             GeminiError: no answer, or one that does not have that form.
         """
-        extra = {"response_mime_type": "application/json", "response_json_schema": schema.model_json_schema()}
-        asked = json.dumps(extra["response_json_schema"], sort_keys=True)
-        answer = self._ask(self._settings.text_model, prompt, images, extra, asked)
+        model, form = self._settings.text_model, schema.model_json_schema()
+        extra = {"response_mime_type": "application/json", "response_json_schema": form}
+        extra |= {"max_output_tokens": _MOST_TOKENS_OUT["read"]}
+        if _LEVELLED.match(model):
+            extra["thinking_level"] = "low"
+        answer = self._ask(model, prompt, images, extra, json.dumps(form, sort_keys=True))
         _refuse_nothing(answer, answer.text.strip())
         try:
             value = schema.model_validate_json(answer.text)
@@ -122,7 +132,7 @@ class Gemini:
         Raises:
             GeminiError: no picture came, or one that cannot be read.
         """
-        extra = {"response_modalities": [Modality.TEXT, Modality.IMAGE]}
+        extra = {"response_modalities": [Modality.TEXT, Modality.IMAGE], "max_output_tokens": _MOST_TOKENS_OUT["draw"]}
         answer = self._ask(self._settings.image_model, prompt, images, extra, f"picture {attempt}")
         _refuse_nothing(answer, answer.images or answer.text.strip())
         if not answer.images:
@@ -151,7 +161,7 @@ class Gemini:
         return answer
 
     def _send(self, model: str, message: HumanMessage, extra: dict[str, Any], most: float) -> Answer:
-        """Send until an answer comes; give up at a lasting fault, after the last try, or where the budget ends."""
+        """Send until an answer comes; give up at a lasting fault, after the last try, or where budget or run end."""
         spent, reason = Usage(), ""
         for tries in range(1, self._settings.attempts + 1):
             self._reserve(most, spent)
@@ -161,6 +171,8 @@ class Gemini:
                 lost = Usage(calls=1, usd=0.0 if _unserved(error) else most)
                 self._budget.settle(most, lost.usd)
                 spent, reason = spent + lost, self._one_line(error)
+                # Else the fault would have the keyframe painted offline, in a run that is to paint no more.
+                self._stop.check(spent)
                 self._refuse_lasting(model, error, reason, spent)
                 if tries < self._settings.attempts:
                     self._sleep(self._pause(tries, reason))
@@ -171,6 +183,7 @@ class Gemini:
         raise GeminiError(f"{model} did not answer after {spent.calls} tries ({reason}).", usage=spent)
 
     def _reserve(self, most: float, spent: Usage) -> None:
+        self._stop.check(spent)
         if self._dead:
             raise GeminiError(self._dead, lasting=True, usage=spent)
         try:
@@ -205,7 +218,6 @@ class Gemini:
             base_url=self._settings.base_url,
             timeout=self._settings.timeout_s,
             max_retries=1,
-            max_output_tokens=_MOST_TOKENS_OUT,
         )
 
     def _pause(self, tries: int, reason: str) -> float:
@@ -223,7 +235,8 @@ class Gemini:
     def _most_usd(self, prompt: str, images: Sequence[Picture], *, drawing: bool) -> float:
         s = self._settings
         sent = (len(prompt) / 2 + _TOKENS_PER_IMAGE * len(images)) * s.usd_per_million_in / 1e6
-        return sent + (s.usd_per_image if drawing else 0.0) + _MOST_TOKENS_OUT * s.usd_per_million_out / 1e6
+        received = _MOST_TOKENS_OUT["draw" if drawing else "read"] * s.usd_per_million_out / 1e6
+        return sent + (s.usd_per_image if drawing else 0.0) + received
 
     def _one_line(self, error: BaseException) -> str:
         return self._redact(" ".join(str(error).split()))[:300] or type(error).__name__

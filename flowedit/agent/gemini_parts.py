@@ -13,7 +13,7 @@ from flowedit.agent.nudge import heard
 from flowedit.agent.parts import Parts, Report, analyse, chosen_look, paint, plan_prompts
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Fault, Styled, Task, Verdict
-from flowedit.agent.stylers import LOOKS
+from flowedit.agent.stylers import LOOKS, look_named
 from flowedit.agent.stylers.look import Look
 from flowedit.errors import AgentError
 from flowedit.images import resize_image
@@ -146,7 +146,7 @@ def _instead(error: GeminiError, what: str) -> str:
 def _style_question(settings: StyleSettings, reference: Picture | None) -> str:
     wanted = []
     if settings.style is not None:
-        look = LOOKS[settings.style]
+        look = look_named(settings.style)
         wanted.append(f"the look {look.title} ({look.prompt})")
     if settings.describe:
         wanted.append(f'the description "{settings.describe.strip()}"')

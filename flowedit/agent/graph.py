@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from flowedit.agent.parts import Parts
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import AgentState, Decision, Fault, Styled, Task
+from flowedit.agent.stop import Stop
 
 _WEAKER = 0.75
 """What a retry multiplies the strength of an offline look by when it lost the source's contours."""
@@ -43,6 +44,7 @@ class Run:
         folder: where pictures go.
         log: where events go.
         pool: paints keyframes side by side.
+        stop: ends the run before the next keyframe or request.
     """
 
     source: Source
@@ -51,6 +53,7 @@ class Run:
     folder: RunFolder
     log: EventLog
     pool: Executor
+    stop: Stop = field(default_factory=Stop)
 
 
 def build_graph(run: Run, checkpointer: SqliteSaver | None = None) -> CompiledStateGraph:
@@ -63,13 +66,14 @@ def build_graph(run: Run, checkpointer: SqliteSaver | None = None) -> CompiledSt
     source, parts, folder, log, settings = run.source, run.parts, run.folder, run.log, run.settings
     files = {"folder": folder, "log": log}
     graph = StateGraph(AgentState)
-    graph.add_node("sample", partial(nodes.sample, source=source, log=log), input_schema=AgentState)
+    graph.add_node("sample", partial(nodes.sample, source=source, log=log), input_schema=nodes.Begun)
     select = partial(nodes.select_keyframes, source=source, settings=settings, **files)
     graph.add_node("select_keyframes", select, input_schema=nodes.Cuts)
     analyze = partial(nodes.analyze_style, source=source, analyst=parts.analyst, log=log)
     graph.add_node("analyze_style", analyze, input_schema=nodes.ToAnalyse)
     graph.add_node("plan", partial(nodes.plan, source=source, parts=parts, **files), input_schema=nodes.ToPlan)
-    style = partial(nodes.style_keyframe, source=source, styler=parts.styler, pool=run.pool, **files)
+    painters = nodes.Painters(pool=run.pool, stop=run.stop)
+    style = partial(nodes.style_keyframe, source=source, styler=parts.styler, painters=painters, **files)
     graph.add_node("style_keyframe", style, input_schema=Task)
     graph.add_node("judge", partial(nodes.judge, source=source, judge=parts.judge, **files), input_schema=nodes.ToJudge)
     graph.add_node("approve", partial(nodes.approve, log=log), input_schema=nodes.ToApprove)

@@ -4,9 +4,11 @@ Whatever does the work is passed in, so that each node runs in a test with a fak
 the run's folder; the state carries names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict
 
 from langgraph.types import interrupt
@@ -17,8 +19,15 @@ from flowedit.agent.folder import MANIFEST, RunFolder
 from flowedit.agent.parts import Analyst, Judge, Parts, Report, Styler
 from flowedit.agent.sample import Source, choose_indices, find_cuts, wanted_keyframes
 from flowedit.agent.settings import StyleSettings
-from flowedit.agent.state import AgentState, ApprovalRequest, Decision, Plan, Styled, Task, Verdict
+from flowedit.agent.state import ApprovalRequest, Decision, Plan, Styled, Task, Verdict
+from flowedit.agent.stop import Stop, StoppedError
 from flowedit.frames import slots_of
+
+
+class Begun(TypedDict):
+    """Given to a run that begins: nothing that a node reads."""
+
+    notes: list[str]
 
 
 class Cuts(TypedDict):
@@ -112,7 +121,7 @@ class ToExport(TypedDict):
     verdicts: dict[int, Verdict]
 
 
-def sample(state: AgentState, *, source: Source, log: EventLog) -> Cuts:
+def sample(state: Begun, *, source: Source, log: EventLog) -> Cuts:
     """Read the clip once and find its cuts."""
     del state
     with log.node("sample") as event:
@@ -163,16 +172,40 @@ def plan(state: ToPlan, *, source: Source, parts: Parts, folder: RunFolder, log:
     return {"plan": made}
 
 
-def style_keyframe(
-    task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog, pool: Executor
-) -> Painted:
-    """Paint one keyframe from its source frame and the master; keyframes never see one another.
+@dataclass(frozen=True, kw_only=True)
+class Painters:
+    """The threads that paint, and what tells them to stop.
 
-    `pool` bounds how many are painted at once. The graph's own bound would not do: it also delays the record of what
-    is finished until the last keyframe has begun, and a killed run would paint finished ones again. A few threads that
-    live as long as the run also keep memory low: each thread holds on to what it has once used.
+    Attributes:
+        pool: bounds how many keyframes are painted at once. The graph's own bound would not do: it also delays the
+            record of what is finished until the last keyframe has begun, and a killed run would paint finished ones
+            again. A few threads that live as long as the run also keep memory low: each thread holds on to what it has
+            once used.
+        stop: looked at before each keyframe, and set where one fails.
     """
-    return pool.submit(_painted, task, source=source, styler=styler, folder=folder, log=log).result()
+
+    pool: Executor
+    stop: Stop
+
+    def do(self, work: Callable[[], Painted]) -> Painted:
+        """Do the work when a thread is free, unless the run is to stop; a failure stops the other keyframes too."""
+
+        def one() -> Painted:
+            self.stop.check()
+            try:
+                return work()
+            except BaseException as error:
+                self.stop.set(error)
+                raise
+
+        return self.pool.submit(one).result()
+
+
+def style_keyframe(
+    task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog, painters: Painters
+) -> Painted:
+    """Paint one keyframe from its source frame and the master; keyframes never see one another."""
+    return painters.do(partial(_painted, task, source=source, styler=styler, folder=folder, log=log))
 
 
 def _painted(task: Task, *, source: Source, styler: Styler, folder: RunFolder, log: EventLog) -> Painted:
@@ -245,6 +278,7 @@ def export(state: ToExport, *, source: Source, settings: StyleSettings, folder: 
             {
                 "format": 1,
                 "video": source.name,
+                "identity": None if source.file is None else source.identity,
                 "fps": source.fps,
                 "start": source.start,
                 "num_frames": source.num_frames,
@@ -283,6 +317,9 @@ def _reported(event: Event) -> Iterator[Report]:
     report = Report()
     try:
         yield report
+    except StoppedError as stopped:
+        report.usage += stopped.usage
+        raise
     finally:
         event.prompt, event.usage, event.notes = report.prompt, report.usage, list(report.notes)
         event.values["by"] = report.by

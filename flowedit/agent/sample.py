@@ -39,6 +39,7 @@ class Source:
         num_frames: frames of the clip, `4n + 1`.
         frame: the clip's frame of an index, uint8 (H, W, 3); not to be written to.
         stream: all frames of the clip, one after the other.
+        file: what it was read from; None for frames in memory.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Source:
     num_frames: int
     frame: Callable[[int], Picture]
     stream: Callable[[], Iterator[Picture]]
+    file: Path | None = None
 
 
 def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Source:
@@ -81,12 +83,13 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
 
     return Source(
         name=path.name,
-        identity=_file_identity(path),
+        identity=file_identity(path),
         fps=float(info.fps),
         start=start,
         num_frames=window,
         frame=frame,
         stream=stream,
+        file=path,
     )
 
 
@@ -183,7 +186,8 @@ def choose_indices(
 
 def wanted_keyframes(source: Source, target_fps: float) -> int:
     """How many keyframes a rate means for this clip: one at each end and `target_fps` a second between."""
-    return round((source.num_frames - 1) / source.fps * target_fps) + 1
+    most = source.num_frames
+    return min(round(min((most - 1) / source.fps * target_fps, most)) + 1, most)
 
 
 def _filled(chosen: list[int], count: int) -> tuple[int, ...]:
@@ -227,7 +231,12 @@ def _flash(thumbs: np.ndarray, k: int) -> bool:
     return back or any(np.abs(before - thumbs[k + 1]).mean() < 0.35 * step for before in earlier)
 
 
-def _file_identity(path: Path) -> str:
+def file_identity(path: Path) -> str:
+    """The same for the same file under any name: a hash of its size, its first and its last megabyte.
+
+    A whole film would take seconds to read. A video that was changed without either end or the size changing counts as
+    the same; containers keep their index at one of the ends, so that takes intent.
+    """
     digest = hashlib.sha256(str(path.stat().st_size).encode())
     with path.open("rb") as file:
         digest.update(file.read(1 << 20))

@@ -1,5 +1,6 @@
 """What a user can choose about a styling run, checked when it is made."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class StyleSettings:
         """Refuse what makes no sense."""
         if not (self.style or self.style_image or (self.describe or "").strip()):
             raise SettingError("No style given; name a look, give a style image, or describe one.")
-        if self.target_fps <= 0:
+        if not 0 < self.target_fps < math.inf:
             raise SettingError(f"target_fps is {self.target_fps}; give a rate above 0, such as 1.")
         if self.max_frames < 2:
             raise SettingError(
@@ -109,5 +110,5 @@ class StyleSettings:
 
 
 def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise SettingError(f"{name} is {value}; give {least:g} or more.")
+    if not least <= value < math.inf:
+        raise SettingError(f"{name} is {value}; give a number of {least:g} or more.")

@@ -3,10 +3,11 @@
 from operator import add
 from typing import Annotated, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from flowedit.agent.card import StyleCard, Unit
 from flowedit.agent.nudge import Nudge
+from flowedit.errors import AgentError
 
 
 class _Record(BaseModel):
@@ -100,11 +101,24 @@ class Decision(_Record):
 
     Attributes:
         approve: take them as they are (where nothing is to be redone).
-        redo: reasons by keyframe index; these are styled again and shown again.
+        redo: reasons by keyframe index, none of them empty; these are styled again and shown again.
+
+    Raises:
+        AgentError: a reason is empty.
     """
 
     approve: bool = True
     redo: dict[int, str] = Field(default_factory=dict)
+
+    @field_validator("redo")
+    @classmethod
+    def _with_reasons(cls, redo: dict[int, str]) -> dict[int, str]:
+        for index, reason in redo.items():
+            if not reason.strip():
+                raise AgentError(
+                    f"Keyframe {index} is to be redone for the reason {reason!r}; say in a few words what is wrong."
+                )
+        return {index: reason.strip() for index, reason in redo.items()}
 
 
 class ApprovalRequest(_Record):
@@ -121,6 +135,17 @@ class ApprovalRequest(_Record):
     sources: dict[int, str]
     verdicts: dict[int, Verdict]
     escalated: tuple[int, ...] = ()
+
+    def check(self, decision: Decision) -> None:
+        """Refuse an answer to something that was not asked.
+
+        Raises:
+            AgentError: a frame is to be redone that is no keyframe.
+        """
+        for index in decision.redo:
+            if index not in self.files:
+                known = ", ".join(map(str, self.files))
+                raise AgentError(f"Frame {index} is no keyframe of this run; redo one of {known}.")
 
 
 def merged(old: dict | None, new: dict | None) -> dict:

@@ -132,5 +132,5 @@ BARS = (
     Bar("1.3B with weights on the host, GPU memory by the driver's count", 8, "GB", _memory(NARROW)),
     Bar("14B with weights on the host, GPU memory by the driver's count", 24, "GB", _memory(WIDE_ONE)),
     Bar("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together),
-    Bar("worst of the predictions that `flowedit doctor` makes", 25, "%", _prediction),
+    Bar("worst of the predictions of time that `flowedit doctor` makes", 25, "%", _prediction),
 )

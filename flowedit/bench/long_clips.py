@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from subprocess import run
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -19,23 +20,25 @@ from flowedit.bench.pages import fill_page, write_whole
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.metrics import colour_drift, psnr
-from flowedit.models import TINY, load_model
-from flowedit.presets import model_defaults, preset_settings
+from flowedit.presets import model_defaults
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.styles import Family, sample, stylize
 from flowedit.tiny.world import Scene, render, sample_scene
-from flowedit.windows import edit_long_video, window_starts
+from flowedit.wan.checkpoints import TINY
+from flowedit.windows import window_starts
 
 Video = UInt8[np.ndarray, "F H W 3"]
 
 COMMAND = "tools/long_clips.py"
 FRAMES, SHORT, EVERY = 257, 65, 64
 """Frames of a long clip, of the short one that memory is compared with, and from one keyframe to the next."""
-SIZE, MEMORY_SIZE = (128, 128), (256, 256)
+SIZE = (128, 128)
 LIMIT = 1.5
 """The most that colours may drift from the first to the last window, in units of the drift within one."""
+_QUANTISATION = 0.5
+"""What rounding to 8 bits can move a mean colour by, in levels."""
 _SCENES = 60
-"""Scenes looked through for one of a family whose camera does not zoom."""
+"""Scenes looked through for one of a family whose camera only moves on."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,50 +87,51 @@ class Drift:
 
     @property
     def ratio(self) -> float:
-        """Drift from the first to the last window in units of that within one; at most `LIMIT` is asked for."""
-        return self.between / self.within
+        """Drift from the first to the last window over that within one; at most `LIMIT` is asked for.
+
+        Half a level, what rounding can cause, is added to both.
+        """
+        return (self.between + _QUANTISATION) / (self.within + _QUANTISATION)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What one preset made of one long clip: `Drift`, and mean PSNR against the truth in dB, frames capped at 40."""
+    """What one preset made of one long clip: the figures of `Drift` and `ratio`, and the following.
+
+    Attributes:
+        preset: name of the preset.
+        family: what the style changes.
+        scene: number of the scene.
+        between: see `Drift`, as the three after it.
+        within: see `Drift`.
+        farthest: see `Drift`.
+        ratio: see `Drift`.
+        psnr: mean against the truth in dB, each frame capped at 40.
+        seconds: of the edit, on whatever the machine had free.
+        peak_mb: most resident memory of the process that edited it, in MB (10**6 bytes).
+        short_peak_mb: the same for its first `SHORT` frames.
+        growth: peak minus short peak, in units of the bytes of the frames by which the two clips differ; source and
+            result are 2 of them.
+    """
 
     preset: str
     family: str
     scene: int
-    windows: int
     between: float
     within: float
     farthest: float
     ratio: float
     psnr: float
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Growth:
-    """Most resident memory of an edit of a short and of a long clip, each in a process of its own.
-
-    Attributes:
-        preset: name of the preset.
-        short_mb: peak with `SHORT` frames, in MB (10**6 bytes).
-        long_mb: peak with `FRAMES` frames.
-        frames_mb: bytes of the frames by which the two clips differ.
-    """
-
-    preset: str
-    short_mb: float
-    long_mb: float
-    frames_mb: float
-
-    @property
-    def factor(self) -> float:
-        """Growth in units of the frames' own bytes; the source and the result are 2 of them."""
-        return (self.long_mb - self.short_mb) / self.frames_mb
+    peak_mb: float
+    short_peak_mb: float
+    growth: float
 
 
 def long_clip(family: Family, size: tuple[int, int] = SIZE) -> LongClip:
-    """The first scene of a family in the test split whose camera does not zoom: it would leave the scene in the end.
+    """The first scene of a family in the test split whose camera moves on and does not zoom.
+
+    A camera that zooms for so long ends in a single colour, or far outside.
 
     Args:
         family: what the style changes.
@@ -139,7 +143,7 @@ def long_clip(family: Family, size: tuple[int, int] = SIZE) -> LongClip:
     for number in range(list(Family).index(family), _SCENES, len(Family)):
         g = generator(Split.TEST, number)
         layout = sample_scene(g, 1, FRAMES)
-        if not _zooms(layout):
+        if _moves_on(layout):
             clip = render(layout, *size)
             style = sample(g, 1, Split.TEST, family)
             frames, truth = (_frames(video.numpy()) for video in (clip.rgb, stylize(clip, style)))
@@ -148,7 +152,7 @@ def long_clip(family: Family, size: tuple[int, int] = SIZE) -> LongClip:
             return LongClip(
                 scene=number, family=str(family), caption=caption, source_caption=content, frames=frames, truth=truth
             )
-    raise SettingError(f"None of {_SCENES} scenes of the family {family} has a camera that does not zoom.")
+    raise SettingError(f"None of {_SCENES} scenes of the family {family} has a camera that only moves on.")
 
 
 def drift(frames: Video, truth: Video, window: int) -> Drift:
@@ -175,143 +179,140 @@ def read_clip(clip: LongClip, preset: str) -> Reading:
     Args:
         clip: the clip.
         preset: name of a preset of the shipped model.
-    """
-    settings = preset_settings(TINY, preset, prompt=clip.caption, source_prompt=clip.source_caption)
-    window = model_defaults(TINY).window
-    model = load_model(TINY, device="cpu")
-    result = edit_long_video(clip.frames, clip.keyframes, model, settings, window=window)
-    found = drift(result.frames, clip.truth, window)
-    return Reading(
-        preset=preset,
-        family=clip.family,
-        scene=clip.scene,
-        windows=len(window_starts(len(clip.frames), window)),
-        ratio=found.ratio,
-        psnr=float(np.mean(psnr(result.frames, clip.truth))),
-        seconds=sum(result.seconds.values()),
-        **asdict(found),
-    )
-
-
-def memory_growth(preset: str) -> Growth:
-    """What an edit of `FRAMES` frames takes more than one of `SHORT`.
-
-    Args:
-        preset: name of a preset of the shipped model.
 
     Raises:
         ModelError: an edit failed.
     """
-    with TemporaryDirectory() as folder:
-        made = long_clip(Family.GLOBAL, MEMORY_SIZE)
-        peaks = []
-        for number in (SHORT, FRAMES):
-            file = Path(folder) / f"{number}.npy"
-            np.save(file, np.stack([made.frames[:number], made.truth[:number]]))
-            peaks.append(_peak(preset, file))
-    frames_mb = (FRAMES - SHORT) * made.frames[0].nbytes / 1e6
-    return Growth(preset=preset, short_mb=peaks[0], long_mb=peaks[1], frames_mb=frames_mb)
+    window = model_defaults(TINY).window
+    short, long = (_edited(clip, number, preset) for number in (SHORT, FRAMES))
+    found = drift(long.frames, clip.truth, window)
+    more = (FRAMES - SHORT) * clip.frames[0].nbytes / 1e6
+    return Reading(
+        preset=preset,
+        family=clip.family,
+        scene=clip.scene,
+        ratio=found.ratio,
+        psnr=float(np.mean(psnr(long.frames, clip.truth))),
+        seconds=long.seconds,
+        peak_mb=long.peak_mb,
+        short_peak_mb=short.peak_mb,
+        growth=(long.peak_mb - short.peak_mb) / more,
+        **asdict(found),
+    )
 
 
 def report_long_clips(
-    presets: Sequence[str], families: Sequence[Family], say: Callable[[str], object], *, json_file: Path, page: Path
+    presets: Sequence[str], families: Sequence[Family], say: Callable[[str], object], *, store: Path, page: Path
 ) -> None:
-    """Measure, say each figure as it is read, and write them.
+    """Measure, say each reading as it is there, and add it to the ones known; then write them all.
 
     Args:
         presets: of the shipped model.
         families: of styles; one clip each.
         say: is told each line.
-        json_file: where the figures go.
+        store: JSON with the readings; those of other presets and families stay.
         page: a Markdown page with marks, see `fill_page`.
     """
-    growths = []
-    for preset in presets:
-        growths.append(memory_growth(preset))
-        say(f"{growths[-1]}, factor {growths[-1].factor:.2f}")
-    readings = []
     for family in families:
         clip = long_clip(family)
         for preset in presets:
-            readings.append(read_clip(clip, preset))
-            say(str(readings[-1]))
-    rows = {
-        "clips": [asdict(reading) for reading in readings],
-        "memory": [{**asdict(growth), "factor": growth.factor} for growth in growths],
-    }
-    write_whole(json_file, json.dumps(rows, indent=1) + "\n")
-    fill_page(page, COMMAND, to_markdown(readings, growths))
+            reading = read_clip(clip, preset)
+            say(str(reading))
+            known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else []
+            known = [row for row in known if (row["preset"], row["family"]) != (preset, str(family))]
+            rows = sorted([*known, asdict(reading)], key=lambda row: (row["preset"], row["family"]))
+            write_whole(store, json.dumps(rows, indent=1) + "\n")
+            fill_page(page, COMMAND, to_markdown([Reading(**row) for row in rows]))
 
 
-def to_markdown(readings: Sequence[Reading], growths: Sequence[Growth]) -> str:
+def to_markdown(readings: Sequence[Reading]) -> str:
     """Both tables, and what they say.
 
     Args:
         readings: of the clips.
-        growths: of memory.
     """
     lines = [
         "| preset | style | first to last window | within one window | ratio | farthest window | PSNR |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.preset} | {r.family} | {r.between:.2f} | {r.within:.2f} | {r.ratio:.2f} | {r.farthest:.2f} | "
+        f"| `{r.preset}` | {r.family} | {r.between:.2f} | {r.within:.2f} | {r.ratio:.2f} | {r.farthest:.2f} | "
         f"{r.psnr:.1f} dB |"
         for r in readings
     ]
     for preset in dict.fromkeys(r.preset for r in readings):
         own = [r for r in readings if r.preset == preset]
         over = [f"{r.family} ({r.ratio:.2f})" for r in own if r.ratio > LIMIT]
-        kept = f"`{preset}`: {len(own) - len(over)} of {len(own)} clips at most {LIMIT:g}"
+        kept = f"`{preset}`: {len(own) - len(over)} of {len(own)} clips within {LIMIT:g}"
         lines += ["", f"{kept}{'; above: ' + ', '.join(over) if over else ''}."]
     lines += [
         "",
-        f"| preset | peak, {SHORT} frames | peak, {FRAMES} frames | growth | of the frames' own bytes |",
+        f"| preset | style | peak, {SHORT} frames | peak, {FRAMES} frames | growth over the added frames' bytes |",
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {g.preset} | {g.short_mb:.0f} MB | {g.long_mb:.0f} MB | {g.long_mb - g.short_mb:.0f} MB | "
-        f"{g.factor:.1f} times {g.frames_mb:.0f} MB |"
-        for g in growths
+        f"| `{r.preset}` | {r.family} | {r.short_peak_mb:.0f} MB | {r.peak_mb:.0f} MB | {r.growth:.1f} |"
+        for r in readings
     ]
     return "\n".join(lines)
 
 
 _EDIT = """
-import sys
+import json, sys
 import numpy as np
 import torch
-from flowedit.bench.long_clips import EVERY
 from flowedit.environment import peak_memory_mb
 from flowedit.keyframes import Keyframe
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
 from flowedit.windows import edit_long_video
 
+preset, words, source_words, given, left = sys.argv[1:]
 torch.set_num_threads(1)
-frames, truth = np.load(sys.argv[2], mmap_mode="r")
-keyframes = [Keyframe(index, np.array(truth[index])) for index in range(0, len(frames), EVERY)]
-settings = preset_settings("tiny", sys.argv[1])
-model = load_model("tiny", device="cpu")
-edit_long_video(np.array(frames), keyframes, model, settings, window=model_defaults("tiny").window)
-print(peak_memory_mb())
+with np.load(given) as made:
+    frames, styled = made["frames"], zip(made["indices"].tolist(), made["images"])
+keyframes = [Keyframe(index, image) for index, image in styled]
+settings = preset_settings("tiny", preset, prompt=words, source_prompt=source_words)
+model, window = load_model("tiny", device="cpu"), model_defaults("tiny").window
+result = edit_long_video(frames, keyframes, model, settings, window=window)
+peak = peak_memory_mb()
+np.save(left, result.frames)
+print(json.dumps([peak, sum(result.seconds.values())]))
 """
 
 
-def _peak(preset: str, file: Path) -> float:
-    """Most resident memory of one edit in a process of its own, in MB; large blocks go back as they are freed."""
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", _EDIT, preset, str(file)]
-    said = run(command, capture_output=True, text=True, env=environment, check=False)
-    if said.returncode:
-        last = said.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise ModelError(f"The edit in a process of its own ended with status {said.returncode}: {last[0]}")
-    return float(said.stdout.split()[-1])
+def alone() -> dict[str, str]:
+    """Environment of a process whose peak is read: no GPU, and one thread, so that no other one holds a heap."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def _zooms(layout: Scene) -> bool:
-    scale = layout.to_local[0, :, 0, 0, :2].norm(dim=-1)
-    return bool(scale.max() > 1.05 * scale.min())
+class _Edited(NamedTuple):
+    frames: Video
+    peak_mb: float
+    seconds: float
+
+
+def _edited(clip: LongClip, number: int, preset: str) -> _Edited:
+    """The edit of a clip's first frames, in a process of its own."""
+    keyframes = [keyframe for keyframe in clip.keyframes if keyframe.index < number]
+    with TemporaryDirectory() as folder:
+        given, left = Path(folder) / "given.npz", Path(folder) / "left.npy"
+        indices, images = [k.index for k in keyframes], np.stack([k.image for k in keyframes])
+        np.savez(given, frames=clip.frames[:number], indices=indices, images=images)
+        words = [clip.caption, clip.source_caption]
+        command = [sys.executable, "-c", _EDIT, preset, *words, str(given), str(left)]
+        said = run(command, capture_output=True, text=True, env=alone(), check=False)
+        if said.returncode:
+            last = said.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            raise ModelError(f"The edit in a process of its own ended with status {said.returncode}: {last[0]}")
+        return _Edited(np.load(left), *json.loads(said.stdout))
+
+
+def _moves_on(layout: Scene) -> bool:
+    """Whether the camera pans by a quarter of the frame's width at least, and keeps its distance."""
+    camera = layout.to_local[0, :, 0]
+    scale = camera[:, 0, :2].norm(dim=-1)
+    return bool(scale.max() < 1.05 * scale.min() and (camera[-1, :, 2] - camera[0, :, 2]).norm() > 0.5)
 
 
 def _frames(video: Float[np.ndarray, "1 F 3 H W"]) -> Video:

@@ -116,7 +116,7 @@ def _minutes(
     entry: "Checkpoint", fit: "Fit", shape: "ClipShape", keyframes: int, speeds: "dict[tuple[int, int, bool], Speed]"
 ) -> str:
     """Predicted time in words; each width is measured once."""
-    from flowedit.config import EditSettings
+    from flowedit.presets import preset_settings
     from flowedit.wan.fast import FastOptions
     from flowedit.wan.speed import measure_speed, predict_minutes
 
@@ -131,6 +131,6 @@ def _minutes(
             dtype=fit.dtype,
             fast=FastOptions() if resident else None,
         )
-    settings = EditSettings(conditioning="tokens", steps=entry.steps, guidance=entry.guidance, shift=entry.shift)
+    settings = preset_settings(entry.name)
     minutes = predict_minutes(speeds[key], entry, shape, settings, keyframes=keyframes)
     return f"{minutes:.1f}" if minutes < _LONG_MINUTES else f"{minutes:.0f} ({minutes / 60 / 24:.0f} days)"

@@ -29,6 +29,8 @@ def edit(
     style: Annotated[str | None, typer.Option(help="Paint the keyframes in this look first.")] = None,
     style_image: Annotated[Path | None, typer.Option(help="Paint them in the style of this picture.")] = None,
     describe: Annotated[str | None, typer.Option(help="Paint them in a style given in words.")] = None,
+    backend: Annotated[str, typer.Option(help="auto (Gemini where a key is found), offline or gemini.")] = "auto",
+    max_usd: Annotated[float, typer.Option(help="Most that Gemini may cost, in US dollars.")] = 2.0,
     prompt: Text = None,
     source_prompt: Text = None,
     negative_prompt: Text = None,
@@ -71,14 +73,14 @@ def edit(
     Over several GPUs of one host: torchrun --nproc-per-node 2 -m flowedit edit ...
     """
     from flowedit.ahead import EditRequest
-    from flowedit.errors import KeyframeError
-    from flowedit.job import parse_indices, parse_size
+    from flowedit.errors import FlowEditError, KeyframeError
+    from flowedit.job import parse_indices, parse_size, video_window
     from flowedit.methods import check_method
     from flowedit.presets import model_defaults, preset_settings
     from flowedit.runfolder import RunFolder
     from flowedit.sweep import parse_sweep
 
-    wish = StyleWish(style=style, image=style_image, words=describe)
+    wish = StyleWish(style=style, image=style_image, words=describe, backend=backend, max_usd=max_usd)
     if bool(wish) == bool(keyframes):
         raise KeyframeError("Give keyframes (--keyframes) or a style to paint them in (--style), one of the two.")
     given = {
@@ -93,17 +95,20 @@ def edit(
     preset_settings(model, preset, **given)
     window = {"start": start, "num_frames": frames}
     if wish:
-        RunFolder(output, overwrite=overwrite)
-        choice = painted_keyframes(
-            video, wish, output, **window, window=model_defaults(model).window, replace=overwrite
-        )
+        taken = video_window(video, **window, window=model_defaults(model).window)
+        folder = RunFolder(output, overwrite=overwrite)
+        try:
+            choice = painted_keyframes(video, wish, output, taken, replace=overwrite)
+        except FlowEditError:
+            folder.abandon()
+            raise
     else:
-        choice = given_keyframes(keyframes or [], parse_indices(at) if at is not None else None, **window)
+        choice = given_keyframes(video, keyframes or [], parse_indices(at) if at is not None else None, **window)
     request = EditRequest(
         video=video,
         keyframes=choice.files,
         output=output,
-        settings=preset_settings(model, preset, **{"prompt": choice.prompt, **given}),
+        settings=preset_settings(model, preset, **{**choice.prompts(), **given}),
         model=model,
         size=parse_size(size) if size is not None else None,
         num_frames=choice.num_frames,
@@ -114,6 +119,7 @@ def edit(
         pace=pace,
         resume=resume,
         mask=mask,
+        styling=choice.styling,
     )
     several = parse_sweep(sweep, seeds)
     if several is None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowedit.commands.styling import counted, show_cost, style_progress
+
 if TYPE_CHECKING:
     from flowedit.agent.result import StyleResult
     from flowedit.agent.state import ApprovalRequest, Decision
@@ -32,7 +34,7 @@ def style(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the keyframes without asking.")] = False,
 ) -> None:
     """Choose keyframes of a video and style them."""
-    from flowedit.agent.run import approve_all, style_video
+    from flowedit.agent.run import Company, approve_all, style_in_company
     from flowedit.agent.settings import GeminiSettings, StyleSettings
 
     usual = GeminiSettings()
@@ -55,8 +57,15 @@ def style(
     )
     # Without a terminal there is nobody to ask, and the keyframes are taken as with --yes.
     attended = sys.stdin.isatty() and not yes
-    approver = (lambda request: ask(request, output)) if attended else approve_all
-    show(style_video(video, settings, output, approver=approver))
+    with style_progress() as progress:
+
+        def asked(request: "ApprovalRequest") -> "Decision | None":
+            with progress.paused():
+                return ask(request, output)
+
+        company = Company(approver=asked if attended else approve_all, watch=progress.watch)
+        result = style_in_company(video, settings, output, company)
+    show(result)
 
 
 def ask(request: "ApprovalRequest", folder: Path) -> "Decision | None":
@@ -74,21 +83,26 @@ def ask(request: "ApprovalRequest", folder: Path) -> "Decision | None":
             return Decision(approve=False)
         if said == "later":
             return None
-        if said.isdigit() and int(said) in request.files:
-            return Decision(redo={int(said): typer.prompt("What is wrong with it?")})
+        if said.isdecimal() and int(said) in request.files:
+            return Decision(redo={int(said): _reason()})
         typer.echo(f"Answer yes, no, later, or one of {', '.join(map(str, request.files))}.")
+
+
+def _reason() -> str:
+    """What is wrong with a keyframe; asked until something is said."""
+    while not (said := typer.prompt("What is wrong with it?").strip()):
+        typer.echo("Say it in a few words, such as: too dark.")
+    return said
 
 
 def show(result: "StyleResult") -> None:
     """Say what came out, where it lies, what it cost and what did not go as planned."""
-    for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
-    if result.usage.calls:
-        typer.echo(f"Gemini: {result.usage.calls} calls, about {result.usage.usd:.2f} USD")
+    show_cost(result)
     if result.status == "waiting":
         typer.echo(f"The keyframes wait for an answer; repeat the command to look at them again ({result.folder}).")
     elif result.status == "rejected":
         typer.echo(f"Not taken; the attempts stay in {result.folder / 'attempts'}.")
     else:
-        typer.echo(f"{len(result.indices)} keyframes, frames {', '.join(map(str, result.indices))}")
+        where = "frame" if len(result.indices) == 1 else "frames"
+        typer.echo(f"{counted(len(result.indices), 'keyframe')}, {where} {', '.join(map(str, result.indices))}")
         typer.echo(result.folder / "keyframes")

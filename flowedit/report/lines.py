@@ -51,6 +51,28 @@ def readings_plot(trace: Trace) -> str:
     )
 
 
+def readings_table(trace: Trace) -> str:
+    """The last step's readings as a table: a row a keyframe.
+
+    Args:
+        trace: with at least one step and one keyframe.
+
+    Returns:
+        An HTML table; a reading that is not finite is "nothing to reach".
+    """
+    head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in PANELS.values())
+    values = np.stack([trace.array(reading)[-1] for reading in PANELS], axis=1)
+    rows = "".join(
+        f"<tr><th scope='row'>frame {index}</th>{''.join(f'<td>{_number(value)}</td>' for value in row)}</tr>"
+        for index, row in zip(trace.keyframes, values.tolist(), strict=True)
+    )
+    return f"<table><tr><td></td>{head}</tr>{rows}</table>"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "nothing to reach"
+
+
 def _panel(values: np.ndarray, sigmas: np.ndarray, title: str) -> str:
     """One reading (steps, keyframes) with its axes."""
     top = float(np.nanmax(values, initial=0.0)) or 1.0

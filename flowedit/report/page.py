@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from flowedit.report.lines import readings_plot
+from flowedit.report.lines import readings_plot, readings_table
 from flowedit.trace import Trace
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -43,6 +43,7 @@ def render_report(
         videos="".join(_video(label, path) for label, path in videos.items()),
         sheet=_image(sheet.read_bytes(), "png", "Contact sheet: source frames, styled keyframes, edited frames"),
         advice=_list(advice) or "<p>Nothing to change stands out.</p>",
+        styling=_styling(manifest.get("styling")),
         plot=_plot(trace),
         metrics=_table(manifest["metrics"]),
         settings=_table(manifest["settings"]),
@@ -59,9 +60,22 @@ def _written(manifest: Mapping[str, Any]) -> str:
     return "" if same else f", written at {written[0]} x {written[1]}"
 
 
+def _styling(styling: Mapping[str, Any] | None) -> str:
+    """What the run that painted the keyframes says of itself; nothing where they came as pictures."""
+    if styling is None:
+        return ""
+    notes = _list(styling["notes"]) or "<p>They were painted as planned.</p>"
+    usage = styling["usage"]
+    if usage.get("calls"):
+        notes += f"<p>Gemini: {usage['calls']} calls, about {usage['usd']:.2f} USD.</p>"
+    return f"<h2>How the keyframes were painted</h2>{notes}"
+
+
 def _plot(trace: Trace) -> str:
     if not trace.steps or not trace.keyframes:
         return "<p>This method takes no steps with keyframes, so there are no residuals to show.</p>"
+    if len(trace.steps) == 1:
+        return f"<p>One step, at sigma {trace.sigmas[0]:.3g}: there is no course to draw.</p>{readings_table(trace)}"
     return readings_plot(trace)
 
 

@@ -1,5 +1,6 @@
 """Pictures of a run: source beside edit, frame by frame and as one sheet."""
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -53,19 +54,30 @@ def contact_sheet(
         ("keyframes", [styled.get(i) for i in shown]),
         ("edited", [edited[i] for i in shown]),
     )
-    margin = 130
-    sheet = np.full((2 * BAND + len(rows) * (height + GAP), margin + len(shown) * (width + GAP), 3), PAPER, np.uint8)
+    margin = _margin([name for name, _ in rows], len(shown) * (width + GAP))
+    letters = _letters(margin + len(shown) * (width + GAP))
+    head = max(2 * BAND, 10 + 2 * letters)
+    sheet = np.full((head + len(rows) * (height + GAP), margin + len(shown) * (width + GAP), 3), PAPER, np.uint8)
     captions: dict[tuple[int, int], str] = {}
     for column, index in enumerate(shown):
         captions[(margin + column * (width + GAP), 10)] = f"frame {index}"
     for row, (name, pictures) in enumerate(rows):
-        top = 2 * BAND + row * (height + GAP)
-        captions[(8, top + height // 2 - 12)] = name
+        top = head + row * (height + GAP)
+        captions[(8, top + (height - letters) // 2)] = name
         for column, picture in enumerate(pictures):
             left = margin + column * (width + GAP)
             if picture is not None:
                 sheet[top : top + height, left : left + width] = _scaled(picture, height, width)
     return _written(sheet, captions)
+
+
+def _margin(names: Sequence[str], beside: int) -> int:
+    """Width for the rows' names left of pictures so wide; the wider the sheet, the larger its letters."""
+    margin = 130
+    for _ in range(3):  # the margin is a small part of the width that sets the letters' size
+        font = _font(margin + beside)
+        margin = max(margin, 16 + math.ceil(max(font.getlength(name) for name in names)))
+    return margin
 
 
 def _shown_frames(num_frames: int, keyframes: Sequence[int], columns: int) -> list[int]:
@@ -96,10 +108,20 @@ def _captioned(canvas: np.ndarray, captions: dict[int, str], *, accent: bool) ->
     return written[: written.shape[0] // 2 * 2, : written.shape[1] // 2 * 2]
 
 
+def _font(width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Letters that can be read on a picture so many pixels wide."""
+    return ImageFont.load_default(size=_letters(width))
+
+
+def _letters(width: int) -> int:
+    """The size of letters on a picture so many pixels wide."""
+    return FONT * width // 1000 if width > 1300 else FONT
+
+
 def _written(canvas: np.ndarray, captions: dict[tuple[int, int], str]) -> np.ndarray:
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=FONT * canvas.shape[1] // 1000 if canvas.shape[1] > 1300 else FONT)
+    font = _font(canvas.shape[1])
     for position, text in captions.items():
         draw.text(position, text, fill=INK, font=font)
     return np.asarray(image).copy()

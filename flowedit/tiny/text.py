@@ -3,11 +3,12 @@
 import re
 import warnings
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from flowedit.errors import UnusualSettingWarning
+from flowedit.errors import UnknownWordsWarning
 from flowedit.tiny.config import TEXT_LENGTH, TextSize
 from flowedit.tiny.vocabulary import GLUE, SAME, WORDS
 
@@ -52,17 +53,18 @@ class WordTokenizer:
         """
         prompts = [sequence] if isinstance(sequence, str) else list(sequence)
         ids = torch.full((len(prompts), self.seq_len), PAD, dtype=torch.int64)
-        unknown: list[str] = []
+        unknown: dict[str, list[str]] = {}
         for row, prompt in enumerate(prompts):
             found = [START] if add_special_tokens else []
             known, strange = split_words(prompt)
-            unknown += strange
+            if strange:
+                unknown[prompt] = strange
             found = (found + [_IDS[word] for word in known])[: self.seq_len]
             ids[row, : len(found)] = torch.tensor(found, dtype=torch.int64)
         if unknown:
-            names = ", ".join(repr(word) for word in dict.fromkeys(unknown))
+            names = ", ".join(repr(word) for word in dict.fromkeys(chain.from_iterable(unknown.values())))
             message = f"The small model does not know {names}: ignored. It knows the words of flowedit.tiny.vocabulary."
-            warnings.warn(message, UnusualSettingWarning, stacklevel=2)
+            warnings.warn(UnknownWordsWarning(message, tuple(unknown)), stacklevel=2)
         return (ids, (ids != PAD).long()) if return_mask else ids
 
 

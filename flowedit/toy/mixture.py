@@ -8,6 +8,7 @@ arXiv 2210.02747, section 3).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class Mixture:
         noise = rng.standard_normal((count, self.means.shape[1]))
         return self.means[component] + self.spreads[component, None] * noise
 
-    def to_dict(self) -> dict[str, list]:
+    def to_dict(self) -> dict[str, list[Any]]:
         """The mixture as plain lists, ready for JSON and for a widget."""
         return {"weights": self.weights.tolist(), "means": self.means.tolist(), "spreads": self.spreads.tolist()}
 

@@ -64,15 +64,25 @@ def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Loc
     Raises:
         ModelError: a file is missing, broken, or holds something else.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) not in {*ALIASES, *CHECKPOINTS} and (path.exists() or len(path.parts) > 1):
-        if not path.exists():
-            raise ModelError(f"There is no file or folder {path}. Check the path, or give a checkpoint's name.")
+    path = _given_path(name_or_path)
+    if path is not None:
         return _locate_path(path, roles)
     checkpoint = resolve(str(name_or_path))
     root = models_folder()
     files: dict[Role, WeightFile] = {part.role: _fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)}
     return Located(checkpoint, files, _tokenizer(root))
+
+
+def checkpoint_of(name_or_path: str | Path) -> Checkpoint:
+    """The registry entry that a name or an alias, a folder, or a transformer's file stands for.
+
+    Of a folder or file only the transformer's tensor names and shapes are read; a name's files need not be there.
+
+    Raises:
+        ModelError: no such checkpoint, or a path that holds none.
+    """
+    path = _given_path(name_or_path)
+    return resolve(str(name_or_path)) if path is None else _entry_of(_transformers(_weights_at(path), path), path)
 
 
 def load_pipeline(
@@ -189,12 +199,31 @@ def _tokenizer(root: Path) -> Path | None:
     return folder if folder.is_dir() and any(folder.iterdir()) else None
 
 
-def _locate_path(path: Path, roles: Sequence[Role] | None) -> Located:
-    found = scan(path) if path.is_dir() else [read_weights([path])]
+def _given_path(name_or_path: str | Path) -> Path | None:
+    """The folder or file that was given; None for a name."""
+    path = Path(name_or_path)
+    if str(name_or_path) in {*ALIASES, *CHECKPOINTS} or not (path.exists() or len(path.parts) > 1):
+        return None
+    if not path.exists():
+        raise ModelError(f"There is no file or folder {path}. Check the path, or give a checkpoint's name.")
+    return path
+
+
+def _weights_at(path: Path) -> list[WeightFile]:
+    return scan(path) if path.is_dir() else [read_weights([path])]
+
+
+def _transformers(found: Sequence[WeightFile], path: Path) -> list[WeightFile]:
     transformers = [file for file in found if file.role == "dit"]
     if not transformers:
         held = "; ".join(f"{file.paths[0].name} holds {file.describe()}" for file in found)
         raise ModelError(f"{path} holds no Wan transformer: {held}. Give the folder or file of a transformer.")
+    return transformers
+
+
+def _locate_path(path: Path, roles: Sequence[Role] | None) -> Located:
+    found = _weights_at(path)
+    transformers = _transformers(found, path)
     checkpoint = _entry_of(transformers, path)
     root = models_folder()
     files: dict[Role, WeightFile] = {}

@@ -99,15 +99,16 @@ def vae_frames(
         image_route: of the checkpoint; on the `i2v` route a grey clip is encoded even where no image is shown.
     """
     later = max(keyframes - 1, 0) * (1 if settings.keyframe_encoding == "still" else 1 + GROUP)
-    keys = (min(keyframes, 1) + later) * (2 if settings.keyframe_encoding == "delta" else 1)
     clips, sides = 1, 2 if settings.method == "difference" else 1
+    # `delta` encodes the source's own frames for the change of style, which on the source's side is none.
+    keys = (min(keyframes, 1) + later) * (2 if settings.keyframe_encoding == "delta" else sides)
     if settings.init == "propagated" or settings.fill == "guess":
         clips += 1
     if image_route == "i2v" and settings.fill != "guess":  # a guess that the model sees is encoded once
         clips += sides
     elif settings.conditioning in ("i2v", "both") and image_route == "vace":
         clips += 2 * sides
-    return clips * num_frames + sides * keys, num_frames * (1 if settings.detail == "plain" else 2)
+    return clips * num_frames + keys, num_frames * (1 if settings.detail == "plain" else 2)
 
 
 def predict_minutes(

@@ -9,8 +9,9 @@ How to add a widget, say `Meter`:
    front by `script`: `base` (always; DOM, traits, keys, theme), `player` (sprites and transport), `chart` (SVG plots).
    `ctx.set({...})` only inside a user's gesture; everything to undo goes to `ctx.cleanup`.
 3. `static/meter.css`: every class starts with `fe-`; colours only from the `--fe-*` variables of `base.css`.
-4. One line in `flowedit.widgets.REGISTRY`, and `tests/browser/test_meter.py`; the checks that hold for all widgets
-   (keys, theme, 320 px, exported page, axe, no request) find it through the registry and `example`.
+4. One line in `flowedit.widgets.REGISTRY`, one in each of the two lists beside it that type checkers read, and
+   `tests/browser/test_meter.py`; the checks that hold for all widgets (keys, theme, 320 px, exported page, axe, no
+   request) find it through the registry and `example`.
 """
 
 import html

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowedit.errors import KeyframeError
 from flowedit.frames import fit_size, longest_legal
-from flowedit.video import probe, read_image, read_video, resize_image, resize_video
+from flowedit.video import probe, read_image, read_video, resize_image, stream_video
 
 ASPECT_TOLERANCE = 0.01
 
@@ -44,8 +44,11 @@ class Source:
         return longest_legal(min(self.total - start, window))
 
     def read(self, start: int, num_frames: int) -> np.ndarray:
-        """A window at the size it is edited at, uint8 (F, H, W, 3)."""
-        return resize_video(read_video(self.path, start=start, num_frames=num_frames).frames, self.target)
+        """A window at the size it is edited at, uint8 (F, H, W, 3); of the file's own size only one frame is held."""
+        window = np.empty((num_frames, *self.target, 3), np.uint8)
+        for place, picture in enumerate(stream_video(self.path, start=start, num_frames=num_frames)):
+            window[place] = resize_image(picture, self.target)
+        return window
 
 
 def open_source(path: Path, name: str, *, area: int, multiple: int) -> Source:

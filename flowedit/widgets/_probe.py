@@ -17,6 +17,8 @@ NEEDED = ("numpy", "anywidget", "ipywidgets", "pillow")
 EXTRA = ("torch", "diffsynth", "av", "langgraph", "jupyterlab")
 """What single lessons need besides."""
 KEY = "GOOGLE_API_KEY"
+_FOUND = "found"
+_CLOSED = "in Colab's secrets, but not open to this notebook"
 
 _LOW_MEMORY_GB = 1.0
 _GIB = 2**30
@@ -192,5 +194,21 @@ def _cores() -> list[Row]:
 
 
 def _key() -> list[Row]:
-    found = bool(os.environ.get(KEY, "").strip())
-    return [Row("Gemini key", "found" if found else "none, and none is needed", "info")]
+    """Whether there is a key, where the agent looks for it too: Colab's secrets, then the environment."""
+    said = _colab_secret()
+    if said == _CLOSED and not os.environ.get(KEY, "").strip():
+        return [Row("Gemini key", said, "info", "Open the secrets (the key on the left) and switch access on.")]
+    found = said == _FOUND or bool(os.environ.get(KEY, "").strip())
+    return [Row("Gemini key", _FOUND if found else "none, and none is needed", "info")]
+
+
+def _colab_secret() -> str:
+    """What Colab's secrets say of the key; nothing outside Colab, and never the key."""
+    if "google.colab" not in sys.modules:
+        return ""
+    from google.colab import userdata  # pyright: ignore[reportMissingImports] only inside Colab
+
+    try:
+        return _FOUND if str(userdata.get(KEY) or "").strip() else ""
+    except Exception as error:  # Colab's own exceptions live in its module
+        return _CLOSED if type(error).__name__ == "NotebookAccessError" else ""

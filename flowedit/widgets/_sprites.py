@@ -77,7 +77,7 @@ def encode_clips(clips: Mapping[str, np.ndarray], kilobytes: int | None = None) 
 
 
 def encode_clip(frames: np.ndarray, budget: int = CLIP_BYTES) -> dict:
-    """A clip as sprite sheets within about `budget` bytes: lossless if that fits, else the best quality that does.
+    """A clip as sprite sheets within `budget` bytes: lossless if that fits, else the best quality that does.
 
     Where even low quality is too large, frames are drawn smaller (area average); the result says so.
 
@@ -91,12 +91,15 @@ def encode_clip(frames: np.ndarray, budget: int = CLIP_BYTES) -> dict:
     """
     count, height, width, _ = frames.shape
     small, quality = _choose(frames, budget)
+    starts, pictures = _sheets(small, quality)
+    for _ in range(2 * _TRIES):
+        size = sum(map(len, pictures))
+        if size <= budget or min(small.shape[1:3]) <= 1:
+            break
+        small, quality = _less(frames, small, quality, budget / size)
+        starts, pictures = _sheets(small, quality)
     cell = (small.shape[2], small.shape[1])
-    per_sheet = max(1, _SHEET_PIXELS // (cell[0] * cell[1]))
-    per_sheet = math.ceil(count / math.ceil(count / per_sheet))
-    starts = range(0, count, per_sheet)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        pictures = list(pool.map(lambda start: _webp(sheet(small[start : start + per_sheet]), quality), starts))
+    per_sheet = starts.step
     return {
         "frames": count,
         "width": width,
@@ -114,6 +117,27 @@ def encode_clip(frames: np.ndarray, budget: int = CLIP_BYTES) -> dict:
             for start, picture in zip(starts, pictures, strict=True)
         ],
     }
+
+
+def _sheets(frames: np.ndarray, quality: int | str) -> tuple[range, list[bytes]]:
+    """The first frame of every sheet, and the sheets."""
+    count, height, width, _ = frames.shape
+    per_sheet = max(1, _SHEET_PIXELS // (width * height))
+    per_sheet = math.ceil(count / math.ceil(count / per_sheet))
+    starts = range(0, count, per_sheet)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return starts, list(pool.map(lambda start: _webp(sheet(frames[start : start + per_sheet]), quality), starts))
+
+
+def _less(frames: np.ndarray, small: np.ndarray, quality: int | str, share: float) -> tuple[np.ndarray, int | str]:
+    """Frames and quality for `share` of the bytes, where the few frames looked at promised too little."""
+    if quality == "lossless":
+        return small, _MAX_QUALITY
+    if int(quality) > _MIN_QUALITY:
+        return small, max(_MIN_QUALITY, int(int(quality) * share))
+    # Averaging takes grain away, so that less than the share of the bytes is left: go down by halves at most.
+    scale = small.shape[1] / frames.shape[1] * max(0.5, 0.95 * math.sqrt(share))
+    return _resized(frames, scale), quality
 
 
 def sheet(frames: np.ndarray) -> np.ndarray:

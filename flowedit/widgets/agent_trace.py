@@ -1,6 +1,7 @@
 """A styling run replayed node by node: what ran, for how long, what it was told, what it cost, what it made."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +18,9 @@ from flowedit.widgets._sprites import check_clip, encode_images, fit_side, room_
 
 MAX_EVENTS = 400
 _PICTURE_SIDE = 240
+
+RECORDED = Path(__file__).parent / "recorded"
+"""Events of `flowedit style clip.mp4 --style watercolour --target-fps 2`, its pictures encoded anew as WebP."""
 
 
 class AgentTrace(FlowWidget):
@@ -59,11 +63,9 @@ class AgentTrace(FlowWidget):
 
     @classmethod
     def example(cls) -> "AgentTrace":
-        """The widget's own working steps on a computed scene, timed as they run."""
-        from flowedit.widgets.demo import recorded_events
-
-        heading = "Keyframes recoloured step by step"
-        return cls(recorded_events(), position=2, heading=heading, note="timed here, no model called")
+        """A recorded run of the keyframe agent without a model: four of five keyframes were painted a second time."""
+        events = json.loads((RECORDED / "agent.json").read_text(encoding="utf-8"))["events"]
+        return cls(events, folder=RECORDED, position=10, note="recorded, painted offline")
 
     def _picture(self) -> str:
         names = [_name(event) for event in self.events]

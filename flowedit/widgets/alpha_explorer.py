@@ -123,15 +123,16 @@ class AlphaExplorer(FlowWidget):
         _check(grid, self._source)
         self._kept = grid
         budget = _budget_of(grid, self._source)
-        if budget < self._budget:
-            self._budget = 2 * budget // 3
-            if self._source is not None:
-                self.source = encode_clip(self._source, self._budget)
-            self.runs = [self._encoded(one) for one in grid]
-        else:
-            self.runs = [*(self.runs[i] for i in kept), self._encoded(run)]
-        self.other = _other(run)
-        self.alpha = float(run[0])
+        with self.hold_sync():  # the page hears of the run and of its settings at once
+            if budget < self._budget:
+                self._budget = 2 * budget // 3
+                if self._source is not None:
+                    self.source = encode_clip(self._source, self._budget)
+                self.runs = [self._encoded(one) for one in grid]
+            else:
+                self.runs = [*(self.runs[i] for i in kept), self._encoded(run)]
+            self.other = _other(run)
+            self.alpha = float(run[0])
 
     def compute(self, alpha: float, **other: object) -> None:
         """Start computing a value, as the page's button does; watch `job`."""

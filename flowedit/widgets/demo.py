@@ -1,7 +1,6 @@
 """Small computed cases for the widgets' `example()`: a moving scene, its recolouring, and a real corrected run."""
 
 import math
-import time
 from itertools import pairwise
 from typing import Any
 
@@ -83,24 +82,6 @@ def gallery_pairs() -> list[tuple[np.ndarray, np.ndarray, int, dict[str, Any]]]:
         reasons = [f"Its colours lie {rms:.1f} of 255 from the exact ones."] if rms > 10 else []
         pairs.append((source[index], styled, index, {"rms to exact": rms, "reasons": reasons}))
     return pairs
-
-
-def recorded_events() -> list[dict]:
-    """What it takes to make `gallery_pairs`, as timed events: read, recolour each keyframe, judge."""
-    began = time.perf_counter()
-    source, _ = demo_clip()
-    events = [{"node": "draw_scene", "seconds": time.perf_counter() - began, "values": {"frames": len(source)}}]
-    for index in KEYFRAMES:
-        began = time.perf_counter()
-        styled = recolour(source[index])
-        seconds = time.perf_counter() - began
-        events.append({"node": "recolour", "keyframe": index, "seconds": seconds, "images": [source[index], styled]})
-    began = time.perf_counter()
-    pairs = gallery_pairs()
-    notes = [f"Keyframe {index}: {reason}" for _, _, index, scores in pairs for reason in scores["reasons"]]
-    worst = max(float(scores["rms to exact"]) for *_, scores in pairs)
-    judged = {"node": "judge", "seconds": time.perf_counter() - began, "values": {"worst rms": worst}, "notes": notes}
-    return [*events, judged, {"node": "ask_a_person", "outcome": "waiting", "values": {"keyframes": list(KEYFRAMES)}}]
 
 
 def _scores(clip: np.ndarray, exact: np.ndarray) -> dict[str, float]:

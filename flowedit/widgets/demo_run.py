@@ -26,14 +26,16 @@ class DemoStep(NamedTuple):
     trace: StepTrace
 
 
-def demo_run(steps: int = 12) -> dict:
-    """Arguments of `RunPanel` for a scene whose keyframe slots are carried to the recoloured scene.
+def demo_run(steps: int = 12, clip: tuple[np.ndarray, np.ndarray] | None = None) -> dict:
+    """Arguments of `RunPanel` for a clip whose keyframe slots are carried to the restyled clip.
 
     Args:
         steps: Euler steps.
+        clip: source and restyled, uint8 (33, H, W, 3) with sides that 8 divides; the computed scene when None.
     """
-    source, styled = (_encode(frames) for frames in demo_clip())
-    rgb_map = fit_latent_rgb(source, demo_clip()[0])
+    clip = clip or demo_clip()
+    source, styled = (_encode(frames) for frames in clip)
+    rgb_map = fit_latent_rgb(source, clip[0])
     return {"work": lambda: demo_steps(source, styled, steps), "total": steps, "preview": step_preview(rgb_map)}
 
 

@@ -1,7 +1,7 @@
 """Pictures of every widget, light, dark and narrow: `python -m flowedit.widgets.gallery [folder] [name ...]`.
 
-Needs a Chromium on the machine and the `playwright` package. Each picture is the widget's `example()` in its exported
-page; `ClipPicker` is drawn in a JupyterLab.
+Needs a Chromium on the machine and the `playwright` package. What has a kernel to ask, or a clip to show, is drawn in a
+JupyterLab, from the cells of `gallery_cells`; the others are their `example()` in its exported page.
 """
 
 import argparse
@@ -13,25 +13,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from flowedit import widgets
 from flowedit.errors import WidgetError
-from flowedit.widgets.gallery_lab import CLIP_PICKER, draw_in_lab
+from flowedit.widgets.gallery_cells import LAB
+from flowedit.widgets.gallery_lab import Look, draw_in_lab, keep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-Theme = Literal["light", "dark"]
 FOLDER = Path("docs/img/widgets")
 PICKER = "ClipPicker"
 """Not in the registry: made of plain ipywidgets, it has no page of its own."""
 WIDTH, NARROW = 860, 320
-LOOKS: dict[str, tuple[Theme, int]] = {"light": ("light", WIDTH), "dark": ("dark", WIDTH), "narrow": ("light", NARROW)}
+LOOKS: dict[str, Look] = {"light": ("light", WIDTH), "dark": ("dark", WIDTH), "narrow": ("light", NARROW)}
 """What each picture's file is called after the widget's name, its theme and the width of its page in pixels."""
-_SETTLE_MS, _QUALITY = 500, 82
+_SETTLE_MS = 500
 
 
 def file_stem(name: str) -> str:
@@ -70,8 +70,7 @@ def draw(browser: "Browser", html: str, look: str, target: Path) -> None:
     with TemporaryDirectory() as folder:
         page = open_exported(context.new_page(), html, Path(folder))
         page.wait_for_timeout(_SETTLE_MS)
-        picture = Image.open(io.BytesIO(page.locator(".fe-root").first.screenshot()))
-        picture.convert("RGB").save(target, quality=_QUALITY)
+        keep(Image.open(io.BytesIO(page.locator(".fe-root").first.screenshot())), target)
     context.close()
 
 
@@ -93,17 +92,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="widgets to draw; all without names")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
+    names = given.names or sorted([*widgets.REGISTRY, PICKER])
+    targets = {name: {look: given.folder / f"{file_stem(name)}_{look}.webp" for look in LOOKS} for name in names}
     with chromium() as browser:
-        for name in given.names or sorted([*widgets.REGISTRY, PICKER]):
-            targets = {look: given.folder / f"{file_stem(name)}_{look}.webp" for look in LOOKS}
-            if name == PICKER:
-                draw_in_lab(browser, CLIP_PICKER, {LOOKS[look]: target for look, target in targets.items()})
-                sys.stdout.writelines(f"{target}\n" for target in targets.values())
-                continue
+        for name in set(names) - set(LAB):
             html = getattr(widgets, name).example().to_html()
-            for look, target in targets.items():
+            for look, target in targets[name].items():
                 draw(browser, html, look, target)
-                sys.stdout.write(f"{target}\n")
+        in_lab = {name: LAB[name] for name in names if name in LAB}
+        if in_lab:
+            shots = {name: {LOOKS[look]: path for look, path in targets[name].items()} for name in in_lab}
+            draw_in_lab(browser, in_lab, shots)
+    sys.stdout.writelines(f"{target}\n" for name in names for target in targets[name].values())
     return 0
 
 

@@ -101,7 +101,7 @@ class KeyframeGallery(FlowWidget):
         """What the reader decided, as `resume` receives it.
 
         Raises:
-            WidgetError: a keyframe has no decision yet.
+            WidgetError: a keyframe has no decision yet, or is sent back without a reason.
         """
         return _answer_of(self.decisions, [pair["index"] for pair in self.pairs])
 
@@ -155,5 +155,8 @@ def _answer_of(decisions: Mapping[str, Mapping], indices: Sequence[int]) -> dict
     undecided = [i for i in indices if decisions.get(str(i), {}).get("action") not in ("approve", "redo")]
     if undecided:
         raise WidgetError(f"Keyframes {undecided} are undecided; approve each, or send it back with a reason.")
-    redo = {i: decisions[str(i)].get("reason", "") for i in indices if decisions[str(i)]["action"] == "redo"}
+    redo = {i: decisions[str(i)].get("reason", "").strip() for i in indices if decisions[str(i)]["action"] == "redo"}
+    mute = [i for i, reason in redo.items() if not reason]
+    if mute:
+        raise WidgetError(f"Keyframes {mute} are to be done again without a reason; say what should change at each.")
     return {"approve": True, "redo": redo}

@@ -1,5 +1,6 @@
 """Start, watch and stop a run from a notebook, without blocking it: progress, time left, memory and a live preview."""
 
+import html
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable
@@ -220,7 +221,7 @@ class RunPanel(FlowWidget):
         if self._shown is None:
             return bar
         still = encode_image(contact_sheet(self._shown[spread(len(self._shown), [])]), max_side=900)
-        return bar + f'<p><img alt="{self.preview_note}" src="{still}"></p>'
+        return bar + f'<p><img alt="{html.escape(self.preview_note)}" src="{still}"></p>'
 
     def _table(self) -> Table:
         rows = list(enumerate(self.log, start=1))[-20:]

@@ -1,5 +1,7 @@
 """AgentTrace: every event can be reached, totals add up to what was recorded, pictures and failures are shown."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +82,77 @@ def test_pictures_are_the_frames(open_page):
         difference = np.abs(image_pixels(root.locator("img").nth(place)) - frame.astype(int))
         assert difference.mean() < 4
         assert np.quantile(difference, 0.99) < 32
+
+
+CUT_OFF = """(root) => [...root.querySelectorAll(".fe-eventname")].filter((name) => {
+    const texts = document.createTreeWalker(name, NodeFilter.SHOW_TEXT);
+    let last = null;
+    while (texts.nextNode()) last = texts.currentNode;
+    const end = document.createRange();
+    end.setStart(last, last.length - 1);
+    end.setEnd(last, last.length);
+    const [shown, room] = [end, name].map((one) => one.getBoundingClientRect());
+    return shown.width === 0 || shown.right > room.right + 0.5;
+}).map((name) => name.textContent)"""
+"""Names of events whose last letter, which is the keyframe's number, is not seen."""
+
+
+@pytest.mark.parametrize("width", [1200, 860, 620, 320])
+def test_a_recorded_run_tells_its_keyframes_apart(open_page, width):
+    """Catches rows that all read "style_keyfram...", with the keyframe's number beyond the dots."""
+    root = open_page(AgentTrace.example().to_html(), width=width).root("agent-trace")
+    names = root.locator(".fe-eventname").all_text_contents()
+    assert [name for name in names if name.startswith("style_keyframe")][:5] == [
+        f"style_keyframe {index}" for index in (8, 0, 24, 16, 32)
+    ]
+    assert root.evaluate(CUT_OFF) == []
+
+
+def test_a_long_name_gives_way_to_the_number(open_page):
+    root = open_page(AgentTrace([{"node": "a_very_long_name_of_a_node" * 3, "keyframe": 1024}]).to_html()).root(
+        "agent-trace"
+    )
+    assert root.evaluate(CUT_OFF) == []
+
+
+def test_verdicts_of_a_recorded_run_are_a_table(open_page):
+    """Catches a list of records shown as raw JSON."""
+    root = open_page(AgentTrace.example().to_html()).root("agent-trace")
+    detail = root.locator(".fe-detail")
+    assert detail.locator("tbody tr").count() == 5
+    assert detail.locator("th").all_inner_texts() == [
+        "index", "attempt", "structure", "disagreement", "change", "faults", "by",
+    ]  # fmt: skip
+    assert detail.locator("tbody tr").nth(1).locator("td").nth(5).inner_text() == "contours"
+    assert "index 8: It keeps too little of the source's contours" in detail.inner_text()
+    slider = root.get_by_label("Event", exact=True)
+    slider.press("Home")
+    for place in range(AgentTrace.example().position + 8):
+        at(root, place)
+        assert not re.search(r"[{}\[\]]|object Object|undefined", detail.inner_text()), place
+        slider.press("ArrowRight")
+
+
+def test_words_are_told_to_a_model_only_where_one_was_called(open_page):
+    events = AgentTrace.example().events
+    root = open_page(AgentTrace.example().to_html()).root("agent-trace")
+    root.get_by_role("button", name="plan").click()
+    at(root, [event["node"] for event in events].index("plan"))
+    text = root.locator(".fe-detail").inner_text()
+    assert "no call to a model" in text
+    assert "watercolour painting" in text
+    assert "told the model" not in text
+    online = open_page(AgentTrace(EVENTS, position=0).to_html()).root("agent-trace")
+    assert "told the model" in online.locator(".fe-detail").inner_text()
+
+
+def test_the_bar_of_a_last_event_without_length_is_in_its_lane(open_page):
+    root = open_page(AgentTrace([{"node": "a", "seconds": 1}, {"node": "b", "seconds": 0}]).to_html()).root(
+        "agent-trace"
+    )
+    lane, bar = (root.locator(part).last.bounding_box() for part in (".fe-lane", ".fe-lane i"))
+    assert bar["width"] >= 2
+    assert bar["x"] + bar["width"] <= lane["x"] + lane["width"] + 0.5
 
 
 def test_nothing_recorded_is_said(open_page):

@@ -160,6 +160,107 @@ def test_a_second_setting_selects_its_own_row_of_runs(drawn):
     watched.check_quiet()
 
 
+GRID = """
+import numpy as np
+from flowedit.widgets import AlphaExplorer
+from flowedit.widgets.demo import run_trace
+def make(alpha, **other):
+    level = int(10 * alpha + 100 * other["strength"] + (other["steps"] == 30))
+    return alpha, np.full((5, 24, 32, 3), level, np.uint8), run_trace(alpha, steps=6), {"score": alpha / 2}, other
+runs = [make(a, strength=s, steps=n) for s, n in ((0.5, 20), (0.5, 30), (0.8, 20)) for a in (0, 5)]
+widget = AlphaExplorer(runs, compute=make, alpha=5.0, other={"strength": 0.5, "steps": 30})
+widget
+"""
+
+
+def choose(root, name, value):
+    root.get_by_role("combobox", name=name).select_option(value)
+
+
+def test_settings_that_nobody_ran_show_no_run_and_can_be_computed(open_notebook):
+    """Catches another run's picture, numbers and curves shown under the settings of a hole in the grid."""
+    book = open_notebook(GRID, "1 + 1", "widget")
+    book.page.wait_for_function("document.querySelectorAll('.fe-alpha-explorer[data-drawn]').length === 2")
+    root, second = book.root("alpha-explorer"), book.root("alpha-explorer", 1)
+    assert colour(root) == 101
+    choose(root, "strength", "0.8")
+    for view in (root, second):
+        view.get_by_text("No run at these settings: strength 0.8, steps 30.").wait_for()
+        assert view.locator("canvas:visible").count() == 0
+        assert view.locator("tbody tr, .fe-plot:visible").count() == 0
+        assert view.get_by_label("Alpha", exact=True).is_disabled()
+        assert view.get_attribute("data-drawn") is None
+    choose(root, "steps", "20")
+    wait_drawn(root, "5@0")
+    assert colour(root) == 130
+    choose(root, "steps", "30")
+    root.get_by_role("button", name="Compute alpha 5 here").click()
+    wait_drawn(root, "5@0")
+    wait_drawn(second, "5@0")
+    assert (colour(root), colour(second)) == (131, 131)
+    assert book.kernel("print(len(widget.runs), widget.other)") == "7 {'strength': 0.8, 'steps': 30}"
+    book.check_quiet()
+
+
+def test_runs_that_join_bring_their_settings_and_metrics_into_the_lists(open_notebook):
+    """Catches lists made once: a setting or a metric that a later run has could never be chosen."""
+    book = open_notebook(GRID)
+    book.page.wait_for_selector(".fe-alpha-explorer[data-drawn]")
+    root = book.root("alpha-explorer")
+    options = "(node) => [...node.options].map((option) => option.text)"
+    assert root.get_by_role("combobox", name="strength").evaluate(options) == ["0.5", "0.8"]
+    book.kernel("late = make(2, strength=0.9, steps=20); widget.add((*late[:3], {'score': 1, 'flicker': 7}, late[4]))")
+    wait_drawn(root, "2@0")
+    assert root.get_by_role("combobox", name="strength").evaluate(options) == ["0.5", "0.8", "0.9"]
+    assert root.get_by_role("combobox", name="strength").input_value() == "0.9"
+    choose(root, "Metric", "flicker")
+    assert root.locator(".fe-plot").first.locator("circle").count() == 1
+    late = "(*late[:3], {'score': 1}, {**late[4], 'guidance': g})"
+    book.kernel(f"for g in (1.0, 2.0): widget.add({late})")
+    root.get_by_role("combobox", name="guidance").wait_for()
+    assert root.get_by_role("combobox", name="guidance").input_value() == "2"
+    wait_drawn(root, "2@0")
+    book.check_quiet()
+
+
+def test_a_hole_in_a_page_without_a_kernel_is_said(drawn):
+    grid = [run(a, other={"strength": s, "steps": n}) for s, n in ((0.5, 20), (0.8, 30)) for a in (0, 10)]
+    watched, root = drawn(*grid, other={"strength": 0.5, "steps": 20})
+    choose(root, "steps", "30")
+    root.get_by_text("No run at these settings: strength 0.5, steps 30. Choose others.").wait_for()
+    assert root.get_by_role("button", name="Compute").count() == 0
+    choose(root, "strength", "0.8")
+    wait_drawn(root, "0@0")
+    watched.check_quiet()
+
+
+def test_every_curve_is_named_and_lies_within_the_axis(drawn):
+    """Catches grey curves that nobody can tell apart, and a curve that ends above the last number of its axis."""
+    watched, root = drawn(*(run(alpha) for alpha in (0, 0.5, 2, 5, 10, 25)), alpha=2.0)
+    plot = root.get_by_role("slider", name="Reading over the steps")
+    tags = plot.locator("text.fe-tag")
+    assert set(tags.all_text_contents()) == {f"\u03b1 {alpha:g}" for alpha in (0, 0.5, 2, 5, 10, 25)}
+    heights = sorted(tags.evaluate_all("(all) => all.map((text) => +text.getAttribute('y'))"))
+    assert np.diff(heights).min() > 11
+    assert tags.evaluate_all(
+        "(all) => all.every((tag) => tag.getBBox().x + tag.getBBox().width <= tag.closest('svg').clientWidth)"
+    )
+    for one in (plot, root.get_by_role("slider", name="Metric over alpha")):
+        top = one.locator("line.fe-gridline").evaluate_all(
+            "(all) => Math.min(...all.map((l) => +l.getAttribute('y1')))"
+        )
+        ys = [float(y) for d in one.locator("path").evaluate_all("(all) => all.map((p) => p.getAttribute('d'))")
+              for y in re.findall(r"[ML]\S+ ([\d.]+)", d)]  # fmt: skip
+        assert min(ys) >= top - 0.1
+    plot.press("Home")
+    plot.press("ArrowRight")
+    words = plot.get_attribute("aria-valuetext")
+    assert words.startswith("step 1, ")
+    assert "alpha 25: " in words
+    assert all(f"alpha {alpha:g}: " in plot.locator(".fe-tip").inner_text() for alpha in (0, 0.5, 2, 5, 10, 25))
+    watched.check_quiet()
+
+
 def test_source_stands_beside_and_the_metric_curve_passes_its_values(drawn):
     source = np.full((5, 24, 32, 3), 7, np.uint8)
     watched, root = drawn(run(0), run(2), run(9), source=source)

@@ -72,10 +72,36 @@ def test_the_answer_reaches_the_agent_and_redone_keyframes_come_back(open_notebo
     assert book.kernel("print(answers[1:], widget.answer())").startswith("[{'approve': True, 'redo': {}}]")
     book.shut_down_kernel()
     card(root, 32).get_by_role("button", name="Redo").click()
+    card(root, 32).get_by_role("textbox").fill("calmer")
     decided(book, "0,1,0")
     card(root, 32).get_by_role("button", name="Show source").click()
     root.get_by_role("button", name="Send to the agent").click()
     root.get_by_text("No kernel answered").wait_for()
+    book.check_quiet()
+
+
+def test_a_redo_is_sent_only_with_words(open_notebook):
+    """Catches a keyframe sent back to the agent without a word of what is wrong with it."""
+    book = open_notebook(SETUP)
+    root = book.root("keyframe-gallery")
+    send = root.get_by_role("button", name="Send to the agent")
+    send.wait_for()
+    assert "Before sending: decide on 3 more." in root.inner_text()
+    root.get_by_role("button", name="Approve all").click()
+    assert send.is_enabled()
+    assert "Before sending" not in root.inner_text()
+    for index in (16, 32):
+        card(root, index).get_by_role("button", name="Redo").click()
+    assert send.is_disabled()
+    assert "Before sending: say what should change at frame 16, 32." in root.inner_text()
+    card(root, 16).get_by_role("textbox").fill("warmer")
+    card(root, 32).get_by_role("textbox").fill("   ")  # blanks are no words
+    assert send.is_disabled()
+    assert "at frame 32." in root.inner_text()
+    card(root, 32).get_by_role("textbox").fill("calmer ")
+    send.click()
+    decided(book, "0,0,2")
+    assert book.kernel("print(answers)") == "[{'approve': True, 'redo': {16: 'warmer', 32: 'calmer'}}]"
     book.check_quiet()
 
 
@@ -128,6 +154,9 @@ def test_no_pair_is_said(drawn):
 def test_an_answer_with_open_questions_is_refused():
     widget = KeyframeGallery([pair(0), pair(4)], decisions={"0": {"action": "approve", "reason": ""}})
     with pytest.raises(WidgetError, match=r"\[4\] are undecided"):
+        widget.answer()
+    widget.decisions = {**widget.decisions, "4": {"action": "redo", "reason": " "}}
+    with pytest.raises(WidgetError, match=r"\[4\] are to be done again without a reason"):
         widget.answer()
     with pytest.raises(WidgetError, match=r"\[0, 0\].*each index once"):
         KeyframeGallery([pair(0), pair(0)])

@@ -150,6 +150,33 @@ def test_the_verdict_counts_the_steps_where_the_literal_form_fails(drawn):
 NOWHERE = (math.nan, math.nan)
 
 
+def test_each_view_has_its_own_hatching(open_page):
+    """Catches one id for all: cells of a second view are blank where the first one is hidden."""
+    trace = Trace(keyframes=(0, 4), slots=(0, 1), steps=[_step(NOWHERE), _step(NOWHERE, 1)])
+    watched = open_page(page([ResidualInspector(trace), ResidualInspector(trace)], "two"))
+    used = [watched.root("residual-inspector", i).locator(".fe-hcell").first.get_attribute("fill") for i in (0, 1)]
+    assert len(set(used)) == 2
+    for nth, name in enumerate(used):
+        pattern = watched.root("residual-inspector", nth).locator("pattern")
+        assert name == f"url(#{pattern.get_attribute('id')})"
+    assert watched.page.evaluate("document.querySelectorAll('pattern').length") == 2
+
+
+def test_a_plot_that_takes_keys_is_no_picture(drawn):
+    """Catches a focusable `img`: a screen reader passes its keys over, and no value is said."""
+    watched, root = drawn(run_trace(steps=10), view="lines")
+    plot = root.get_by_role("slider", name="Reading of every keyframe over the steps")
+    plot.press("Home")
+    plot.press("ArrowRight")
+    assert plot.get_attribute("aria-valuenow") == "1"
+    assert plot.get_attribute("aria-valuetext").startswith("step 1, sigma")
+    gains = root.get_by_role("slider", name="Gain of the correction")
+    gains.press("End")  # nothing to pick here, but its values are read out
+    assert gains.get_attribute("aria-valuetext").startswith("step 9, used: kappa")
+    assert root.locator("[role=img][tabindex='0']").count() == 0
+    watched.check_quiet()
+
+
 def _step(values, step=0):
     return StepTrace(
         step=step, sigma=1.0, sigma_next=0.0, kappa=0.5, r_k_norm=values, v_diff_norm=values,

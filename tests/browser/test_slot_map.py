@@ -115,6 +115,26 @@ def test_hover_reads_out_the_frame_and_shows_it(book):
     np.testing.assert_array_equal(pixels, scene(33, 48, 64)[23])
 
 
+def test_hover_moves_nothing(book):
+    """Catches a pointer that passes by: it took the keyboard's place with it, and wrote a trait without a gesture."""
+    root, second = book.root("slot-map"), book.root("slot-map", 1)
+    root.get_by_role("listbox").press("Home")
+    book.wait_for_kernel("print(widget.index)", "0")
+    root.locator("[data-frame='23']").hover()
+    book.page.wait_for_selector(".fe-slot-map[data-drawn='23']")
+    book.page.wait_for_timeout(400)  # longer than a gesture takes to be sent
+    assert book.kernel("print(widget.index)") == "0"
+    assert second.get_attribute("data-frame") == "0"
+    assert root.get_by_role("listbox").get_attribute("aria-activedescendant").endswith("-0")
+    root.get_by_role("listbox").press("ArrowRight")
+    book.wait_for_kernel("print(widget.index)", "1")
+    assert "frame 1 → slot 1" in root.inner_text()
+    root.locator("[data-frame='22']").hover()
+    book.page.wait_for_selector(".fe-slot-map[data-drawn='22']")
+    root.locator(".fe-heading, .fe-slotread strong").last.hover()
+    book.page.wait_for_selector(".fe-slot-map[data-drawn='1']")
+
+
 def test_another_clip_drops_what_it_cannot_hold(book):
     book.kernel("widget.keyframes = [0, 28]; widget.index = 30; widget.show_clip(scene(17, 32, 32))")
     book.page.wait_for_function("document.querySelectorAll('.fe-slot-map .fe-frame').length === 34")

@@ -38,6 +38,14 @@ def test_it_writes_keyframes_manifest_and_record(tmp_path, video):
     assert (tmp_path / "out" / "agent.json").is_file()
 
 
+def test_one_keyframe_is_one_and_nothing_is_drawn_without_a_terminal(tmp_path, video):
+    options = ["--style", "Oil", "--frames", "1", "--backend", "offline", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [str(video), *options])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"1 keyframe, frame 0\n{tmp_path / 'out' / 'keyframes'}\n"
+    assert done.stderr == ""
+
+
 def test_options_reach_the_run(tmp_path, video):
     options = [
         "--describe",
@@ -68,11 +76,11 @@ def test_no_key_is_said_once(tmp_path, video, monkeypatch):
 
 
 def test_a_person_is_asked_until_the_answer_is_one(monkeypatch, tmp_path, capsys):
-    said = iter(["perhaps", "5", "8", "too dark"])
+    said = iter(["perhaps", "5", "\u00b2", "8", "  ", "too dark"])  # isdigit() holds for the small 2, int() refuses it
     monkeypatch.setattr(typer, "prompt", lambda *words, **options: next(said))
     decision = ask(request_for(0, 8), tmp_path)
     assert decision.redo == {8: "too dark"}
-    assert capsys.readouterr().out.count("Answer yes, no, later, or one of 0, 8.") == 2
+    assert capsys.readouterr().out.count("Answer yes, no, later, or one of 0, 8.") == 3
 
 
 @pytest.mark.parametrize(("word", "approve"), [("YES", True), ("n", False)])
@@ -90,6 +98,8 @@ def test_a_person_answers_at_a_real_terminal(tmp_path, video):
     """Redo one with a reason, put it off, and take them all in a second call that goes on where the first stopped."""
     first = at_a_terminal(video, tmp_path / "out", ["8", "too dark", "later"])
     assert "wait for an answer" in first
+    assert first.count("painted frame 8 (offline)") == first.count("painted frame 8 (offline, attempt 2)") == 1
+    assert first.count("read 17 frames, 0 cuts, ") == 1
     record = read_record(tmp_path / "out")
     assert record.status == "waiting"
     assert [event.values["nudge"] for event in record.events if event.values.get("attempt") == 1] == [

@@ -198,6 +198,33 @@ def test_a_body_that_is_no_json_is_tried_again_then_named(client):
         assert server.calls == 3
 
 
+@pytest.mark.parametrize(
+    ("model", "levelled"),
+    [("gemini-3.8-flash", True), ("gemini-3.1-pro-preview", True), ("gemini-4", True), ("gemini-2.5-flash", False)],
+)
+def test_thoughts_leave_room_for_the_answer(client, model, levelled):
+    """Catches thoughts that use up the limit, and a level of thinking sent to a model that refuses the word."""
+    with serving() as server:
+        gemini = client(server.url, text_model=model)
+        gemini.read("Which style?", [IMAGE], StyleReading)
+        gemini.draw("Draw it.", [IMAGE])
+        reading, drawing = (request["generationConfig"] for _, request in server.requests)
+    assert reading["maxOutputTokens"] == 8192
+    # The vendor writes the inner name in either of the API's two spellings.
+    assert [level.lower() for level in reading.get("thinkingConfig", {}).values()] == (["low"] if levelled else [])
+    assert drawing["maxOutputTokens"] == 4096
+    assert "thinkingConfig" not in drawing
+
+
+def test_what_a_reading_may_cost_at_most_is_set_aside(client):
+    """Catches a limit of tokens that was raised while the budget went on with the old one."""
+    with serving() as server:
+        most = 8192 * GeminiSettings().usd_per_million_out / 1e6
+        with pytest.raises(GeminiError, match=r"the next Gemini call may cost 0\.03"):
+            client(server.url, max_usd=most).read("Which style?", [IMAGE], StyleReading)
+        assert server.calls == 0
+
+
 def test_the_budget_of_calls_is_kept(client):
     with serving() as server:
         gemini = client(server.url, max_calls=2)

@@ -135,9 +135,11 @@ def test_a_fault_while_drawing_costs_one_keyframe_its_model_and_nothing_else(tmp
         result = run(server, tmp_path / "run", redo=0)
     rows = result.metadata["keyframes"]
     assert result.status == "done"
-    assert [row["by"] for row in rows] == ["gemini-3.1-flash-image", "offline", "offline"]
-    assert message in rows[1]["note"]
-    assert "painted offline" in rows[1]["note"] or "the rest of the run is done offline" in rows[1]["note"]
+    # Which of the three is asked for first is up to the threads.
+    assert sorted(row["by"] for row in rows) == ["gemini-3.1-flash-image", "offline", "offline"]
+    for note in (row["note"] for row in rows if row["by"] == "offline"):
+        assert message in note
+        assert "painted offline" in note or "the rest of the run is done offline" in note
     assert any(message in note for note in result.notes)
 
 

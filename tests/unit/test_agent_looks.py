@@ -262,3 +262,17 @@ def test_words_are_whole_words():
 def test_an_unknown_look_lists_all_names():
     with pytest.raises(SettingError, match=", ".join(LOOKS)):
         look_named("cubism")
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("Watercolor", "watercolour"),
+        ("OIL", "oil"),
+        ("Oil  painting", "oil"),
+        ("Van Gogh", "oil"),
+        ("cartoon", "anime"),
+    ],
+)
+def test_a_look_has_its_name_in_any_case_and_its_other_words(name, look):
+    assert look_named(name).name == look

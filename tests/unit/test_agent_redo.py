@@ -190,6 +190,40 @@ def test_a_person_is_heard(tmp_path):
     assert [row["strength"] for row in rows] == [1, 1, 0.75]
 
 
+def test_a_redo_of_a_frame_that_is_no_keyframe_is_refused_and_the_run_waits(tmp_path):
+    """Catches an answer about frame 99 that counted as approval."""
+    source, folder = static_source(), tmp_path / "run"
+    unknown = r"^Frame 99 is no keyframe of this run; redo one of 0, 8, 16\.$"
+    with pytest.raises(AgentError, match=unknown):
+        style_video(source, OIL, folder, approver=lambda request: Decision(redo={99: "too dark"}))
+    assert read_record(folder).status == "waiting"
+    with pytest.raises(AgentError, match=unknown):
+        answer(source, folder, Decision(redo={8: "too dark", 99: "too dark"}))
+    with pytest.raises(AgentError, match=unknown):
+        answering(source, folder)({"approve": True, "redo": {99: "too dark"}})
+    assert len(pairs_of(read_result(folder))) == 3
+    assert answer(source, folder, Decision(redo={8: "too dark"})).status == "waiting"
+    assert answer(source, folder, Decision()).status == "done"
+
+
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_a_redo_without_a_reason_is_refused(reason):
+    with pytest.raises(AgentError, match=r"Keyframe 8 is to be redone for the reason .*; say in a few words"):
+        Decision(redo={8: reason})
+    assert Decision(redo={8: " too dark "}).redo == {8: "too dark"}
+
+
+def test_a_question_that_is_broken_off_leaves_a_run_that_waits(tmp_path):
+    """Catches Ctrl-C at the question: the run was said to be running, and no gallery could show it."""
+
+    def leaves(request):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        style_video(static_source(), OIL, tmp_path / "run", approver=leaves)
+    assert len(pairs_of(read_result(tmp_path / "run"))) == 3
+
+
 def test_a_task_without_faults_is_painted_plain():
     card, _ = well()
     styler = offline_parts(OIL, None).styler

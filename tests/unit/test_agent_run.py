@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from agent_clips import cut_clip, picture, static_clip, static_source, write_cli
 
 from flowedit.agent.events import EventLog, Record, read_record, replay
 from flowedit.agent.result import read_result
-from flowedit.agent.run import answer, leave_waiting, style_video, style_video_async
+from flowedit.agent.run import answer, leave_waiting, style_or_reuse, style_video, style_video_async
 from flowedit.agent.sample import frames_source
-from flowedit.agent.settings import StyleSettings
+from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.agent.state import Decision
+from flowedit.agent.stylers import LOOKS
 from flowedit.errors import AgentError, OutputError, SettingError, VideoFileError, VideoShapeError
 from flowedit.images import read_image, write_image
 
@@ -237,6 +239,46 @@ def test_a_style_image_is_read_in_any_form_or_refused(tmp_path):
     assert not (tmp_path / "run-missing.png").exists()
 
 
+@pytest.mark.parametrize(("name", "most_mb"), [("large.jpg", 150), ("large.png", 220), ("grey16.png", 420)])
+def test_a_large_style_image_is_shrunk_while_it_is_read(tmp_path, name, most_mb):
+    """Catches 1.5 GB for 81 million pixels: float copies at full size, of a picture that is shrunk anyway."""
+    from PIL import Image
+
+    size = 6000
+    tile = np.kron(picture("coffee", (60, 60)), np.ones((4, 4, 1), np.uint8))
+    large = np.tile(tile, (size // 240, size // 240, 1))
+    Image.fromarray(large[..., 0].astype(np.uint16) * 257 if "16" in name else large).save(tmp_path / name)
+    del large
+    script = (
+        "import resource, sys; from pathlib import Path; from flowedit.agent.parts import read_style_image\n"
+        "from flowedit.agent.settings import StyleSettings\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "before = peak(); image = read_style_image(StyleSettings(style_image=Path(sys.argv[1])))\n"
+        "print(*image.shape, image.mean(), peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], capture_output=True, check=True)
+    height, width, _, mean, megabytes = map(float, done.stdout.split())
+    assert (height, width) == (1024, 1024)
+    assert mean == pytest.approx(tile[..., 0].mean() if "16" in name else tile.mean(), abs=1)
+    assert megabytes < most_mb
+
+
+def test_frames_larger_than_looks_are_painted_at_are_enlarged(tmp_path, monkeypatch):
+    """Catches 4 GB and minutes for 2160 lines: marks grow with the frame, so they come out alike from fewer."""
+    monkeypatch.setattr("flowedit.agent.parts.MOST_LINES", 48)
+    seen, oil = [], LOOKS["oil"]
+    whole = replace(oil, paint=lambda image, card, seed: (seen.append(image.shape), oil.paint(image, card, seed))[1])
+    monkeypatch.setitem(LOOKS, "oil", whole)
+    result = style_video(static_source(), OIL, tmp_path / "run")
+    assert set(seen) == {(48, 80, 3)}
+    assert {image.shape for image in result.images} == {(96, 160, 3)}
+    assert result.notes == ("The keyframes are painted at 80x48 and enlarged to the video's 160x96.",)
+    assert {row["note"] for row in result.metadata["keyframes"]} == {""}
+    write_image(tmp_path / "coffee.png", picture("coffee", (300, 400)))
+    settings = StyleSettings(style_image=tmp_path / "coffee.png", backend="offline")
+    assert style_video(static_source(5), settings, tmp_path / "transfer").notes == ()
+
+
 def test_a_look_can_be_painted_in_the_colours_of_a_style_image(tmp_path):
     write_image(tmp_path / "coffee.png", picture("coffee", (300, 400)))
     plain = style_video(static_source(5), StyleSettings(style="oil", backend="offline"), tmp_path / "plain")
@@ -258,12 +300,61 @@ def test_no_style_at_all_is_refused():
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("target_fps", 0, "above 0"), ("max_frames", 1, "2 or more"), ("redo", -1, "0 or more"), ("backend", "x", "auto")],
+    [
+        ("target_fps", 0, "above 0"),
+        ("target_fps", float("nan"), "target_fps is nan; give a rate above 0"),
+        ("target_fps", float("inf"), "target_fps is inf; give a rate above 0"),
+        ("max_frames", 1, "2 or more"),
+        ("redo", -1, "0 or more"),
+        ("backend", "x", "auto"),
+    ],
 )
 @pytest.mark.usefixtures("unchecked")
 def test_settings_that_make_no_sense_are_refused(field, value, message):
     with pytest.raises(SettingError, match=message):
         StyleSettings(**{"style": "oil", field: value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize(
+    "name", ["timeout_s", "backoff_s", "max_usd", "usd_per_million_in", "usd_per_million_out", "usd_per_image"]
+)
+def test_prices_and_limits_are_finite(name, value):
+    with pytest.raises(SettingError, match=rf"^{name} is {value}; give a number of [\d.]+ or more\.$"):
+        GeminiSettings(**{name: value})
+
+
+def test_a_rate_beyond_the_clips_own_keys_what_there_is(tmp_path):
+    settings = StyleSettings(style="pencil", backend="offline", target_fps=1.7e308)
+    assert style_video(static_source(), settings, tmp_path / "run").indices == (0, 4, 8, 12, 16)
+
+
+def test_a_run_that_failed_before_any_work_makes_room_for_another(tmp_path, monkeypatch):
+    """Catches a folder that refuses the right command because a wrong one died in it."""
+    folder = tmp_path / "run"
+    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+        broken.setattr("flowedit.agent.nodes.choose_indices", lambda *given, **options: 1 // 0)
+        style_video(static_source(seed=5), OIL, folder)
+    assert style_video(cut_source(), StyleSettings(style="pencil", backend="offline"), folder).indices == (0, 12, 32)
+    (first, *_) = read_record(folder).events
+    assert (first.node, first.values["cuts"]) == ("sample", [10, 22])
+
+
+def cut_source():
+    return frames_source(cut_clip(), fps=24, name="cuts")
+
+
+def test_a_style_image_that_is_gone_is_one_line(tmp_path):
+    """Catches a traceback where a finished run's folder is taken again."""
+    write_clip(tmp_path / "clip.mp4", static_clip(5))
+    write_image(tmp_path / "coffee.png", picture("coffee", (100, 100)))
+    settings = StyleSettings(style_image=tmp_path / "coffee.png", backend="offline")
+    style_or_reuse(tmp_path / "clip.mp4", settings, tmp_path / "run")
+    kept = read_record(tmp_path / "run")
+    (tmp_path / "coffee.png").unlink()
+    with pytest.raises(VideoFileError, match=r"^No picture at .*coffee\.png; give the path"):
+        style_or_reuse(tmp_path / "clip.mp4", settings, tmp_path / "run", replace=True)
+    assert read_record(tmp_path / "run") == kept
 
 
 def test_a_damaged_record_is_named(tmp_path):

@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import typer
 
 from flowedit import runner
 from flowedit.cli import main
@@ -125,6 +126,9 @@ def test_sound_comes_along(job):
         (("--method", "magic"), "method is 'magic'; use one of coupled"),
         (("--preset", "best"), "preset is 'best'; use one of default"),
         (("--style", "anime"), "one of the two"),
+        (("--alpha", "5", "--kappa", "0.3"), "alpha is 5.0 and kappa is 0.3; a share per step takes the place of the"),
+        (("--alpha", "10", "--kappa", "0.3"), "alpha is 10.0 and kappa is 0.3; "),
+        (("--model", "2B"), "There is no checkpoint '2B'"),
     ],
 )
 def test_nonsense_is_one_line_with_status_2_and_writes_nothing(job, capsys, arguments, message):
@@ -132,6 +136,68 @@ def test_nonsense_is_one_line_with_status_2_and_writes_nothing(job, capsys, argu
     lines = capsys.readouterr().err.strip().splitlines()
     assert message in lines[-1]
     assert not (job / "out").exists()
+
+
+def test_a_share_alone_takes_the_place_of_the_presets_rate(job):  # catches: a refusal that nobody can heed
+    assert edit(job, "--kappa", "0.3") == 0
+    chosen = json.loads((job / "out" / "run.json").read_text())["settings"]
+    assert (chosen["kappa"], chosen["alpha"]) == (0.3, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ("edit", "clip.mp4", "-o", "x", "--steps", "abc"),
+            "--steps is 'abc'; it must be a whole number. See flowedit edit --help.",
+        ),
+        (
+            ("edit", "clip.mp4", "-o", "x", "--alpha", "much"),
+            "--alpha is 'much'; it must be a number. See flowedit edit --help.",
+        ),
+        (
+            ("style", "clip.mp4", "-o", "x", "--max-frames", "1.5"),
+            "--max-frames is '1.5'; it must be a whole number. See flowedit style --help.",
+        ),
+        (
+            ("doctor", "--keyframes", "-1"),
+            "--keyframes is '-1'; it must be greater than or equal to 0. See flowedit doctor --help.",
+        ),
+        (
+            ("bench", "quality", "--scenes", "x"),
+            "--scenes is 'x'; it must be a whole number. See flowedit bench quality --help.",
+        ),
+        (("edit", "clip.mp4"), "Missing option '--output' / '-o'. See flowedit edit --help."),
+        (("models", "show"), "Missing argument 'name'. See flowedit models show --help."),
+        (
+            ("edit", "clip.mp4", "--stepz", "3"),
+            "No such option: --stepz (Possible options: --steps, --style, --sweep). See flowedit edit --help.",
+        ),
+        (("edit", "clip.mp4", "-o", "x", "--steps"), "Option '--steps' requires an argument. See flowedit --help."),
+        (("improve",), "No such command 'improve'. See flowedit --help."),
+        (("doctor", "now"), "Got unexpected extra argument(s) (now). See flowedit doctor --help."),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_with_status_2(capsys, arguments, line):  # catches: usage and a box around it
+    assert run(*arguments) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"flowedit: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [((), 2), (("models",), 2), (("--help",), 0), (("edit", "--help"), 0)]
+)
+def test_help_stays_help(capsys, arguments, status):  # catches: a page of help pressed into a line
+    assert run(*arguments) == status
+    said = "".join(capsys.readouterr())
+    assert "Options:\n" in said
+    assert said.startswith("Usage: flowedit")
+
+
+def test_a_question_without_an_answer_is_one_line_with_status_1(capsys, monkeypatch):
+    monkeypatch.setattr("flowedit.cli.app", lambda **_: (_ for _ in ()).throw(typer.Abort()))
+    assert run("style") == 1
+    assert capsys.readouterr().err == "flowedit: a question was left without an answer; nothing was done.\n"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +232,7 @@ def test_a_folder_with_a_run_is_kept_unless_told(job, capsys):
     assert (job / "out" / "run.json").read_bytes() != before
 
 
-def test_interruption_keeps_the_trace_and_leaves_no_video(job, monkeypatch):
+def test_interruption_keeps_the_trace_and_leaves_no_video(job, monkeypatch, capsys):
     steps = runner.edit_steps
 
     def interrupted(*given):
@@ -175,9 +241,30 @@ def test_interruption_keeps_the_trace_and_leaves_no_video(job, monkeypatch):
 
     monkeypatch.setattr(runner, "edit_steps", interrupted)
     assert edit(job) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "flowedit: interrupted"
     assert {path.name for path in (job / "out").iterdir()} == {"trace.csv", "stopped.json"}
     assert len((job / "out" / "trace.csv").read_text().splitlines()) == 3
     assert json.loads((job / "out" / "stopped.json").read_text())["steps_done"] == 1
+
+
+@pytest.mark.parametrize("stop", ["edit_steps", "finish", "write_video", "contact_sheet", "render_report", "nan"])
+def test_a_stopped_run_leaves_an_earlier_one_whole(job, monkeypatch, stop):
+    """Catches the trace of one run beside the manifest, the report and the video of another, at every stage."""
+    assert edit(job) == 0
+    before = {path.name: path.read_bytes() for path in (job / "out").iterdir()}
+    with monkeypatch.context() as patch:
+        if stop == "nan":
+            velocity = WanVideo.velocity
+            patch.setattr(WanVideo, "velocity", lambda *given: velocity(*given) * float("nan"))
+        else:
+            stop_in(patch, stop)
+        assert edit(job, "--overwrite", "--seed", 5) == (2 if stop == "nan" else 130)
+    after = {path.name: path.read_bytes() for path in (job / "out").iterdir()}
+    assert {name: after.pop(name) for name in before} == before
+    assert set(after) == {"stopped.json", "stopped-trace.csv"}
+    assert edit(job, "--overwrite", "--seed", 5) == 0
+    assert {path.name for path in (job / "out").iterdir()} == WRITTEN
+    assert json.loads((job / "out" / "run.json").read_text())["settings"]["seed"] == 5
 
 
 def test_values_that_are_not_finite_stop_the_run_and_name_the_step(job, monkeypatch, capsys):

@@ -130,6 +130,20 @@ def test_the_documented_names_and_defaults():
     assert IntegratedVideoEditor().wan_model_size == "1.3B"
 
 
+def test_a_pipeline_of_any_name_has_the_usual_clip_and_takes_a_share_for_the_default_rate():
+    """Catches a name outside the registry that is refused, and a kappa that the signature's own alpha bars."""
+    mine = WanVideoEditorPipeline.from_model_manager(random_pipeline(), name="mine")
+    given = {"prompt": "", "beta": 0.0, "guidance": None, "steps": None}
+    assert mine._settings(alpha=10.0, **given).steps == 50
+    chosen = mine._settings(alpha=10.0, kappa=0.3, **given)
+    assert (chosen.alpha, chosen.kappa) == (10.0, 0.3)
+    with pytest.raises(SettingError, match=r"alpha is 3.0 and kappa is 0.3"):
+        mine._settings(alpha=3.0, kappa=0.3, **given)
+    clip = pictures(5, size=(96, 160))
+    with pytest.warns(UnusualSettingWarning, match="is edited at 480x800"):  # Wan's 480p at the clip's own aspect
+        mine("", clip, clip[:1], [0], method="propagation")
+
+
 def test_what_was_chosen_for_the_caller_is_said(pipe):  # catches: frames dropped or resized in silence
     with pytest.warns(UnusualSettingWarning) as caught:
         pipe("", pictures(6), num_inference_steps=4, cfg_scale=1.0)

@@ -73,7 +73,7 @@ def test_settings_that_make_no_sense_are_refused(changes, words):
         {"init": "noise", "strength": 1.0, "detail": "plain"},
         {"alpha": 0.0},
         {"kappa": 0.0},
-        {"kappa": 0.5, "alpha": 40.0},
+        {"kappa": 0.5, "alpha": 10.0},
         {"method": "difference", "strength": 1.0},
     ],
 )
@@ -96,6 +96,21 @@ def test_settings_that_go_together_are_silent(changes):  # catches: a check that
 def test_unusual_settings_warn(changes, words):
     with pytest.warns(UnusualSettingWarning, match=words):
         EditSettings(**changes)
+
+
+def test_a_rate_beside_a_share_is_refused_and_a_default_rate_is_not():  # catches: an alpha that nobody reads
+    with pytest.raises(SettingError, match=r"alpha is 4.0 and kappa is 0.5; .* Leave one of them out"):
+        EditSettings(alpha=4.0, kappa=0.5)
+    assert EditSettings(kappa=0.5).alpha == EditSettings.alpha
+
+
+def test_a_changed_copy_takes_one_of_rate_and_share_for_the_other():
+    rate, share = EditSettings(alpha=4.0), EditSettings(kappa=0.5)
+    assert (rate.with_(kappa=0.25).alpha, rate.with_(kappa=0.25).kappa) == (EditSettings.alpha, 0.25)
+    assert (share.with_(alpha=4.0).alpha, share.with_(alpha=4.0).kappa) == (4.0, None)
+    assert (rate.with_(seed=1).alpha, share.with_(seed=1).kappa, rate.with_(kappa=None).alpha) == (4.0, 0.5, 4.0)
+    with pytest.raises(SettingError, match=r"alpha is 3.0 and kappa is 0.5"):
+        rate.with_(alpha=3.0, kappa=0.5)
 
 
 def test_a_changed_copy_is_checked_too():

@@ -3,9 +3,13 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
+from flowedit.keyframes import Keyframe
 from flowedit.report.lines import PANELS, readings_plot
+from flowedit.report.page import _plot
+from flowedit.report.pictures import BAND, GAP, contact_sheet
 from flowedit.trace import READINGS, StepTrace, Trace
 
 
@@ -42,6 +46,32 @@ def test_every_finite_reading_is_a_mark_in_its_place():  # catches: axes the wro
     assert math.isclose(middle - left, right - middle, abs_tol=0.2)
     assert math.isclose(half - top, floor - half, abs_tol=0.2)
     assert floor > top
+
+
+def test_one_step_is_a_table():
+    """Catches three plots of lone dots over an axis with one end."""
+    one = _plot(trace([(0.5, math.nan)], [0.3]))
+    assert "<svg" not in one
+    assert "One step, at sigma 0.3" in one
+    assert "<th scope='row'>frame 0</th>" in one
+    assert "<td>0.5</td>" in one
+    assert "<th scope='row'>frame 4</th><td>nothing to reach</td>" in one
+    assert "<svg" in _plot(trace([(0.5,), (0.2,)], [0.9, 0.3]))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("size", [(64, 96), (480, 832)])
+def test_the_names_of_rows_stay_beside_the_pictures(size, count):
+    """Catches letters that grow with the sheet and run into the pictures beside and below."""
+    white = np.full((count, *size, 3), 255, np.uint8)
+    sheet = contact_sheet(white, white, [Keyframe(0, white[0])])
+    grown = max(1, round(192 / size[0]))
+    margin = sheet.shape[1] - count * (size[1] * grown + GAP)
+    head = sheet.shape[0] - 3 * (size[0] * grown + GAP)
+    assert head >= 2 * BAND
+    names, pictures = np.split(sheet[head:], [margin - 4], axis=1)
+    assert names.min() < 100
+    assert pictures.min() == 255
 
 
 @pytest.mark.parametrize("sigmas", [[0.3], [0.3, 0.3]])

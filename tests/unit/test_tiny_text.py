@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from flowedit.errors import UnusualSettingWarning
+from flowedit.errors import UnknownWordsWarning, UnusualSettingWarning
 from flowedit.tiny.config import TEXT_LENGTH
 from flowedit.tiny.text import START, VOCABULARY_SIZE, TinyTextEncoder, WordTokenizer, encode_prompts, split_words
 from flowedit.tiny.vocabulary import GLUE, SAME, WORDS
@@ -18,6 +18,12 @@ def test_known_words_pass_without_a_warning_and_padding_is_masked():
     assert ids.shape == mask.shape == (1, TEXT_LENGTH)
     assert int(mask.sum()) == 5  # start, red, ball, in, watercolour
     assert int(ids[0, 0]) == START
+
+
+def test_the_warning_says_which_prompts_hold_the_words():
+    with pytest.warns(UnknownWordsWarning) as caught:
+        WordTokenizer()(["a red ball", "a zeppelin"])
+    assert caught[0].message.prompts == ("a zeppelin",)
 
 
 def test_unknown_words_are_named_and_change_nothing():

@@ -9,7 +9,9 @@ import torch
 from typer import Typer
 from typer.testing import CliRunner
 
+from flowedit.commands import measuring
 from flowedit.commands.doctor import doctor
+from flowedit.commands.measuring import TinyCost
 from flowedit.config import EditSettings
 from flowedit.editor import edit_video
 from flowedit.keyframes import Keyframe
@@ -80,6 +82,8 @@ def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():
         {"keyframe_encoding": "delta"},
         {"keyframe_encoding": "still"},
         {"method": "difference", "conditioning": "both", "detail": "plain"},
+        {"method": "difference", "keyframe_encoding": "delta"},
+        {"method": "difference", "keyframe_encoding": "still"},
         {"init": "propagated", "fill": "guess"},
         {"init": "propagated"},
     ],
@@ -104,6 +108,8 @@ class TestDoctor:
     def quick(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9, 2e-9))
+        cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
+        monkeypatch.setattr(measuring, "measure_tiny", lambda _: cost)
         # Whatever this machine has free just now: what fits must not depend on it.
         found = replace(resources.measure_resources(), host_total=64_000_000_000, host_free=48_000_000_000)
         monkeypatch.setattr(resources, "measure_resources", lambda: found)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -13,8 +14,8 @@ from PIL import Image
 
 from flowedit.errors import WidgetError
 from flowedit.frames import slots_of
-from flowedit.video import read_video, write_video
-from flowedit.widgets._picking import keep_upload
+from flowedit.video import read_video, resize_video, write_video
+from flowedit.widgets._picking import keep_upload, open_source
 from flowedit.widgets.clip_picker import ClipPicker
 from flowedit.widgets.demo import scene
 
@@ -55,6 +56,20 @@ def test_an_upload_is_a_clip_at_a_legal_size(video):
     height, width = picker._frames.shape[1:3]
     assert (height % 16, width % 16, height, width) == (0, 0, 48, 80)
     assert "my scene.mp4: 40 frames of 160x96 at 24 fps" in picker.facts.value
+
+
+def test_a_large_clip_is_never_held_at_its_own_size(tmp_path):
+    """Catches a window read whole before it is made small: 33 frames of a phone's 4K video are over 800 MB."""
+    path = tmp_path / "large.mp4"
+    write_video(path, scene(17, 360, 640), Fraction(24))
+    source = open_source(path, "large.mp4", area=48 * 80, multiple=16)
+    expected = resize_video(read_video(path, start=2, num_frames=13).frames, source.target)
+    tracemalloc.start()
+    frames = source.read(2, 13)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(frames, expected)
+    assert peak < 6 * 360 * 640 * 3
 
 
 def test_the_whole_way_to_the_editor(picker, video):

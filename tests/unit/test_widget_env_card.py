@@ -160,6 +160,36 @@ def test_a_key_is_never_shown(monkeypatch):
     assert "secret-value" not in card.text + card.fallback() + str(card.saved_state())
 
 
+class NotebookAccessError(Exception):
+    """Colab's word for a secret that this notebook may not read."""
+
+
+@pytest.mark.parametrize(
+    ("secret", "variable", "says"),
+    [
+        ("secret-value", "", "found"),
+        (KeyError("no such secret"), "", "none, and none is needed"),
+        (NotebookAccessError("ask"), "", "in Colab's secrets, but not open to this notebook"),
+        (NotebookAccessError("ask"), "secret-value", "found"),
+    ],
+)
+def test_a_key_in_colabs_secrets_counts(monkeypatch, secret, variable, says):
+    """Catches a card that says there is no key where the agent finds one."""
+
+    def get(name):
+        assert name == "GOOGLE_API_KEY"
+        if isinstance(secret, Exception):
+            raise secret
+        return secret
+
+    colab = SimpleNamespace(userdata=SimpleNamespace(get=get))
+    monkeypatch.setitem(sys.modules, "google", SimpleNamespace(colab=colab))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    monkeypatch.setenv("GOOGLE_API_KEY", variable)
+    assert row("Gemini key")["value"] == says
+    assert "secret-value" not in str(EnvCard().saved_state())
+
+
 def test_strange_messages_are_ignored():
     card = EnvCard()
     for content in (None, "ping", {"type": "else"}, {}):

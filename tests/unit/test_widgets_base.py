@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,19 @@ def test_every_registered_name_resolves_and_an_unknown_one_does_not():
         _ = widgets.FrameScrubbber
 
 
+def test_the_names_are_those_that_type_checkers_see():  # catches: a widget left out of one of the three lists
+    lazy = {*widgets.REGISTRY, *widgets._FUNCTIONS}
+    assert widgets.__all__ == sorted(lazy)
+    source = Path(widgets.__file__).read_text(encoding="utf-8")
+    block = source[source.index("if TYPE_CHECKING") : source.index("REGISTRY =")]
+    homes = {**widgets.REGISTRY, **widgets._FUNCTIONS}
+    for line in block.splitlines()[1:]:
+        if line.strip():
+            module, names = line.strip().removeprefix("from flowedit.widgets.").split(" import ")
+            assert {homes.pop(name) for name in names.split(", ")} == {module}
+    assert not homes
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 33])
 def test_small_clips_come_back_exactly(count):
     clip = np.random.default_rng(count).integers(0, 256, (count, 6, 10, 3), dtype=np.uint8)
@@ -65,11 +79,23 @@ def test_a_sheet_lays_frames_row_by_row():
     assert laid[::2, ::3, 0].tolist() == [[0, 1, 2], [3, 4, 0]]
 
 
+@pytest.mark.parametrize("budget", [20_000, 60_000, 200_000])
+@pytest.mark.parametrize("size", [(48, 64), (144, 256)])
+def test_the_budget_is_kept_where_the_frames_looked_at_say_nothing(budget, size):
+    """Catches a size foretold from a few flat frames of a clip whose others are hard to compress."""
+    clip = np.random.default_rng(0).integers(0, 256, (31, *size, 3), dtype=np.uint8)
+    clip[np.linspace(0, 30, 4).astype(int)] = 90
+    encoded = encode_clip(clip, budget)
+    assert encoded["bytes"] <= budget
+    assert encoded["bytes"] > 0.2 * budget or encoded["quality"] == "lossless"
+    assert decode_frame(encoded, 0).shape == (encoded["cell"][1], encoded["cell"][0], 3)
+
+
 @pytest.mark.parametrize("budget", [40_000, 150_000, 600_000])
 def test_the_budget_is_kept_and_quality_or_size_pays(budget):
     clip = grainy_clip(24, 136, 240)
     encoded = encode_clip(clip, budget)
-    assert encoded["bytes"] <= 1.15 * budget
+    assert encoded["bytes"] <= budget
     if budget == 40_000:
         assert encoded["cell"][0] < 240
         assert (encoded["width"], encoded["height"]) == (240, 136)

@@ -1,5 +1,8 @@
 """Long clips: windows cover every frame, share noise and anchors, and hand over without a step."""
 
+import gc
+import weakref
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,10 +10,12 @@ import pytest
 import torch
 from oracles import Curved, pictures
 
+from flowedit import windows
 from flowedit.config import EditSettings
-from flowedit.editor import Given, edit_video, prepare
+from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
 from flowedit.errors import VideoShapeError
 from flowedit.keyframes import Keyframe
+from flowedit.preparation import PreparedEdit, noise_source
 from flowedit.windows import edit_long_video, window_starts
 
 SETTINGS = EditSettings(steps=4, detail="plain", strength=0.6)
@@ -66,3 +71,62 @@ def test_watch_counts_through_all_windows():
         frames, styled, Curved(), SETTINGS, window=25, watch=lambda done, total, step: seen.append((done, total))
     )
     assert seen == [(i + 1, 8) for i in range(8)]
+
+
+def by_hand(frames, styled, model, settings):
+    """Two windows of 25 frames over 41, every part of each alive to the end: frames, keyframes of each, traces."""
+    first = prepare(frames[:25], styled, model, settings, Given(first_slot=0, slots=11))
+    one = finish(first, list(edit_steps(first))[-1].latents)
+    shared = [Keyframe(index, one.frames[16 + index]) for index in (0, 8)]
+    second = prepare(frames[16:], shared, model, settings, Given(first_slot=4, slots=11))
+    two = finish(second, list(edit_steps(second))[-1].latents)
+    weight = (np.arange(1, 10) / 10)[:, None, None, None]
+    mixed = np.round((1 - weight) * one.frames[16:] + weight * two.frames[:9]).astype(np.uint8)
+    return np.concatenate([one.frames[:16], mixed, two.frames[9:]]), first, second
+
+
+@pytest.mark.parametrize("changes", [{}, {"noise": "fresh", "method": "difference"}], ids=["coupled", "fresh noise"])
+def test_two_windows_are_the_two_edits_to_the_bit(changes):
+    """Catches a window that lets go of something it still needs, or of a reading that the result shows."""
+    frames, styled = pictures(41), [Keyframe(0, pictures(1, seed=5)[0])]
+    settings = replace(SETTINGS, **changes)
+    result = edit_long_video(frames, styled, Curved(), settings, window=25)
+    expected, first, second = by_hand(frames, styled, Curved(), settings)
+    np.testing.assert_array_equal(result.frames, expected)
+    assert result.trace.keyframes == (0, 16, 24)
+    for name in ("r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm"):
+        both = np.concatenate([part.trace.array(name) for part in (first, second)], axis=1)
+        np.testing.assert_array_equal(result.trace.array(name), both)
+    assert result.seconds.keys() == first.seconds.keys()
+    assert result.seconds["steps"] >= sum(step.seconds for step in result.trace.steps)
+
+
+def test_a_window_is_let_go_before_the_next_is_encoded(monkeypatch):
+    """Catches a list of the windows done that keeps their latents, conditions and noise to the end of the clip."""
+    born: list[weakref.ref[PreparedEdit]] = []
+    alive: list[int] = []
+
+    def counted(*given):
+        gc.collect()
+        alive.append(sum(ref() is not None for ref in born))
+        prepared = prepare(*given)
+        born.append(weakref.ref(prepared))
+        return prepared
+
+    monkeypatch.setattr(windows, "prepare", counted)
+    frames, styled = pictures(89), [Keyframe(0, pictures(1, seed=5)[0])]
+    result = edit_long_video(frames, styled, Curved(), SETTINGS, window=25)
+    assert alive == [0] * 5
+    gc.collect()
+    assert result.frames.shape == frames.shape
+    assert not any(ref() for ref in born), "the result keeps a window alive"
+
+
+def test_a_windows_noise_is_not_a_view_of_the_whole_clips():  # catches: each window holding the noise of all slots
+    part = prepare(pictures(17), [], Curved(), SETTINGS, Given(first_slot=4, slots=99))
+    noise = part.problem.noise(0)
+    assert noise.untyped_storage().nbytes() == noise.nbytes
+    # Float64 models get a copy by the cast; those in float32, as the noise is drawn, would get a view.
+    single = noise_source(part.problem.source.float(), SETTINGS, Given(first_slot=4, slots=99))(0)
+    assert single.untyped_storage().nbytes() == single.nbytes
+    torch.testing.assert_close(single.double(), noise, rtol=0, atol=0)

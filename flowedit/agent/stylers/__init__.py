@@ -15,14 +15,19 @@ LOOKS: dict[str, Look] = {
 
 
 def look_named(name: str) -> Look:
-    """The look of that name.
+    """The look of that name, or of one of its other words, in any case.
 
     Raises:
         SettingError: there is none; the message lists the names.
+
+    >>> look_named("Watercolor").name
+    'watercolour'
     """
-    if name not in LOOKS:
-        raise SettingError(f'No look is named "{name}"; choose one of {", ".join(LOOKS)}.')
-    return LOOKS[name]
+    wanted = " ".join(name.lower().split())
+    for look in LOOKS.values():
+        if wanted in (look.name, look.title.lower(), *look.words):
+            return look
+    raise SettingError(f'No look is named "{name}"; choose one of {", ".join(LOOKS)}.')
 
 
 def find_look(description: str) -> Look | None:

@@ -24,6 +24,7 @@ class Look:
         words: lower-case words and phrases in a description that mean this look.
         prompt: what a text-to-video model is told.
         paint: the function that paints.
+        pixelwise: whether each pixel's colour alone is changed, so that no frame is too large.
         structure: least similarity of contours to the source that the judge accepts, in [0, 1].
     """
 
@@ -33,4 +34,5 @@ class Look:
     words: tuple[str, ...]
     prompt: str
     paint: PaintFunction
+    pixelwise: bool = False
     structure: float = 0.35

@@ -79,4 +79,5 @@ LOOK = Look(
     prompt="in the colours and light of the reference picture",
     paint=paint,
     structure=0.5,
+    pixelwise=True,
 )

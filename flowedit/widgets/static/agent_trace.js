@@ -1,5 +1,28 @@
 // A styling run replayed node by node: what ran, for how long, what it was told, what it cost, what it made.
 
+const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every(isRecord);
+
+// A value of a record in words: lists by their items, what has a kind or a name by that.
+const inWords = (value) => {
+  if (Array.isArray(value)) return value.length ? value.map(inWords).join(", ") : "none";
+  if (isRecord(value)) {
+    const title = value.kind ?? value.name;
+    return typeof title === "string" ? title : Object.entries(value).map(([name, one]) => `${name} ${inWords(one)}`).join(", ") || "none";
+  }
+  return typeof value === "string" ? value : typeof value === "boolean" ? (value ? "yes" : "no") : fe.number(value);
+};
+
+// A list of records as a table without the columns that nobody filled; the sentences inside its cells stand below it.
+const recordTable = (name, records) => {
+  const columns = [...new Set(records.flatMap(Object.keys))].filter((column) => records.some((record) => (record[column] ?? null) !== null));
+  const cell = (value) => (fe.isNumber(value) || value === undefined || value === null ? value : inWords(value));
+  const sentences = records.flatMap((record) => Object.values(record).filter(isTable).flat().filter(({ text }) => text)
+    .map(({ text }) => `${columns[0]} ${inWords(record[columns[0]])}: ${text}`));
+  return fe.el("div", { class: "fe-records" }, fe.table(name, columns, records.map((record) => columns.map((column) => cell(record[column])))),
+    sentences.length ? fe.el("ul", {}, sentences.map((text) => fe.el("li", {}, text))) : null);
+};
+
 export default fe.widget("agent-trace", (ctx) => {
   const events = ctx.get("events");
   const last = events.length - 1;
@@ -17,8 +40,9 @@ export default fe.widget("agent-trace", (ctx) => {
 
   const rows = events.map((event, i) => fe.el("li", {}, fe.el("button", { type: "button", class: "fe-event", "data-outcome": event.outcome,
     onclick: () => { ticker.stop(); go(i); } },
-  fe.el("span", { class: "fe-outcome", "aria-label": event.outcome }, MARK[event.outcome] ?? "?"), fe.el("span", { class: "fe-eventname" }, nameOf(event)),
-  fe.el("span", { class: "fe-lane", "aria-hidden": "true" }, fe.el("i", { style: `left:${(100 * before[i]) / total}%;width:max(2px,${(100 * seconds[i]) / total}%)` })),
+  fe.el("span", { class: "fe-outcome", "aria-label": event.outcome }, MARK[event.outcome] ?? "?"), fe.el("span", { class: "fe-eventname" },
+    fe.el("span", { class: "fe-node" }, event.node), event.keyframe === null ? null : [" ", fe.el("span", { class: "fe-frameno" }, String(event.keyframe))]),
+  fe.el("span", { class: "fe-lane", "aria-hidden": "true" }, fe.el("i", { style: `left:min(${(100 * before[i]) / total}%,100% - 2px);width:max(2px,${(100 * seconds[i]) / total}%)` })),
   fe.el("span", { class: "fe-seconds" }, event.outcome === "waiting" ? "waiting" : fe.duration(seconds[i])))));
   const list = fe.el("ol", { class: "fe-events" }, rows);
   const detail = fe.el("div", { class: "fe-detail", "aria-live": "polite" });
@@ -46,18 +70,19 @@ export default fe.widget("agent-trace", (ctx) => {
   const sum = (upTo, name) => events.slice(0, upTo + 1).reduce((all, event) => all + (event.usage[name] ?? 0), 0);
   const totals = fe.el("output", { class: "fe-readout" });
   const words = (text) => fe.el("pre", { class: "fe-words", tabindex: 0 }, text);
-  const shown = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : typeof value === "string" ? value : typeof value === "boolean" ? (value ? "yes" : "no") : fe.number(value));
   const drawDetail = (event) => {
     const { calls = 0, tokens_in: sent = 0, tokens_out: received = 0, usd = 0 } = event.usage;
-    const values = Object.entries(event.values);
+    const tables = Object.entries(event.values).filter(([, value]) => isTable(value));
+    const values = Object.entries(event.values).filter(([, value]) => !isTable(value));
     detail.replaceChildren(
       fe.el("div", { class: "fe-row" }, fe.el("strong", {}, nameOf(event)), fe.el("span", { class: "fe-muted" },
         `${event.outcome}, ${fe.duration(event.seconds)}${calls || sent || received ? `, ${calls} calls, ${sent} tokens in, ${received} out, $${usd.toFixed(4)}` : ", no call to a model"}`)),
       ...event.notes.map((note) => fe.el("p", { class: "fe-message" }, note)),
       event.pictures.length ? fe.el("div", { class: "fe-pictures" }, event.pictures.map((picture) =>
         fe.el("figure", { class: "fe-cell" }, fe.el("img", { src: ctx.get("pictures")[picture.key], alt: picture.name }), fe.el("figcaption", {}, picture.name)))) : "",
-      values.length ? fe.el("dl", { class: "fe-scores" }, values.map(([name, value]) => fe.el("div", {}, fe.el("dt", {}, name), fe.el("dd", {}, shown(value))))) : "",
-      event.prompt ? fe.el("div", {}, fe.el("div", { class: "fe-muted" }, "told the model"), words(event.prompt)) : "");
+      values.length ? fe.el("dl", { class: "fe-scores" }, values.map(([name, value]) => fe.el("div", {}, fe.el("dt", {}, name), fe.el("dd", {}, inWords(value))))) : "",
+      ...tables.map(([name, records]) => recordTable(name, records)),
+      event.prompt ? fe.el("div", {}, fe.el("div", { class: "fe-muted" }, calls ? "told the model" : "prompt"), words(event.prompt)) : "");
   };
   const show = () => {
     const at = position();

@@ -19,6 +19,12 @@ fe.el = (tag, attributes, ...children) => fe.fill(document.createElement(tag), a
 fe.svg = (tag, attributes, ...children) =>
   fe.fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+// An id that no other view on the page has: each view may be a module of its own, so the page itself keeps count.
+fe.newId = (name) => {
+  globalThis.feIds = (globalThis.feIds ?? 0) + 1;
+  return `fe-${name}-${globalThis.feIds}`;
+};
+
 fe.clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // Latent slot of a pixel frame: groups of 1, 4, 4, 4, ... frames.

@@ -42,6 +42,23 @@ fe.axisTicks = ([low, high], most = 5, log = false) => {
   return found;
 };
 
+// The range with both ends moved out to a tick, so that no value lies beyond the last number of the axis.
+fe.roundDomain = ([low, high], most = 5) => {
+  const ticks = fe.axisTicks([low, high], most);
+  if (ticks.length < 2) return [low, high];
+  const step = ticks[1] - ticks[0];
+  const out = (value) => Number(value.toPrecision(12));
+  return [out(step * Math.floor(low / step + 1e-9)), out(step * Math.ceil(high / step - 1e-9))];
+};
+
+// Moves the heights of labels apart so that neighbours keep `gap` within [top, bottom]; `wanted` is in rising order.
+fe.spreadOut = (wanted, gap, top, bottom) => {
+  const at = [];
+  wanted.forEach((y, i) => at.push(Math.max(y, i ? at[i - 1] + gap : top)));
+  for (let i = at.length - 1; i >= 0; i -= 1) at[i] = Math.min(at[i], i === at.length - 1 ? bottom : at[i + 1] - gap);
+  return at;
+};
+
 // Calls `draw(width)` at first, when the box changes width and when the theme changes.
 fe.onWidth = (ctx, box, draw) => {
   let last = 0;
@@ -57,23 +74,32 @@ fe.onWidth = (ctx, box, draw) => {
   return () => last > 0 && draw(last);
 };
 
+const TAG = 6.2; // pixels of a letter of a tag, about
+const TAG_HEIGHT = 12;
+const MOST_ROWS = 12; // of a cursor's text; beyond, faint lines are left out of it
+
 // A line plot. `update({ series, x, y, bands, lines, cursor })` draws:
-//   series: [{ name, points: [[x, y], ...], colour, dash, faint, dots }]; a y that is not a number breaks the line
+//   series: [{ name, points: [[x, y], ...], colour, dash, faint, dots, tag }]; a y that is not a number breaks the line;
+//   a tag is written at the line's end (those of faint lines where there is room)
 //   x, y: { domain, log, ticks, whole }, all optional (whole: tick only integers); bands: [{ from, to, colour }] and lines: [{ y, text }] across the plot
-//   cursor: the x value marked. `onpick(x)` is called on a click or an arrow key, `describe(x)` names it for the cursor's text.
+//   cursor: the x value marked. Arrow keys read the values out, and with `onpick(x)` they and a click pick one;
+//   `describe(x)` names it for the cursor's text.
 fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) => fe.number(x) }) => {
-  const box = fe.el("div", { class: "fe-plot", tabindex: 0, role: "img", "aria-label": label });
+  const box = fe.el("div", { class: "fe-plot", tabindex: 0, role: "slider", "aria-label": label });
   const tip = fe.el("div", { class: "fe-tip", hidden: true, "aria-hidden": "true" });
   const edge = { left: 56, right: 12, top: 10, bottom: 36 };
   let now = { series: [] };
   let grid = null;
+  let spot = null; // the x last read out by key, where nothing is picked
 
   const draw = (width) => {
     const points = now.series.flatMap((line) => line.points);
     const yLog = now.y?.log ?? false;
     const xDomain = now.x?.domain ?? fe.domain(points.map(([x]) => x), now.x?.log);
     const yValues = [...points.map(([, y]) => y), ...(now.lines ?? []).map((line) => line.y)];
-    const yDomain = now.y?.domain ?? (yLog ? fe.domain(yValues, true) : fe.domain([0, ...yValues]));
+    const yDomain = now.y?.domain ?? (yLog ? fe.domain(yValues, true) : fe.roundDomain(fe.domain([0, ...yValues])));
+    const tagged = now.series.filter((line) => line.tag && line.points.some(([, y]) => fe.isNumber(y)));
+    edge.right = tagged.length ? 12 + TAG * Math.max(...tagged.map((line) => line.tag.length)) : 12;
     const [sx, sy] = [fe.scale(xDomain, now.x?.log), fe.scale(yDomain, yLog)];
     const px = (x) => edge.left + sx(x) * (width - edge.left - edge.right);
     const py = (y) => height - edge.bottom - sy(y) * (height - edge.top - edge.bottom);
@@ -102,8 +128,42 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
         fe.svg("text", { class: "fe-ruletext", x: edge.left + 6, y: py(line.y) - 4 }, line.text));
     }
     for (const line of now.series) svg.append(...drawSeries(line, px, py, sx, sy));
+    svg.append(...drawTags(tagged, px, py));
     if (fe.isNumber(now.cursor)) svg.append(fe.svg("line", { class: "fe-cursor", x1: px(now.cursor), x2: px(now.cursor), y1: edge.top, y2: height - edge.bottom }));
     box.replaceChildren(svg, tip);
+    showPlace();
+  };
+
+  // Names at the ends of the lines, moved apart; where there are too many, those of faint lines are thinned out.
+  const drawTags = (tagged, px, py) => {
+    const room = Math.max(1, Math.floor((height - edge.top - edge.bottom) / TAG_HEIGHT) + 1);
+    const faint = tagged.filter((line) => line.faint);
+    const every = Math.max(1, Math.ceil(faint.length / Math.max(1, room - (tagged.length - faint.length))));
+    const ends = tagged.filter((line) => !line.faint || faint.indexOf(line) % every === 0)
+      .map((line) => ({ line, end: line.points.findLast(([, y]) => fe.isNumber(y)) }))
+      .sort((a, b) => py(a.end[1]) - py(b.end[1]));
+    const heights = fe.spreadOut(ends.map(({ end }) => py(end[1])), TAG_HEIGHT, edge.top, height - edge.bottom);
+    return ends.flatMap(({ line, end }, i) => [
+      fe.svg("line", { class: "fe-tagline", x1: px(end[0]) + 2, y1: py(end[1]), x2: px(end[0]) + 7, y2: heights[i] }),
+      fe.svg("text", { class: "fe-tag", x: px(end[0]) + 9, y: heights[i] + 4, "data-faint": line.faint || null, "data-tag": line.name,
+        style: line.faint ? null : `fill:${line.colour ?? "var(--fe-accent)"}` }, line.tag)]);
+  };
+
+  // Where the plot stands, for a reader who moves over it by key.
+  const place = () => (onpick && fe.isNumber(now.cursor) ? now.cursor : spot ?? now.cursor ?? null);
+  const showPlace = () => {
+    const { xs } = grid;
+    const x = xs.includes(place()) ? place() : xs[0];
+    if (x === undefined) {
+      ["aria-valuemin", "aria-valuemax"].forEach((name) => box.removeAttribute(name));
+      box.setAttribute("aria-valuenow", 0);
+      box.setAttribute("aria-valuetext", "nothing to show");
+      return;
+    }
+    box.setAttribute("aria-valuemin", xs[0]);
+    box.setAttribute("aria-valuemax", xs.at(-1));
+    box.setAttribute("aria-valuenow", x);
+    box.setAttribute("aria-valuetext", textAt(x).join(", "));
   };
 
   const drawSeries = (line, px, py, sx, sy) => {
@@ -123,7 +183,8 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
   };
 
   const textAt = (x) => {
-    const rows = now.series.filter((line) => line.name && !line.faint).map((line) => {
+    const named = now.series.filter((line) => line.name && (!line.faint || now.series.length <= MOST_ROWS));
+    const rows = named.map((line) => {
       const point = line.points.find(([other]) => other === x);
       return point ? `${line.name}: ${fe.number(point[1])}` : null;
     });
@@ -145,18 +206,17 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
   box.addEventListener("pointermove", (event) => { const x = nearest(event); if (x !== null) point(x); });
   box.addEventListener("pointerleave", () => { tip.hidden = true; });
   box.addEventListener("blur", () => { tip.hidden = true; });
-  if (onpick) {
-    box.addEventListener("click", (event) => { const x = nearest(event); if (x !== null) onpick(x); });
-    box.addEventListener("keydown", (event) => {
-      const by = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
-      if (!by || !grid?.xs.length) return;
-      event.preventDefault();
-      const start = fe.isNumber(now.cursor) ? grid.xs.indexOf(now.cursor) : -1;
-      const x = grid.xs[fe.clamp(start + by, 0, grid.xs.length - 1)];
-      onpick(x);
-      ctx.announce(point(x).join(", "));
-    });
-  }
+  if (onpick) box.addEventListener("click", (event) => { const x = nearest(event); if (x !== null) onpick(x); });
+  box.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5, Home: -Infinity, End: Infinity }[event.key];
+    if (!by || !grid?.xs.length) return;
+    event.preventDefault();
+    const x = grid.xs[fe.clamp(grid.xs.indexOf(place()) + by, 0, grid.xs.length - 1)];
+    spot = x;
+    onpick?.(x);
+    showPlace();
+    point(x);
+  });
   const redraw = fe.onWidth(ctx, box, draw);
   return { node: box, update(next) { now = next; redraw(); } };
 };

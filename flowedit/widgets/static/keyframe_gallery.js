@@ -8,7 +8,9 @@ export default fe.widget("keyframe-gallery", (ctx) => {
   const decide = (index, change) => ctx.set({ decisions: { ...ctx.get("decisions"), [index]: { ...decisionOf(index), ...change } } });
   const all = fe.button("Approve all", () => ctx.set({ decisions: Object.fromEntries(ctx.get("pairs").map(({ index }) => [index, { action: "approve", reason: "" }])) }));
   const send = fe.button("Send to the agent", () => { ctx.flush(); job.request({ type: "resume", decisions: ctx.get("decisions") }); }, { class: "fe-button fe-primary" });
-  const answers = fe.el("div", { class: "fe-row" }, all, send, job.node);
+  const why = fe.el("span", { class: "fe-muted", id: fe.newId("why"), role: "status" });
+  send.setAttribute("aria-describedby", why.id);
+  const answers = fe.el("div", { class: "fe-row" }, all, send, why, job.node);
 
   let segments = [];
   const picture = (pair) => {
@@ -60,7 +62,11 @@ export default fe.widget("keyframe-gallery", (ctx) => {
     summary.textContent = `${approved} approved, ${redo} to redo, ${open} undecided`;
     ctx.root.dataset.decided = `${approved},${redo},${open}`;
     answers.hidden = !(ctx.get("can_resume") && ctx.live_host);
-    send.disabled = job.busy() || open > 0 || !segments.length;
+    const mute = segments.filter(({ index }) => decisionOf(index).action === "redo" && !decisionOf(index).reason.trim());
+    for (const { index, reason } of segments) reason.setAttribute("aria-invalid", String(mute.some((one) => one.index === index)));
+    const missing = [open ? `decide on ${open} more` : "", mute.length ? `say what should change at frame ${mute.map(({ index }) => index).join(", ")}` : ""];
+    why.textContent = segments.length && !job.busy() && missing.some(Boolean) ? `Before sending: ${missing.filter(Boolean).join("; ")}.` : "";
+    send.disabled = job.busy() || open > 0 || mute.length > 0 || !segments.length;
   };
   ctx.root.append(cards, summary, answers);
   ctx.on("pairs", () => { build(); show(); });

@@ -18,6 +18,7 @@ const csvOf = (trace) => {
 };
 
 export default fe.widget("residual-inspector", (ctx) => {
+  const hatch = fe.newId("hatch");
   const body = fe.el("div", { class: "fe-body" });
   const readout = fe.el("output", { class: "fe-readout", "aria-live": "polite" });
   const readings = fe.segments("Reading", READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
@@ -53,14 +54,14 @@ export default fe.widget("residual-inspector", (ctx) => {
     const cell = (width - left) / steps.length;
     const height = keyframes.length * CELL;
     const svg = fe.svg("svg", { width, height: height + 34, role: "presentation" },
-      fe.svg("defs", {}, fe.svg("pattern", { id: "fe-hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+      fe.svg("defs", {}, fe.svg("pattern", { id: hatch, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
         fe.svg("rect", { width: 2, height: 6, fill: "var(--fe-edge)" }))));
     keyframes.forEach((keyframe, k) => {
       svg.append(fe.svg("text", { class: "fe-ticktext", x: left - 6, y: k * CELL + CELL / 2 + 4, "text-anchor": "end" }, `f ${keyframe}`));
       steps.forEach((_, s) => {
         const at = scale(value(s, k));
         svg.append(fe.svg("rect", { class: "fe-hcell", x: left + s * cell, y: k * CELL + 1, width: Math.max(1, cell - (cell > 6 ? 1 : 0)), height: CELL - 2,
-          rx: cell > 8 ? 2 : 0, fill: at === null ? "url(#fe-hatch)" : fe.ramp(at), "data-step": s, "data-keyframe": k }));
+          rx: cell > 8 ? 2 : 0, fill: at === null ? `url(#${hatch})` : fe.ramp(at), "data-step": s, "data-keyframe": k }));
         if (ctx.get("reading") === "r_k_norm" && value(s, k) !== null && value(s, k) < RULE) {
           svg.append(fe.svg("circle", { class: "fe-under", cx: left + (s + 0.5) * cell, cy: (k + 0.5) * CELL, r: Math.min(3, cell / 3) }));
         }

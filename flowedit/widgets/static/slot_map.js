@@ -23,10 +23,8 @@ const problemOf = (keyframes, count) => {
   return "";
 };
 
-let maps = 0; // each map's options need their own ids
-
 export default fe.widget("slot-map", (ctx) => {
-  const name = `fe-slot-map-${maps += 1}`;
+  const name = fe.newId("slot-map"); // of which each option's id is made
   const count = () => ctx.get("num_frames");
   const index = () => fe.clamp(Math.round(ctx.get("index") ?? 0), 0, count() - 1);
   const keyframes = () => ctx.get("keyframes") ?? [];
@@ -81,11 +79,15 @@ export default fe.widget("slot-map", (ctx) => {
     drawFrame();
   };
   const drawFrame = () => {
-    if (clip?.draw(pen, fe.clamp(index(), 0, clip.frames - 1))) ctx.root.dataset.drawn = index();
+    if (clip?.draw(pen, fe.clamp(looked(), 0, clip.frames - 1))) ctx.root.dataset.drawn = looked();
   };
 
+  // The frame read out: the one under the pointer, else the one that the keys stand on.
+  let hovered = null;
+  const looked = () => (hovered !== null && hovered < count() ? hovered : index());
+
   const show = () => {
-    const [frame, keys, problem] = [index(), keyframes(), problemOf(keyframes(), count())];
+    const [frame, keys, problem] = [looked(), keyframes(), problemOf(keyframes(), count())];
     const slot = fe.slotOf(frame);
     const crowded = keys.map(fe.slotOf);
     cells.forEach((cell, i) => {
@@ -94,11 +96,11 @@ export default fe.widget("slot-map", (ctx) => {
       cell.setAttribute("aria-selected", String(key));
       cell.setAttribute("aria-label", `frame ${i}${key ? ", keyframe" : ""}${clash ? ", collides" : ""}`);
       cell.toggleAttribute("data-clash", clash);
-      cell.toggleAttribute("data-on", i === frame);
+      cell.toggleAttribute("data-on", i === index());
       cell.parentElement.parentElement.toggleAttribute("data-on", fe.slotOf(i) === slot);
     });
     [...list.children].forEach((group, i) => group.toggleAttribute("data-on", i === slot));
-    list.setAttribute("aria-activedescendant", `${name}-${frame}`);
+    list.setAttribute("aria-activedescendant", `${name}-${index()}`);
     const group = groupOf(slot);
     readout.replaceChildren(fe.el("strong", {}, `frame ${frame} → slot ${slot}`),
       fe.el("span", {}, `(${frame} + 3) // 4 = ${slot}`),
@@ -119,6 +121,7 @@ export default fe.widget("slot-map", (ctx) => {
   const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: GROUP, ArrowUp: -GROUP, PageDown: 4 * GROUP, PageUp: -4 * GROUP, Home: -Infinity, End: Infinity };
   list.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    hovered = null;
     if (event.key in moves) go(index() + moves[event.key]);
     else if (event.key === " " || event.key === "Enter") toggle(index());
     else return;
@@ -128,7 +131,13 @@ export default fe.widget("slot-map", (ctx) => {
   const frameAt = (event) => event.target.closest?.(".fe-frame")?.dataset.frame;
   list.addEventListener("pointerover", (event) => {
     const frame = frameAt(event);
-    if (frame !== undefined && event.pointerType === "mouse" && Number(frame) !== index()) go(Number(frame));
+    if (frame === undefined || event.pointerType !== "mouse") return;
+    hovered = Number(frame);
+    show();
+  });
+  list.addEventListener("pointerleave", () => {
+    hovered = null;
+    show();
   });
   list.addEventListener("click", (event) => {
     const frame = frameAt(event);

@@ -1,0 +1,135 @@
+"""Clips of many windows: colours hold still from the first window to the last, and memory is that of the frames."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowedit.bench import long_clips
+from flowedit.bench.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, drift, long_clip, to_markdown
+from flowedit.models import load_model
+from flowedit.presets import model_defaults, preset_settings
+from flowedit.tiny.styles import Family
+from flowedit.windows import edit_long_video
+
+MEMORY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import torch
+from oracles import Curved
+from flowedit.config import EditSettings
+from flowedit.environment import peak_memory_mb
+from flowedit.keyframes import Keyframe
+from flowedit.windows import edit_long_video
+
+torch.set_num_threads(1)
+number = int(sys.argv[2])
+frames = np.empty((number, 128, 128, 3), np.uint8)
+for index in range(number):
+    frames[index] = np.random.default_rng(index).integers(0, 256, frames.shape[1:], dtype=np.uint8)
+settings = EditSettings(method=sys.argv[3], steps=4, strength=0.6, conditioning="none")
+keyframes = [Keyframe(index, 255 - frames[index]) for index in range(0, number, 64)]
+edit_long_video(frames, keyframes, Curved(), settings, window=33)
+print(peak_memory_mb())
+"""
+
+
+def grey(levels):
+    """Frames of one colour each, uint8 (F, 4, 4, 3)."""
+    return np.broadcast_to(np.asarray(levels, np.uint8)[:, None, None, None], (len(levels), 4, 4, 3)).copy()
+
+
+def test_drift_tells_windows_apart_from_what_wanders_within_one():
+    """Catches a figure that calls a constant offset drift, or that hides one which grows from window to window."""
+    truth = grey([100] * 65)
+    still = drift(truth + 7, truth, 33)
+    assert (still.between, still.within, still.farthest) == (0, 0, 0)
+    flickering = drift(truth + grey([0, 10] * 32 + [0]), truth, 33)
+    assert flickering.within == pytest.approx(5, abs=0.1)
+    assert flickering.ratio < 0.2
+    stepped = drift(truth + grey([0] * 24 + [4] * 8 + [8] * 33), truth, 33)
+    assert stepped.between == pytest.approx(8 - (8 * 4 + 8) / 33, abs=0.01)
+    assert stepped.farthest == pytest.approx(stepped.between)
+    assert stepped.ratio > LIMIT
+    between_ends = drift(truth + grey([0] * 30 + [9] * 5 + [0] * 30), truth, 33)
+    assert (between_ends.between, between_ends.farthest) == (0, pytest.approx((5 - 3) * 9 / 33))
+
+
+def test_a_drift_that_rounding_can_cause_is_none():
+    assert Drift(between=0.0, within=0.0, farthest=0.0).ratio == 1
+    assert Drift(between=0.2, within=0.02, farthest=0.2).ratio < LIMIT
+    assert Drift(between=0.4, within=0.02, farthest=0.4).ratio > LIMIT
+
+
+def reading(**changes):
+    figures = {"between": 0.3, "within": 0.2, "farthest": 0.4, "ratio": 1.5, "psnr": 33.0, "seconds": 60.0}
+    memory = {"peak_mb": 900.0, "short_peak_mb": 800.0, "growth": 10.6}
+    return Reading(**{"preset": "draft", "family": "global colour", "scene": 6, **figures, **memory, **changes})
+
+
+def test_the_page_names_every_clip_above_the_limit():
+    text = to_markdown([reading(), reading(family="thick outlines", ratio=1.51)])
+    assert "`draft`: 1 of 2 clips within 1.5; above: thick outlines (1.51)." in text
+    assert "| `draft` | global colour | 800 MB | 900 MB | 10.6 |" in text
+    assert "above" not in to_markdown([reading()])
+
+
+def test_readings_of_other_presets_and_styles_stay(tmp_path, monkeypatch):
+    page, store = tmp_path / "page.md", tmp_path / "page.json"
+    page.write_text("# Long\n<!-- made by `tools/long_clips.py` -->\n<!-- end of `tools/long_clips.py` -->\n")
+    monkeypatch.setattr(long_clips, "long_clip", lambda family: family)
+    monkeypatch.setattr(long_clips, "read_clip", lambda clip, preset: reading(preset=preset, family=str(clip)))
+    said = []
+    for presets in (["draft"], ["method", "default"], ["draft"]):
+        long_clips.report_long_clips(presets, [Family.GLOBAL], said.append, store=store, page=page)
+    assert len(said) == 4
+    rows = [line for line in page.read_text().splitlines() if line.endswith("dB |")]
+    assert [row.split("`")[1] for row in rows] == ["default", "draft", "method"]
+
+
+@pytest.mark.slow
+def test_colours_drift_no_more_over_all_windows_than_within_one():
+    """257 frames, 11 windows of 33, exact keyframes at 0, 64, ..., 256, preset `draft`, a camera that pans.
+
+    With `d(i)` the mean colour of edited frame i minus the truth's, in 8-bit levels, and everything as root mean square
+    over the channels: the mean of `d` over the last window minus that over the first one is at most 1.5 times what `d`
+    strays from its window's mean (root mean square over all frames of all windows), with half a level added to both:
+    what rounding can cause.
+    """
+    clip, window = long_clip(Family.GLOBAL), model_defaults("tiny").window
+    assert clip.frames.shape == (FRAMES, 128, 128, 3)
+    assert [keyframe.index for keyframe in clip.keyframes] == list(range(0, FRAMES, EVERY))
+    settings = preset_settings("tiny", "draft", prompt=clip.caption, source_prompt=clip.source_caption)
+    model = load_model("tiny", device="cpu")
+    result = edit_long_video(clip.frames, clip.keyframes, model, settings, window=window)
+    found = drift(result.frames, clip.truth, window)
+    assert found.ratio <= LIMIT, found
+    # The yardstick itself: a cast that grows by a twentieth of a level a frame is seen.
+    cast = np.round(np.arange(FRAMES) / 20).astype(np.int16)[:, None, None, None]
+    drifting = (result.frames + cast).clip(0, 255).astype(np.uint8)
+    assert drift(drifting, clip.truth, window).ratio > LIMIT
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak that Linux keeps")
+@pytest.mark.parametrize("method", ["coupled", "difference"])
+def test_memory_grows_by_source_and_result_alone(method):
+    """From 65 to 257 frames by at most 2.5 times their bytes: once the source, once the result, and half for the rest.
+
+    Without a classical guess, which is made for the whole clip. The keyframes are in that half.
+    """
+    here = str(Path(__file__).parent)
+    # The C library then gives a large block back when it is freed, and the peak counts what is held.
+    environment = {**long_clips.alone(), "MALLOC_MMAP_THRESHOLD_": "65536"}
+    peaks = []
+    for number in (65, FRAMES):
+        command = [sys.executable, "-c", MEMORY, here, str(number), method]
+        said = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        peaks.append(float(said.stdout))
+    frames_mb = (FRAMES - 65) * 128 * 128 * 3 / 1e6
+    growth = (peaks[1] - peaks[0]) / frames_mb
+    assert growth <= 2.5
+    assert growth > 1.5, "the frames themselves must show, or the peak is that of something else"
