@@ -11,7 +11,7 @@ from small_wan import TEXT_DIM, small_pipeline
 
 from flowedit.config import EditSettings
 from flowedit.editor import edit_steps, prepare
-from flowedit.errors import ModelError, UnusualSettingWarning
+from flowedit.errors import ModelError, UnknownWordsWarning
 from flowedit.keyframes import Keyframe, to_pixels
 from flowedit.model import ClipShape, Condition, VideoModel
 from flowedit.tiny.config import SMOKE
@@ -338,7 +338,7 @@ def test_unusual_words_warn_once_for_each_prompt(i2v_pipe):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         WanVideo(i2v_pipe).prepare(Condition(shape=SHAPE, prompt="a zeppelin"))
-    assert [w.category for w in caught] == [UnusualSettingWarning]
+    assert [w.category for w in caught] == [UnknownWordsWarning]
 
 
 def test_only_a_model_that_repairs_guesses_is_shown_one(i2v_pipe):

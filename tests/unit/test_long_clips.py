@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowedit.bench import long_clips
-from flowedit.bench.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, drift, long_clip, to_markdown
+from flowedit.bench import long_report
+from flowedit.bench.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, drift, long_clip
+from flowedit.bench.long_report import report_long_clips, to_markdown
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
 from flowedit.tiny.styles import Family
@@ -80,11 +81,11 @@ def test_the_page_names_every_clip_above_the_limit():
 def test_readings_of_other_presets_and_styles_stay(tmp_path, monkeypatch):
     page, store = tmp_path / "page.md", tmp_path / "page.json"
     page.write_text("# Long\n<!-- made by `tools/long_clips.py` -->\n<!-- end of `tools/long_clips.py` -->\n")
-    monkeypatch.setattr(long_clips, "long_clip", lambda family: family)
-    monkeypatch.setattr(long_clips, "read_clip", lambda clip, preset: reading(preset=preset, family=str(clip)))
+    monkeypatch.setattr(long_report, "long_clip", lambda family: family)
+    monkeypatch.setattr(long_report, "read_clip", lambda clip, preset: reading(preset=preset, family=str(clip)))
     said = []
     for presets in (["draft"], ["method", "default"], ["draft"]):
-        long_clips.report_long_clips(presets, [Family.GLOBAL], said.append, store=store, page=page)
+        report_long_clips(presets, [Family.GLOBAL], said.append, store=store, page=page)
     assert len(said) == 4
     rows = [line for line in page.read_text().splitlines() if line.endswith("dB |")]
     assert [row.split("`")[1] for row in rows] == ["default", "draft", "method"]
@@ -123,7 +124,7 @@ def test_memory_grows_by_source_and_result_alone(method):
     """
     here = str(Path(__file__).parent)
     # The C library then gives a large block back when it is freed, and the peak counts what is held.
-    environment = {**long_clips.alone(), "MALLOC_MMAP_THRESHOLD_": "65536"}
+    environment = {**alone(), "MALLOC_MMAP_THRESHOLD_": "65536"}
     peaks = []
     for number in (65, FRAMES):
         command = [sys.executable, "-c", MEMORY, here, str(number), method]
