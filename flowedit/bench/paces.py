@@ -46,7 +46,7 @@ class PaceRow:
         forwards: of the transformer; one over the keyframes alone counts like any other.
         seconds: of the steps.
         error: relative root mean square of the difference of the final latents to the plain edit's.
-        psnr_db: of the frames against the plain edit's.
+        psnr_db: of the frames against the plain edit's; None where the latents are the same.
         gap: mean over keyframes of what the correction left open, 1 = nothing carried over.
     """
 
@@ -54,7 +54,7 @@ class PaceRow:
     forwards: int
     seconds: float
     error: float
-    psnr_db: float
+    psnr_db: float | None
     gap: float
 
 
@@ -150,15 +150,18 @@ def _edit(
 
 def _compared(row: PaceRow, made: tuple[Tensor, Any], plain: tuple[Tensor, Any]) -> PaceRow:
     error = relative_error(made[0].float(), plain[0])
-    return replace(
-        row, error=error, psnr_db=float(psnr(made[1], plain[1], cap=_CAP_DB).mean()) if error else float("inf")
-    )
+    return replace(row, error=error, psnr_db=float(psnr(made[1], plain[1], cap=_CAP_DB).mean()) if error else None)
 
 
 def write_paces(rows: list[PaceRow], path: Path) -> None:
     """Keep the rows with where they were measured."""
     record = {"machine": machine(), "versions": versions(), "rows": [asdict(row) for row in rows]}
-    write_atomically(path, json.dumps(record, indent=1).encode())
+    write_atomically(path, json.dumps(record, indent=1, allow_nan=False).encode())
+
+
+def read_paces(path: Path) -> list[PaceRow]:
+    """The rows that `write_paces` kept."""
+    return [PaceRow(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
 def paces_markdown(rows: list[PaceRow]) -> str:
@@ -170,6 +173,6 @@ def paces_markdown(rows: list[PaceRow]) -> str:
     ]
     for row in rows:
         error = f"{row.error:.1e}" if row.error else "0"
-        same = "the same" if row.psnr_db == float("inf") else f"{row.psnr_db:.1f} dB"
+        same = "the same" if row.psnr_db is None else f"{row.psnr_db:.1f} dB"
         lines.append(f"| {row.name} | {row.forwards} | {row.seconds:.1f} s | {error} | {same} | {row.gap:.3f} |")
     return "\n".join(lines) + "\n"

@@ -1,12 +1,12 @@
 """The table of paces: every way makes the same edit, and its row says what it took and how far it went."""
 
-import json
+from pathlib import Path
 
 import pytest
 
 from flowedit.bench import paces
 from flowedit.bench.gpu_table import write_into
-from flowedit.bench.paces import BEGIN, END, PaceRow, pace_rows, paces_markdown, write_paces
+from flowedit.bench.paces import BEGIN, END, PaceRow, pace_rows, paces_markdown, read_paces, write_paces
 
 
 @pytest.mark.slow
@@ -20,16 +20,16 @@ def test_rows_compare_each_way_with_the_plain_edit(monkeypatch, tmp_path):
     assert list(rows) == [*wanted, "2 steps"]
     assert [row.forwards for row in rows.values()] == [8, 8, 12, 6, 4]
     assert rows["plain"].error == 0
-    assert rows["plain"].psnr_db == float("inf")
+    assert rows["plain"].psnr_db is None
     assert 0 < rows["fast"].error < 1e-5 < rows["negative prompt every 3 steps"].error
     assert rows["keyframes isolated, shown to both branches"].error > 1e-4
     assert 0 < rows["plain"].gap < 1
     write_paces(list(rows.values()), tmp_path / "paces.json")
-    assert len(json.loads((tmp_path / "paces.json").read_text())["rows"]) == 5
+    assert read_paces(tmp_path / "paces.json") == list(rows.values())
 
 
 def test_the_table_goes_between_its_own_marks(tmp_path):
-    row = PaceRow(name="plain", forwards=8, seconds=1.25, error=0.0, psnr_db=float("inf"), gap=0.5)
+    row = PaceRow(name="plain", forwards=8, seconds=1.25, error=0.0, psnr_db=None, gap=0.5)
     text = paces_markdown([row, PaceRow(name="other", forwards=4, seconds=1.0, error=0.012, psnr_db=31.26, gap=0.25)])
     assert "| plain | 8 | 1.2 s | 0 | the same | 0.500 |" in text
     assert "| other | 4 | 1.0 s | 1.2e-02 | 31.3 dB | 0.250 |" in text
@@ -37,3 +37,11 @@ def test_the_table_goes_between_its_own_marks(tmp_path):
     page.write_text(f"a\n{BEGIN}\nold\n{END}\nb\n")
     write_into(page, text, (BEGIN, END))
     assert page.read_text() == f"a\n{BEGIN}\n{text}{END}\nb\n"
+
+
+def test_the_published_table_is_that_of_the_published_record():  # catches: a page that argues from an empty table
+    docs = Path(__file__).parents[2] / "docs"
+    table = (docs / "performance.md").read_text(encoding="utf-8").split(f"{BEGIN}\n")[1].split(END)[0]
+    rows = read_paces(docs / "paces.json")
+    assert len(rows) > 8
+    assert table == paces_markdown(rows)
