@@ -1,4 +1,4 @@
-"""Two fixed scenes with the shipped weights: figures that fall when correction, encoding, positions or model break.
+"""Fixed scenes with the shipped weights: figures that fall when correction, encoding, positions or model break.
 
 Each figure has a floor a little below what was measured, and each test breaks its part on purpose and sees the figure
 fall through that floor.
@@ -6,12 +6,11 @@ fall through that floor.
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from flowedit.bench.cases import own_case
 from flowedit.bench.score import score
-from flowedit.editor import edit_steps, edit_video, prepare
+from flowedit.editor import edit_video
 from flowedit.models import load_model
 from flowedit.presets import preset_settings
 from flowedit.tiny.splits import Split
@@ -22,6 +21,8 @@ FRAMES = 17
 OUTLINES, TEXTURE = 5, 9
 FLOORS = {OUTLINES: {"joint": 28.0, "default": 25.5}, TEXTURE: {"joint": 28.0, "default": 29.0}}
 """dB at the keyframes and far from them; measured on a processor: 29.6 and 29.8 dB at them, 25.7 and 30.8 dB far."""
+POSITIONED = {12: 26.0, 18: 26.0}
+"""dB far from the keyframes of two global colours; measured: 27.4 and 27.7 dB, at other positions 22.5 dB at most."""
 JOINT = {"conditioning": "tokens", "keyframe_encoding": "hold", "steps": 2, "detail": "plain"}
 
 
@@ -64,18 +65,16 @@ def test_a_keyframe_stands_for_its_whole_group(case, model, joint):
     assert broken["psnr_key"] < FLOORS[case.scene]["joint"] < joint["psnr_key"]
 
 
-def test_tokens_at_their_slots_positions_are_read_as_their_slots(model):
-    """With shared positions and noise both branches move alike; elsewhere the second keyframe is read as another."""
-    case, apart = first_half(OUTLINES), {}
-    for positions in ("shared", "restarted", "appended"):
-        changes = {"method": "coupled", "branch": "free", "kappa": 0.0, "positions": positions}
-        settings = preset_settings("tiny", "method", prompt=case.caption, **{**JOINT, **changes})
-        prepared = prepare(case.frames, case.keyframes, model, settings)
-        next(iter(edit_steps(prepared)))
-        apart[positions] = float(np.max(prepared.trace.array("v_diff_norm")[0]))
-    assert apart["shared"] < 0.2
-    assert apart["restarted"] > 0.25
-    assert apart["appended"] > 0.25
+@pytest.mark.parametrize("scene", POSITIONED)
+def test_a_new_colour_travels_from_tokens_at_their_slots_positions(scene, model):
+    case = first_half(scene)
+    far = {
+        positions: figures(case, model, **{**JOINT, "steps": 4, "positions": positions})["psnr_far"]
+        for positions in ("shared", "restarted", "appended")
+    }
+    assert far["shared"] > POSITIONED[scene]
+    assert far["restarted"] < POSITIONED[scene] - 2
+    assert far["appended"] < POSITIONED[scene] - 2
 
 
 def test_the_default_repairs_its_guess(case, model):
