@@ -1,6 +1,6 @@
 """Many alphas or seeds of one edit: the model is loaded once; clip, keyframes and words are encoded once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
@@ -62,6 +62,28 @@ def parse_sweep(alphas: str | None, seeds: str | None) -> Sweep | None:
         alphas=_numbers(alphas, "--sweep", float, "2,5,10") if alphas is not None else (),
         seeds=_numbers(seeds, "--seeds", int, "0,1,2") if seeds is not None else (),
     )
+
+
+def check_sweep(alphas: str | None, seeds: str | None, given: Mapping[str, float | None]) -> None:
+    """Refuse a setting on its own beside a sweep that gives every run another value of it.
+
+    Args:
+        alphas: the command line's words, as in `parse_sweep`.
+        seeds: likewise.
+        given: `alpha`, `kappa` and `seed` as the user gave them; None where not.
+
+    Raises:
+        SettingError: one of them is given and swept.
+    """
+    swept = [("alpha", "--sweep", alphas), ("kappa", "--sweep", alphas), ("seed", "--seeds", seeds)]
+    for name, option, words in swept:
+        value = given[name]
+        if words is not None and value is not None:
+            every = "a seed" if name == "seed" else "an alpha"
+            raise SettingError(
+                f"--{name} is {value} beside {option} {words}, which gives each run {every} of its own. "
+                f"Leave out --{name} or {option}."
+            )
 
 
 def _numbers(text: str, option: str, kind: Callable[[str], Number], example: str) -> tuple[Number, ...]:

@@ -54,7 +54,7 @@ def edit(
     cfg: Annotated[float | None, typer.Option(help="Guidance of the target; 1 is off.")] = None,
     source_cfg: Annotated[float | None, typer.Option(help="Guidance of the source (difference).")] = None,
     shift: Annotated[float | None, typer.Option(help="Bend of the sigma grid.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the noise; 0 unless given.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames to edit, 4n + 1.")] = None,
     start: Annotated[int, typer.Option(help="First frame of the window.")] = 0,
     size: Annotated[str | None, typer.Option(help="Height x width to edit at, such as 480x832.")] = None,
@@ -78,8 +78,10 @@ def edit(
     from flowedit.methods import check_method
     from flowedit.presets import model_defaults, preset_settings
     from flowedit.runfolder import RunFolder
-    from flowedit.sweep import parse_sweep
+    from flowedit.sweep import check_sweep, parse_sweep
 
+    check_sweep(sweep, seeds, {"alpha": alpha, "kappa": kappa, "seed": seed})
+    several = parse_sweep(sweep, seeds)
     wish = StyleWish(style=style, image=style_image, words=describe, backend=backend, max_usd=max_usd)
     if bool(wish) == bool(keyframes):
         raise KeyframeError("Give keyframes (--keyframes) or a style to paint them in (--style), one of the two.")
@@ -121,7 +123,6 @@ def edit(
         mask=mask,
         styling=choice.styling,
     )
-    several = parse_sweep(sweep, seeds)
     if several is None:
         run_together(request, partial(show_run, verbose=verbose))
     else:

@@ -185,6 +185,31 @@ def test_a_wrong_command_line_is_one_line_with_status_2(capsys, arguments, line)
 
 
 @pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ("--sweep", "2,10", "--alpha", "5"),
+            "--alpha is 5.0 beside --sweep 2,10, which gives each run an alpha of its own. "
+            "Leave out --alpha or --sweep.",
+        ),
+        (
+            ("--sweep", "2,10", "--kappa", "0.5"),
+            "--kappa is 0.5 beside --sweep 2,10, which gives each run an alpha of its own. "
+            "Leave out --kappa or --sweep.",
+        ),
+        (
+            ("--seeds", "1,2", "--seed", "0"),
+            "--seed is 0 beside --seeds 1,2, which gives each run a seed of its own. Leave out --seed or --seeds.",
+        ),
+    ],
+)
+def test_a_setting_that_is_swept_is_not_also_given(job, capsys, arguments, line):  # catches: a wish silently dropped
+    assert edit(job, *arguments) == 2
+    assert capsys.readouterr().err == f"flowedit: {line}\n"
+    assert not (job / "out").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "status"), [((), 2), (("models",), 2), (("--help",), 0), (("edit", "--help"), 0)]
 )
 def test_help_stays_help(capsys, arguments, status):  # catches: a page of help pressed into a line
