@@ -118,9 +118,10 @@ def test_hover_reads_out_the_frame_and_shows_it(book):
 def test_hover_moves_nothing(book):
     """Catches a pointer that passes by: it took the keyboard's place with it, and wrote a trait without a gesture."""
     root, second = book.root("slot-map"), book.root("slot-map", 1)
+    root.locator("[data-frame='23']").hover()
     root.get_by_role("listbox").press("Home")
     book.wait_for_kernel("print(widget.index)", "0")
-    root.locator("[data-frame='23']").hover()
+    root.locator("[data-frame='23']").hover(position={"x": 6, "y": 6})
     book.page.wait_for_selector(".fe-slot-map[data-drawn='23']")
     book.page.wait_for_timeout(400)  # longer than a gesture takes to be sent
     assert book.kernel("print(widget.index)") == "0"

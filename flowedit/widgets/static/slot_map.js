@@ -129,9 +129,10 @@ export default fe.widget("slot-map", (ctx) => {
     cells[index()].scrollIntoView({ block: "nearest" });
   });
   const frameAt = (event) => event.target.closest?.(".fe-frame")?.dataset.frame;
-  list.addEventListener("pointerover", (event) => {
+  // A move, not only an entry: after a key the pointer may still stand in the cell that it is moved in.
+  list.addEventListener("pointermove", (event) => {
     const frame = frameAt(event);
-    if (frame === undefined || event.pointerType !== "mouse") return;
+    if (frame === undefined || event.pointerType !== "mouse" || Number(frame) === hovered) return;
     hovered = Number(frame);
     show();
   });
