@@ -109,8 +109,13 @@ def test_the_best_classical_row_is_sought_for_each_figure():
     assert (best["row"], best["psnr_far"]["mean"], best["psnr_key"]["mean"]) == ("propagation", 28.5, 31.0)
 
 
-def test_the_published_page_says_what_the_published_scores_say():
+@pytest.mark.parametrize(("page", "split", "scenes"), [("quality", "test", 36), ("validation", "validation", 24)])
+def test_the_published_pages_say_what_the_published_scores_say(page, split, scenes):
+    """Catches a number typed into a page, and scores of one split published as those of the other."""
     docs = Path(__file__).parents[2] / "docs"
     begin, end = marks(COMMAND)
-    shown = (docs / "quality.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
-    assert shown.strip() == to_page(read_tables([docs / "quality.json"])).strip()
+    shown = (docs / f"{page}.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
+    scores = read_tables([docs / f"{page}.json"])
+    assert shown.strip() == to_page(scores).strip()
+    assert scores.about["split"] == split
+    assert {s.scene for s in scores.scores if s.world == "own"} == set(range(scenes))
