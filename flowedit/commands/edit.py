@@ -73,7 +73,8 @@ def edit(
     Over several GPUs of one host: torchrun --nproc-per-node 2 -m flowedit edit ...
     """
     from flowedit.ahead import EditRequest
-    from flowedit.errors import FlowEditError, KeyframeError
+    from flowedit.environment import launched
+    from flowedit.errors import FlowEditError, KeyframeError, SettingError
     from flowedit.job import parse_indices, parse_size, video_window
     from flowedit.methods import check_method
     from flowedit.presets import model_defaults, preset_settings
@@ -85,6 +86,11 @@ def edit(
     wish = StyleWish(style=style, image=style_image, words=describe, backend=backend, max_usd=max_usd)
     if bool(wish) == bool(keyframes):
         raise KeyframeError("Give keyframes (--keyframes) or a style to paint them in (--style), one of the two.")
+    if wish and launched():
+        raise SettingError(
+            "--style paints its keyframes in one process and torchrun started several. "
+            "Run `flowedit style` first and give its folder as --keyframes."
+        )
     given = {
         **{"prompt": prompt, "source_prompt": source_prompt, "negative_prompt": negative_prompt, "method": method},
         **{"keyframe_encoding": encoding, "conditioning": conditioning, "branch": branch, "init": init},

