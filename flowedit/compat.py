@@ -25,7 +25,7 @@ from flowedit.models import TINY, load_model
 from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
 from flowedit.presets import KNOWN, model_defaults, preset_settings
 from flowedit.result import EditResult
-from flowedit.runfolder import MANIFEST, RunFolder
+from flowedit.runfolder import EDITED, MANIFEST, TRACE, RunFolder
 from flowedit.video import probe, read_video, write_video
 from flowedit.wan.adapter import WanVideo
 from flowedit.windows import edit_long_video
@@ -291,6 +291,11 @@ class IntegratedVideoEditor:
     def save_results(self, frames: Pictures, output_dir: str | Path, *, overwrite: bool = False) -> Path:
         """Write `edited.mp4` (the source's fps and sound), and the last run's `trace.csv` and `run.json`.
 
+        Args:
+            frames: the edited pictures, or uint8 (F, H, W, 3).
+            output_dir: a folder, made if need be.
+            overwrite: replace an earlier run in it, with all that it left; other files stay.
+
         Returns:
             The folder.
 
@@ -299,9 +304,9 @@ class IntegratedVideoEditor:
         """
         folder = RunFolder(Path(output_dir), overwrite=overwrite)
         with folder.replacing() as new:
-            write_video(new.file("edited.mp4"), stack_pictures(frames), self._fps, **self._sound)
+            write_video(new.file(EDITED), stack_pictures(frames), self._fps, **self._sound)
             if self.result is not None:
-                new.write_text("trace.csv", self.result.trace.to_csv())
+                new.write_text(TRACE, self.result.trace.to_csv())
                 new.write_json(MANIFEST, self.result.manifest())
         return folder.path
 

@@ -12,10 +12,10 @@ from flowedit.errors import ModelError
 from flowedit.methods import Step
 from flowedit.methods.branches import Begun
 from flowedit.preparation import PreparedEdit
+from flowedit.runfolder import STATE
 from flowedit.trace import READINGS, StepTrace
 from flowedit.wan.resume import hash_settings, load_state, save_state
 
-STATE = "state.safetensors"
 SAVE_EVERY = 5
 """Steps between two states on disk: what a crash can cost."""
 

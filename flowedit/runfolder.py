@@ -11,6 +11,19 @@ from typing import Any
 from flowedit.errors import OutputError
 
 MANIFEST = "run.json"
+EDITED, COMPARISON, SHEET, TRACE, REPORT = (
+    "edited.mp4",
+    "comparison.mp4",
+    "contact-sheet.png",
+    "trace.csv",
+    "report.html",
+)
+STATE = "state.safetensors"
+"""Where a long run can go on after a crash; gone once it is done."""
+STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
+"""Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
+RUN_FILES = (MANIFEST, EDITED, COMPARISON, SHEET, TRACE, REPORT, STATE, STOPPED, STOPPED_TRACE)
+"""All that a run may leave. Anything else in the folder is the user's."""
 _FRESH = ".flowedit-new"
 """Inside the folder, so that what was written there takes its place by a rename."""
 
@@ -59,9 +72,10 @@ class RunFolder:
 
     @contextmanager
     def replacing(self) -> Generator["RunFolder", None, None]:
-        """A folder for a run's files, which take their places all together when the block has ended.
+        """A folder for a run's files, which take the places of an earlier run's all together when the block has ended.
 
-        Where it raises, the folder holds what it held before, an earlier run whole.
+        What the earlier run left and this one did not make goes with it. Where the block raises, the folder holds what
+        it held before, an earlier run whole.
 
         Raises:
             OutputError: a file cannot be moved.
@@ -77,7 +91,8 @@ class RunFolder:
     def _take(self, fresh: Path) -> None:
         """Move a run's files here; while they move, no manifest says that the folder holds a run."""
         try:
-            self.file(MANIFEST).unlink(missing_ok=True)
+            for name in RUN_FILES:  # the manifest first
+                self.file(name).unlink(missing_ok=True)
             for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
                 path.replace(self.file(path.name))
         except OSError as error:

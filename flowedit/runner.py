@@ -27,8 +27,18 @@ from flowedit.placing import run_placed
 from flowedit.presets import model_defaults
 from flowedit.report import comparison_frames, contact_sheet, render_report
 from flowedit.result import EditResult
-from flowedit.resuming import STATE, StateKeeper
-from flowedit.runfolder import MANIFEST, RunFolder
+from flowedit.resuming import StateKeeper
+from flowedit.runfolder import (
+    COMPARISON,
+    EDITED,
+    MANIFEST,
+    REPORT,
+    SHEET,
+    STOPPED,
+    STOPPED_TRACE,
+    TRACE,
+    RunFolder,
+)
 from flowedit.sweep import Shared, varied
 from flowedit.trace import Trace
 from flowedit.video import write_image, write_video
@@ -41,16 +51,6 @@ __all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"
 
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
-
-STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
-"""Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
-EDITED, COMPARISON, SHEET, TRACE, REPORT = (
-    "edited.mp4",
-    "comparison.mp4",
-    "contact-sheet.png",
-    "trace.csv",
-    "report.html",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,6 @@ def run_edit(
     except (KeyboardInterrupt, FlowEditError) as stop:
         _keep_trace(folder, request, result.trace, stop)
         raise
-    for left in (STATE, STOPPED, STOPPED_TRACE):
-        folder.file(left).unlink(missing_ok=True)
     return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
 
 

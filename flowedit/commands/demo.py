@@ -20,8 +20,7 @@ def demo(
     from flowedit.ahead import EditRequest
     from flowedit.demo import make_demo
     from flowedit.presets import preset_settings
-    from flowedit.runfolder import RunFolder
-    from flowedit.runner import SHEET
+    from flowedit.runfolder import SHEET, RunFolder
 
     RunFolder(output, overwrite=overwrite)
     inputs = make_demo(output / "inputs", style=style, scene=scene)

@@ -234,6 +234,10 @@ def test_the_whole_snippet_runs_on_a_long_file_inside_a_running_loop(long_file, 
     assert (folder / "trace.csv").read_text().startswith("step,sigma,keyframe,r_k_norm")
     with pytest.raises(OutputError, match="already holds a run"):
         editor.save_results(frames, folder)
+    (folder / "report.html").write_text("of another run")
+    (folder / "notes.txt").write_text("mine")
+    editor.save_results(frames, folder, overwrite=True)  # catches: an old report beside new results
+    assert {path.name for path in folder.iterdir()} == {"edited.mp4", "trace.csv", "run.json", "notes.txt"}
 
 
 def test_agent_and_editor_share_the_window(long_file):  # catches: indices of the window read as indices of the file

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from flowedit.errors import OutputError
-from flowedit.runfolder import MANIFEST, RunFolder
+from flowedit.runfolder import MANIFEST, RUN_FILES, TRACE, RunFolder
 
 
 def test_folder_with_a_run_is_refused_unless_overwritten(tmp_path):
@@ -57,6 +57,18 @@ def test_a_new_run_takes_the_places_of_an_old_one_all_together(tmp_path):
             new.write_text(name, "new")
         assert (tmp_path / "trace.csv").read_text() == "old"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {MANIFEST: "new", "trace.csv": "new"}
+
+
+def test_what_an_earlier_run_left_goes_with_it(tmp_path):
+    """Catches the report of one run beside the video and the trace of another, and a user's own file lost."""
+    folder = RunFolder(tmp_path)
+    for name in (*RUN_FILES, "notes.txt"):
+        folder.write_text(name, "old")
+    with folder.replacing() as new:
+        new.write_text(TRACE, "new")
+        new.write_text(MANIFEST, "new")
+    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert left == {MANIFEST: "new", TRACE: "new", "notes.txt": "old"}
 
 
 def test_what_a_killed_run_left_is_not_taken_for_the_next_ones(tmp_path):
