@@ -42,7 +42,7 @@ from flowedit.runfolder import (
 from flowedit.sweep import Shared, varied
 from flowedit.trace import Trace
 from flowedit.video import write_image, write_video
-from flowedit.windows import edit_long_video
+from flowedit.windows import LongEdit
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit
@@ -208,10 +208,7 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
     if len(job.frames) > window:
         if request.resume:
             raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(job.frames)}.")
-        keep, follow = partial(_keep_trace, task.folder, request), partial(watch, "denoising")
-        return edit_long_video(
-            job.frames, job.keyframes, model, request.settings, window=window, watch=follow, mask=mask, stopped=keep
-        )
+        return _edit_windows(task, model, window)
     if task.shared.prepared is None:
         given = Given(guess=None if task.ahead is None else task.ahead.guess, mask=mask)
         task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, given)
@@ -229,6 +226,26 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
         return finish(prepared, latents)
     except (KeyboardInterrupt, FlowEditError) as stop:
         _keep_trace(task.folder, request, prepared.trace, stop)
+        raise
+
+
+def _edit_windows(task: _Task, model: VideoModel, window: int) -> EditResult:
+    job, settings = task.job, task.request.settings
+    edit = LongEdit(
+        frames=job.frames,
+        keyframes=job.keyframes,
+        model=model,
+        settings=settings,
+        window=window,
+        mask=task.mask.small,
+    )
+    try:
+        for done, total, step in edit.steps():
+            task.watch("denoising", done, total, step)
+        return edit.finish()
+    except (KeyboardInterrupt, FlowEditError) as stop:
+        if edit.trace is not None:
+            _keep_trace(task.folder, task.request, edit.trace, stop)
         raise
 
 

@@ -8,7 +8,8 @@ result, which enters the second as keyframes where the user has given none.
 One window is encoded at a time: when its frames are laid down, its readings and seconds are all that is kept of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import Step
-from flowedit.methods.guess import guess
+from flowedit.methods.guess import Guess, guess
 from flowedit.model import VideoModel
 from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare
 from flowedit.result import EditResult
@@ -28,7 +29,7 @@ from flowedit.trace import READINGS, Trace
 OVERLAP = 9
 """Frames that neighbouring windows share: two whole slots and the frame before them."""
 
-WatchStep = Callable[[int, int, Step], None]
+LongStep = tuple[int, int, Step]
 """(steps done in all windows, steps in all, the step just done)."""
 
 
@@ -56,20 +57,18 @@ def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[
     return [*range(0, last, window - overlap), last]
 
 
-def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of its own
+def edit_long_video(
     frames: np.ndarray,
     keyframes: Sequence[Keyframe],
     model: VideoModel,
     settings: EditSettings,
     *,
     window: int,
-    watch: WatchStep | None = None,
     mask: np.ndarray | None = None,
-    stopped: Callable[[Trace, BaseException], object] | None = None,
 ) -> EditResult:
     """Edit a clip of any legal length in windows of at most `window` frames.
 
-    A clip that fits one window gives what `edit_video` gives.
+    A clip that fits one window gives what `edit_video` gives. To watch or to stop it, loop over `LongEdit.steps`.
 
     Args:
         frames: the clip, uint8 (F, H, W, 3), F `4n + 1`.
@@ -77,51 +76,116 @@ def edit_long_video(  # noqa: PLR0913 - the editor's own arguments, and three of
         model: the video model.
         settings: of every window.
         window: frames that the model edits at once, `4n + 1`.
-        watch: called after every step.
         mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
-        stopped: told the trace of the windows done (of the first, its steps so far) and why, when the edit stops early.
 
     Returns:
         The whole clip; its trace holds every window's keyframes, the shared ones included.
+
+    Raises:
+        FlowEditError: as from `edit_video`.
     """
-    check_keyframes(keyframes, clip_shape(frames, model))
-    starts = window_starts(len(frames), window)
-    whole = None
-    if settings.uses_guess and keyframes:
-        whole = guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
-    edited = np.zeros_like(frames)
-    done = _Done(starts)
-    done_to = 0
-    for number, start in enumerate(starts):
-        inside = slice(start, min(start + window, len(frames)))
-        own = _window_keyframes(keyframes, edited, inside, done_to)
+    edit = LongEdit(frames=frames, keyframes=keyframes, model=model, settings=settings, window=window, mask=mask)
+    deque(edit.steps(), maxlen=0)
+    return edit.finish()
+
+
+@dataclass(kw_only=True)
+class LongEdit:
+    """An edit in windows, one step at a time.
+
+    Attributes:
+        frames: the clip, uint8 (F, H, W, 3), F `4n + 1`.
+        keyframes: styled keyframes by clip index, in order.
+        model: the video model.
+        settings: of every window.
+        window: frames that the model edits at once, `4n + 1`.
+        mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
+
+    Raises:
+        VideoShapeError, KeyframeError: the clip has no such window, or a keyframe does not fit it.
+    """
+
+    frames: np.ndarray
+    keyframes: Sequence[Keyframe]
+    model: VideoModel
+    settings: EditSettings
+    window: int
+    mask: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Check the inputs against each other."""
+        check_keyframes(self.keyframes, clip_shape(self.frames, self.model))
+        self._starts = window_starts(len(self.frames), self.window)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._edited = np.zeros_like(self.frames)
+        self._done = _Done(self._starts)
+        self._running: PreparedEdit | None = None
+
+    @property
+    def trace(self) -> Trace | None:
+        """Readings of the windows done, of the first one its steps so far; None before there are any."""
+        return self._done.until(None if self._running is None else self._running.trace)
+
+    def steps(self) -> Iterator[LongStep]:
+        """Edit window after window, from the beginning.
+
+        Raises:
+            FlowEditError: as from `edit_video`.
+        """
+        self._begin()
+        whole = None
+        if self.settings.uses_guess and self.keyframes:
+            whole = guess(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
+        done_to = 0
+        for number, start in enumerate(self._starts):
+            inside = slice(start, min(start + self.window, len(self.frames)))
+            self._running = self._prepare(inside, done_to, whole)
+            result = yield from self._run(self._running, number)
+            _blend(self._edited, result.frames, start, done_to)
+            self._done.add(result)
+            done_to = inside.stop
+            # Latents, conditions and noise of a window, before the next one has its own.
+            self._running = None
+            del result
+
+    def finish(self) -> EditResult:
+        """The whole clip, once `steps` has come to its end; its trace holds the shared keyframes too.
+
+        Raises:
+            FlowEditError: windows are missing.
+        """
+        done, windows = len(self._done.traces), len(self._starts)
+        if done < windows:
+            raise FlowEditError(f"{done} of {windows} windows are done; go through all of steps() first.")
+        return EditResult(
+            frames=self._edited,
+            source=self.frames,
+            keyframes=tuple(self.keyframes),
+            settings=self.settings,
+            model=self.model.name,
+            trace=_joined(self._done.traces, self._starts),
+            seconds=self._done.seconds,
+        )
+
+    def _prepare(self, inside: slice, done_to: int, whole: Guess | None) -> PreparedEdit:
+        own = _window_keyframes(self.keyframes, self._edited, inside, done_to)
         given = Given(
             guess=None if whole is None else whole.window(inside),
-            first_slot=start // GROUP,
-            slots=slot_of(len(frames) - 1) + 1,
-            mask=None if mask is None else mask[inside],
+            first_slot=inside.start // GROUP,
+            slots=slot_of(len(self.frames) - 1) + 1,
+            mask=None if self.mask is None else self.mask[inside],
         )
-        prepared = prepare(frames[inside], own, model, settings, given)
-        try:
-            result = _run(prepared, number, len(starts), watch)
-        except (KeyboardInterrupt, FlowEditError) as stop:
-            if stopped is not None:
-                stopped(done.until(prepared.trace), stop)
-            raise
-        _blend(edited, result.frames, start, done_to)
-        done.add(result)
-        done_to = inside.stop
-        # Latents, conditions and noise of a window, before the next one has its own.
-        del prepared, given, result
-    return EditResult(
-        frames=edited,
-        source=frames,
-        keyframes=tuple(keyframes),
-        settings=settings,
-        model=model.name,
-        trace=_joined(done.traces, starts),
-        seconds=done.seconds,
-    )
+        return prepare(self.frames[inside], own, self.model, self.settings, given)
+
+    def _run(self, prepared: PreparedEdit, number: int) -> Generator[LongStep, None, EditResult]:
+        steps = len(prepared.problem.sigmas) - 1
+        latents = prepared.reference_latents
+        for step in edit_steps(prepared):
+            latents = step.latents
+            yield number * steps + step.trace.step + 1, len(self._starts) * steps, step
+        return finish(prepared, latents)
 
 
 @dataclass
@@ -144,21 +208,11 @@ class _Done:
         for name, value in result.seconds.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + value
 
-    def until(self, stopped: Trace) -> Trace:
+    def until(self, running: Trace | None) -> Trace | None:
         """The trace of a run that stops in a window: of the windows done, or of the first one so far."""
-        traces = [*self.traces, stopped]
+        traces = [*self.traces, *([] if running is None else [running])]
         whole_ones = [trace for trace in traces if len(trace.steps) == len(traces[0].steps)]
-        return _joined(whole_ones, self.starts[: len(whole_ones)])
-
-
-def _run(prepared: PreparedEdit, number: int, windows: int, watch: WatchStep | None) -> EditResult:
-    steps = len(prepared.problem.sigmas) - 1
-    latents = prepared.reference_latents
-    for step in edit_steps(prepared):
-        latents = step.latents
-        if watch is not None:
-            watch(number * steps + step.trace.step + 1, windows * steps, step)
-    return finish(prepared, latents)
+        return _joined(whole_ones, self.starts[: len(whole_ones)]) if whole_ones else None
 
 
 def _window_keyframes(keyframes: Sequence[Keyframe], edited: np.ndarray, inside: slice, done_to: int) -> list[Keyframe]:

@@ -13,10 +13,10 @@ from oracles import Curved, pictures
 from flowedit import windows
 from flowedit.config import EditSettings
 from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
-from flowedit.errors import VideoShapeError
+from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.keyframes import Keyframe
 from flowedit.preparation import PreparedEdit, noise_source
-from flowedit.windows import edit_long_video, window_starts
+from flowedit.windows import LongEdit, edit_long_video, window_starts
 
 SETTINGS = EditSettings(steps=4, detail="plain", strength=0.6)
 
@@ -64,13 +64,34 @@ def test_second_window_is_anchored_by_the_first_ones_result():
     assert [step.step for step in result.trace.steps] == [0, 1, 2, 3]
 
 
-def test_watch_counts_through_all_windows():
-    seen = []
-    frames, styled = pictures(41), [Keyframe(0, pictures(1, seed=5)[0])]
-    edit_long_video(
-        frames, styled, Curved(), SETTINGS, window=25, watch=lambda done, total, step: seen.append((done, total))
-    )
+def long_edit(num_frames):
+    """One of windows of 25 frames."""
+    keyframes = [Keyframe(0, pictures(1, seed=5)[0])]
+    return LongEdit(frames=pictures(num_frames), keyframes=keyframes, model=Curved(), settings=SETTINGS, window=25)
+
+
+def test_steps_count_through_all_windows_and_end_in_the_same_result():
+    edit = long_edit(41)
+    seen = [(done, total) for done, total, _ in edit.steps()]
     assert seen == [(i + 1, 8) for i in range(8)]
+    frames = edit_long_video(edit.frames, edit.keyframes, Curved(), SETTINGS, window=25).frames
+    np.testing.assert_array_equal(edit.finish().frames, frames)
+    assert [done for done, *_ in edit.steps()] == list(range(1, 9)), "a second run begins anew"
+    np.testing.assert_array_equal(edit.finish().frames, frames)
+
+
+@pytest.mark.parametrize(("taken", "keyframes", "steps"), [(0, None, 0), (3, (0,), 3), (4, (0,), 4), (6, (0,), 4)])
+def test_a_stopped_run_keeps_the_readings_of_the_windows_done(taken, keyframes, steps):
+    """Catches readings lost with the loop that was left, and windows of unlike length joined step by step."""
+    edit = long_edit(41)
+    going = edit.steps()
+    for _ in range(taken):
+        next(going)
+    assert (edit.trace is None) == (keyframes is None)
+    if edit.trace is not None:
+        assert (edit.trace.keyframes, len(edit.trace.steps)) == (keyframes, steps)
+    with pytest.raises(FlowEditError, match=f"{taken // 5} of 2 windows are done; go through all of steps"):
+        edit.finish()
 
 
 def by_hand(frames, styled, model, settings):
