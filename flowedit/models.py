@@ -117,17 +117,17 @@ def _load_tiny(device: str | None, dtype: str | None) -> "WanVideo":
 
     from flowedit.tiny.load import build_pipeline
     from flowedit.tiny.lora import joint_source
-    from flowedit.wan.adapter import WanVideo
+    from flowedit.wan.adapter import Trained, WanVideo
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipe = build_pipeline(place, _dtype(dtype or "float32"))
-    return WanVideo(pipe, name=TINY, repairs=True, joint_dit=joint_source(pipe))
+    return WanVideo(pipe, name=TINY, trained=Trained(repairs=True, joint=joint_source(pipe)))
 
 
 def _load_checkpoint(
     name: str | Path, fit: "Fit | None", device: str, dtype: str | None, prompts: Sequence[str]
 ) -> "WanVideo":
-    from flowedit.wan.adapter import WanVideo
+    from flowedit.wan.adapter import Trained, WanVideo
     from flowedit.wan.cache import EncodingCache, remember_encodings
     from flowedit.wan.loading import load_pipeline, locate
     from flowedit.wan.text import encode_prompts
@@ -150,7 +150,7 @@ def _load_checkpoint(
     if vae is not None:
         remember_encodings(loaded.pipe.vae, EncodingCache(), *vae.paths)
     if loaded.checkpoint.boundary is not None:
-        more["boundary"] = loaded.checkpoint.boundary
+        more["trained"] = Trained(boundary=loaded.checkpoint.boundary)
     return WanVideo(loaded.pipe, name=loaded.checkpoint.name, tiling={} if fit and fit.tiled else None, **more)
 
 

@@ -53,6 +53,22 @@ class PreparedCondition:
     shortcut: Callable[..., Tensor] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What the transformers of a checkpoint were trained for.
+
+    Attributes:
+        boundary: sigma under which the second expert takes over, where there is one.
+        repairs: whether they were trained to see a classical guess between the keyframes.
+        joint: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None runs them
+            through the pipeline's own.
+    """
+
+    boundary: float = 0.875
+    repairs: bool = False
+    joint: "Callable[[], vendor.WanModel] | None" = None
+
+
 class WanVideo:
     """A diffsynth `WanVideoPipeline` as a `VideoModel`.
 
@@ -60,19 +76,17 @@ class WanVideo:
         name: name of the checkpoint, for manifests and reports.
         pipe: the vendor's pipeline.
         size_multiple: what height and width must divide by.
-        repairs: whether the transformer was trained to see a classical guess between the keyframes.
+        trained: what the checkpoint's transformers were trained for.
         shorten: makes the shortcut that stands in for the pipeline's model function; see `flowedit.wan.pace`.
     """
 
-    def __init__(  # noqa: PLR0913 - one keyword for each thing that sets checkpoints apart
+    def __init__(
         self,
         pipe: "vendor.WanVideoPipeline",
         *,
         name: str = "wan",
+        trained: Trained | None = None,
         tiling: Mapping[str, Any] | None = None,
-        boundary: float = 0.875,
-        repairs: bool = False,
-        joint_dit: "Callable[[], vendor.WanModel] | None" = None,
         words: Callable[[str], Tensor] | None = None,
         vendor_state: bool = False,
     ) -> None:
@@ -81,42 +95,40 @@ class WanVideo:
         Args:
             pipe: with `dit`, `vae`, `text_encoder` and `tokenizer` set.
             name: name of the checkpoint.
+            trained: what its transformers were trained for; None for the vendor's text-to-video models.
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
-            boundary: sigma under which the second expert takes over, where there is one.
-            repairs: whether the transformer was trained to see a classical guess between the keyframes.
-            joint_dit: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None
-                runs them through the pipeline's own.
             words: gives a prompt's context, `(1, n, d)`, for a pipeline without a text encoder; None asks the pipeline.
             vendor_state: keep the latents between steps in the pipeline's own type, as the vendor does: in bfloat16
                 the result is then the vendor's bit for bit, and loses bits at every step.
         """
         self.pipe = pipe
         self.name = name
-        self._boundary = boundary
-        self.repairs = repairs
+        self.trained = trained or Trained()
         self.shorten: Callable[[Condition], Callable[..., Tensor] | None] | None = None
         self._last: tuple[Pixels, Latent] | None = None
-        self._joint_dit = joint_dit
         self._words = words
         self._vendor_state = vendor_state
         self.size_multiple = int(pipe.height_division_factor)
-        self._tiling = tiling
         self._tiles = {"tiled": tiling is not None, **(tiling or {})}
+        self._tiling = tiling
 
     def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
         """The same model with another tiling of its VAE; None encodes whole frames."""
         other = WanVideo(
             self.pipe,
             name=self.name,
+            trained=self.trained,
             tiling=tiling,
-            boundary=self._boundary,
-            repairs=self.repairs,
-            joint_dit=self._joint_dit,
             words=self._words,
             vendor_state=self._vendor_state,
         )
         other.shorten = self.shorten
         return other
+
+    @property
+    def repairs(self) -> bool:
+        """Whether the transformers were trained to see a classical guess between the keyframes."""
+        return self.trained.repairs
 
     @property
     def takes_images(self) -> bool:
@@ -163,8 +175,8 @@ class WanVideo:
         models = self._models_at(sigma)
         joint = latents.shape[2] != prepared.num_slots
         images = prepared.joint if joint else prepared.clip
-        if joint and prepared.token_lora and self._joint_dit is not None:
-            models["dit"] = self._joint_dit()
+        if joint and prepared.token_lora and self.trained.joint is not None:
+            models["dit"] = self.trained.joint()
         timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32)
         inputs = {
             **images,
@@ -196,7 +208,7 @@ class WanVideo:
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""
         pipe = self.pipe
-        low_noise = pipe.dit2 is not None and sigma * TRAIN_TIMESTEPS < self._boundary * TRAIN_TIMESTEPS
+        low_noise = pipe.dit2 is not None and sigma * TRAIN_TIMESTEPS < self.trained.boundary * TRAIN_TIMESTEPS
         names = pipe.in_iteration_models_2 if low_noise else pipe.in_iteration_models
         pipe.load_models_to_device(names)
         return {name.removesuffix("2"): getattr(pipe, name) for name in names}

@@ -17,7 +17,7 @@ from flowedit.model import ClipShape, Condition, VideoModel
 from flowedit.tiny.config import SMOKE
 from flowedit.tiny.load import random_pipeline
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
-from flowedit.wan.adapter import WanVideo, positions
+from flowedit.wan.adapter import Trained, WanVideo, positions
 from flowedit.wan.families import vace_clip
 
 FRAMES, HEIGHT, WIDTH = 9, 32, 48
@@ -347,7 +347,7 @@ def test_only_a_model_that_repairs_guesses_is_shown_one(i2v_pipe):
     condition = Condition(shape=SHAPE, images={0: STYLED[0]}, guess=CLIP, trust=trust)
     with pytest.raises(ModelError, match="was not trained to see a guess"):
         WanVideo(i2v_pipe).prepare(condition)
-    model = WanVideo(i2v_pipe, repairs=True)
+    model = WanVideo(i2v_pipe, trained=Trained(repairs=True))
     assert model.retiled(None).prepare(condition).clip["y"].shape == (1, 4 + LATENT[1], *LATENT[2:])
     y = model.prepare(condition).clip["y"]
     torch.testing.assert_close(y[:, 4:], model.encode(to_pixels(CLIP)), atol=1e-5, rtol=0)

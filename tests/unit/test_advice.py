@@ -18,7 +18,7 @@ from flowedit.result import EditResult
 from flowedit.tiny.load import random_pipeline
 from flowedit.trace import READINGS, StepTrace, Trace
 from flowedit.video import write_image, write_video
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 
 def edited(*gaps, clip=None, images=None, at=None, settings=None, model="tiny", seconds=0.0):
@@ -174,7 +174,9 @@ def test_a_quick_run_and_one_that_is_a_draft_are_told_nothing():
 def test_advice_reaches_the_terminal_and_the_report(tmp_path, monkeypatch, capsys):
     """Catches advice that is figured and shown nowhere."""
     monkeypatch.setenv("COLUMNS", "300")
-    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    monkeypatch.setattr(
+        runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+    )
     clip = scene(size=8).repeat(8, axis=1).repeat(8, axis=2)
     write_video(tmp_path / "clip.mp4", clip, 25, lossless=True)
     keys = []

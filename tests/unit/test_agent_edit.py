@@ -14,12 +14,14 @@ from flowedit import runner
 from flowedit.agent.settings import GeminiSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.video import probe
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 
 @pytest.fixture
 def small_model(monkeypatch):
-    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    monkeypatch.setattr(
+        runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from flowedit.methods.guess import guess
 from flowedit.presets import preset_settings
 from flowedit.tiny.load import random_pipeline
 from flowedit.video import write_image, write_video
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 
 @pytest.fixture
@@ -130,7 +130,9 @@ def test_a_method_that_does_not_exist_is_refused_before_reading(request_of, monk
 
 
 def test_a_run_from_what_was_made_ahead_is_the_same(request_of, monkeypatch):
-    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    monkeypatch.setattr(
+        runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+    )
     whole = runner.run_edit(request_of())
     begun = Ahead(request_of(overwrite=True))
     asked = []

@@ -17,7 +17,7 @@ from flowedit.cli import main
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import WEIGHTS, random_pipeline
 from flowedit.video import probe, read_image, read_video, write_image, write_video
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "run.json", "report.html"}
 
@@ -25,7 +25,9 @@ WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "ru
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch):
     """The same architecture with random weights and four channels: a run takes seconds."""
-    monkeypatch.setattr(runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    monkeypatch.setattr(
+        runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+    )
 
 
 @pytest.fixture

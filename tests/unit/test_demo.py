@@ -13,7 +13,7 @@ from flowedit import demo, runner
 from flowedit.cli import main
 from flowedit.tiny.load import random_pipeline
 from flowedit.video import probe, read_image, read_video, write_image, write_video
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edit_clip.py"
 SIZE = (144, 256)
@@ -22,7 +22,7 @@ SIZE = (144, 256)
 
 def untrained(name="tiny"):
     """The same architecture with random weights and four channels: a run takes seconds."""
-    return WanVideo(random_pipeline(0), name=name, repairs=True)
+    return WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
 
 
 @pytest.mark.slow

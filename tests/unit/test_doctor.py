@@ -8,7 +8,7 @@ from flowedit.commands.measuring import TinyCost, measure_tiny
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import speed
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,9 @@ def test_a_terminal_shows_what_is_being_measured(capsys, asked, monkeypatch):
 def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, given, at):
     """Catches a short clip, a draft, and more keyframes than a window can hold."""
     seen = []
-    monkeypatch.setattr(models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, repairs=True))
+    monkeypatch.setattr(
+        models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+    )
     monkeypatch.setattr(
         "flowedit.editor.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
     )

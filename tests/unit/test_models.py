@@ -44,7 +44,7 @@ def test_a_checkpoint_comes_with_its_name_its_boundary_and_the_dtype_asked_for(c
     entry, asked = checkpoint
     model = models.load_model("Wan2.2-I2V-A14B", device="cpu", dtype="float32")
     assert model.name == entry.name
-    assert model._boundary == entry.boundary != 0.875  # catches: the text-to-video boundary for every model
+    assert model.trained.boundary == entry.boundary != 0.875  # catches: the text-to-video boundary for every model
     assert (asked["device"], asked["dtype"], asked["fit"]) == ("cpu", torch.float32, None)
 
 

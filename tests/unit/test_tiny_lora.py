@@ -23,7 +23,7 @@ from flowedit.tiny.run import Run, save_half
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.train import main
 from flowedit.wan import vendor
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 
 SHAPE = ClipShape(num_frames=9, height=32, width=48)
 SLOTS = (0, 2)
@@ -74,7 +74,7 @@ def run(model, *, token_lora=True, joint=True, images=None):
 
 def test_the_trained_file_loads_through_the_vendor_and_changes_joint_velocities_alone(trained):
     pipe = pipeline(trained)
-    bare, tuned = WanVideo(pipe), WanVideo(pipe, joint_dit=joint_source(pipe, trained))
+    bare, tuned = WanVideo(pipe), WanVideo(pipe, trained=Trained(joint=joint_source(pipe, trained)))
     change = (run(tuned) - run(bare)).abs()
     assert change[:, :, :3].mean() > 1e-5  # catches: a file that the loader skips silently
     assert change[:, :, 3:].mean() > 1e-5
@@ -86,7 +86,7 @@ def test_switched_off_it_leaves_the_bare_model_bit_for_bit(trained):
     pipe = pipeline(trained)
     before = {name: value.clone() for name, value in pipe.dit.state_dict().items()}
     bare = run(WanVideo(pipe))
-    model = WanVideo(pipe, joint_dit=joint_source(pipe, trained))
+    model = WanVideo(pipe, trained=Trained(joint=joint_source(pipe, trained)))
     assert not torch.equal(run(model), bare)
     assert torch.equal(run(model, token_lora=False), bare)
     for name, value in pipe.dit.state_dict().items():
@@ -250,7 +250,7 @@ def test_held_keyframes_are_the_latents_that_an_edit_makes(monkeypatch, tmp_path
 
 def test_the_setting_reaches_the_model(trained):
     pipe = pipeline(trained)
-    model = WanVideo(pipe, joint_dit=joint_source(pipe, trained))
+    model = WanVideo(pipe, trained=Trained(joint=joint_source(pipe, trained)))
     clip = np.stack([picture(seed) for seed in range(9)])
     keyframes = [Keyframe(0, picture(20)), Keyframe(8, picture(21))]
 

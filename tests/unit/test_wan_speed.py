@@ -18,7 +18,7 @@ from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import resources, speed
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import Width, resolve
 from flowedit.wan.resources import Resources
 
@@ -99,7 +99,7 @@ def test_the_frames_that_pass_the_autoencoder_are_what_the_editor_sends(changes)
     keyframes = [Keyframe(0, frames[1]), Keyframe(8, frames[2])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        edit_video(frames, keyframes, WanVideo(pipe, repairs="fill" in changes), settings)
+        edit_video(frames, keyframes, WanVideo(pipe, trained=Trained(repairs="fill" in changes)), settings)
     assert (sum(encoded), sum(decoded)) == speed.vae_frames(settings, 9, 2)
 
 
