@@ -105,7 +105,7 @@ def use_fast_blocks(
     path = _Path(run, KeyStore(), _Tables(), spread, len(blocks) - 1)
     for number, block in enumerate(blocks):
         # An attribute of the instance hides the class's method: module tree, names and weights stay as they are.
-        block.forward = partial(_fast_forward, path, block, number)
+        block.forward = partial(path.forward, block, number)
     return path.store
 
 
@@ -198,28 +198,21 @@ class _Path:
     spread: "Spread | None"
     last: int
 
-
-def _fast_forward(  # noqa: PLR0913 - three of them are bound once, when the path is switched on
-    path: _Path,
-    block: "vendor.DiTBlock",
-    number: int,
-    x: Tensor,
-    context: Tensor,
-    t_mod: Tensor,
-    freqs: Tensor,
-) -> Tensor:
-    """What the vendor's model function calls in place of the block's own forward."""
-    spread = path.spread
-    if spread is not None:
-        if number == 0:
-            spread.check(x.shape[1], block.self_attn.num_heads)
-            x = spread.share(x)
-        t_mod = spread.share(t_mod) if t_mod.dim() == 4 else t_mod
-    attend = None if spread is None else spread.attend
-    view = View(*path.tables.of(freqs, spread), path.store.seen_by(number), attend)
-    x, keys = path.run(block, x, context, t_mod, view)
-    path.store.leave(number, keys)
-    return spread.gather(x) if spread is not None and number == path.last else x
+    def forward(
+        self, block: "vendor.DiTBlock", number: int, x: Tensor, context: Tensor, t_mod: Tensor, freqs: Tensor
+    ) -> Tensor:
+        """What the vendor's model function calls in place of the block's own forward."""
+        spread = self.spread
+        if spread is not None:
+            if number == 0:
+                spread.check(x.shape[1], block.self_attn.num_heads)
+                x = spread.share(x)
+            t_mod = spread.share(t_mod) if t_mod.dim() == 4 else t_mod
+        attend = None if spread is None else spread.attend
+        view = View(*self.tables.of(freqs, spread), self.store.seen_by(number), attend)
+        x, keys = self.run(block, x, context, t_mod, view)
+        self.store.leave(number, keys)
+        return spread.gather(x) if spread is not None and number == self.last else x
 
 
 def _blocks(dit: Any) -> list[Any]:  # noqa: ANN401 - the vendor's attributes have no types
