@@ -97,6 +97,7 @@ _HOMES = {
 _LATER = (
     "accelerate",
     "ftfy",
+    "huggingface_hub",
     "imageio",
     "modelscope",
     "pandas",
