@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import typer
 
-from flowedit import runner
+from flowedit import runner, windows
 from flowedit.cli import main
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import WEIGHTS, random_pipeline
@@ -318,6 +318,20 @@ def test_a_long_clip_runs_in_windows(job):
     write_video(job / "clip.mp4", frames, 25)
     assert edit(job, "--frames", 41) == 0
     assert probe(job / "out" / "edited.mp4").num_frames == 41
+
+
+def test_an_interrupted_long_clip_keeps_its_trace(job, monkeypatch):  # catches: readings lost with the loop
+    steps = windows.edit_steps
+
+    def interrupted(*given):
+        yield next(steps(*given))
+        raise KeyboardInterrupt
+
+    write_video(job / "clip.mp4", np.repeat(read_video(job / "clip.mp4").frames[:1], 41, axis=0), 25)
+    monkeypatch.setattr(windows, "edit_steps", interrupted)
+    assert edit(job, "--frames", 41) == 130
+    assert {path.name for path in (job / "out").iterdir()} == {"trace.csv", "stopped.json"}
+    assert json.loads((job / "out" / "stopped.json").read_text())["steps_done"] == 1
 
 
 def test_outside_the_mask_the_source_is_kept_to_the_last_bit(job):
