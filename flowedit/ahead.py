@@ -40,7 +40,7 @@ class Styling:
     prompt: str = ""
     negative_prompt: str = ""
     notes: tuple[str, ...] = ()
-    usage: Mapping[str, float] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, kw_only=True)

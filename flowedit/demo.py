@@ -51,7 +51,7 @@ def make_demo(folder: Path, *, style: str, scene: int, size: tuple[int, int] = (
     truth = _frames(stylize(clip, look(style, g)))
     (folder / "keyframes").mkdir(parents=True, exist_ok=True)
     write_video(folder / "source.mp4", _frames(clip.rgb), FPS)
-    files = []
+    files: list[tuple[int, Path]] = []
     for index in AT:
         path = folder / "keyframes" / f"frame-{index:04d}.png"
         write_image(path, truth[index])

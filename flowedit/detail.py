@@ -43,4 +43,4 @@ def lay_repair(
         edited: what the model made of it.
         share: in [0, 1]; see `flowedit.methods.guess.Guess.repair_share`.
     """
-    return reference + torch.from_numpy(share).to(reference) * (edited - reference)
+    return reference + torch.as_tensor(share).to(reference) * (edited - reference)

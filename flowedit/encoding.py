@@ -24,7 +24,7 @@ Encoder = Callable[[VideoModel, Keyframe, Image, Latent], OneSlot]
 
 def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Float[Tensor, "1 3 F H W"]:
     """Frames as a model takes them: float32 in [-1, 1]."""
-    video = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    video = torch.as_tensor(np.ascontiguousarray(frames)).to(device)
     return video.permute(3, 0, 1, 2).unsqueeze(0).float() * (2 / 255) - 1
 
 

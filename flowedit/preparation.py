@@ -240,7 +240,7 @@ def _held(after_step: AfterStep, inputs: _Inputs) -> AfterStep:
     if inputs.given.mask is None:
         return after_step
     source, noise = inputs.source, noise_source(inputs.source, inputs.settings, inputs.given)
-    cells = torch.from_numpy(latent_mask(inputs.given.mask, *source.shape[-2:])).to(source)
+    cells = torch.as_tensor(latent_mask(inputs.given.mask, *source.shape[-2:])).to(source)
 
     def held(latents: Latent, sigma: float) -> Latent:
         # `coupled` carries noisy latents, `difference` the clean ones of the edit.

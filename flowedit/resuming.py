@@ -57,7 +57,7 @@ class StateKeeper:
         like = self._prepared.problem.start
         try:
             main, key = (state.tensors[name].to(like.device) for name in ("main", "key"))
-            steps = json.loads(bytes(state.tensors["trace"].tolist()))
+            steps = json.loads(state.tensors["trace"].numpy().tobytes())
         except (KeyError, ValueError) as error:
             raise ModelError(f"{self.path} holds no edit's state. Delete it to start from the beginning.") from error
         traces = tuple(_trace(step) for step in steps)

@@ -24,6 +24,8 @@ STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
 """Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
 RUN_FILES = (MANIFEST, EDITED, COMPARISON, SHEET, TRACE, REPORT, STATE, STOPPED, STOPPED_TRACE)
 """All that a run may leave. Anything else in the folder is the user's."""
+Json = dict[str, "Json"] | list["Json"] | tuple["Json", ...] | str | float | bool | None
+"""What JSON holds, tuples as lists."""
 _FRESH = ".flowedit-new"
 """Inside the folder, so that what was written there takes its place by a rename."""
 
@@ -134,7 +136,7 @@ class RunFolder:
         return self.write_text(name, json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n")
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _finite(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

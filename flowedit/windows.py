@@ -1,9 +1,9 @@
 """Clips longer than a model's window: overlapping windows, anchored by shared keyframes and one noise.
 
 Windows start at multiples of four, so that a window's latent slots are slots of the whole clip. Every window edits the
-source's own latents at the same strength under the same settings; the noise is one for the whole clip; the propagated
-guess, where a preset asks for it, is made once; and what two windows share is held together by the first window's
-result, which enters the second as keyframes where the user has given none.
+source's own latents at the same strength under the same settings; the noise is one for the whole clip; of the classical
+guess, where a preset asks for it, each frame is made once, when a window needs it; and what two windows share is held
+together by the first window's result, which enters the second as keyframes where the user has given none.
 
 One window is encoded at a time: when its frames are laid down, its readings and seconds are all that is kept of it.
 """
@@ -20,11 +20,11 @@ from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import Step
-from flowedit.methods.guess import Guess, guess
+from flowedit.methods.guess import WindowGuesses
 from flowedit.model import VideoModel
 from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare
 from flowedit.result import EditResult
-from flowedit.trace import READINGS, Trace
+from flowedit.trace import READINGS, StepTrace, Trace
 
 OVERLAP = 9
 """Frames that neighbouring windows share: two whole slots and the frame before them."""
@@ -135,13 +135,13 @@ class LongEdit:
             FlowEditError: as from `edit_video`.
         """
         self._begin()
-        whole = None
+        guesses = None
         if self.settings.uses_guess and self.keyframes:
-            whole = guess(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
+            guesses = WindowGuesses(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
         done_to = 0
         for number, start in enumerate(self._starts):
             inside = slice(start, min(start + self.window, len(self.frames)))
-            self._running = self._prepare(inside, done_to, whole)
+            self._running = self._prepare(inside, done_to, guesses)
             result = yield from self._run(self._running, number)
             _blend(self._edited, result.frames, start, done_to)
             self._done.add(result)
@@ -169,10 +169,10 @@ class LongEdit:
             seconds=self._done.seconds,
         )
 
-    def _prepare(self, inside: slice, done_to: int, whole: Guess | None) -> PreparedEdit:
+    def _prepare(self, inside: slice, done_to: int, guesses: WindowGuesses | None) -> PreparedEdit:
         own = _window_keyframes(self.keyframes, self._edited, inside, done_to)
         given = Given(
-            guess=None if whole is None else whole.window(inside),
+            guess=None if guesses is None else guesses.window(inside),
             first_slot=inside.start // GROUP,
             slots=slot_of(len(self.frames) - 1) + 1,
             mask=None if self.mask is None else self.mask[inside],
@@ -236,7 +236,7 @@ def _blend(edited: np.ndarray, part: np.ndarray, start: int, done_to: int) -> No
 
 def _joined(traces: Sequence[Trace], starts: Sequence[int]) -> Trace:
     """One trace of all windows: the same sigmas, every window's keyframes side by side by clip index."""
-    steps = []
+    steps: list[StepTrace] = []
     for rows in zip(*(trace.steps for trace in traces), strict=True):
         readings = {name: tuple(value for row in rows for value in getattr(row, name)) for name in READINGS}
         steps.append(replace(rows[0], seconds=sum(row.seconds for row in rows), **readings))
