@@ -1,6 +1,8 @@
 """Classical: a colour map fitted on the keyframes, exact for styles that only change colours."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -19,6 +21,8 @@ _RIDGE = 1e-6
 are then extrapolated gently."""
 _ROWS = 1 << 18
 _FIT_PIXELS = 1 << 17
+_FIT_ROWS = 1 << 14
+"""Pixels whose monomials are computed at a time: many keyframes then need little more than the monomials themselves."""
 
 
 def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> UInt8[np.ndarray, "F H W 3"]:
@@ -34,9 +38,22 @@ def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
+    recolour = fitted_map(frames, keyframes)
+    return np.stack([recolour(frame) for frame in frames])
+
+
+def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> Callable[[Frame], Frame]:
+    """The map of `colour_map`, which takes one frame at a time.
+
+    Args:
+        frames: the source, uint8 (F, H, W, 3).
+        keyframes: styled images, uint8 (H, W, 3), by pixel index.
+
+    Raises:
+        KeyframeError: no keyframe, or one outside the clip, or of another size.
+    """
     keys = checked_keyframes(frames, keyframes)
-    coefficients = _fit([frames[i] for i in keys], list(keys.values()))
-    return np.stack([_apply(coefficients, frame) for frame in frames])
+    return partial(_apply, _fit([frames[i] for i in keys], list(keys.values())))
 
 
 def drifting_colour_map(
@@ -72,9 +89,8 @@ def explains(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
-    keys = checked_keyframes(frames, keyframes)
-    coefficients = _fit([frames[i] for i in keys], list(keys.values()))
-    return {i: float(psnr(_apply(coefficients, frames[i])[None], image[None])[0]) for i, image in keys.items()}
+    recolour = fitted_map(frames, keyframes)
+    return {i: float(psnr(recolour(frames[i])[None], image[None])[0]) for i, image in sorted(keyframes.items())}
 
 
 def _fit(
@@ -83,7 +99,9 @@ def _fit(
     """Ridge regression of styled on source colours, drawn towards `prior` (or 0)."""
     pixels = np.concatenate([_thinned(image) for image in sources])
     target = np.concatenate([_thinned(image) for image in styled]) / 255.0
-    terms = monomials(pixels)
+    terms = np.empty((len(pixels), math.comb(DEGREE + 3, 3)))
+    for start in range(0, len(pixels), _FIT_ROWS):
+        terms[start : start + _FIT_ROWS] = monomials(pixels[start : start + _FIT_ROWS])
     gram = terms.T @ terms / len(terms)
     moment = terms.T @ target / len(terms)
     ridge = _RIDGE * np.eye(len(gram))

@@ -7,16 +7,18 @@ adds (dropped: keyframes painted one by one disagree in it), what the surroundin
 left; the detail alone is carried, and counts as far as the motion can be trusted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from flowedit.errors import VideoShapeError
 from flowedit.methods.classical import checked_keyframes
-from flowedit.methods.colour_map import colour_map
-from flowedit.methods.propagation import Propagated, propagate_sets
-from flowedit.methods.surroundings import Surroundings
+from flowedit.methods.colour_map import fitted_map
+from flowedit.methods.propagation import Carried, carry
+from flowedit.methods.surroundings import Added, Frame, Learned, Surroundings
 
 _TINT_RIDGE = 4.0
 """Weight, in squared 8-bit levels, that draws a keyframe's tint towards none."""
@@ -94,26 +96,140 @@ def guesses(
     Raises:
         KeyframeError: as for `guess`, or sets that differ in their indices.
     """
-    drawings = [_Drawing(frames, checked_keyframes(frames, keyframes)) for keyframes in sets]
-    _draw(frames, [drawing for drawing in drawings if drawing.power > _NOTHING**2])
-    carried = propagate_sets(frames, [drawing.pictures() for drawing in drawings])
-    return [drawing.with_detail(detail) for drawing, detail in zip(drawings, carried, strict=True)]
+    drawings = _Drawings(frames, sets)
+    made = [Guess(np.empty_like(frames), np.empty(frames.shape[:3], np.float32), each.tint) for each in drawings.each]
+    for i, parts in drawings.painted():
+        for one, part in zip(made, parts, strict=True):
+            one.frames[i], one.trust[i] = part
+    return made
+
+
+class WindowGuesses:
+    """`guess` for the windows of a long clip, from the first to the last: equal to the bit, and never made whole.
+
+    Memory: the frames of a window and of a stretch between keyframes.
+
+    Args:
+        frames: the source, uint8 (F, H, W, 3).
+        keyframes: styled images, uint8 (H, W, 3), by pixel index.
+
+    Raises:
+        KeyframeError: as for `guess`.
+    """
+
+    def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> None:
+        drawings = _Drawings(frames, [keyframes])
+        self._tint, self._coming = drawings.each[0].tint, drawings.painted()
+        self._start, self._known = 0, dict[int, _Painted]()
+
+    def window(self, part: slice) -> Guess:
+        """The guess of some of the frames.
+
+        Raises:
+            VideoShapeError: they begin before those asked for last, of which nothing earlier is kept.
+        """
+        if part.start < self._start:
+            raise VideoShapeError(
+                f"Windows come in order; the last began at frame {self._start}, this one at {part.start}."
+            )
+        wanted = range(part.start, part.stop)
+        self._start, self._known = part.start, {i: one for i, one in self._known.items() if i >= part.start}
+        while not self._known.keys() >= set(wanted):
+            i, (one,) = next(self._coming)
+            if i >= part.start:
+                self._known[i] = one
+        parts = [self._known[i] for i in wanted]
+        return Guess(np.stack([one.frame for one in parts]), np.stack([one.trust for one in parts]), self._tint)
+
+
+class _Painted(NamedTuple):
+    """One frame of a guess, uint8 (H, W, 3), and its trust, float32 (H, W)."""
+
+    frame: np.ndarray
+    trust: np.ndarray
+
+
+class _Drawings:
+    """Guesses in the making, of sets of keyframes at the same indices: all is learned at once, frames come in turn.
+
+    Args:
+        frames: the source, uint8 (F, H, W, 3).
+        sets: styled images by pixel index, the same indices in each.
+
+    Attributes:
+        each: one per set.
+    """
+
+    def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, Frame]]) -> None:
+        self._frames = frames
+        self.each = [_Drawing(frames, checked_keyframes(frames, keyframes)) for keyframes in sets]
+        self._surroundings: Surroundings | None = None
+        self._learn([each for each in self.each if each.power > _NOTHING**2])
+        self._carried = carry(frames, [each.pictures() for each in self.each])
+        for each in self.each:
+            each.forget()
+
+    def painted(self) -> Iterator[tuple[int, list[_Painted]]]:
+        """Each index with its frame of every guess, once, in the order of `carry`."""
+        for i, carried in self._carried:
+            bases = self._bases(i)
+            yield i, [each.paint(base, part) for each, base, part in zip(self.each, bases, carried, strict=True)]
+
+    def _learn(self, drawings: Sequence["_Drawing"]) -> None:
+        """Add to each base what the surroundings tell of its style, where the keyframes bear one another out."""
+        if not drawings:
+            return
+        indices = list(drawings[0].base)
+        self._surroundings = Surroundings({index: self._frames[index] for index in indices})
+        for drawing in drawings:
+            style = self._surroundings.learn(drawing.detail)
+            drawing.style = style if style.belief > 0 else None
+        self._surroundings.forget()
+        for index in indices:
+            for drawing, added in zip(self.each, self._added(index), strict=True):
+                drawing.base[index] = drawing.base[index] + added
+        for drawing in self.each:
+            if drawing.style is not None:
+                drawing.split()
+
+    def _bases(self, i: int) -> list[Float32[np.ndarray, "H W 3"]]:
+        """What the maps know of a frame, for each set."""
+        if i in self.each[0].base:
+            return [each.base[i] for each in self.each]
+        frame = self._frames[i]
+        return [each.recoloured(frame) + added for each, added in zip(self.each, self._added(i), strict=True)]
+
+    def _added(self, i: int) -> list[Added | float]:
+        """What the surroundings add to a frame, for each set; 0 where they tell nothing of its style."""
+        styles = {n: each.style for n, each in enumerate(self.each) if each.style is not None}
+        told: dict[int, Added] = {}
+        if styles and self._surroundings is not None:
+            told = dict(zip(styles, self._surroundings.tell(self._frames[i], list(styles.values())), strict=True))
+        return [told.get(n, 0.0) for n in range(len(self.each))]
 
 
 class _Drawing:
-    """A guess in the making.
+    """What one set of keyframes tells of its style.
 
     Attributes:
-        base: what the maps know of every frame so far, float32 (F, H, W, 3).
-        detail: what base and tint leave of each keyframe, in 8-bit levels, by pixel index.
+        base: what the maps know of each keyframe so far, float32 (H, W, 3), by pixel index.
+        detail: what base and tint leave of it, in 8-bit levels; empty once it is carried.
+        style: what the surroundings add; None where they tell nothing.
+        power: mean square of the detail, in squared 8-bit levels.
         tint: how far the keyframes' own colours are from the base.
     """
 
-    def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], keys: Mapping[int, UInt8[np.ndarray, "H W 3"]]) -> None:
-        self.base = colour_map(frames, keys).astype(np.float32)
+    def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], keys: Mapping[int, Frame]) -> None:
+        self._recolour = fitted_map(frames, keys)
         self._keys = keys
-        self._coloured = {index: self.base[index].copy() for index in keys}
+        self.base = {index: self.recoloured(frames[index]) for index in keys}
+        self._coloured = dict(self.base)
+        self.style: Learned | None = None
         self.split()
+
+    def recoloured(self, frame: Frame) -> Float32[np.ndarray, "H W 3"]:
+        """A frame of the source by the colour map alone."""
+        return self._recolour(frame).astype(np.float32)
 
     def split(self) -> None:
         """Take base and tint from each keyframe."""
@@ -126,36 +242,22 @@ class _Drawing:
             self.detail[index] = left - tinted
             tints.append(float(np.sqrt(np.square(tinted - coloured).mean())))
         self.tint = float(np.mean(tints))
+        self.power = float(np.mean([np.square(d).mean() for d in self.detail.values()]))
 
-    @property
-    def power(self) -> float:
-        """Mean square of the detail, in squared 8-bit levels."""
-        return float(np.mean([np.square(d).mean() for d in self.detail.values()]))
-
-    def pictures(self) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
+    def pictures(self) -> dict[int, Frame]:
         """The detail as something that can be carried: half of it around mid grey fits a picture."""
         return {i: np.rint(d / 2 + _HALF).clip(0, 255).astype(np.uint8) for i, d in self.detail.items()}
 
-    def with_detail(self, carried: Propagated) -> Guess:
+    def forget(self) -> None:
+        """Drop what is needed no more once the detail is carried."""
+        self.detail, self._coloured = {}, {}
+
+    def paint(self, base: Float32[np.ndarray, "H W 3"], carried: Carried) -> _Painted:
         """The carried detail on the base, as far as it is trusted."""
         share = np.sqrt(carried.confidence)[..., None]
-        mixed = self.base + share * 2 * (carried.frames.astype(np.float32) - _HALF)
+        mixed = base + share * 2 * (carried.frame.astype(np.float32) - _HALF)
         doubt = (1 - carried.confidence) * np.float32(min(1.0, self.power / _UNEXPLAINED**2))
-        return Guess(np.rint(mixed).clip(0, 255).astype(np.uint8), 1 - doubt, self.tint)
-
-
-def _draw(frames: UInt8[np.ndarray, "F H W 3"], drawings: Sequence[_Drawing]) -> None:
-    """Add to each base what the surroundings tell of its style, where the keyframes bear one another out."""
-    if not drawings:
-        return
-    known = Surroundings({index: frames[index] for index in drawings[0].detail})
-    learned = [(drawing, known.learn(drawing.detail)) for drawing in drawings]
-    learned = [(drawing, style) for drawing, style in learned if style.belief > 0]
-    for i, frame in enumerate(frames if learned else ()):
-        for (drawing, _), added in zip(learned, known.tell(frame, [style for _, style in learned]), strict=True):
-            drawing.base[i] += added
-    for drawing, _ in learned:
-        drawing.split()
+        return _Painted(np.rint(mixed).clip(0, 255).astype(np.uint8), 1 - doubt)
 
 
 def _tinted(base: Float32[np.ndarray, "H W 3"], image: Float32[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W 3"]:

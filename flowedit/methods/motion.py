@@ -11,6 +11,8 @@ Flow = Float32[np.ndarray, "h w 2"]
 
 _SMALL_SIDE, _LARGE_SIDE = 192, 512
 """Longer side below which frames are doubled, and above which they are shrunk, before their motion is measured."""
+_SHADES = 4
+"""Frames kept in grey: the two of a step, or a frame and the keyframes before and after it."""
 
 
 class Motions(NamedTuple):
@@ -101,11 +103,16 @@ class Motion:
         return cv2.resize(flow, self._kept_size, interpolation=cv2.INTER_AREA) * ratio
 
     def _shade(self, i: int) -> UInt8[np.ndarray, "h w"]:
-        if i not in self._grey:
+        shade = self._grey.pop(i, None)
+        if shade is None:
             grey = cv2.cvtColor(self._frames[i], cv2.COLOR_RGB2GRAY)
             how = cv2.INTER_CUBIC if self._scale > 1 else cv2.INTER_AREA
-            self._grey[i] = cv2.resize(grey, self._size, interpolation=how)
-        return self._grey[i]
+            shade = cv2.resize(grey, self._size, interpolation=how)
+        # The one used last stands last; the first one has waited longest.
+        self._grey[i] = shade
+        if len(self._grey) > _SHADES:
+            del self._grey[next(iter(self._grey))]
+        return shade
 
 
 def sample(image: np.ndarray, flow: Flow) -> np.ndarray:

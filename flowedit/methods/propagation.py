@@ -1,6 +1,6 @@
 """Classical: carry the keyframes along the source's motion, from both sides, and know where that cannot be trusted."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -31,6 +31,13 @@ class Propagated:
 
     frames: UInt8[np.ndarray, "F H W 3"]
     confidence: Float32[np.ndarray, "F H W"]
+
+
+class Carried(NamedTuple):
+    """One frame made of carried keyframes, uint8 (H, W, 3), and its confidence, float32 (H, W); see `Propagated`."""
+
+    frame: np.ndarray
+    confidence: np.ndarray
 
 
 class _Candidate(NamedTuple):
@@ -64,7 +71,7 @@ def propagate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt
     of the flow, p the colour difference of the *source* along it (both large behind an occlusion), d the distance in
     frames. One keyframe is enough; frames outside the first and last keyframe use the nearest one.
 
-    Memory: four flows per frame of the longest stretch between keyframes, at 512 pixels a side at most.
+    Memory: four flows per frame of the longest stretch between two keyframes, at 512 pixels a side at most.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
@@ -88,39 +95,75 @@ def propagate_sets(
     Raises:
         KeyframeError: as for `propagate`, or sets that differ in their indices.
     """
+    made = [Propagated(np.empty_like(frames), np.empty(frames.shape[:3], np.float32)) for _ in sets]
+    for i, parts in carry(frames, sets):
+        for one, part in zip(made, parts, strict=True):
+            one.frames[i], one.confidence[i] = part
+    return made
+
+
+def carry(
+    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
+) -> Iterator[tuple[int, list[Carried]]]:
+    """`propagate_sets` a frame at a time, so that a clip of any length needs the memory of one stretch.
+
+    Args:
+        frames: the source, uint8 (F, H, W, 3).
+        sets: styled images by pixel index, the same indices in each.
+
+    Raises:
+        KeyframeError: as for `propagate_sets`, at once.
+
+    Returns:
+        Each index with its frame of every set: those before the first keyframe from the last to the first, then all
+        others in order.
+    """
     checked = [checked_keyframes(frames, keyframes) for keyframes in sets]
     keys = list(checked[0])
     if any(list(other) != keys for other in checked):
         raise KeyframeError(f"Sets of keyframes share their indices; the first has {keys}. Propagate others apart.")
+    return _carried(frames, checked)
+
+
+def _carried(
+    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
+) -> Iterator[tuple[int, list[Carried]]]:
     motion = Motion(frames)
-    made = [Propagated(np.empty_like(frames), np.ones(frames.shape[:3], np.float32)) for _ in sets]
-    for one, images in zip(made, checked, strict=True):
-        for index, image in images.items():
-            one.frames[index] = image
-    for before, after in pairwise([None, *keys, None]):
+    for before, after in pairwise([None, *sets[0], None]):
+        if before is not None:
+            sure = np.ones(frames.shape[1:3], np.float32)
+            yield before, [Carried(images[before], sure) for images in sets]
         for i, candidates in _stretch(motion, len(frames), before, after):
             known = [_weigh(frames, motion, i, candidate) for candidate in candidates]
-            for one, images in zip(made, checked, strict=True):
-                one.frames[i], one.confidence[i] = _mix(images, known)
-    return made
+            yield i, [_mix(images, known) for images in sets]
 
 
 def _stretch(
     motion: Motion, num_frames: int, before: int | None, after: int | None
 ) -> Iterator[tuple[int, list[_Candidate]]]:
     """The frames between two neighbouring keyframes (or a keyframe and the end), each with its candidates."""
-    first = -1 if before is None else before
-    last = num_frames if after is None else after
-    walks = {}
-    if before is not None:
-        walks[before] = dict(motion.walk(before, last))
-    if after is not None:
-        walks[after] = dict(motion.walk(after, first))
-    motion.forget()
-    for i in range(first + 1, last):
-        chained = [_Candidate(k, walk.pop(i)) for k, walk in walks.items()]
-        direct = [_Candidate(k, motion.direct(i, k)) for k in walks if abs(i - k) > 1]
-        yield i, chained + direct
+    if before is None and after is not None:
+        yield from _end(motion, after, -1)
+    elif before is not None and after is None:
+        yield from _end(motion, before, num_frames)
+    elif before is not None and after is not None:
+        walks = {before: dict(motion.walk(before, after)), after: dict(motion.walk(after, before))}
+        motion.forget()
+        for i in range(before + 1, after):
+            chained = [_Candidate(k, walk.pop(i)) for k, walk in walks.items()]
+            yield i, chained + _direct(motion, i, walks)
+
+
+def _end(motion: Motion, keyframe: int, stop: int) -> Iterator[tuple[int, list[_Candidate]]]:
+    """The frames from the first or last keyframe to an end of the clip; no flow waits for a walk the other way."""
+    for i, motions in motion.walk(keyframe, stop):
+        motion.forget()
+        yield i, [_Candidate(keyframe, motions), *_direct(motion, i, [keyframe])]
+
+
+def _direct(motion: Motion, i: int, keyframes: Iterable[int]) -> list[_Candidate]:
+    """The candidates of a frame that are measured at one stroke; a neighbour's small step is one already."""
+    return [_Candidate(k, motion.direct(i, k)) for k in keyframes if abs(i - k) > 1]
 
 
 def _weigh(frames: np.ndarray, motion: Motion, i: int, candidate: _Candidate) -> _Weighed:
@@ -134,11 +177,11 @@ def _weigh(frames: np.ndarray, motion: Motion, i: int, candidate: _Candidate) ->
     return _Weighed(index, there, trust, trust / (1 + abs(i - index)) + np.float32(1e-6))
 
 
-def _mix(keys: Mapping[int, np.ndarray], known: list[_Weighed]) -> tuple[np.ndarray, np.ndarray]:
+def _mix(keys: Mapping[int, np.ndarray], known: list[_Weighed]) -> Carried:
     """A frame and its confidence, from all candidates."""
     share = np.stack([w.weight for w in known]) / np.sum([w.weight for w in known], axis=0)
     colours = [sample(keys[w.keyframe].astype(np.float32), w.there) for w in known]
     mixed = np.einsum("nhw,nhwc->hwc", share, np.stack(colours))
     spread = sum(w * np.abs(c - mixed).mean(axis=2) for w, c in zip(share, colours, strict=True)) / 255
     trust = np.max([w.trust for w in known], axis=0) * np.exp(-spread / _SPREAD_TOLERANCE)
-    return np.rint(mixed).clip(0, 255).astype(np.uint8), trust.astype(np.float32)
+    return Carried(np.rint(mixed).clip(0, 255).astype(np.uint8), trust.astype(np.float32))

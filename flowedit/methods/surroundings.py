@@ -7,7 +7,7 @@ its few keyframes is Texler et al.'s (2020, few-shot patch-based training). How 
 keyframe is predicted from the others, and the map is shrunk to what that explains.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,16 +66,16 @@ class Surroundings:
 
     def __init__(self, keyframes: Mapping[int, Frame]) -> None:
         self._indices, self._halves = list(keyframes), len(keyframes) == 1
-        pictures = [_features(frame) for frame in keyframes.values()]
-        seen = np.concatenate(pictures)
-        self._centre, self._scale = seen.mean(axis=0), seen.std(axis=0) + np.float32(1e-3)
+        self._centre, spread = _mean_and_spread(keyframes.values())
+        self._scale = spread + np.float32(1e-3)
         rng = np.random.default_rng(_SEED)
-        size = (seen.shape[1], HIDDEN)
+        size = (len(self._centre), HIDDEN)
         chosen = rng.random(size) < _FAN_IN / size[0]
         self._mixing = (rng.normal(size=size) * chosen / np.sqrt(_FAN_IN)).astype(np.float32)
         self._offset = rng.uniform(-1.5, 1.5, HIDDEN).astype(np.float32)
-        self._parts = [self._terms(part) for part in self._split(pictures)]
-        self._grams = [part.T @ part / len(part) for part in self._parts]
+        # Thinned features are kept of each keyframe; its terms take five times their memory, and are computed anew.
+        self._parts = self._split(_features(frame) for frame in keyframes.values())
+        self._grams = [_gram(self._terms(part)) for part in self._parts]
 
     def learn(self, added: Mapping[int, Added]) -> Learned:
         """Learn a style from what it adds at the keyframes.
@@ -83,11 +83,15 @@ class Surroundings:
         Args:
             added: (H, W, 3) in 8-bit levels, at the indices of the keyframes.
         """
-        targets = self._split([added[i].reshape(-1, 3).astype(np.float32) for i in self._indices])
+        targets = self._split(added[i].reshape(-1, 3).astype(np.float32) for i in self._indices)
         known = zip(self._parts, targets, self._grams, strict=True)
-        moments = [_Moments(gram, part.T @ target / len(part)) for part, target, gram in known]
-        belief = _belief(self._parts, targets, moments)
+        moments = [_Moments(gram, self._terms(part).T @ target / len(part)) for part, target, gram in known]
+        belief = self._belief(targets, moments)
         return Learned(np.float32(belief) * _solve(moments), belief)
+
+    def forget(self) -> None:
+        """Drop the keyframes once all styles are learned; frames can still be told of."""
+        self._parts, self._grams = [], []
 
     def tell(self, frame: Frame, styles: Sequence[Learned]) -> list[Added]:
         """What each style adds at every pixel of a frame, (H, W, 3) in 8-bit levels.
@@ -113,20 +117,43 @@ class Surroundings:
         terms[:, -1] = 1
         return terms
 
-    def _split(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """An even selection of each keyframe's rows; one keyframe alone in two halves, upper and lower."""
-        parts = list(np.array_split(rows[0], 2)) if self._halves else list(rows)
-        return [part[:: max(1, len(part) // _FIT_PIXELS)] for part in parts]
+    def _belief(self, targets: Sequence[np.ndarray], moments: Sequence[_Moments]) -> float:
+        """The share of the prediction that fits best where each part is predicted from all others, in [0, 1]."""
+        along = power = 0.0
+        for i, (part, y) in enumerate(zip(self._parts, targets, strict=True)):
+            guessed = self._terms(part) @ _solve([m for j, m in enumerate(moments) if j != i])
+            along += float(np.sum(guessed * y, dtype=np.float64))
+            power += float(np.sum(np.square(guessed), dtype=np.float64))
+        return min(1.0, max(0.0, along / power)) if power > 0 else 0.0
+
+    def _split(self, rows: Iterable[np.ndarray]) -> list[np.ndarray]:
+        """An even selection of each keyframe's rows, copied; one keyframe alone in two halves, upper and lower."""
+        parts = np.array_split(next(iter(rows)), 2) if self._halves else rows
+        return [part[:: max(1, len(part) // _FIT_PIXELS)].copy() for part in parts]
 
 
-def _belief(terms: Sequence[np.ndarray], targets: Sequence[np.ndarray], parts: Sequence[_Moments]) -> float:
-    """The share of the prediction that fits best where each part is predicted from all others, in [0, 1]."""
-    along = power = 0.0
-    for i, (x, y) in enumerate(zip(terms, targets, strict=True)):
-        guessed = x @ _solve([p for j, p in enumerate(parts) if j != i])
-        along += float(np.sum(guessed * y, dtype=np.float64))
-        power += float(np.sum(np.square(guessed), dtype=np.float64))
-    return min(1.0, max(0.0, along / power)) if power > 0 else 0.0
+def _mean_and_spread(frames: Collection[Frame]) -> tuple[Float32[np.ndarray, " m"], Float32[np.ndarray, " m"]]:
+    """Mean and standard deviation of the features over all pixels, of one frame at a time.
+
+    Rows are added in the order in which NumPy adds those of all frames put together, so the sums are the same to the
+    bit.
+    """
+    count = sum(frame.shape[0] * frame.shape[1] for frame in frames)
+    mean = _summed(_features(frame) for frame in frames) / np.float32(count)
+    squares = _summed(np.square(_features(frame) - mean) for frame in frames) / np.float32(count)
+    return mean, np.sqrt(squares)
+
+
+def _summed(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """The sum of the rows of all parts, from the first to the last."""
+    total = None
+    for part in parts:
+        total = np.add.reduce(part if total is None else np.concatenate([total[None], part]))
+    return np.zeros(0, np.float32) if total is None else total
+
+
+def _gram(terms: Float32[np.ndarray, "n m"]) -> Float32[np.ndarray, "m m"]:
+    return terms.T @ terms / len(terms)
 
 
 def _solve(parts: Sequence[_Moments]) -> Float32[np.ndarray, "m 3"]:

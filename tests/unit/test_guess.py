@@ -1,11 +1,13 @@
 """The classical guess: exact where colours say all, steady where keyframes disagree, doubtful where it should be."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from flowedit.errors import KeyframeError
+from flowedit.errors import KeyframeError, VideoShapeError
 from flowedit.methods.colour_map import colour_map
-from flowedit.methods.guess import guess
+from flowedit.methods.guess import WindowGuesses, guess
 from flowedit.methods.propagation import propagation
 from flowedit.metrics import psnr
 
@@ -91,3 +93,38 @@ def test_a_clip_without_keyframes_is_refused():
     frames, _ = scene()
     with pytest.raises(KeyframeError):
         guess(frames, {})
+
+
+WINDOWS = (slice(0, 9), slice(4, 13), slice(8, 17))
+
+
+@pytest.mark.parametrize("indices", [(0, 8, 16), (6,), (3, 4, 12)])
+@pytest.mark.parametrize("style", [lined, recoloured])
+def test_windows_have_the_guess_of_the_whole_clip_to_the_bit(indices, style):
+    """Catches a window fitted on its own keyframes, and frames lost where a stretch ends inside a window."""
+    frames, _ = scene()
+    keys = {i: style(frames)[i] for i in indices}
+    whole, windows = guess(frames, keys), WindowGuesses(frames, keys)
+    for part in WINDOWS:
+        made, asked = windows.window(part), whole.window(part)
+        assert np.array_equal(made.frames, asked.frames)
+        assert np.array_equal(made.trust, asked.trust)
+        assert made.tint == asked.tint
+    with pytest.raises(VideoShapeError, match="the last began at frame 8, this one at 4"):
+        windows.window(slice(4, 13))
+
+
+def test_memory_of_windows_does_not_grow_with_the_clip():
+    """From 17 to 153 frames by less than a twentieth of what they take: no frame, flow or grey picture stays."""
+    frames, _ = scene()
+    keys, long = {i: lined(frames)[i] for i in (0, 8)}, np.concatenate([frames, *[frames[::-1], frames] * 4])
+    peaks = []
+    for clip in (frames, long):
+        tracemalloc.start()
+        windows = WindowGuesses(clip, keys)
+        tracemalloc.reset_peak()  # what is learned of the keyframes is the same for both
+        for start in range(0, len(clip) - 8, 8):
+            windows.window(slice(start, start + 9))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < (long.nbytes - frames.nbytes) / 20
