@@ -24,7 +24,7 @@ STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
 """Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
 RUN_FILES = (MANIFEST, EDITED, COMPARISON, SHEET, TRACE, REPORT, STATE, STOPPED, STOPPED_TRACE)
 """All that a run may leave. Anything else in the folder is the user's."""
-Json = dict[str, "Json"] | list["Json"] | tuple["Json", ...] | str | float | bool | None
+Json = dict[str, Any] | list[Any] | tuple[Any, ...] | str | float | bool | None
 """What JSON holds, tuples as lists."""
 _FRESH = ".flowedit-new"
 """Inside the folder, so that what was written there takes its place by a rename."""
