@@ -7,9 +7,9 @@ UNIT := tests/unit
 export OMP_WAIT_POLICY ?= PASSIVE
 
 # Two workers: most of the time goes into waiting for torch on one core.
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --durations 20
 # Single lessons take from seconds to minutes: a worker that is done takes over what waits for the other.
-PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal
+PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 
 # A page needs its lesson executed once more; the pages of the long lessons are left to `make test-site`.
 PAGES := tests/notebooks/test_site.py::test_every_lesson_lives_from_disk_on_a_phone
@@ -20,9 +20,10 @@ LONG_PAGES := $(foreach number,00 03 04 05 06 07,--deselect "$(PAGES)[$(number)]
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
 
-test: setup-tests lint types  ## Style, types, import contracts, unit tests, the lessons' form and exercises
+test: setup-tests lint types  ## Style, types, import contracts, unit tests, every lesson executed, every widget in Chromium
 	$(PYTEST) tests/unit
-	$(PYTEST) $(addprefix tests/notebooks/test_,exercises.py hosting.py contract.py recorded.py notation.py realmodels.py)
+	$(PYTEST_LESSONS) $(LONG_PAGES) tests/notebooks
+	$(PYTEST) tests/browser
 
 test-lessons: setup-tests  ## Every lesson executed within its header's minutes and memory
 	$(PYTEST_LESSONS) $(LONG_PAGES) tests/notebooks
