@@ -13,3 +13,12 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def own_figure_style():
+    """What a test changes of matplotlib's style ends with it."""
+    from matplotlib import rc_context
+
+    with rc_context():
+        yield

@@ -50,6 +50,8 @@ def until(happened, seconds=60):
         time.sleep(0.01)
 
 
+HEARD = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A shell's background jobs begin with interrupts ignored, and hand that on."""
 PAYING = """
 import sys
 sys.path[:0] = [sys.argv[1]]
@@ -75,7 +77,7 @@ def test_an_interrupt_ends_the_calls_and_the_next_run_goes_on(tmp_path):
                 hold.wait(60)
         return good(request)
 
-    command = [sys.executable, "-c", PAYING, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", HEARD + PAYING, str(Path(__file__).parent)]
     with serving(respond) as server:
         process = subprocess.Popen([*command, server.url, str(folder)], stderr=subprocess.PIPE, text=True)
         until(lambda: len(drawn) == 2 + AT_ONCE)
@@ -184,7 +186,7 @@ def test_a_second_interrupt_does_not_wait(tmp_path):
             os._exit(3)
         """
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", HEARD + script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     time.sleep(0.3)

@@ -188,6 +188,7 @@ def tool(monkeypatch):
     return method_pictures
 
 
+@pytest.mark.usefixtures("own_figure_style")
 def test_the_pictures_are_those_that_the_tool_draws(tool, tmp_path):
     assert {Path(path).name for _, path in PICTURES} == {f"method_{name}.png" for name in tool.PICTURES}
     assert tool.main(["--folder", str(tmp_path), "--only", "grid", "slots", "path"]) == 0

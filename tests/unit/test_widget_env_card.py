@@ -11,6 +11,8 @@ from flowedit.lessons import card
 from flowedit.widgets import _probe
 from flowedit.widgets.env_card import EnvCard
 
+pytestmark = pytest.mark.usefixtures("own_figure_style")
+
 
 def row(name: str) -> dict:
     return next(row for row in EnvCard().rows if row["name"] == name)
