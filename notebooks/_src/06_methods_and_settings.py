@@ -38,15 +38,15 @@
 # ## A fair comparison
 #
 # A fair table has rows that need no model: the source untouched, a colour map, optical flow, and the *guess* that the
-# default's model is shown and repairs, which is the default with its model switched off. It has the row that everybody
-# asks for, *every frame by itself*. It measures where nobody painted, *far* from the keyframes (4 frames or more), and it
+# default's model repairs. It has the row that everybody asks for, *every frame by itself*. It measures where nobody
+# painted, *far* from the keyframes (4 frames or more), and it
 # measures unrest, because a mean over frames does not see it: `warp_error` is how much a point of the scene changes its
 # colour from one frame to the next. PSNR is
 #
 # $$10\,\log_{10} \frac{255^2}{mean\,(edit - truth)^2}$$
 #
-# in dB: 3 dB more is half the squared error, and 40 is the most that is counted, so that rows beyond it share the first
-# place. The rows below are the benchmark's, on two of its scenes: one style is a plain change of colours, the other draws
+# in dB: 3 dB more is half the squared error, and 40 is the most that is counted, so rows beyond it tie. The
+# rows below are the benchmark's, on two of its scenes: one style is a plain change of colours, the other draws
 # lines. *Per-frame styling* has each frame's own error in both: no keyframes are there that could agree.
 
 # %% tags=["code"]
@@ -85,10 +85,10 @@ lessons.show(fig, "; ".join(f"{scenes[a[0]].family}, {a[1]}: {n} {worth(a, n)}" 
 assert scores[0, "exact", "colour map"]["psnr_far"] == 40 and scores[8, "disagreeing", "colour map"]["psnr_far"] < 30
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Nearness to the exact edit; the best of each panel are orange. Left, a style that is a plain
-# change of colours, and keyframes that agree: the colour map *is* the answer, and nothing can beat it; the rows that begin
-# with one tie with it. Right, a style with lines, and keyframes that disagree: a colour map knows no lines. Two scenes
-# prove little: they show how the table is made.
+# **What you should see.** Nearness to the exact edit; the best of each panel are orange. Left, a style that is a
+# plain change of colours, and keyframes that agree: the colour map *is* the answer, and nothing can beat it; the rows
+# that begin with one tie with it. Right, a style with lines, and keyframes that disagree: a colour map knows no
+# lines. Two scenes prove little: they show how the table is made.
 
 # %% [markdown] tags=["idea"]
 # ## Why not filter every frame?

@@ -23,8 +23,8 @@ def test_a_run_is_the_sum_of_its_parts(monkeypatch):
     )
     settings = preset_settings("tiny", "method")
     seconds = preflight.predict_seconds(model, np.zeros((33, 16, 16, 3), np.uint8), settings, keyframes=3)
-    keys_of_one_side = 2 * (1 + 5 + 5)  # `delta` encodes each keyframe twice: styled, and as the source has it
-    encoded, decoded, forwards = 3 * 33 + 2 * keys_of_one_side, 2 * 33, 2 * 6
+    keys = 2 * (1 + 5 + 5)  # `delta` encodes each keyframe twice: styled, and as the source has it
+    encoded, decoded, forwards = 3 * 33 + keys, 2 * 33, 2 * 6
     assert seconds == pytest.approx(forwards * 0.5 + encoded * 0.1 + decoded * 0.2)
 
 
