@@ -42,7 +42,15 @@ def test_a_table_replaces_the_one_before_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "over", [{"seconds": 20.1}, {"megabytes": 1001.0}, {"regions": 1.31}, {"pixels": 1.31}, {"identical": False}]
+    "over",
+    [
+        {"seconds": 20.1},
+        {"megabytes": 1001.0},
+        {"regions": 1.31},
+        {"pixels": 1.31},
+        {"worst": 1.31},
+        {"identical": False},
+    ],
 )
 def test_each_limit_of_a_look_counts(over):
     assert GOOD.met
