@@ -34,8 +34,10 @@ DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_resid
 
 
 def lay_repair(
-    reference: Float[Tensor, "1 3 F H W"], edited: Float[Tensor, "1 3 F H W"], share: Float32[np.ndarray, "F H W"]
-) -> Float[Tensor, "1 3 F H W"]:
+    reference: Float[Tensor, "b 3 F H W"],
+    edited: Float[Tensor, "b 3 F H W"],
+    share: Float32[np.ndarray, "F H W"] | Float[Tensor, "b 1 F H W"],
+) -> Float[Tensor, "b 3 F H W"]:
     """The edit where the share is 1, the reference where it is 0, and a mixture between.
 
     Args:

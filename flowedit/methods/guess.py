@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -29,6 +30,14 @@ _NOTHING = 1.5
 """Detail up to which the colour map has explained the style, and surroundings have nothing to tell."""
 _EAGER = 8.0
 """How many times the doubt a repair is laid on the guess: it is better nearly from where doubt begins."""
+_SHARPEST, _SOFTEST = 0.125, 0.5
+"""Power of the trust with which carried detail is laid down, where keyframes agree and where they do not."""
+_STEADY = 12.0
+"""Power to which the steadiness of whole keyframes, beside that of their detail, is raised."""
+_SLIP = 0.25
+"""Weight of what a carried keyframe says otherwise than the maps, beside the detail that they leave unexplained."""
+_NEAR = 1 / 128
+"""Reach, as a share of the shorter side, within which both are averaged; twice as far for the detail."""
 _AGREE, _DISAGREE = 3.0, 7.0
 """Tints, root mean square in 8-bit levels, up to which keyframes count as agreeing and from which as disagreeing."""
 _COMMON = 1.0
@@ -56,8 +65,7 @@ class Guess:
 
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
-        disagree = min(1.0, max(0.0, (self.tint - _AGREE) / (_DISAGREE - _AGREE)))
-        return np.clip(_EAGER * (1 - self.trust), np.float32(_COMMON * disagree), 1)
+        return np.clip(_EAGER * (1 - self.trust), np.float32(_COMMON * _disagreement(self.tint)), 1)
 
     def window(self, part: slice) -> "Guess":
         """The guess of some of the frames."""
@@ -165,15 +173,16 @@ class _Drawings:
         self.each = [_Drawing(frames, checked_keyframes(frames, keyframes)) for keyframes in sets]
         self._surroundings: Surroundings | None = None
         self._learn([each for each in self.each if each.power > _NOTHING**2])
-        self._carried = carry(frames, [each.pictures() for each in self.each])
+        self._carried = carry(frames, [each.pictures() for each in self.each] + [each.wholes() for each in self.each])
         for each in self.each:
             each.forget()
 
     def painted(self) -> Iterator[tuple[int, list[_Painted]]]:
         """Each index with its frame of every guess, once, in the order of `carry`."""
         for i, carried in self._carried:
-            bases = self._bases(i)
-            yield i, [each.paint(base, part) for each, base, part in zip(self.each, bases, carried, strict=True)]
+            details, wholes = carried[: len(self.each)], carried[len(self.each) :]
+            parts = zip(self.each, self._bases(i), details, wholes, strict=True)
+            yield i, [each.paint(base, detail, whole) for each, base, detail, whole in parts]
 
     def _learn(self, drawings: Sequence["_Drawing"]) -> None:
         """Add to each base what the surroundings tell of its style, where the keyframes bear one another out."""
@@ -248,16 +257,47 @@ class _Drawing:
         """The detail as something that can be carried: half of it around mid grey fits a picture."""
         return {i: np.rint(d / 2 + _HALF).clip(0, 255).astype(np.uint8) for i, d in self.detail.items()}
 
+    def wholes(self) -> dict[int, Frame]:
+        """The keyframes without their own tint, as they are carried whole."""
+        return {i: np.rint(self.base[i] + d).clip(0, 255).astype(np.uint8) for i, d in self.detail.items()}
+
     def forget(self) -> None:
         """Drop what is needed no more once the detail is carried."""
         self.detail, self._coloured = {}, {}
 
-    def paint(self, base: Float32[np.ndarray, "H W 3"], carried: Carried) -> _Painted:
-        """The carried detail on the base, as far as it is trusted."""
-        share = np.sqrt(carried.confidence)[..., None]
-        mixed = base + share * 2 * (carried.frame.astype(np.float32) - _HALF)
-        doubt = (1 - carried.confidence) * np.float32(min(1.0, self.power / _UNEXPLAINED**2))
+    def paint(self, base: Float32[np.ndarray, "H W 3"], detail: Carried, whole: Carried) -> _Painted:
+        """The carried detail on the base, as far as it is trusted, or the carried keyframe where that is surer."""
+        left = 2 * (detail.frame.astype(np.float32) - _HALF)
+        left += _whole_share(base, left, detail, whole) * (whole.frame - base - left)
+        power = _SHARPEST + (_SOFTEST - _SHARPEST) * _disagreement(self.tint)
+        mixed = base + detail.confidence[..., None] ** np.float32(power) * left
+        doubt = (1 - detail.confidence) * np.float32(min(1.0, self.power / _UNEXPLAINED**2))
         return _Painted(np.rint(mixed).clip(0, 255).astype(np.uint8), 1 - doubt)
+
+
+def _whole_share(
+    base: Float32[np.ndarray, "H W 3"], left: Float32[np.ndarray, "H W 3"], detail: Carried, whole: Carried
+) -> Float32[np.ndarray, "H W 1"]:
+    """How far a carried keyframe is better than its carried detail on the base, in [0, 1].
+
+    It is where the maps explain little, for what they get wrong differs from frame to frame, and where the keyframe
+    says nearly what they say, so that the motion cannot be far off; and where the candidates for whole keyframes agree
+    no less than those for their detail.
+    """
+    steady = np.minimum(1, whole.confidence / np.maximum(detail.confidence, np.float32(1e-3))) ** _STEADY
+    unexplained = _power_near(left, 2 * _NEAR)
+    slip = _power_near(whole.frame - base - left, _NEAR)
+    return (steady * unexplained / (unexplained + _SLIP * slip + 1))[..., None].astype(np.float32)
+
+
+def _power_near(picture: Float32[np.ndarray, "H W 3"], reach: float) -> Float32[np.ndarray, "H W"]:
+    """Mean square over channels and neighbours, in squared 8-bit levels."""
+    return cv2.GaussianBlur(np.square(picture).mean(axis=2), (0, 0), reach * min(picture.shape[:2]))
+
+
+def _disagreement(tint: float) -> float:
+    """How far keyframes whose tints are so strong disagree, in [0, 1]."""
+    return min(1.0, max(0.0, (tint - _AGREE) / (_DISAGREE - _AGREE)))
 
 
 def _tinted(base: Float32[np.ndarray, "H W 3"], image: Float32[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W 3"]:

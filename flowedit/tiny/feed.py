@@ -25,6 +25,10 @@ from flowedit.wan.routes import trust_mask
 
 OTHER_STYLE = 0.35
 """Share of the lessons whose source is not plain but has a style of its own."""
+NATURAL, EXTRA = 0.4, 0.18
+"""Shares of the lessons that film photographs, and that show the additional world where there is one."""
+RECOLOURED = 0.5
+"""Share of the photographs whose colours are swapped and whose tones are bent."""
 STYLES = 4
 """Styles of each scene in lessons with guesses: its motion, which takes most of the time, is then measured once."""
 
@@ -40,6 +44,7 @@ class Lesson:
         mask: their mask, ``(b, 4, slots, 1, 1)``.
         guess: where one was asked for, the classical guess from a second set of keyframes.
         trust: its mask, ``(b, 4, slots, h, w)``.
+        share: how far a repair is laid on it, ``(b, T, H, W)`` in [0, 1].
         tokens: ``(b, 32)`` ids of the captions.
     """
 
@@ -50,6 +55,7 @@ class Lesson:
     tokens: Tensor
     guess: Tensor | None = None
     trust: Tensor | None = None
+    share: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,12 @@ class Order:
         if not self.promises:
             return self.lesson
         device = self.lesson.target.device
-        clips, trusts = zip(*(made for promise in self.promises for made in promise.result()), strict=True)
-        frames = torch.from_numpy(np.stack(clips)).to(device).permute(0, 4, 1, 2, 3)
-        masks = [trust_mask(torch.from_numpy(t), k) for t, k in zip(trusts, self.keys, strict=True)]
-        return replace(self.lesson, guess=frames.float() / 127.5 - 1, trust=torch.stack(masks).to(device))
+        made = [one for promise in self.promises for one in promise.result()]
+        frames = torch.from_numpy(np.stack([one.frames for one in made])).to(device).permute(0, 4, 1, 2, 3)
+        masks = [trust_mask(torch.from_numpy(one.trust), k) for one, k in zip(made, self.keys, strict=True)]
+        share = torch.from_numpy(np.stack([one.share for one in made])).to(device).float() / 255
+        guess = frames.float() / 127.5 - 1
+        return replace(self.lesson, guess=guess, trust=torch.stack(masks).to(device), share=share)
 
 
 class Feed:
@@ -146,10 +154,10 @@ class Feed:
         second = [keys or [self.rng.randrange(0, frames, 4)] for keys in second]
         jitter = disagreement(self.g, number, frames)
         draw = self.rng.random()
-        if draw < 0.18 and height == width and self.extra is not None:
+        if draw < EXTRA and height == width and self.extra is not None:
             target, source, texts = self._extra(number // times, frames, height, times)
         else:
-            scene, words = (self._natural if draw > 0.7 else self._world)(number // times, frames)
+            scene, words = (self._natural if draw > 1 - NATURAL else self._world)(number // times, frames)
             clip, style = render(scene, height, width), styles.sample(self.g, number)
             target, source = styles.stylize(clip.repeated(times), style), clip.rgb
             if self.rng.random() < OTHER_STYLE:
@@ -177,7 +185,15 @@ class Feed:
         index = [self.rng.randrange(len(self.photos)) for _ in range(number)]
         pictures = self.photos[index]
         pictures = torch.where(uniform(self.g, number, 1, 1, 1) < 0.5, pictures.flip(-1), pictures)
+        pictures = self._recoloured(pictures)
         return natural_scene(self.g, pictures, frames), [self.words[i] for i in index]
+
+    def _recoloured(self, pictures: Tensor) -> Tensor:
+        """Turn every second picture upside down, swap its colours and bend its tones: few photographs, made many."""
+        order = torch.rand(len(pictures), 3, generator=self.g, device=self.g.device).argsort(1)
+        swapped = pictures.flip(-2).gather(1, order[..., None, None].expand_as(pictures))
+        bent = swapped ** torch.exp(uniform(self.g, len(pictures), 1, 1, 1, low=-0.4, high=0.4))
+        return torch.where(uniform(self.g, len(pictures), 1, 1, 1) < RECOLOURED, bent, pictures)
 
     def _styled(self, scene: Scene, height: int, width: int) -> Tensor:
         """Render scenes in random styles."""

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -59,8 +60,18 @@ class Guesses:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-Made = tuple[np.ndarray, np.ndarray]
-"""The guess, uint8 (T, H, W, 3), and its trust, float32 (T, H / SPATIAL, W / SPATIAL)."""
+class Made(NamedTuple):
+    """A guess as training needs it.
+
+    Attributes:
+        frames: uint8 (T, H, W, 3).
+        trust: of the latent cells, float32 (T, H / SPATIAL, W / SPATIAL).
+        share: how far a repair is laid on it, uint8 (T, H, W), 255 for everywhere.
+    """
+
+    frames: np.ndarray
+    trust: np.ndarray
+    share: np.ndarray
 
 
 def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
@@ -71,7 +82,14 @@ def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
         sets: styled keyframes by pixel index, uint8 (H, W, 3), one set a style.
     """
     height, width = (side // SPATIAL for side in frames.shape[1:3])
-    return [(made.frames, trust_frames(made.trust, height, width)) for made in guesses(frames, sets)]
+    return [
+        Made(
+            made.frames,
+            trust_frames(made.trust, height, width),
+            np.rint(made.repair_share() * 255).astype(np.uint8),
+        )
+        for made in guesses(frames, sets)
+    ]
 
 
 def _pictures(clips: Tensor) -> list[np.ndarray]:

@@ -1,12 +1,15 @@
-"""Train the small Wan: ``python -m flowedit.tiny.train vae|dit|lora --minutes M --out DIR`` (see docs/training.md)."""
+"""Train the small Wan by parts: ``python -m flowedit.tiny.train PART --minutes M --out DIR`` (see docs/training.md)."""
 
 import argparse
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from flowedit.tiny.run import Run
+
+_PARTS = ("vae", "dit", "repair", "lora")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m flowedit.tiny.train", description=__doc__)
-    parser.add_argument("part", choices=("vae", "dit", "lora"), help="autoencoder, transformer, LoRA, in this order")
+    parser.add_argument("part", choices=_PARTS, help="autoencoder, transformer, its repairs, LoRA, in this order")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
     length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
@@ -39,12 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])
     run = Run.begin(settings)
-    if part == "vae":
-        from flowedit.tiny.train_vae import train_vae as train
-    elif part == "dit":
-        from flowedit.tiny.train_dit import train_dit as train
-    else:
-        from flowedit.tiny.train_lora import train_lora as train
+    train = getattr(import_module(f"flowedit.tiny.train_{part}"), f"train_{part}")
     train(run)
     run.close()
     return 0

@@ -96,7 +96,15 @@ class Ring:
 
 
 class Encoder:
-    """Renders lessons and encodes them into rings."""
+    """Renders lessons and encodes them into rings.
+
+    Attributes:
+        flows: examples of the flow's loss a step.
+        peak: highest learning rate.
+        room: clips in a ring.
+    """
+
+    flows, peak, room = 128, PEAK, 4096
 
     def __init__(self, run: Run, feed: Feed, vae: "vendor.WanVideoVAE", buckets: list[tuple[int, int, int]]) -> None:
         """Make room for ``capacity`` clips a shape."""
@@ -114,7 +122,7 @@ class Encoder:
 
     def _ring(self, frames: int, height: int, width: int) -> Ring:
         """Allocate one ring."""
-        n, f = (8 if self.run.config == "smoke" else 4096), slot(frames - 1) + 1
+        n, f = (8 if self.run.config == "smoke" else self.room), slot(frames - 1) + 1
         h, w, device = height // SPATIAL, width // SPATIAL, self.run.device
         half = partial(torch.zeros, device=device, dtype=torch.bfloat16)
         data = {name: half(n, self.vae.z_dim, f, h, w) for name in ("z0", "zs", "zg", "y")}
@@ -165,6 +173,19 @@ class Encoder:
         for shape, order in orders:
             self.write(shape, order)
 
+    def learn_more(self, model: Trainee, shape: tuple[int, int, int], predict: Callable[..., Tensor]) -> None:
+        """Add the gradients of other losses; there are none.
+
+        Args:
+            model: transformer and text encoder.
+            shape: of the step's clips.
+            predict: :func:`flowedit.tiny.forward.velocity`, its tables given.
+        """
+
+    def reading(self) -> str:
+        """What else there is to say of the steps since the last call."""
+        return ""
+
     def batch(self, shape: tuple[int, int, int], number: int) -> dict[str, Tensor]:
         """Draw a batch, some of it with guesses where there are any.
 
@@ -182,11 +203,12 @@ class Encoder:
         return {"z0": z0, "zs": zs, "y": y, "repair": repair, "ids": ring.data["ids"][at]}
 
 
-def train_dit(run: Run) -> None:
+def train_dit(run: Run, kind: type[Encoder] = Encoder) -> None:
     """Train, then write the averaged weights of the transformer and the text encoder in one file.
 
     Args:
         run: the run; the autoencoder is read from its folder if it is there, else from the package.
+        kind: the rings that hold its examples, and say what else it learns from them.
     """
     smoke = run.config == "smoke"
     size = SMOKE if smoke else SHIPPED
@@ -211,7 +233,7 @@ def train_dit(run: Run) -> None:
     buckets = {(5, 32, 32): 0.5, (9, 32, 48): 0.5} if smoke else FEW if run.start else BUCKETS
     folded = run.device.type == "cuda" and folded_is_faster(run.device)
     with fast_forms(folded=folded, compiled=run.compiles):
-        encoder = Encoder(run, feed, vae, list(buckets))
+        encoder = kind(run, feed, vae, list(buckets))
         _loop(run, model, encoder, buckets, (optimiser, average))
     encoder.guesses.close()
     if run.main:
@@ -229,7 +251,7 @@ def _loop(
     optimiser, average = tools
     smoke = run.config == "smoke"
     rng = random.Random(run.seed)
-    batch, fill = (4, 1) if smoke else (128, 2 if run.start else 5)
+    batch, fill = (4, 1) if smoke else (encoder.flows, 2 if run.start else 5)
     encoder.fill(fill)
     log.info("rings filled after %.0f s", run.seconds)
     run_block = torch.compile(block_forward, dynamic=True) if run.compiles else block_forward
@@ -244,11 +266,12 @@ def _loop(
             _wait(run)
             spent += time.monotonic() - tick
         rows = encoder.batch(shape, batch)
-        parts = loss_parts(run, model, rows, partial(velocity, tables=tables[shape], run_block=run_block))
+        predict = partial(velocity, tables=tables[shape], run_block=run_block)
+        parts = loss_parts(run, model, rows, predict)
         parts.mean().backward()
-        norm = optimiser.step(
-            learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 100 if run.start else 300)
-        )
+        encoder.learn_more(model, shape, predict)
+        rate = learning_rate(encoder.peak, progress, step=step, warmup=5 if smoke else 100 if run.start else 300)
+        norm = optimiser.step(rate)
         average.update()
         losses.append(torch.stack([parts.detach()[rows["repair"] == kind].mean() for kind in (False, True)]))
         step += 1
@@ -256,8 +279,8 @@ def _loop(
             reported = time.monotonic()
             clips = encoder.size * encoder.written[True]
             plain, repair = torch.stack(losses).nanmean(0).tolist()
-            text = "dit step %d at %.0f %%: loss %.4f, of repairs %.4f, gradient %.2f, guesses %d"
-            log.info(text, step, 100 * progress, plain, repair, norm, clips)
+            text = "dit step %d at %.0f %%: loss %.4f, of repairs %.4f, gradient %.2f, guesses %d%s"
+            log.info(text, step, 100 * progress, plain, repair, norm, clips, encoder.reading())
             losses = []
             if run.main and int(progress * 10) > saved:
                 saved = int(progress * 10)
