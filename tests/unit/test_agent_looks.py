@@ -87,6 +87,34 @@ def test_steadiness_sees_what_flickers_in_plain_regions_only():
     assert read.regions > 1.3 * read.pixels
 
 
+def test_noise_alone_makes_no_region_of_an_oil_painting_flicker_more_than_the_source():
+    """Catches strokes that are there or not, or turn, as the noise will have it: the mean hides the few that do."""
+    still, rng = picture("coffee", (720, 720)), np.random.default_rng(0)
+    frames = [np.clip(np.rint(still + rng.normal(0, 2, still.shape)), 0, 255).astype(np.uint8) for _ in range(3)]
+    card = card_for(frames, "oil")
+    styled = [paint(frame, card, 0, 1.0) for frame in frames]
+    before, after = (sum(region_squares(images[0], other) for other in images[1:]) for images in (frames, styled))
+    assert float(np.sqrt(after / before).max()) <= 1.3
+
+
+def region_squares(one, other):
+    """Mean square of the Lab distance in regions of a 24th of the height."""
+    squares = ((lab(one) - lab(other)) ** 2).sum(axis=2)
+    return cv2.resize(squares, (squares.shape[1] * 24 // squares.shape[0], 24), interpolation=cv2.INTER_AREA)
+
+
+def test_a_neon_tube_does_not_light_the_dark_from_far_away():
+    """Catches a glow with a long faint tail: what moves then flickers in black shadows well beside it."""
+    dark = np.full((360, 640, 3), 2, np.uint8)
+    lamp = cv2.circle(dark.copy(), (320, 180), 16, (230, 60, 40), -1, cv2.LINE_AA)
+    card = card_for([lamp, IMAGE], "neon")
+    seen = np.hypot.reduce(lab(paint(lamp, card, 0, 1.0)) - lab(paint(dark, card, 0, 1.0)), axis=2)
+    rows, columns = np.indices(seen.shape)
+    away = np.hypot(rows - 180, columns - 320) - 16
+    assert seen[np.abs(away) < 4].mean() > 40
+    assert seen[away > 32].max() < 1
+
+
 def test_steadiness_needs_noise_and_something_still():
     frames = [picture(size=(240, 320))] * 3
     with pytest.raises(AgentError, match="3 keyframes show nothing still beside what moves; use a noisy, static"):

@@ -124,6 +124,18 @@ def contour_flow(
     Returns:
         (x, y, clarity): the direction, and its clarity in [0, 1].
     """
+    cosine, sine, clarity = doubled_flow(lightness, sigma, master, rest)
+    return *halved(cosine, sine), clarity
+
+
+def doubled_flow(
+    lightness: Plane, sigma: float, master: Master, rest: Plane | float = -np.pi / 4
+) -> tuple[Plane, Plane, Plane]:
+    """The same as vectors of twice the angle, at most 1 long: short where contour and rest disagree and noise decides.
+
+    Returns:
+        (cosine, sine, clarity), see `contour_flow`.
+    """
     cosine, sine = _doubled(lightness / np.float32(100), sigma)
     strength = cv2.magnitude(cosine, sine)
     clarity = strength / (strength + np.float32((0.15 * master.edge) ** 2))
@@ -132,8 +144,13 @@ def contour_flow(
     cosine = cosine * share + (1 - clarity) * np.cos(rest)
     sine = sine * share + (1 - clarity) * np.sin(rest)
     cosine, sine, clarity = (resized(plane, lightness.shape) for plane in (cosine, sine, clarity))
+    return cosine, sine, clarity
+
+
+def halved(cosine: Plane, sine: Plane) -> tuple[Plane, Plane]:
+    """Unit vectors (x, y) of half the angle."""
     cosine = np.clip(cosine / np.maximum(cv2.magnitude(cosine, sine), np.float32(1e-6)), -1, 1)
-    return np.sqrt((1 + cosine) / 2), np.copysign(np.sqrt((1 - cosine) / 2), sine), clarity
+    return np.sqrt((1 + cosine) / 2), np.copysign(np.sqrt((1 - cosine) / 2), sine)
 
 
 def _doubled(unit: Plane, sigma: float) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:

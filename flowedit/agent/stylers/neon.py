@@ -10,6 +10,8 @@ _PINK = canvas.triple(1.0, 0.10, 0.62)
 _VIOLET = canvas.triple(0.50, 0.22, 1.0)
 _CYAN = canvas.triple(0.05, 0.86, 1.0)
 _AMBER = canvas.triple(1.0, 0.55, 0.12)
+_TAIL = np.float32(0.2)
+"""The strength at which half of a glow is left; what is well below fades to nothing."""
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -31,10 +33,15 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     tube = _tubes(lab, master, s)
     halo = tube[..., None] * gas
     lit = canvas.screen(night, 0.5 * canvas.blur(night * canvas.smoothstep(0.6, 1.0, light)[..., None], 22 * s))
-    for reach, power in ((60, 1.2), (16, 1.3), (5, 1.2)):
-        lit = canvas.screen(lit, power * canvas.blur(halo, reach * s))
+    for reach, power in ((60, 1.35), (16, 1.45), (5, 1.8)):
+        lit = canvas.screen(lit, _ending(power * canvas.blur(halo, reach * s)))
     core = canvas.mix(gas, np.ones_like(gas), 0.45)
     return canvas.to_pixels(canvas.mix(lit, core, canvas.smoothstep(0.25, 0.85, tube)))
+
+
+def _ending(glow: canvas.Paint) -> canvas.Paint:
+    """The glow without its faint tail, which in black shadows would show from far away what a tube does."""
+    return glow * glow / (glow + _TAIL)
 
 
 def _night(light: canvas.Plane, gas: canvas.Paint) -> canvas.Paint:

@@ -10,6 +10,10 @@ from flowedit.agent.stylers.look import Look, Picture
 _LAYERS = ((28.0, 0.0), (14.0, 0.22), (7.0, 0.7))
 """(brush width in units, how much detail a place must hold to be painted again with this brush)"""
 _JOINTS = 5
+_SURE = 0.8
+"""Length of the smoothed flow, as vectors of twice the angle, from which a stroke has its full length."""
+_FADE = 0.4
+"""Over how much of its threshold a stroke fades in."""
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -28,11 +32,13 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     base = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4 * s)
     rest = np.float32(-np.pi / 4) + np.float32(1.3) * texture.clouds(image.shape, 420 * s, seed + 20, 2)
     layers = np.dstack([canvas.to_pixels(canvas.blur(base, 6 * s)), np.full(image.shape[:2], 128, np.uint8)])
-    flow = (rest, rest)
+    doubled = (rest, rest)
     for k, (width, detail) in enumerate(_LAYERS):
-        flow = canvas.contour_flow(canvas.to_lab(base)[..., 0], max(2.0, 0.7 * width * s), master, rest)[:2]
-        _lay(layers, base, flow, (width * s, detail * master.edge, seed + k))
-    hairs = canvas.along(texture.noise(image.shape, max(1.2, 2.2 * s), seed + 9), flow, 22 * s, steps=6)
+        doubled = canvas.doubled_flow(canvas.to_lab(base)[..., 0], max(2.0, 0.7 * width * s), master, rest)[:2]
+        _lay(layers, base, doubled, (width * s, detail * master.edge, seed + k))
+    hairs = canvas.along(
+        texture.noise(image.shape, max(1.2, 2.2 * s), seed + 9), canvas.halved(*doubled), 22 * s, steps=6
+    )
     wet = canvas.blur(canvas.to_paint(layers), 0.6 * max(s, 0.7))
     return canvas.to_pixels(_lit(wet, hairs / max(float(hairs.std()), 1e-6), s))
 
@@ -60,26 +66,67 @@ def _rich(paint: canvas.Paint, master: canvas.Master) -> canvas.Paint:
 def _lay(
     layers: np.ndarray,
     base: canvas.Paint,
-    flow: tuple[canvas.Plane, canvas.Plane],
+    doubled: tuple[canvas.Plane, canvas.Plane],
     brush: tuple[float, float, int],
 ) -> None:
     """Paint one layer of strokes onto `layers`: uint8 (H, W, 4), colour and height."""
     width, detail, seed = brush
     rng = np.random.default_rng(seed)
-    rows, columns = _seeds(base.shape, 0.62 * width, rng)
-    order, doubt = rng.permutation(len(rows)), rng.uniform(0.6, 1.4, len(rows))
-    pigment = canvas.blur(base, 0.3 * width)[rows, columns] + rng.normal(0, 0.02, (len(rows), 3))
-    pigment = pigment + rng.normal(0, 0.025, (len(rows), 1))
-    load = np.concatenate([pigment, rng.uniform(0.1, 0.9, (len(rows), 1))], axis=1)
-    load = np.rint(np.clip(load, 0, 1) * 255).astype(int)
-    busy = canvas.blur(np.abs(base - canvas.blur(base, width)).mean(axis=2), width)
-    wanted = busy[rows, columns] >= 0.25 * detail * doubt
-    paths = _paths(rows, columns, flow, width)
-    thick = max(1, round(0.75 * width))
-    eighths = np.rint(paths * 8).astype(np.int32)
+    at = _seeds(base.shape, 0.62 * width, rng)
+    order, doubt = rng.permutation(len(at[0])), rng.uniform(0.6, 1.4, len(at[0]))
+    load = _load(canvas.blur(base, 0.3 * width)[at], rng)
+    opacity = np.ones(len(order)) if detail == 0 else _opacity(_busy(base, width)[at] / (0.25 * detail * doubt))
+    order = order[opacity[order] > 0]
+    at = at[0][order], at[1][order]
+    paths = _paths(at, canvas.halved(*doubled), 0.8 * width * _sure(at, doubled, width))
+    _draw(layers, np.rint(8 * paths).astype(np.int32), load[order], opacity[order], max(1, round(0.75 * width)))
+
+
+def _draw(layers: np.ndarray, joints: np.ndarray, load: np.ndarray, opacity: np.ndarray, thick: int) -> None:
+    """Draw strokes, each over the ones before it; joints (strokes, joints, 2) in eighths of a pixel."""
+    first = np.maximum(joints.min(axis=1) // 8 - thick - 1, 0)
+    last = joints.max(axis=1) // 8 + thick + 2
+    inside = list(joints - 8 * first[:, None])
+    corners = np.concatenate([first, last], axis=1).tolist()
     # Hard rims: soft ones, drawn tens of thousands of times, would take four times as long; `paint` softens them once.
-    for k in order[wanted[order]]:
-        cv2.polylines(layers, [eighths[k]], isClosed=False, color=load[k].tolist(), thickness=thick, shift=3)
+    for path, colour, share, (left, top, right, bottom) in zip(
+        inside, load.tolist(), opacity.tolist(), corners, strict=True
+    ):
+        under = layers[top:bottom, left:right]
+        over = under if share == 1 else under.copy()
+        cv2.polylines(over, [path], isClosed=False, color=colour, thickness=thick, shift=3)
+        if share < 1:
+            cv2.addWeighted(over, share, under, 1 - share, 0, under)
+
+
+def _load(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What each brush carries, int (strokes, 4): its colour, a little astray, less so where it is dark; its height."""
+    count = len(colours)
+    astray = rng.normal(0, 0.02, (count, 3)) + rng.normal(0, 0.025, (count, 1))
+    shade = 0.4 + 0.6 * canvas.smoothstep(0.0, 0.4, colours.mean(axis=1, keepdims=True))
+    load = np.concatenate([colours + shade * astray, rng.uniform(0.1, 0.9, (count, 1))], axis=1)
+    return np.rint(np.clip(load, 0, 1) * 255).astype(int)
+
+
+def _busy(base: canvas.Paint, width: float) -> canvas.Plane:
+    """How much a place holds that a brush of this width cannot show."""
+    lost = cv2.transform(np.abs(base - canvas.blur(base, width)), np.full((1, 3), 1 / 3, np.float32))
+    return canvas.blur(lost, width)
+
+
+def _opacity(ratio: np.ndarray) -> np.ndarray:
+    """How opaque a stroke is, in [0, 1], for what it would add divided by what it must.
+
+    Strokes fade in, for a stroke that is there or not would come and go with the camera's noise.
+    """
+    return np.clip(0.5 + (ratio - 1) / _FADE, 0, 1)
+
+
+def _sure(at: tuple[np.ndarray, np.ndarray], doubled: tuple[canvas.Plane, canvas.Plane], width: float) -> np.ndarray:
+    """How sure the flow within a brush's width is, in [0, 1]; where it is not, noise turns a stroke: a short one."""
+    half = at[0] // 2, at[1] // 2
+    cosine, sine = (canvas.blur(plane[::2, ::2], 0.35 * width)[half] for plane in doubled)
+    return canvas.smoothstep(0.0, _SURE, np.hypot(cosine, sine))
 
 
 def _seeds(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -89,20 +136,21 @@ def _seeds(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> 
     return np.clip(rows, 0, shape[0] - 1).astype(int), np.clip(columns, 0, shape[1] - 1).astype(int)
 
 
-def _paths(rows: np.ndarray, columns: np.ndarray, flow: tuple[canvas.Plane, canvas.Plane], width: float) -> np.ndarray:
-    """The joints (x, y) of each stroke, following the flow both ways from the middle: (strokes, joints, 2)."""
-    height, breadth = flow[0].shape
+def _paths(at: tuple[np.ndarray, np.ndarray], flow: tuple[canvas.Plane, canvas.Plane], reach: np.ndarray) -> np.ndarray:
+    """The joints (x, y) of each stroke, at most `reach` apart along the flow both ways: (strokes, joints, 2)."""
+    (rows, columns), (height, breadth) = at, flow[0].shape
     halves = []
     for sign in (-1.0, 1.0):
         x, y = columns.astype(np.float64), rows.astype(np.float64)
         vx, vy = sign * flow[0][rows, columns], sign * flow[1][rows, columns]
         joints = []
         for _ in range(_JOINTS // 2):
-            x, y = x + vx * 0.8 * width, y + vy * 0.8 * width
+            x, y = x + vx * reach, y + vy * reach
             joints.append(np.stack([x, y], axis=1))
-            at = np.clip(y, 0, height - 1).astype(int), np.clip(x, 0, breadth - 1).astype(int)
-            turn = np.where(flow[0][at] * vx + flow[1][at] * vy < 0, -1, 1)
-            vx, vy = flow[0][at] * turn, flow[1][at] * turn
+            here = np.clip(y, 0, height - 1).astype(int), np.clip(x, 0, breadth - 1).astype(int)
+            # The projection on the flow there: shorter where it turns, so that no side is chosen where it crosses.
+            along = flow[0][here] * vx + flow[1][here] * vy
+            vx, vy = flow[0][here] * along, flow[1][here] * along
         halves.append(joints)
     middle = np.stack([columns, rows], axis=1).astype(np.float64)
     return np.stack([*halves[0][::-1], middle, *halves[1]], axis=1)
