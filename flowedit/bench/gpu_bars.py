@@ -75,9 +75,12 @@ def _joint(name: str, forwards: int) -> Callable[[Found], float | None]:
     return measure
 
 
-def _together(found: Found) -> float | None:
-    times = [found.seconds(f"{FAST} on {gpus}", KEYFRAMES, WIDE_ONE) for gpus in ("2 GPUs", "1 GPU")]
-    return _quotient(times[0], times[1])
+def _together(gpus: int) -> Callable[[Found], float | None]:
+    def measure(found: Found) -> float | None:
+        times = [found.seconds(f"{FAST} on {count}", KEYFRAMES, WIDE_ONE) for count in (f"{gpus} GPUs", "1 GPU")]
+        return _quotient(times[0], times[1])
+
+    return measure
 
 
 def _vae_share(found: Found) -> float | None:
@@ -131,6 +134,7 @@ BARS = (
     Bar("share of encoding and decoding in the 50-step edit", 10, "%", _vae_share),
     Bar("1.3B with weights on the host, GPU memory by the driver's count", 8, "GB", _memory(NARROW)),
     Bar("14B with weights on the host, GPU memory by the driver's count", 24, "GB", _memory(WIDE_ONE)),
-    Bar("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together),
+    Bar("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together(2)),
+    Bar("14B, joint forward on four GPUs over that on one (3.2 times as fast)", 1 / 3.2, "times", _together(4)),
     Bar("worst of the predictions of time that `flowedit doctor` makes", 25, "%", _prediction),
 )

@@ -8,7 +8,6 @@ from flowedit.bench.gpu_bars import bar_table
 from flowedit.errors import OutputError
 from flowedit.wan.resume import write_atomically
 
-BEGIN, END = "<!-- gpu table: begin, made by `flowedit bench gpu --table` -->", "<!-- gpu table: end -->"
 STEPS, GUIDED = 50, 2
 Cells = dict[str, Callable[[Row], str]]
 
@@ -35,7 +34,12 @@ def to_markdown(record: Record) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_into(page: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
+def marks_of(record: Path) -> tuple[str, str]:
+    """The lines of a page between which a record's tables stand; a page holds several records by their names."""
+    return f"<!-- {record.stem} table: begin, made by `flowedit bench gpu --table` -->", f"<!-- {record.stem} table: end -->"
+
+
+def write_into(page: Path, text: str, marks: tuple[str, str]) -> None:
     """Replace what stands between the marks of a page.
 
     Raises:

@@ -98,11 +98,11 @@ def gpu(
     Started by `torchrun --nproc-per-node 2 -m flowedit bench gpu`, it times one forward over that many GPUs instead.
     """
     from flowedit.bench.gpu import plan_of, read_record, run_gpu, run_parallel
-    from flowedit.bench.gpu_table import row_line, to_markdown, write_into
+    from flowedit.bench.gpu_table import marks_of, row_line, to_markdown, write_into
 
     if table is not None:
         text = to_markdown(read_record(table))
-        typer.echo(text) if page is None else write_into(page, text)
+        typer.echo(text) if page is None else write_into(page, text, marks_of(table))
         return
     plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
     from flowedit.wan.parallel import launched

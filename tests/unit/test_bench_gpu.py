@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flowedit.bench import gpu, gpu_rows
 from flowedit.bench.gpu import Row, plan_of, read_record, run_gpu
 from flowedit.bench.gpu_parts import forward_operations, relative_error
-from flowedit.bench.gpu_table import BEGIN, END, to_markdown, write_into
+from flowedit.bench.gpu_table import marks_of, to_markdown, write_into
 from flowedit.cli import app
 from flowedit.errors import FlowEditError, OutputError, SettingError
 from flowedit.wan.checkpoints import resolve
@@ -185,19 +185,20 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
     assert "`flowedit doctor` makes | 25.0 % | 10.0 % | reached |" in text
     assert "| 1.3B, 50 guided steps with shortcuts, transformer alone | 45.0 s | not measured |  |" in text
     page = tmp_path / "page.md"
-    page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
-    write_into(page, text)
-    assert page.read_text() == f"above\n{BEGIN}\n{text}{END}\nbelow\n"
-    page.write_text("no marks")
+    marks = marks_of(Path("docs/gpu.json"))
+    page.write_text("above\n{}\nold\n{}\nbelow\n".format(*marks))
+    write_into(page, text, marks)
+    assert page.read_text() == "above\n{}\n{}{}\nbelow\n".format(marks[0], text, marks[1])
     with pytest.raises(OutputError, match="no place"):
-        write_into(page, text)
+        write_into(page, text, marks_of(Path("other.json")))
 
 
-def test_the_published_table_is_that_of_the_published_record():
+@pytest.mark.parametrize("record", ["gpu.json", "gpu_h200.json"])
+def test_the_published_tables_are_those_of_the_published_records(record):
     docs = Path(__file__).parents[2] / "docs"
-    page = (docs / "performance.md").read_text()
-    table = page.split(f"{BEGIN}\n")[1].split(END)[0]
-    assert table == to_markdown(read_record(docs / "gpu.json"))
+    begin, end = marks_of(docs / record)
+    table = (docs / "performance.md").read_text().split(f"{begin}\n")[1].split(end)[0]
+    assert table == to_markdown(read_record(docs / record))
     assert "| forward skipped by step caching |  | " in table
 
 

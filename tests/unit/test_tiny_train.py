@@ -11,14 +11,16 @@ from flowedit.tiny import train_dit, train_vae
 from flowedit.tiny.config import SMOKE, SPATIAL
 from flowedit.tiny.evaluate import reconstruct
 from flowedit.tiny.feed import STYLES, Feed
+from flowedit.tiny.forward import velocity
 from flowedit.tiny.guesses import Guesses, make
 from flowedit.tiny.keyframes import keyframe_mask
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
-from flowedit.tiny.model import build_dit
+from flowedit.tiny.model import build_dit, build_text_encoder
 from flowedit.tiny.optim import Average, Muon, average_gradients, learning_rate, orthogonalise
 from flowedit.tiny.run import Run
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.tiny.train import launch_arguments, main
+from flowedit.tiny.train_repair import RepairEncoder, repair_errors
 
 
 def rows(n=16):
@@ -196,4 +198,41 @@ def test_both_parts_train_write_weights_and_resume(tmp_path):
     assert main(["dit", "--steps", "3", *out]) == 0
     written = (tmp_path / DIT_FILE).read_bytes()
     assert main(["dit", "--steps", "3", "--resume", str(tmp_path), "--seed", "1", *out]) == 0
-    assert (tmp_path / DIT_FILE).read_bytes() != written
+    resumed = (tmp_path / DIT_FILE).read_bytes()
+    assert resumed != written
+    assert main(["repair", "--steps", "3", "--start", str(tmp_path), *out]) == 0
+    assert (tmp_path / DIT_FILE).read_bytes() != resumed
+
+
+def test_a_repair_is_judged_by_the_pixels_that_an_edit_would_end_with(tmp_path):
+    """Catches errors taken from the decoded latents themselves, and repairs laid where none belongs."""
+    encoder = RepairEncoder(
+        Run(tmp_path, 1.0, config="smoke"), Feed("cpu", 5), train_vae.build_vae(SMOKE), [(5, 32, 32)]
+    )
+    encoder.fill(1)
+    ring = encoder.rings[5, 32, 32]
+    rows = {name: value[: ring.filled] for name, value in ring.data.items()}
+    model = train_dit.Trainee(build_dit(SMOKE), TinyTextEncoder(16))
+
+    def towards(wanted):
+        return lambda _, noisy, sigma, __: (noisy - wanted.float()) / sigma.view(-1, 1, 1, 1, 1)
+
+    before, after = repair_errors(encoder, model, rows, towards(rows["zg"]))
+    torch.testing.assert_close(after, before, rtol=0.02, atol=1e-5)
+    _, changed = repair_errors(encoder, model, rows, towards(rows["zg"] + 3))
+    assert (changed / before).max() > 1.1
+    nowhere = rows | {"share": torch.zeros_like(rows["share"])}
+    before, after = repair_errors(encoder, model, nowhere, towards(rows["zg"] + 3))
+    assert torch.equal(after, before)
+
+
+def test_the_gradient_of_a_finished_repair_reaches_the_transformer(tmp_path):
+    encoder = RepairEncoder(
+        Run(tmp_path, 1.0, config="smoke"), Feed("cpu", 5), train_vae.build_vae(SMOKE), [(5, 32, 32)]
+    )
+    encoder.fill(1)
+    model = train_dit.Trainee(build_dit(SMOKE), build_text_encoder(SMOKE))
+    encoder.learn_more(model, (5, 32, 32), velocity)
+    assert all(p.grad is None for p in encoder.model.parameters())
+    assert model.dit.head.head.weight.grad.abs().max() > 0
+    assert "dB" in encoder.reading()
