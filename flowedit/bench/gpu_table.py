@@ -36,7 +36,10 @@ def to_markdown(record: Record) -> str:
 
 def marks_of(record: Path) -> tuple[str, str]:
     """The lines of a page between which a record's tables stand; a page holds several records by their names."""
-    return f"<!-- {record.stem} table: begin, made by `flowedit bench gpu --table` -->", f"<!-- {record.stem} table: end -->"
+    return (
+        f"<!-- {record.stem} table: begin, made by `flowedit bench gpu --table` -->",
+        f"<!-- {record.stem} table: end -->",
+    )
 
 
 def write_into(page: Path, text: str, marks: tuple[str, str]) -> None:

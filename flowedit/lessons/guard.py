@@ -19,6 +19,7 @@ from flowedit.errors import OutputError
 _SECRET = re.compile(r"(KEY|TOKEN|SECRET)$")
 _GUARD = Path(__file__).parent / "offline"
 _LOOK_SECONDS = 0.1
+_KILOBYTES = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class Watch:
     """Looks at a process and its descendants while a block runs, and once more at its end.
 
     Attributes:
-        peak_megabytes: the most memory that they held at once.
+        peak_megabytes: the most memory of their own that they held at once; see `own_megabytes`.
         processor_seconds: processor time that they had taken when they were last seen.
     """
 
@@ -121,6 +122,7 @@ class Watch:
         self.processor_seconds = 0.0
         self._find = find
         self._pid: int | None = None
+        self._files = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -140,8 +142,11 @@ class Watch:
     def _look(self) -> None:
         self._pid = self._pid or self._find()
         if self._pid:
-            held = max(tree_megabytes(self._pid), own_peak_megabytes(self._pid))
-            self.peak_megabytes = max(self.peak_megabytes, held)
+            status = _numbers(Path(f"/proc/{self._pid}/status"))
+            self._files = max(self._files, status.get("RssFile", 0.0))
+            # Between two looks the system itself keeps the peak, files included.
+            between = status.get("VmHWM", 0.0) - self._files
+            self.peak_megabytes = max(self.peak_megabytes, own_megabytes(self._pid), between)
             self.processor_seconds = max(self.processor_seconds, tree_seconds(self._pid))
 
 
@@ -155,12 +160,24 @@ def tree_seconds(pid: int) -> float:
     return total
 
 
-def own_peak_megabytes(pid: int) -> float:
-    """Largest memory of one process so far as the system itself keeps it, 0 where it does not."""
+def own_megabytes(pid: int) -> float:
+    """Memory of a process and all its descendants without the pages of program files.
+
+    How many of those are held depends on what the system happens to keep of the files, and it can drop them at any
+    time: they swing by hundreds of megabytes from one machine to the next. Where the system does not tell them apart,
+    they are in.
+    """
+    parts = [_numbers(Path(f"/proc/{process.pid}/smaps_rollup")) for process in _tree(pid)]
+    if any("Pss_Anon" in part for part in parts):
+        return sum(part.get("Pss_Anon", 0.0) + part.get("Pss_Shmem", 0.0) for part in parts)
+    return tree_megabytes(pid)
+
+
+def _numbers(path: Path) -> dict[str, float]:
+    """What a file of the system's says in kilobytes, in megabytes; nothing once the process has ended."""
     with suppress(OSError):
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
-        return int(found[1]) / 1024 if found else 0.0
-    return 0.0
+        return {name: int(kb) / 1024 for name, kb in _KILOBYTES.findall(path.read_text(encoding="utf-8"))}
+    return {}
 
 
 def tree_megabytes(pid: int) -> float:

@@ -4,7 +4,8 @@ The colour map knows what every colour becomes, occluded or not, but nothing of 
 pixel's surroundings knows outlines and glow; propagation knows everything, but not behind an occlusion, and it carries
 each keyframe's own mistakes. So each keyframe is split into what the colour map explains, what a keyframe's own tint
 adds (dropped: keyframes painted one by one disagree in it), what the surroundings explain, and the detail that is
-left; the detail alone is carried, and counts as far as the motion can be trusted.
+left; the detail is carried, and counts as far as the motion can be trusted. Where the maps explain little and the
+motion is sure, the keyframe itself is carried in its place.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -5,6 +5,7 @@ doubt. So this run goes the whole way of the default preset, from the noised sou
 gradients come back through the frozen decoder. The flow's loss goes on beside it, so that what was learnt stays.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from flowedit.detail import lay_repair
 from flowedit.schedule import wan_sigmas
-from flowedit.tiny.feed import Order
+from flowedit.tiny.feed import Feed, Order
 from flowedit.tiny.run import Run
 from flowedit.tiny.sequence import decode_sequence
 from flowedit.tiny.text import START, encode_prompts
 from flowedit.tiny.train_dit import Encoder, Ring, Trainee, train_dit
+from flowedit.wan import vendor
 
 Shape = tuple[int, int, int]
 """Frames, height and width of a clip."""
@@ -37,6 +39,12 @@ class RepairEncoder(Encoder):
     """Rings whose clips also hold what an edit ends with: the guess, where its repair is laid, and the truth."""
 
     flows, peak, room = 64, 6e-4, 2048
+
+    def __init__(self, run: Run, feed: Feed, vae: "vendor.WanVideoVAE", buckets: list[Shape]) -> None:
+        """Make room for clips and their pixels; the autoencoder learns nothing."""
+        super().__init__(run, feed, vae, buckets)
+        self.model.requires_grad_(requires_grad=False)
+        self.gains: list[Tensor] = []
 
     @torch.no_grad()
     def write(self, shape: Shape, order: Order) -> None:
@@ -68,15 +76,9 @@ class RepairEncoder(Encoder):
 
     def reading(self) -> str:
         """What the repairs gain over their guesses, in dB."""
-        gain = 10 * torch.stack(self.gains).mean().item() / torch.log(torch.tensor(10.0)).item()
+        gain = 10 / math.log(10) * torch.stack(self.gains).mean().item()
         self.gains.clear()
         return f", repairs gain {gain:.3f} dB"
-
-    def __init__(self, run: Run, *others: object) -> None:
-        """Make room for clips and their pixels; the autoencoder learns nothing."""
-        super().__init__(run, *others)  # type: ignore[arg-type]
-        self.model.requires_grad_(requires_grad=False)
-        self.gains: list[Tensor] = []
 
     def _ring(self, frames: int, height: int, width: int) -> Ring:
         """Add room for pixels."""

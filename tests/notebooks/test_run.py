@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import nbformat
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from flowedit.lessons import build
-from flowedit.lessons.guard import Watch, offline_environment, refused_connections
+from flowedit.lessons.guard import Watch, offline_environment, own_megabytes, refused_connections, tree_megabytes
 from flowedit.lessons.run import execute
 from flowedit.lessons.yardstick import measure
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
@@ -189,3 +190,19 @@ def test_a_lesson_that_reaches_for_the_network_is_noticed(tmp_path):
 def test_the_kernel_uses_this_package():
     """Catches lessons that run against another installed version."""
     assert offline_environment()["PYTHONPATH"].split(os.pathsep)[1] == str(ROOT)
+
+
+def test_pages_of_program_files_do_not_count(tmp_path):
+    """Catches a header that says how much of torch's files this machine happened to hold."""
+    (tmp_path / "file").write_bytes(bytes(100 << 20))
+    reads = "import mmap; f = open('file', 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); sum(m[::4096])"
+    keeps = "b = b'x' * (50 << 20); print('held', flush=True); input()"
+    command = [sys.executable, "-c", f"{reads}; {keeps}"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        assert tree_megabytes(process.pid) > 150
+        assert 50 < own_megabytes(process.pid) < 100
+        with Watch(lambda: process.pid) as watch:
+            time.sleep(0.3)
+        assert 50 < watch.peak_megabytes < 100
+        process.communicate("\n")

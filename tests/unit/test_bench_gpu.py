@@ -188,7 +188,7 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
     marks = marks_of(Path("docs/gpu.json"))
     page.write_text("above\n{}\nold\n{}\nbelow\n".format(*marks))
     write_into(page, text, marks)
-    assert page.read_text() == "above\n{}\n{}{}\nbelow\n".format(marks[0], text, marks[1])
+    assert page.read_text() == f"above\n{marks[0]}\n{text}{marks[1]}\nbelow\n"
     with pytest.raises(OutputError, match="no place"):
         write_into(page, text, marks_of(Path("other.json")))
 
