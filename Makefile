@@ -13,8 +13,6 @@ PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 
 # A page needs its lesson executed once more; the pages of the long lessons are left to `make test-site`.
 PAGES := tests/notebooks/test_site.py::test_every_lesson_lives_from_disk_on_a_phone
-# What holds of the lessons without executing them whole.
-FORM := exercises.py hosting.py contract.py recorded.py notation.py realmodels.py preflight.py template.py look.py quality.py
 LONG_PAGES := $(foreach number,00 03 04 05 06 07,--deselect "$(PAGES)[$(number)]")
 
 .PHONY: demo test test-lessons test-site test-browser check lint types setup setup-tests lab lessons site binder-check clean
@@ -22,13 +20,11 @@ LONG_PAGES := $(foreach number,00 03 04 05 06 07,--deselect "$(PAGES)[$(number)]
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
 
-test: setup-tests lint types  ## Style, types, import contracts, unit tests, the lessons' form and exercises
+test: setup-tests lint types test-lessons  ## Style, types, import contracts, every lesson executed, unit tests
 	$(PYTEST) tests/unit
-	$(PYTEST) $(addprefix tests/notebooks/test_,$(FORM))
 
 test-lessons: setup-tests  ## Every lesson executed within its header's minutes and memory
 	$(PYTEST_LESSONS) $(LONG_PAGES) tests/notebooks
-	$(PYTEST_LESSONS) tests/browser/test_lessons.py
 
 test-site: setup-tests  ## Every lesson's page opened from disk at a phone's width
 	$(PYTEST_LESSONS) tests/notebooks/test_site.py

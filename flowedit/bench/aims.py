@@ -11,6 +11,7 @@ from flowedit.bench.rows import CLASSICAL_ROWS
 from flowedit.bench.table import BenchTable
 from flowedit.errors import SettingError
 from flowedit.metrics import bootstrap_ci
+from flowedit.tiny.styles import Family
 
 OURS = "default"
 MOST_FLICKER = 1.15
@@ -122,10 +123,16 @@ def _said(gain: dict[str, Any] | None) -> str:
     return f"{gain['mean']:+.2f} [{gain['low']:.2f}, {gain['high']:.2f}]" if gain else "not measured"
 
 
+def _place(family: str) -> int:
+    """Where a family stands in a table: in the order of the package's own; another world's keep theirs, after these."""
+    known = [str(one) for one in Family]
+    return known.index(family) if family in known else len(known)
+
+
 def family_means(table: BenchTable, world: str, condition: str) -> Iterator[str]:
     """Far frames of each style family, a line per row, with the default's paired gain over the guess below."""
     scores = [s for s in table.scores if (s.world, s.condition) == (world, condition)]
-    families = list(dict.fromkeys(s.family for s in scores))
+    families = sorted(dict.fromkeys(s.family for s in scores), key=_place)
     far = {(s.row, s.scene): s.figures["psnr_far"] for s in scores}
     yield f"| row | {' | '.join(families)} |"
     yield "|---" * (len(families) + 1) + "|"

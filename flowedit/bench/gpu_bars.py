@@ -1,4 +1,4 @@
-"""What the real models are to reach on one H100, beside what a record of the GPU benchmark says."""
+"""What the real models are to reach on one GPU, or on two or four, beside what a record of the benchmark says."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -46,7 +46,7 @@ def write_into(page: Path, text: str, marks: tuple[str, str]) -> None:
     """Replace what stands between the marks of a page.
 
     Raises:
-        OutputError: the page is not there, or has no marks.
+        OutputError: the page is not there, or has no marks of this record.
     """
     begin, end = marks
     try:

@@ -182,7 +182,7 @@ def measured_table(measured: dict[str, Any]) -> str:
     runs = took(measured) if measured else "not measured yet"
     memory = f"{measured['peak_megabytes']:.0f} MB" if measured else "not measured yet"
     return (
-        "| processor time | peak memory, program files aside | GPU | downloads | account or key |\n"
+        "| processor time | peak memory, mapped files aside | GPU | downloads | account or key |\n"
         "|---|---|---|---|---|\n"
         f"| {runs}; less by the clock on two cores | {memory} | not needed | none | none |"
     )

@@ -113,12 +113,14 @@ class Watch:
 
     Attributes:
         peak_megabytes: the most memory of their own that they held at once; see `own_megabytes`.
+        resident_megabytes: the most memory of the process itself, mapped files included.
         processor_seconds: processor time that they had taken when they were last seen.
     """
 
     def __init__(self, find: Callable[[], int | None]) -> None:
         """Watch the process whose id `find` gives, from when it gives one."""
         self.peak_megabytes = 0.0
+        self.resident_megabytes = 0.0
         self.processor_seconds = 0.0
         self._find = find
         self._pid: int | None = None
@@ -145,7 +147,8 @@ class Watch:
             status = _numbers(Path(f"/proc/{self._pid}/status"))
             self._files = max(self._files, status.get("RssFile", 0.0))
             # Between two looks the system itself keeps the peak, files included.
-            between = status.get("VmHWM", 0.0) - self._files
+            self.resident_megabytes = max(self.resident_megabytes, status.get("VmHWM", 0.0))
+            between = self.resident_megabytes - self._files
             self.peak_megabytes = max(self.peak_megabytes, own_megabytes(self._pid), between)
             self.processor_seconds = max(self.processor_seconds, tree_seconds(self._pid))
 
@@ -161,7 +164,7 @@ def tree_seconds(pid: int) -> float:
 
 
 def own_megabytes(pid: int) -> float:
-    """Memory of a process and all its descendants without the pages of program files.
+    """Memory of a process and all its descendants without the pages of files that they map, programs above all.
 
     How many of those are held depends on what the system happens to keep of the files, and it can drop them at any
     time: they swing by hundreds of megabytes from one machine to the next. Where the system does not tell them apart,

@@ -24,7 +24,7 @@ class Measurement:
     Attributes:
         seconds: wall-clock time of all cells, without the kernel's start.
         cpu_seconds: processor time of the kernel and what it started.
-        peak_megabytes: largest memory of the kernel and what it started, without the pages of program files.
+        peak_megabytes: largest memory of the kernel and what it started, without the pages of mapped files.
     """
 
     seconds: float

@@ -32,7 +32,7 @@ _NOTHING = 1.5
 _EAGER = 8.0
 """How many times the doubt a repair is laid on the guess: it is better nearly from where doubt begins."""
 _SHARPEST, _SOFTEST = 0.125, 0.5
-"""Power of the trust with which carried detail is laid down, where keyframes agree and where they do not."""
+"""Power of the confidence with which carried detail is laid down, where keyframes agree and where they do not."""
 _STEADY = 12.0
 """Power to which the steadiness of whole keyframes, beside that of their detail, is raised."""
 _SLIP = 0.25

@@ -4,12 +4,36 @@ import argparse
 import os
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from flowedit.tiny.run import Run
 
-_PARTS = ("vae", "dit", "repair", "lora")
+
+def _vae(run: Run) -> None:
+    from flowedit.tiny.train_vae import train_vae
+
+    train_vae(run)
+
+
+def _dit(run: Run) -> None:
+    from flowedit.tiny.train_dit import train_dit
+
+    train_dit(run)
+
+
+def _repair(run: Run) -> None:
+    from flowedit.tiny.train_repair import train_repair
+
+    train_repair(run)
+
+
+def _lora(run: Run) -> None:
+    from flowedit.tiny.train_lora import train_lora
+
+    train_lora(run)
+
+
+_PARTS = {"vae": _vae, "dit": _dit, "repair": _repair, "lora": _lora}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m flowedit.tiny.train", description=__doc__)
-    parser.add_argument("part", choices=_PARTS, help="autoencoder, transformer, its repairs, LoRA, in this order")
+    parser.add_argument(
+        "part", choices=tuple(_PARTS), help="autoencoder, transformer, its repairs, LoRA, in this order"
+    )
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
     length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
@@ -42,8 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])
     run = Run.begin(settings)
-    train = getattr(import_module(f"flowedit.tiny.train_{part}"), f"train_{part}")
-    train(run)
+    _PARTS[part](run)
     run.close()
     return 0
 

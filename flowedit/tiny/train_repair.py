@@ -13,22 +13,24 @@ import torch
 from torch import Tensor
 
 from flowedit.detail import lay_repair
-from flowedit.schedule import wan_sigmas
+from flowedit.preparation import sigma_grid
+from flowedit.presets import preset_settings
 from flowedit.tiny.feed import Feed, Order
 from flowedit.tiny.run import Run
 from flowedit.tiny.sequence import decode_sequence
 from flowedit.tiny.text import START, encode_prompts
 from flowedit.tiny.train_dit import Encoder, Ring, Trainee, train_dit
 from flowedit.wan import vendor
+from flowedit.wan.checkpoints import TINY
 
 Shape = tuple[int, int, int]
 """Frames, height and width of a clip."""
-FIRST = wan_sigmas(1, strength=0.08, shift=3.0)[0]
+FIRST = sigma_grid(preset_settings(TINY))[0]
 """The level at which the default preset takes its one step."""
 ELSEWHERE, HIGHEST = 0.3, 0.45
 """Share of the examples at other levels, from half of the first one up, and the highest of them."""
 FLOOR = 5e-5
-"""Added to the squared error of a frame, whose scale is white = 1: less than 43 dB is worth little."""
+"""Added to the squared error of a frame, whose scale is white = 1: errors smaller than that of 43 dB hardly count."""
 WEIGHT = 0.15
 """Of this loss beside the flow's."""
 CLIPS = 8
@@ -51,7 +53,7 @@ class RepairEncoder(Encoder):
         """Encode a lesson into the ring of its shape, and keep its pixels."""
         lesson, ring = order.deliver(), self.rings[shape]
         at = (torch.arange(len(lesson.target)) + ring.next) % len(ring.data["ids"])
-        super().write(shape, order)
+        super().write(shape, Order(lesson, [], order.keys))
         if lesson.guess is None or lesson.share is None:
             return
         ring.data["truth"][at] = _levels(lesson.target)

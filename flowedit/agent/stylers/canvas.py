@@ -131,7 +131,9 @@ def contour_flow(
 def doubled_flow(
     lightness: Plane, sigma: float, master: Master, rest: Plane | float = -np.pi / 4
 ) -> tuple[Plane, Plane, Plane]:
-    """The same as vectors of twice the angle, at most 1 long: short where contour and rest disagree and noise decides.
+    """The direction of `contour_flow` as vectors of twice the angle, at most 1 long.
+
+    They are short where contour and rest disagree and noise decides. Arguments as for `contour_flow`.
 
     Returns:
         (cosine, sine, clarity), see `contour_flow`.

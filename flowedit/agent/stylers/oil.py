@@ -32,7 +32,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     base = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4 * s)
     rest = np.float32(-np.pi / 4) + np.float32(1.3) * texture.clouds(image.shape, 420 * s, seed + 20, 2)
     layers = np.dstack([canvas.to_pixels(canvas.blur(base, 6 * s)), np.full(image.shape[:2], 128, np.uint8)])
-    doubled = (rest, rest)
+    doubled = (np.cos(2 * rest), np.sin(2 * rest))
     for k, (width, detail) in enumerate(_LAYERS):
         doubled = canvas.doubled_flow(canvas.to_lab(base)[..., 0], max(2.0, 0.7 * width * s), master, rest)[:2]
         _lay(layers, base, doubled, (width * s, detail * master.edge, seed + k))
