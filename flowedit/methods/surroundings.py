@@ -100,13 +100,15 @@ class Surroundings:
             frame: of the source, uint8 (H, W, 3).
             styles: learned on these keyframes.
         """
-        weights = np.concatenate([style.weights for style in styles], axis=1)
         features = _features(frame)
-        told = np.empty((len(features), weights.shape[1]), np.float32)
+        told = [np.empty((len(features), 3), np.float32) for _ in styles]
         for start in range(0, len(features), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            told[part] = self._terms(features[part]) @ weights
-        return [added.reshape(frame.shape) for added in np.split(told, len(styles), axis=1)]
+            terms = self._terms(features[part])
+            # Each by itself: beside others, a product would round otherwise.
+            for added, style in zip(told, styles, strict=True):
+                added[part] = terms @ style.weights
+        return [added.reshape(frame.shape) for added in told]
 
     def _terms(self, features: np.ndarray) -> Float32[np.ndarray, "n m"]:
         """Plain features, random features and a constant."""
