@@ -25,6 +25,7 @@ test: setup-tests lint types test-lessons  ## Style, types, import contracts, ev
 
 test-lessons: setup-tests  ## Every lesson executed within its header's minutes and memory
 	$(PYTEST_LESSONS) $(LONG_PAGES) tests/notebooks
+	$(PYTEST_LESSONS) tests/browser/test_lessons.py
 
 test-site: setup-tests  ## Every lesson's page opened from disk at a phone's width
 	$(PYTEST_LESSONS) tests/notebooks/test_site.py
