@@ -1,6 +1,6 @@
 """What a finished edit suggests doing differently, and why: every sentence has one trigger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +20,8 @@ STYLE_DRIFT = 12.0
 """Difference, in 8-bit levels, of two keyframes' mean colours beyond what one colour map makes of both frames."""
 SLOW_SECONDS = 120.0
 """Length of a run from which faster settings are worth naming."""
+FEW_STEPS = 8
+"""Steps up to which a distilled LoRA is usually run."""
 _WORK = ("scale", "steps")
 """Settings of a preset that make a run shorter the smaller they are."""
 
@@ -28,6 +30,27 @@ def advise(result: EditResult) -> list[str]:
     """Sentences of advice about an edit, the most telling first; empty when nothing stands out."""
     checks = (_gap_advice, _colour_map_advice, _drift_advice, _speed_advice)
     return [sentence for check in checks if (sentence := check(result)) is not None]
+
+
+def lora_advice(settings: EditSettings, given: Collection[str]) -> str | None:
+    """What a run with LoRAs should set if they are distilled ones, which a file does not say.
+
+    Args:
+        settings: of the run.
+        given: names of the settings that the user gave.
+
+    Returns:
+        One sentence; None where nothing is left to set.
+    """
+    left = {"steps": settings.steps > FEW_STEPS, "guidance": settings.guidance != 1}
+    options = {"steps": f"--steps {FEW_STEPS}", "guidance": "--cfg 1"}
+    unset = [options[name] for name, wrong in left.items() if wrong and name not in given]
+    if not unset:
+        return None
+    return (
+        f"A distilled LoRA is made for 4 to {FEW_STEPS} steps without guidance, and this run takes {settings.steps} at "
+        f"guidance {settings.guidance:g}: set {' '.join(unset)} if yours is one."
+    )
 
 
 def _gap_advice(result: EditResult) -> str | None:

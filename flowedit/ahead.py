@@ -23,6 +23,7 @@ from flowedit.methods.guess import Guess, guess
 from flowedit.presets import model_defaults
 
 if TYPE_CHECKING:
+    from flowedit.wan.lora import Lora
     from flowedit.wan.parallel import Spread
 
 
@@ -65,6 +66,7 @@ class EditRequest:
         pace: how fast the model runs, as `flowedit.wan.pace.set_pace` takes it.
         spread: the processes that share each forward; None for this one alone.
         styling: what painted the keyframes; None where they came as pictures.
+        loras: what is added to the model's transformer.
     """
 
     video: Path
@@ -83,6 +85,7 @@ class EditRequest:
     pace: str = "auto"
     spread: "Spread | None" = None
     styling: Styling | None = None
+    loras: "Sequence[Lora]" = ()
 
 
 def read_job(request: EditRequest) -> EditJob:

@@ -100,7 +100,7 @@ class WanVideoEditorPipeline:
                 "The pipeline was loaded elsewhere, without memory management; load it with from_pretrained, or pass "
                 "a vram_limit to diffsynth's own loader."
             )
-        self.model = load_model(self.model.name, level="offload")
+        self.model = load_model(self.model.name, level="offload", loras=self.model.loras)
 
     def __call__(
         self,

@@ -13,6 +13,7 @@ from flowedit.result import EditResult
 
 if TYPE_CHECKING:
     from flowedit.ahead import EditRequest
+    from flowedit.wan.lora import CheckedLora
 
 
 def manifest_of(request: "EditRequest", job: EditJob, result: EditResult, advice: list[str]) -> dict[str, Any]:
@@ -50,6 +51,19 @@ def _output(request: "EditRequest", job: EditJob, result: EditResult) -> dict[st
     """The size at which the edited video is written: the source's own where its detail is the guide."""
     frames = job.clip.frames if request.settings.detail == "guided" else result.frames
     return {"height": frames.shape[1], "width": frames.shape[2]}
+
+
+def lora_record(checked: "CheckedLora") -> dict[str, Any]:
+    """What a manifest keeps of a LoRA: its file's name and hash, how strongly it was added, and where."""
+    lora = checked.lora
+    return {
+        "name": lora.path.name,
+        "sha256": sha256(lora.path),
+        "strength": lora.strength,
+        "expert": lora.expert,
+        "layers": checked.layers,
+        "left_out": checked.left_out,
+    }
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,7 @@
 """`load_model`: the small model that ships with the package, or a Wan checkpoint, behind one name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
     from flowedit.model import ClipShape
     from flowedit.wan.adapter import WanVideo
     from flowedit.wan.fit import Fit, Level
+    from flowedit.wan.lora import CheckedLora, Lora
 
 TINY = "tiny"
 """Name of the model that ships with the package."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def load_model(
+def load_model(  # noqa: PLR0913 - what a call of it says is more than a settings object would
     name: str | Path = TINY,
     *,
     device: str | None = None,
@@ -26,6 +28,7 @@ def load_model(
     shape: "ClipShape | None" = None,
     level: "Level | Literal['auto'] | Fit" = "auto",
     prompts: Sequence[str] = (),
+    loras: "Sequence[Lora | str | Path]" = (),
 ) -> "WanVideo":
     """Load a video model by name.
 
@@ -38,12 +41,15 @@ def load_model(
             takes the fastest that fits; or one of `fits_for`. Read only where `device` is None.
         prompts: what the run will say. A checkpoint's text encoder then runs first, alone, and is let go before the
             transformer is loaded; what it said before is read from the user's cache.
+        loras: what is added to the transformer, in this order; a string as the command line takes it, such as
+            `turbo.safetensors:0.8`.
 
     Returns:
         The model, ready for `flowedit.edit_video`.
 
     Raises:
-        ModelError: no such checkpoint, or its files are missing, broken, or too large for this machine.
+        ModelError: no such checkpoint, or its files are missing, broken, or too large for this machine, or a LoRA
+            that does not fit it.
         SettingError: a dtype that does not exist.
 
     Example:
@@ -51,16 +57,52 @@ def load_model(
     """
     if dtype is not None and dtype not in DTYPES:
         raise SettingError(f"dtype is {dtype!r}; use one of {', '.join(DTYPES)}.")
+    # Before the text encoder runs, which takes minutes where it is streamed from the disk.
+    added = [each.lora for each in check_loras(name, loras)]
     if str(name) == TINY:
-        return _load_tiny(device, dtype)
+        return _load_tiny(device, dtype, added)
     fit = None
     if device is None:
-        fit = fits_for(name, shape=shape, level=level)[0] if isinstance(level, str) else level
-    return _load_checkpoint(name, fit, device or "cpu", dtype, prompts)
+        fit = fits_for(name, shape=shape, level=level, loras=added)[0] if isinstance(level, str) else level
+    return _load_checkpoint(name, fit, device or "cpu", dtype, prompts, added)
+
+
+def check_loras(name: str | Path, loras: "Sequence[Lora | str | Path]") -> "list[CheckedLora]":
+    """Check that LoRAs fit a model; of their files only the headers are read, of the model's nothing.
+
+    Args:
+        name: as for `load_model`.
+        loras: likewise.
+
+    Raises:
+        ModelError: no such checkpoint, or a LoRA's file that is missing, broken, or made for another model.
+        SettingError: a strength that is no finite number.
+    """
+    if not loras:
+        return []
+    from flowedit.wan import lora as reading
+
+    asked = [reading.as_lora(each) for each in loras]
+    if str(name) != TINY:
+        from flowedit.wan.loading import checkpoint_of
+
+        return reading.check_loras(asked, checkpoint_of(name))
+    from flowedit.tiny.config import SHIPPED
+    from flowedit.tiny.model import build_dit
+    from flowedit.wan.skeleton import Skeleton
+
+    with Skeleton():
+        layers = reading.linear_layers(build_dit(SHIPPED))
+    return [reading.check_lora(each, layers, TINY) for each in asked]
 
 
 def fits_for(
-    name: str | Path, *, shape: "ClipShape | None" = None, level: str = "auto", keyframes: int = 0
+    name: str | Path,
+    *,
+    shape: "ClipShape | None" = None,
+    level: str = "auto",
+    keyframes: int = 0,
+    loras: "Sequence[Lora]" = (),
 ) -> "list[Fit]":
     """Ways to place a checkpoint on this machine that are worth trying, the fastest first; none for `tiny`.
 
@@ -69,6 +111,7 @@ def fits_for(
         shape: the clip; None means the checkpoint's own size.
         level: `auto` for the fastest that fits and the one below it, else the only one to try.
         keyframes: joint keyframes of the clip.
+        loras: what is added to the transformer; room for their files is left beside it.
 
     Raises:
         ModelError: no such checkpoint, its files are missing, or nothing fits.
@@ -92,7 +135,10 @@ def fits_for(
     checkpoint = locate(name).checkpoint
     own = ClipShape(num_frames=checkpoint.num_frames, height=checkpoint.height, width=checkpoint.width_px)
     chosen: Any = level
-    return choose_fits(checkpoint, shape or own, measure_resources(), keyframes=keyframes, level=chosen)
+    resources = measure_resources()
+    beside = sum(lora.path.stat().st_size for lora in loras)
+    free = {name: getattr(resources, name) - beside for name in ("gpu_free", "host_free")}
+    return choose_fits(checkpoint, shape or own, replace(resources, **free), keyframes=keyframes, level=chosen)
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
@@ -112,20 +158,29 @@ def checkpoint_files(name: str | Path = TINY) -> list[Path]:
     return [path for file in locate(name).files.values() for path in file.paths]
 
 
-def _load_tiny(device: str | None, dtype: str | None) -> "WanVideo":
+def _load_tiny(device: str | None, dtype: str | None, loras: "Sequence[Lora]") -> "WanVideo":
     import torch
 
     from flowedit.tiny.load import build_pipeline
     from flowedit.tiny.lora import joint_source
     from flowedit.wan.adapter import Trained, WanVideo
+    from flowedit.wan.lora import load_loras
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipe = build_pipeline(place, _dtype(dtype or "float32"))
-    return WanVideo(pipe, name=TINY, trained=Trained(repairs=True, joint=joint_source(pipe)))
+    load_loras(pipe, loras)
+    model = WanVideo(pipe, name=TINY, trained=Trained(repairs=True, joint=joint_source(pipe)))
+    model.loras = tuple(loras)
+    return model
 
 
 def _load_checkpoint(
-    name: str | Path, fit: "Fit | None", device: str, dtype: str | None, prompts: Sequence[str]
+    name: str | Path,
+    fit: "Fit | None",
+    device: str,
+    dtype: str | None,
+    prompts: Sequence[str],
+    loras: "Sequence[Lora]",
 ) -> "WanVideo":
     from flowedit.wan.adapter import Trained, WanVideo
     from flowedit.wan.cache import EncodingCache, remember_encodings
@@ -145,13 +200,15 @@ def _load_checkpoint(
 
         more["words"] = words
     roles: Any = ("dit", "vae", "image") if prompts else None
-    loaded = load_pipeline(name, fit=fit, device=place, dtype=_dtype(kind), roles=roles)
+    loaded = load_pipeline(name, fit=fit, device=place, dtype=_dtype(kind), roles=roles, loras=loras)
     vae = locate(name).files.get("vae")
     if vae is not None:
         remember_encodings(loaded.pipe.vae, EncodingCache(), *vae.paths)
     if loaded.checkpoint.boundary is not None:
         more["trained"] = Trained(boundary=loaded.checkpoint.boundary)
-    return WanVideo(loaded.pipe, name=loaded.checkpoint.name, tiling={} if fit and fit.tiled else None, **more)
+    model = WanVideo(loaded.pipe, name=loaded.checkpoint.name, tiling={} if fit and fit.tiled else None, **more)
+    model.loras = tuple(loras)
+    return model
 
 
 def _dtype(name: str) -> "torch.dtype":

@@ -1,6 +1,6 @@
 """Place a model for a run, and try once more with less memory when it runs out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from flowedit.config import EditSettings
@@ -9,6 +9,7 @@ from flowedit.models import fits_for
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit
+    from flowedit.wan.lora import Lora
 
 T = TypeVar("T")
 
@@ -19,6 +20,7 @@ def run_placed(
     clip: tuple[ClipShape, int, EditSettings],
     announce: Callable[[str], object],
     work: "Callable[[Fit | None], T]",
+    loras: "Sequence[Lora]" = (),
 ) -> T:
     """Do some work with a model placed where it fits; out of memory, once more one level lower.
 
@@ -28,6 +30,7 @@ def run_placed(
         clip: its size, the number of keyframes, and the settings, which say whether those lengthen the sequence.
         announce: called with one line when a second try starts.
         work: takes the fit, None for the small model; it lets go of the model when it fails.
+        loras: what is added to the model.
 
     Raises:
         ModelError: nothing fits, or memory ran out at the last level; the message says what to change.
@@ -35,7 +38,7 @@ def run_placed(
     """
     shape, keyframes, settings = clip
     joint = keyframes if settings.conditioning in ("tokens", "both") else 0
-    fits = fits_for(model, shape=shape, level=level, keyframes=joint)
+    fits = fits_for(model, shape=shape, level=level, keyframes=joint, loras=loras)
     if not fits:
         return work(None)
     from flowedit.wan.fit import run_with_fit

@@ -27,13 +27,15 @@ class StateKeeper:
         path: the file.
     """
 
-    def __init__(self, folder: Path, prepared: PreparedEdit, *more: np.ndarray, every: int = SAVE_EVERY) -> None:
+    def __init__(
+        self, folder: Path, prepared: PreparedEdit, *more: np.ndarray | dict[str, Any], every: int = SAVE_EVERY
+    ) -> None:
         """Keep the state of an edit in a folder.
 
         Args:
             folder: the run's.
             prepared: the edit; a state is never carried into another one.
-            more: what else decides the result, such as a mask.
+            more: what else decides the result, such as a mask, or what is recorded of a LoRA.
             every: steps between two states.
         """
         self.path = folder / STATE

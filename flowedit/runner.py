@@ -18,11 +18,11 @@ from flowedit.environment import peak_memory_mb, versions
 from flowedit.errors import FlowEditError, SettingError, UnknownWordsWarning
 from flowedit.guided import carry_change
 from flowedit.job import EditJob
-from flowedit.manifest import manifest_of, sha256
+from flowedit.manifest import lora_record, manifest_of, sha256
 from flowedit.masks import apply_mask, read_mask
 from flowedit.methods import CLASSICAL, Step, check_method
 from flowedit.model import ClipShape, VideoModel
-from flowedit.models import load_model
+from flowedit.models import check_loras, load_model
 from flowedit.placing import run_placed
 from flowedit.presets import model_defaults
 from flowedit.report import comparison_frames, contact_sheet, render_report
@@ -100,18 +100,21 @@ def run_edit(
     """
     begun = time.perf_counter() if ahead is None else ahead.begun
     check_method(request.settings.method)
+    loras = check_loras(request.model, request.loras)
     job = read_job(request) if ahead is None else ahead.job
     mask = _Mask.read(request, job)
-    announce(job.summary())
+    for line in (job.summary(), *(lora.summary() for lora in loras)):
+        announce(line)
     folder = RunFolder(request.output, overwrite=request.overwrite)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        task = _Task(request, job, folder, watch, mask, shared or Shared(), ahead)
+        records = [lora_record(lora) for lora in loras]
+        task = _Task(request, job, folder, watch, mask, shared or Shared(), ahead, records)
         result = mask.limit(_placed(task, announce))
     watch("writing the results", 0, 0, None)
     advice = [*advise(result), *_warned(caught, request)]
     try:
-        manifest = manifest_of(request, job, result, advice)
+        manifest = {**manifest_of(request, job, result, advice), "loras": records}
         with folder.replacing() as new:
             _write(new, request, job, result, mask)
             result.seconds["total"] = time.perf_counter() - begun
@@ -169,6 +172,7 @@ class _Task:
     mask: _Mask
     shared: Shared
     ahead: Ahead | None
+    loras: list[dict[str, Any]]
 
 
 def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
@@ -178,7 +182,7 @@ def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
         return _edit(task, task.shared.model)
     shape = ClipShape(num_frames=frames.shape[0], height=frames.shape[1], width=frames.shape[2])
     clip = (shape, len(task.job.keyframes), request.settings)
-    return run_placed(request.model, request.fit, clip, announce, partial(_load_and_edit, task))
+    return run_placed(request.model, request.fit, clip, announce, partial(_load_and_edit, task), request.loras)
 
 
 def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
@@ -188,7 +192,8 @@ def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
     task.watch("loading the model", 0, 0, None)
     name, settings = task.request.model, task.request.settings
     said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
-    model = load_model(name) if fit is None else load_model(name, level=fit, prompts=tuple(said))
+    added: dict[str, Any] = {"loras": task.request.loras} if task.request.loras else {}
+    model = load_model(name, **added) if fit is None else load_model(name, level=fit, prompts=tuple(said), **added)
     set_pace(model, task.request.pace, steps=settings.steps, spread=task.request.spread)
     loaded = time.perf_counter()
     result = _edit(task, model)
@@ -213,7 +218,7 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
         given = Given(guess=None if task.ahead is None else task.ahead.guess, mask=mask)
         task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, given)
     prepared = varied(task.shared.prepared, request.settings)
-    keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]))
+    keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]), *task.loras)
     begun = keeper.begun() if request.resume else None
     total = len(prepared.problem.sigmas) - 1
     latents = prepared.reference_latents

@@ -12,8 +12,10 @@ from flowedit.commands.progress import watching
 from flowedit.commands.together import run_together
 
 if TYPE_CHECKING:
+    from flowedit.config import EditSettings
     from flowedit.runner import EditOutcome
     from flowedit.sweep import Sweep
+    from flowedit.wan.lora import Lora
 
 Text = Annotated[str | None, typer.Option()]
 Number = Annotated[float | None, typer.Option()]
@@ -65,6 +67,9 @@ def edit(
     seeds: Annotated[str | None, typer.Option(help="Several seeds, such as 0,1,2: one folder each.")] = None,
     fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
     pace: Annotated[str, typer.Option(help="auto, plain, fast, or quick, which changes the result.")] = "auto",
+    lora: Annotated[
+        list[str] | None, typer.Option(help="LoRA: FILE or FILE:0.8; high=FILE or low=FILE for one expert. Repeatable.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run of the same edit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
@@ -100,7 +105,10 @@ def edit(
     }
     given = {name: value for name, value in given.items() if value is not None}
     check_method(given.get("method", "coupled"))
-    preset_settings(model, preset, **given)
+    planned = preset_settings(model, preset, **given)
+    loras = _checked_loras(model, lora or [])
+    if loras:
+        _advise(planned, given)
     window = {"start": start, "num_frames": frames}
     if wish:
         taken = video_window(video, **window, window=model_defaults(model).window)
@@ -128,11 +136,28 @@ def edit(
         resume=resume,
         mask=mask,
         styling=choice.styling,
+        loras=loras,
     )
     if several is None:
         run_together(request, partial(show_run, verbose=verbose))
     else:
         _show_sweep(request, several, verbose=verbose)
+
+
+def _checked_loras(model: str, given: list[str]) -> "list[Lora]":
+    """LoRAs as they were given, refused here where they do not fit: before anything is painted or loaded."""
+    from flowedit.models import check_loras
+
+    return [checked.lora for checked in check_loras(model, given)]
+
+
+def _advise(settings: "EditSettings", given: dict[str, Any]) -> None:
+    """Say what a distilled LoRA wants and the user did not give, while it can still be given."""
+    from flowedit.advice import lora_advice
+
+    line = lora_advice(settings, given)
+    if line is not None:
+        typer.echo(f"advice: {line}", err=True)
 
 
 def _show_sweep(request: Any, several: "Sweep", *, verbose: bool) -> None:  # noqa: ANN401 - an EditRequest

@@ -22,6 +22,7 @@ from flowedit.frames import slot_count
 from flowedit.model import Condition, JointLatent, Latent, Pixels
 from flowedit.wan import vendor
 from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
+from flowedit.wan.lora import Lora
 from flowedit.wan.routes import guess_condition
 
 TRAIN_TIMESTEPS = 1000
@@ -78,6 +79,7 @@ class WanVideo:
         size_multiple: what height and width must divide by.
         trained: what the checkpoint's transformers were trained for.
         shorten: makes the shortcut that stands in for the pipeline's model function; see `flowedit.wan.pace`.
+        loras: what was added to its transformers when they were loaded.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class WanVideo:
         self.name = name
         self.trained = trained or Trained()
         self.shorten: Callable[[Condition], Callable[..., Tensor] | None] | None = None
+        self.loras: tuple[Lora, ...] = ()
         self._last: tuple[Pixels, Latent] | None = None
         self._words = words
         self._vendor_state = vendor_state
@@ -122,7 +125,7 @@ class WanVideo:
             words=self._words,
             vendor_state=self._vendor_state,
         )
-        other.shorten = self.shorten
+        other.shorten, other.loras = self.shorten, self.loras
         return other
 
     @property

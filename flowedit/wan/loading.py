@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from flowedit.wan import vendor
     from flowedit.wan.fit import Fit
+    from flowedit.wan.lora import Lora
 
 log = logging.getLogger(__name__)
 BASE_PATH_VARIABLE = "DIFFSYNTH_MODEL_BASE_PATH"
@@ -92,6 +93,7 @@ def load_pipeline(
     device: "str | torch.device" = "cpu",
     dtype: "torch.dtype | None" = None,
     roles: Sequence[Role] | None = None,
+    loras: "Sequence[Lora]" = (),
 ) -> Loaded:
     """Load a checkpoint, or some of its parts, as diffsynth's pipeline.
 
@@ -101,12 +103,13 @@ def load_pipeline(
         device: where it computes.
         dtype: the type it computes in; None takes the fit's, or bfloat16.
         roles: the parts to load, e.g. `("text",)` to encode prompts and let go of the encoder; None means all.
+        loras: what is added to the transformers, in this order.
 
     Returns:
         The vendor's pipeline and the registry entry.
 
     Raises:
-        ModelError: a file is missing, broken, or holds something else; nothing is loaded then.
+        ModelError: a file is missing, broken, or holds something else, or a LoRA does not fit; nothing is loaded then.
 
     Example:
         >>> load_pipeline("1.3B", roles=("dit", "vae", "image"))  # doctest: +SKIP
@@ -114,8 +117,10 @@ def load_pipeline(
     import torch
 
     from flowedit.wan import vendor
+    from flowedit.wan.lora import check_loras, load_loras
 
     located = locate(name_or_path, roles)
+    check_loras(loras, located.checkpoint)
     if "text" in located.files and located.tokenizer is None:
         raise ModelError(
             f"The tokenizer folder {TOKENIZER[1]} is not on this machine. Run `flowedit models fetch "
@@ -140,6 +145,7 @@ def load_pipeline(
     log.debug("%s", said.getvalue())
     multiple = located.checkpoint.size_multiple
     pipe.height_division_factor = pipe.width_division_factor = multiple
+    load_loras(pipe, loras)
     return Loaded(pipe, located.checkpoint)
 
 

@@ -91,7 +91,7 @@ def load_state(path: Path, settings_hash: str) -> State | None:
         raise ModelError(f"{path} was not written by this version's runs. Delete it to start from the beginning.")
     if metadata["settings"] != settings_hash:
         raise ModelError(
-            f"{path} belongs to a run with other settings, source or keyframes. "
+            f"{path} belongs to a run with other settings, source, keyframes or LoRAs. "
             "Give those, or delete it to start from the beginning."
         )
     return State(int(metadata["step"]), tensors)
