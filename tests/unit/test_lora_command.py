@@ -79,6 +79,16 @@ def test_a_lora_of_another_model_is_one_line_with_status_2_and_writes_nothing(jo
     assert not (job / "out").exists()
 
 
+def test_nothing_is_painted_for_a_lora_that_does_not_fit(job, capsys, monkeypatch):  # catches: Gemini paid for nothing
+    command = sys.modules["flowedit.commands.edit"]
+    monkeypatch.setattr(command, "painted_keyframes", lambda *_, **__: pytest.fail("the keyframes were painted first"))
+    given = ("edit", job / "clip.mp4", "--style", "watercolour", "-o", job / "out", "--lora", job / "big.safetensors")
+    with pytest.raises(SystemExit) as stop:
+        main([str(part) for part in given])
+    assert stop.value.code == 2
+    assert "that layer of tiny is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("again", [(), ("turbo.safetensors:0.4",), ("turbo.safetensors:0.5", "turbo.safetensors:0.5")])
 def test_a_stopped_run_goes_on_with_the_same_loras_only(job, capsys, monkeypatch, again):
     steps = runner.edit_steps
