@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("flowedit", "torch", "diffsynth", "numpy", "av", "opencv-python-headless", "scikit-image")
+PACKAGES = ("flowedit", "torch", "diffsynth", "fa3-fwd", "numpy", "av", "opencv-python-headless", "scikit-image")
 
 
 def versions() -> dict[str, str]:

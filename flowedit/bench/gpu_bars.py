@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from flowedit.bench.gpu import FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PREDICTED, Record, Row
+from flowedit.bench.gpu import EIGHT_BIT, FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PREDICTED, QUICK, Record, Row
 
 NARROW, WIDE_ONE = "Wan2.1-Fun-1.3B-InP", "Wan2.1-I2V-14B-480P"
 _IN_USE = re.compile(r"([\d.]+) GB in use")
@@ -68,6 +68,14 @@ def _forward(found: Found) -> float | None:
     return _scaled(found.seconds(FAST), 1e3)
 
 
+def _eight_bit(found: Found) -> float | None:
+    return _scaled(found.seconds(EIGHT_BIT), 1e3)
+
+
+def _quick(found: Found) -> float | None:
+    return found.seconds(f"{QUICK}: steps", KEYFRAMES)
+
+
 def _joint(name: str, forwards: int) -> Callable[[Found], float | None]:
     def measure(found: Found) -> float | None:
         return _quotient(_scaled(found.seconds(name, KEYFRAMES), 1 / forwards), found.seconds(FAST))
@@ -121,10 +129,12 @@ def _scaled(value: float | None, factor: float) -> float | None:
 
 BARS = (
     Bar("1.3B, plain forward on the fast path", 480, "ms", _forward),
+    Bar("the same with 8-bit products", 480, "ms", _eight_bit),
     Bar("joint forward with 5 keyframes, over the plain one", 1.15, "times", _joint(FAST, 1)),
     Bar("the same a forward of a guided pair, keyframes isolated", 1.15, "times", _joint(ISOLATED, 2)),
     Bar("the same, keyframes shown to the prompt's branch", 1.15, "times", _joint(ISOLATED_FIRST, 2)),
     Bar("1.3B, 50 guided steps with shortcuts, transformer alone", 45, "s", lambda found: found.edit(50, "steps")),
+    Bar("1.3B, the default preset's 50 guided steps at the pace quick, transformer alone", 45, "s", _quick),
     Bar(
         "1.3B, 8 unguided steps as of a distilled LoRA, transformer alone",
         20,

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowedit.bench.gpu import KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
+from flowedit.bench.gpu import KEYFRAMES, QUICK, WIDE, GpuPlan, Row, key_slots, place
 from flowedit.bench.gpu_parts import peak_gb, relative_error, timed
 from flowedit.config import EditSettings
 from flowedit.editor import edit_steps, finish, prepare
 from flowedit.frames import slot_count
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
+from flowedit.presets import preset_settings
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fast import FastOptions, use_fast_blocks
-from flowedit.wan.pace import LAZY
+from flowedit.wan.pace import LAZY, set_pace
 from flowedit.wan.shortcuts import IsolatedKeys, LazyGuidance, using
-from flowedit.wan.synthetic import Wordless, synthetic_pipeline, synthetic_vae
-from flowedit.wan.vae import use_channels_last
+from flowedit.wan.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
+from flowedit.wan.vae import use_channels_last, use_fast_vae
 
 STEPS, FEW = 50, 8
+WHOLE = ", channels last, norms in one pass"
 
 
 def edits() -> dict[str, EditSettings]:
@@ -34,10 +36,11 @@ def edits() -> dict[str, EditSettings]:
 def edit_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     """Whole edits with joint keyframes through `flowedit.editor`, on the fast path; then a long one with shortcuts."""
     device, dtype = place(plan)
-    pipe = synthetic_pipeline(checkpoint, device=device, dtype=dtype, small=plan.rehearse)
+    pipe: Any = synthetic_pipeline(checkpoint, device=device, dtype=dtype, small=plan.rehearse)
     store = use_fast_blocks(pipe.dit, FastOptions(backend="aot_eager" if plan.rehearse else "inductor"))
     if not plan.rehearse:
-        use_channels_last(pipe.vae)
+        use_fast_vae(pipe.vae)
+    pipe.image_encoder = Sightless()
     model = Wordless(pipe, name=checkpoint.name)
     for name, settings in edits().items():
         yield from _edit(plan, model, name, settings)
@@ -48,6 +51,10 @@ def edit_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     settings = EditSettings(conditioning="tokens", steps=2 if plan.rehearse else STEPS, guidance=5.0)
     yield from _edit(plan, model, name, settings, using(pipe, LazyGuidance(isolated, every=LAZY)))
     store.clear()
+    set_pace(model, "quick", steps=checkpoint.steps)
+    settings = preset_settings(checkpoint.name)
+    settings = settings.with_(steps=2) if plan.rehearse else settings
+    yield from _edit(plan, model, QUICK, settings)
 
 
 def _edit(
@@ -106,21 +113,21 @@ def vae_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     with torch.inference_mode():
         latents = vae.encode(clip, device=device).to(device=device, dtype=dtype)
     expected: dict[str, Any] = {}
-    for kind in ("", ", channels last", ", channels last, kernels chosen by trial", ", channels last, in tiles"):
+    for kind in ("", ", channels last", WHOLE, f"{WHOLE}, in tiles"):
         if "channels last" in kind:
             use_channels_last(vae)
-        torch.backends.cudnn.benchmark = "trial" in kind
+        if WHOLE in kind:
+            use_fast_vae(vae, backend="aot_eager" if plan.rehearse else "inductor")
         for name, work in _vae_works(vae, clip, latents, tiled="tiles" in kind).items():
             made: list[Any] = []
             peak = peak_gb(lambda made=made, work=work: made.append(work()), device)
             error = relative_error(made[0], expected[name]) if name in expected else None
             expected.setdefault(name, made[0])
-            seconds = timed(work, device, repeats=1, warm=0)
+            seconds = timed(work, device, repeats=3, warm=0)
             yield Row(
                 section="vae", checkpoint=checkpoint.name, name=f"VAE {name}{kind}", seconds=seconds, peak_gb=peak,
                 error=error,
             )  # fmt: skip
-    torch.backends.cudnn.benchmark = False
 
 
 def _vae_works(vae: Any, clip: torch.Tensor, latents: torch.Tensor, *, tiled: bool) -> dict[str, Callable[[], Any]]:  # noqa: ANN401

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from flowedit.bench.gpu import (
+    CUDNN,
+    EIGHT_BIT,
     FAST,
     ISOLATED,
     ISOLATED_FIRST,
@@ -23,10 +25,10 @@ from flowedit.bench.gpu import (
     key_slots,
     place,
 )
-from flowedit.bench.gpu_edit import edit_rows, edits, vae_rows
+from flowedit.bench.gpu_edit import WHOLE, edit_rows, edits, vae_rows
 from flowedit.bench.gpu_offload import offload_rows
 from flowedit.bench.gpu_parts import call, forward_operations, peak_gb, relative_error, timed
-from flowedit.errors import FlowEditError
+from flowedit.errors import FlowEditError, SettingError
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
 from flowedit.wan.checkpoints import Checkpoint, Width
@@ -64,8 +66,12 @@ def attention_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     heads = 2 if plan.rehearse else width.heads
     q, k, v = (torch.randn(1, tokens, heads, 128, device=device, dtype=dtype).transpose(1, 2) for _ in range(3))
     operations = 4 * tokens**2 * heads * 128 / 1e12
-    for kernel in ("default",) if plan.rehearse else ("default", "flash", "cudnn"):
-        attend = attention(kernel, q)
+    for kernel in ("default",) if plan.rehearse else ("default", "flash", "cudnn", "flash3"):
+        try:
+            attend = attention(kernel, q)
+        except SettingError as error:
+            yield Row(section="attention", checkpoint=checkpoint.name, name=f"attention, {kernel}", note=str(error))
+            continue
         seconds = timed(partial(attend, q, k, v), device)
         name = f"attention, {kernel}"
         yield Row(
@@ -91,6 +97,9 @@ def forward_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     cache = StepCache(pipe.model_fn, checkpoint="Wan2.1-T2V-1.3B", steps=10**6, threshold=1e9)
     with using(pipe, cache):
         yield bench.skipped()
+    if not plan.rehearse:
+        yield from bench.tried(CUDNN, FastOptions(kernel="cudnn"), (0,))
+        yield from bench.tried(EIGHT_BIT, FastOptions(eight_bit=True), (0, KEYFRAMES))
     use_plain_blocks(pipe.dit)
 
 
@@ -198,8 +207,8 @@ def prediction_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
             seconds = speed.forward_seconds(width, token_count(checkpoint, plan.shape, keyframes))
             yield _predicted(checkpoint, path, seconds, keyframes)
     pixels = plan.shape.num_frames * plan.shape.height * plan.shape.width
-    yield _predicted(checkpoint, "VAE encode", speed.encode * pixels)
-    yield _predicted(checkpoint, "VAE decode", speed.decode * pixels)
+    yield _predicted(checkpoint, f"VAE encode{WHOLE}", speed.encode * pixels)
+    yield _predicted(checkpoint, f"VAE decode{WHOLE}", speed.decode * pixels)
     for name, settings in edits().items():
         minutes = predict_minutes(speed, replace(checkpoint, width=width), plan.shape, settings, keyframes=KEYFRAMES)
         yield _predicted(checkpoint, f"{name}: total", 60 * minutes, KEYFRAMES)

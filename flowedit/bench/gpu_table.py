@@ -23,9 +23,10 @@ def to_markdown(record: Record) -> str:
     about = record.about
     machine, versions = about["machine"], about["versions"]
     clip = about["clip"]
+    attention = f", FlashAttention-3 (fa3-fwd {versions['fa3-fwd']})" if "fa3-fwd" in versions else ""
     intro = (
         f"Measured on {machine['gpu'] or 'a CPU (rehearsal)'}, torch {versions.get('torch', '?')}, diffsynth "
-        f"{versions.get('diffsynth', '?')}, random weights, {clip['num_frames']} frames of "
+        f"{versions.get('diffsynth', '?')}{attention}, random weights, {clip['num_frames']} frames of "
         f"{clip['width']}x{clip['height']}, {KEYFRAMES} joint keyframes where it says so, bfloat16."
     )
     parts = [intro, bar_table(record), *_tables(record)]

@@ -26,6 +26,7 @@ from flowedit.frames import slot_count
 from flowedit.metrics import psnr
 from flowedit.tiny.load import build_pipeline
 from flowedit.wan.adapter import WanVideo
+from flowedit.wan.eight_bit import use_eight_bits
 from flowedit.wan.fast import FastOptions, use_fast_blocks
 from flowedit.wan.pace import set_pace
 from flowedit.wan.resume import write_atomically
@@ -98,9 +99,11 @@ def _ways() -> Iterator[tuple[str, torch.dtype, bool, Setting]]:
     yield "fast", wide, False, _paced("fast")
     yield "keyframes isolated, shown to both branches", wide, False, _isolated("both")
     yield "keyframes isolated, shown to the prompt's branch", wide, False, _isolated("first")
-    for every in (2, 3):
+    for every in (2, 3, 4):
         yield f"negative prompt every {every} steps", wide, False, _lazy(every)
-    yield "quick", wide, False, _paced("quick")
+    yield "8-bit products", wide, False, _eight_bit("fast")
+    yield "quick, on a CPU", wide, False, _paced("quick")
+    yield "quick, with 8-bit products as on a GPU", wide, False, _eight_bit("quick")
     yield "bfloat16, state in float32", narrow, False, _none
     yield "bfloat16, state in bfloat16 as the vendor keeps it", narrow, True, _none
 
@@ -113,6 +116,17 @@ def _none(model: WanVideo) -> AbstractContextManager[None]:
 def _paced(pace: str) -> Setting:
     def setting(model: WanVideo) -> AbstractContextManager[None]:
         set_pace(model, pace, steps=STEPS)
+        return nullcontext()
+
+    return setting
+
+
+def _eight_bit(pace: str) -> Setting:
+    """A pace with the 8-bit products that it has on a GPU; here they are rounded alike and computed in float32."""
+
+    def setting(model: WanVideo) -> AbstractContextManager[None]:
+        set_pace(model, pace, steps=STEPS)
+        use_eight_bits(model.pipe.dit.blocks)
         return nullcontext()
 
     return setting

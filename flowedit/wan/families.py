@@ -147,7 +147,9 @@ def _clip_feature(pipe: Any, images: Images, shape: ClipShape) -> Float[Tensor, 
         raise ModelError("This model reads CLIP features and no image encoder is loaded. Load the checkpoint with it.")
     pipe.load_models_to_device(["image_encoder"])
     ends = (min(images), max(images))[:count]
-    features = [pipe.image_encoder.encode_image([_pixels(pipe, images, [index], shape)]) for index in ends]
+    # Through the vendor's own way to a tensor: its order in memory decides which of the GPU's kernels run after it.
+    pictures = [pipe.preprocess_image(Image.fromarray(images[index])).to(pipe.device) for index in ends]
+    features = [pipe.image_encoder.encode_image([picture]) for picture in pictures]
     return torch.cat(features, dim=1).to(dtype=pipe.torch_dtype, device=pipe.device)
 
 

@@ -5,8 +5,10 @@ Every part can be switched off, and `use_plain_blocks` gives the vendor's blocks
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -15,13 +17,16 @@ from torch import Tensor
 
 from flowedit.errors import ModelError, SettingError
 from flowedit.wan.blocks import Attend, Keys, View, keyed_block, real_tables
+from flowedit.wan.eight_bit import runs_on, use_all_bits, use_eight_bits
 
 if TYPE_CHECKING:
     from flowedit.wan import vendor
     from flowedit.wan.parallel import Spread
 
-Kernel = Literal["auto", "cudnn", "flash", "default"]
-KERNELS: tuple[Kernel, ...] = ("auto", "cudnn", "flash", "default")
+Kernel = Literal["auto", "flash3", "cudnn", "flash", "default"]
+KERNELS: tuple[Kernel, ...] = ("auto", "flash3", "cudnn", "flash", "default")
+FLASH3 = ("flash_attn_interface", "fa3_fwd_interface")
+"""Modules that FlashAttention-3 comes in: its own build, and the packaged forward half (`pip install fa3-fwd`)."""
 _HOPPER = (9, 0)
 Run = Callable[..., tuple[Tensor, Keys]]
 
@@ -31,15 +36,19 @@ class FastOptions:
     """What of the fast path is used.
 
     Attributes:
-        kernel: attention kernel: `cudnn`, `flash`, PyTorch's own choice (`default`), or the one that suits (`auto`:
-            cuDNN on a Hopper GPU or later in two-byte floats, else PyTorch's choice).
+        kernel: attention kernel: `flash3`, `cudnn`, `flash`, PyTorch's own choice (`default`), or the one that suits
+            (`auto`: FlashAttention-3 where it is installed and the GPU is Hopper's, else cuDNN on a Hopper GPU or
+            later in two-byte floats, else PyTorch's choice).
         compiled: whether the block is compiled; the first run of each length then takes longer.
         backend: of `torch.compile`.
+        eight_bit: whether the linear layers' products run in 8-bit floats, each row with its own scale; the weights
+            then take half as much memory again.
     """
 
     kernel: Kernel = "auto"
     compiled: bool = True
     backend: str = "inductor"
+    eight_bit: bool = False
 
 
 class KeyStore:
@@ -88,15 +97,22 @@ def use_fast_blocks(
 
     Raises:
         ModelError: the vendor's memory management moves this transformer's layers; the fast path reads them in place.
-        SettingError: a kernel that does not exist, or does not run on this device and type.
+        SettingError: a kernel that does not exist, or a part that does not run on this device and type.
     """
     options = options or FastOptions()
+    like = next(dit.parameters())
+    if options.eight_bit and not runs_on(like):
+        raise SettingError(
+            f"8-bit products run in bfloat16 on a GPU of compute capability 8.9 or later; the transformer is "
+            f"{like.dtype} on {like.device}. Use the pace fast."
+        )
     if getattr(dit, "vram_management_enabled", False):
         raise ModelError(
             "The fast path needs the transformer's weights on one device, and memory management moves them. "
             "Use the level resident, or the plain path."
         )
-    attend = attention(options.kernel, next(dit.parameters()))
+    attend = attention(options.kernel, like)
+    use_plain_blocks(dit)
     run: Run = _named(attend)
     if options.compiled:
         run = torch.compile(run, dynamic=False, backend=options.backend)
@@ -104,6 +120,8 @@ def use_fast_blocks(
     blocks = _blocks(dit)
     path = _Path(run, KeyStore(), _Tables(), spread, len(blocks) - 1)
     for number, block in enumerate(blocks):
+        if options.eight_bit:
+            use_eight_bits(block)
         # An attribute of the instance hides the class's method: module tree, names and weights stay as they are.
         block.forward = partial(path.forward, block, number)
     return path.store
@@ -120,6 +138,7 @@ def use_plain_blocks(dit: "vendor.WanModel") -> None:
     """Give a transformer the vendor's own blocks back; nothing where it has them."""
     for block in _blocks(dit):
         vars(block).pop("forward", None)
+        use_all_bits(block)
 
 
 def is_fast(dit: "vendor.WanModel") -> bool:
@@ -137,7 +156,7 @@ def attention(kernel: str, like: Tensor) -> Attend:
         raise SettingError(f"attention kernel is {kernel!r}; use one of {', '.join(KERNELS)}.")
     two_bytes = like.is_cuda and like.dtype in (torch.bfloat16, torch.float16)
     if kernel == "auto":
-        kernel = "cudnn" if two_bytes and torch.cuda.get_device_capability(like.device) >= _HOPPER else "default"
+        kernel = _suited(like) if two_bytes else "default"
     if kernel == "default":
         return F.scaled_dot_product_attention
     if not two_bytes:
@@ -145,7 +164,50 @@ def attention(kernel: str, like: Tensor) -> Attend:
             f"attention kernel {kernel!r} runs in bfloat16 or float16 on a GPU; the transformer is {like.dtype} on "
             f"{like.device}. Use default."
         )
-    return _cudnn if kernel == "cudnn" else _flash
+    if kernel == "flash3" and _flash3_function() is None:
+        raise SettingError(
+            "attention kernel 'flash3' is FlashAttention-3, which is not installed. Install fa3-fwd, or use cudnn."
+        )
+    return {"flash3": flash3, "cudnn": _cudnn, "flash": _flash}[kernel]
+
+
+def _suited(like: Tensor) -> Kernel:
+    """The fastest kernel for two-byte floats on this GPU, as measured."""
+    capability = torch.cuda.get_device_capability(like.device)
+    if capability == _HOPPER and like.dtype == torch.bfloat16 and _flash3_function() is not None:
+        return "flash3"
+    return "cudnn" if capability >= _HOPPER else "default"
+
+
+def lacks_flash3(capability: tuple[int, int]) -> bool:
+    """Whether FlashAttention-3 would make a GPU of this compute capability faster, and is not installed."""
+    return capability == _HOPPER and _flash3_function() is None
+
+
+@cache
+def _flash3_function() -> Callable[..., Any] | None:
+    """FlashAttention-3's own call; None where it is not installed, or was built for another PyTorch."""
+    for name in FLASH3:
+        with suppress(ImportError, OSError):
+            return import_module(name).flash_attn_func
+    return None
+
+
+@torch.library.custom_op("flowedit::flash3", mutates_args=())
+def flash3(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """FlashAttention-3 of ``(b, heads, tokens, d)`` each, as one operator that a compiled graph takes whole."""
+    function = _flash3_function()
+    if function is None:
+        raise ModelError("FlashAttention-3 is not installed. Install fa3-fwd, or use the kernel cudnn.")
+    out = function(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    return (out[0] if isinstance(out, tuple) else out).transpose(1, 2)
+
+
+@flash3.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Its result's shape, type and order in memory."""
+    batch, heads, tokens, _ = q.shape
+    return q.new_empty(batch, tokens, heads, v.shape[-1]).transpose(1, 2)
 
 
 def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import torch
 from flowedit.errors import ModelError, SettingError
 from flowedit.frames import slot_count
 from flowedit.model import Condition
+from flowedit.wan.eight_bit import runs_on
 from flowedit.wan.fast import FastOptions, KeyStore, use_fast_blocks, use_plain_blocks
 from flowedit.wan.shortcuts import TEACACHE_TABLES, IsolatedKeys, LazyGuidance, ModelFunction, StepCache
-from flowedit.wan.vae import use_channels_last
+from flowedit.wan.vae import use_fast_vae, use_plain_vae
 
 if TYPE_CHECKING:
     from flowedit.wan.adapter import WanVideo
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Pace = Literal["auto", "plain", "fast", "quick"]
 PACES: tuple[Pace, ...] = get_args(Pace)
 """`plain`: the vendor's own blocks. `fast`: the same numbers to rounding. `quick`: shortcuts that change the result."""
-LAZY = 3
+LAZY = 4
 """Steps from one forward of the negative prompt to the next at the pace `quick`."""
 THRESHOLD = 0.15
 """Change of the time embedding that may add up before a step is computed at the pace `quick`."""
@@ -53,12 +54,14 @@ def set_pace(model: "WanVideo", pace: str, *, steps: int = 50, spread: "Spread |
     model.shorten = None
     for dit in transformers:
         use_plain_blocks(dit)
+    use_plain_vae(model.pipe.vae)
     if pace == "plain":
         return "plain"
-    options = FastOptions(compiled=on_gpu)
+    eight_bit = pace == "quick" and runs_on(next(transformers[0].parameters()))
+    options = FastOptions(compiled=on_gpu, eight_bit=eight_bit)
     stores = {id(dit): use_fast_blocks(dit, options, spread) for dit in transformers}
     if on_gpu:
-        use_channels_last(model.pipe.vae)
+        use_fast_vae(model.pipe.vae)
     if pace == "quick":
         model.shorten = _shortener(model, steps, stores)
     return "quick" if pace == "quick" else "fast"

@@ -68,7 +68,7 @@ def measure_speed(
     lengths = GPU_LENGTHS if device.startswith("cuda") else CPU_LENGTHS
     with torch.inference_mode():
         short, long = _block_seconds(width, lengths, (device, dtype), fast)
-        encode, decode = _vae_seconds(latent_channels, device, dtype)
+        encode, decode = _vae_seconds(latent_channels, device, dtype, fast)
     few, many = lengths
     # Two equations in two unknowns; noise must not make either part negative.
     quadratic = max(0.0, (long / many - short / few) / (many - few))
@@ -165,15 +165,21 @@ class _Alone:
         self.parameters = block.parameters
 
 
-def _vae_seconds(latent_channels: int, device: str, dtype: "torch.dtype") -> tuple[float, float]:
+def _vae_seconds(
+    latent_channels: int, device: str, dtype: "torch.dtype", fast: "FastOptions | None"
+) -> tuple[float, float]:
     """Seconds per pixel and frame of encoding, and of decoding, a small clip."""
     import torch
     from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_
+
+    from flowedit.wan.vae import use_fast_vae
 
     kind = VideoVAE_ if latent_channels == 16 else VideoVAE38_
     with torch.device("meta"):
         vae = kind(z_dim=latent_channels)
     vae = _filled(vae, device, dtype)
+    if fast is not None:
+        use_fast_vae(vae, backend=fast.backend if fast.compiled else "eager")
     scale = [torch.zeros(latent_channels, device=device), torch.ones(latent_channels, device=device)]
     frames, height, width = _GPU_VAE if device.startswith("cuda") else _CPU_VAE
     clip = torch.randn(1, 3, frames, height, width, device=device, dtype=dtype)

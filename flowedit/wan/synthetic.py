@@ -26,6 +26,14 @@ class Wordless(WanVideo):
         return context.to(device=self.pipe.device, dtype=self.pipe.torch_dtype)
 
 
+class Sightless:
+    """An image encoder that sees nothing: features of the right shape, which is all that time depends on."""
+
+    def encode_image(self, images: list[Tensor]) -> Tensor:
+        """Features, ``(1, tokens, width)``, on the images' device and in their type."""
+        return images[0].new_zeros(1, IMAGE_TOKENS, IMAGE_WIDTH)
+
+
 def synthetic_pipeline(
     checkpoint: Checkpoint, *, device: str, dtype: torch.dtype, vae: bool = True, small: bool = False
 ) -> "vendor.WanVideoPipeline":

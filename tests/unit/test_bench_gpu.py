@@ -193,7 +193,7 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
         write_into(page, text, marks_of(Path("other.json")))
 
 
-@pytest.mark.parametrize("record", ["gpu.json", "gpu_h200.json"])
+@pytest.mark.parametrize("record", ["gpu.json", "gpu_h200.json", "gpu_flash3.json"])
 def test_the_published_tables_are_those_of_the_published_records(record):
     docs = Path(__file__).parents[2] / "docs"
     begin, end = marks_of(docs / record)

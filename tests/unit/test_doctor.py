@@ -1,5 +1,7 @@
 """`flowedit doctor` tells what the shipped small model takes here, and shows that it is measuring."""
 
+from dataclasses import replace
+
 import pytest
 
 from flowedit import models
@@ -7,7 +9,7 @@ from flowedit.cli import main
 from flowedit.commands.measuring import TinyCost, measure_tiny
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import random_pipeline
-from flowedit.wan import speed
+from flowedit.wan import resources, speed
 from flowedit.wan.adapter import Trained, WanVideo
 
 
@@ -40,6 +42,19 @@ def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
     for words in ("33 of 128x128", "resident", "0.0 GB", "1.2 GB", "0.5 (30 s)"):
         assert words in row
     assert asked == [5]
+
+
+@pytest.mark.parametrize(
+    ("capability", "library", "advised"),
+    [((9, 0), None, True), ((9, 0), print, False), ((8, 0), None, False), ((0, 0), None, False)],
+)
+def test_a_hopper_gpu_without_flash_attention_3_is_told_of_it(capsys, asked, monkeypatch, capability, library, advised):
+    monkeypatch.setattr("flowedit.wan.fast._flash3_function", lambda: library)
+    here = resources.measure_resources()
+    monkeypatch.setattr(resources, "measure_resources", lambda: replace(here, capability=capability))
+    with pytest.raises(SystemExit):
+        main(["doctor", "--no-speed"])
+    assert ("flowedit[hopper]" in capsys.readouterr().out) == advised
 
 
 def test_its_time_grows_with_the_frames(capsys, asked):

@@ -116,6 +116,21 @@ def test_what_a_family_cannot_take_is_refused_with_the_reason(family, indices, w
         families.image_inputs(small_pipeline(family), {index: picture(index) for index in indices}, SHAPE)
 
 
+def test_the_image_encoder_sees_pictures_laid_out_in_memory_as_the_vendor_lays_them_out():
+    """A GPU picks its kernels by the order in memory: in another one, the features differ in their last bits."""
+    pipe, seen = small_pipeline("flf2v"), []
+    inner = pipe.image_encoder.encode_image
+    pipe.image_encoder.encode_image = lambda images: (seen.extend(images), inner(images))[1]
+    pictures = {0: picture(0), LAST: picture(1)}
+    families._unit("ImageEmbedderCLIP").process(pipe, **ends_call(pictures), height=SHAPE.height, width=SHAPE.width)
+    theirs, seen[:] = list(seen), []
+    families.image_inputs(pipe, pictures, SHAPE)
+    assert len(seen) == len(theirs) == 2
+    for ours, other in zip(seen, theirs, strict=True):
+        assert torch.equal(ours, other)
+        assert ours.stride() == other.stride()
+
+
 def test_a_missing_image_encoder_is_named():
     pipe = small_pipeline("i2v")
     pipe.image_encoder = None

@@ -136,3 +136,42 @@ def test_what_cannot_run_is_refused():
 
 def test_every_family_is_tried():
     assert set(FAMILIES) - {"vace"} == {"t2v", "i2v", "flf2v", "i2v-a14b", "ti2v"}
+
+
+def test_flash_attention_3_is_named_when_it_is_missing_and_taken_when_it_is_there(monkeypatch):
+    """Its stand-in takes what the library takes, tokens before heads, and gives what PyTorch gives."""
+    if fast._flash3_function() is None:
+        like = torch.zeros(1, dtype=torch.bfloat16)
+        monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True))
+        with pytest.raises(SettingError, match=r"FlashAttention-3, which is not installed\. Install fa3-fwd"):
+            attention("flash3", like)
+        monkeypatch.undo()
+    q, k, v = (torch.randn(2, 3, n, 16, generator=torch.Generator().manual_seed(n)) for n in (5, 7, 7))
+    shapes = []
+
+    def library(q, k, v):
+        shapes.append((q.shape, k.shape))
+        made = torch.nn.functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (q, k, v)))
+        return made.transpose(1, 2).contiguous(), None
+
+    monkeypatch.setattr(fast, "_flash3_function", lambda: library)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    found = fast.flash3(q, k, v)
+    assert torch.equal(found, expected)
+    assert shapes == [((2, 5, 3, 16), (2, 7, 3, 16))]
+    compiled = torch.compile(lambda *given: fast.flash3(*given) + 0, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(q, k, v), expected)
+    with torch._subclasses.FakeTensorMode() as mode:
+        said = fast.flash3(*(mode.from_tensor(each) for each in (q, k, v)))
+    assert said.shape == found.shape
+    assert said.stride() == found.stride()
+
+
+def test_a_flash_attention_built_for_another_pytorch_is_as_good_as_none(monkeypatch):
+    def broken(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(fast, "import_module", broken)
+    fast._flash3_function.cache_clear()
+    assert fast._flash3_function() is None
+    fast._flash3_function.cache_clear()

@@ -68,18 +68,18 @@ def test_auto_is_plain_without_a_gpu():
     assert not is_fast(model.pipe.dit)
 
 
-def test_quick_runs_keyframes_once_a_step_and_the_negative_prompt_every_third():
-    model = model_of("t2v")
-    set_pace(model, "quick", steps=GUIDED.steps)
-    found, calls = edited(model)
-    assert [length for length, *_ in calls] == [2, 3, 3, 2, 3, 2, 3, 2, 3, 3]
+def test_quick_runs_keyframes_once_a_step_and_the_negative_prompt_every_fourth():
+    model, settings = model_of("t2v"), GUIDED.with_(steps=5)
+    set_pace(model, "quick", steps=settings.steps)
+    found, calls = edited(model, settings)
+    assert [length for length, *_ in calls] == [2, 3, 3, 2, 3, 2, 3, 2, 3, 2, 3, 3]
     prompts = [prompt for length, prompt, _ in calls if length == 3]
     one, other = prompts[:2]
-    assert prompts == [one, other, one, one, one, other]
+    assert prompts == [one, other, one, one, one, one, other]
     assert one != other
     set_pace(model, "plain")
-    plain, whole = edited(model)
-    assert [length for length, *_ in whole] == [5] * 8
+    plain, whole = edited(model, settings)
+    assert [length for length, *_ in whole] == [5] * 10
     assert 0 < np.abs(found - plain).mean() < 40
 
 
@@ -116,11 +116,11 @@ def test_quick_does_not_isolate_where_each_token_has_its_own_time():
 def test_another_condition_gets_a_shortcut_of_its_own():
     """The source's and the target's velocities of `difference` must not share a kept distance."""
     model = model_of("t2v")
-    set_pace(model, "quick", steps=4)
-    settings = GUIDED.with_(method="difference", prompt="a cat", source_prompt="a dog", strength=1.0)
+    set_pace(model, "quick", steps=5)
+    settings = GUIDED.with_(method="difference", prompt="a cat", source_prompt="a dog", strength=1.0, steps=5)
     _, calls = edited(model, settings)
     lengths = [length for length, *_ in calls]
-    assert lengths == [2, 3, 3] * 2 + [2, 3] * 4 + [2, 3, 3] * 2
+    assert lengths == [2, 3, 3] * 2 + [2, 3] * 6 + [2, 3, 3] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""The VAE as a GPU computes it fastest: the vendor's numbers, for both kinds, and no trace once it is off."""
+
+import pytest
+import torch
+from small_wan import small_vae
+from torch import nn
+
+from flowedit.wan.vae import use_fast_vae, use_plain_vae, use_whole_norms
+
+pytestmark = pytest.mark.usefixtures("nothing_compiled")
+CLIP = torch.rand(1, 3, 9, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+
+
+@pytest.fixture
+def nothing_compiled():
+    """Code that one test compiled says nothing of how often another one compiles."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def both_ways(vae):
+    with torch.no_grad():
+        latents = vae.encode(CLIP, device="cpu")
+        return latents, vae.decode(latents, device="cpu")
+
+
+def overridden(vae):
+    return [name for name, module in vae.named_modules() if "forward" in vars(module)]
+
+
+@pytest.mark.parametrize("family", ["t2v", "ti2v"])
+def test_it_gives_the_vendors_numbers_and_the_vendors_layers_back(family):
+    vae = small_vae(family)
+    names, expected = list(vae.state_dict()), both_ways(vae)
+    use_fast_vae(vae, backend="eager")
+    assert list(vae.state_dict()) == names
+    norms = [name for name in overridden(vae) if name.endswith("residual.0")]
+    assert len(norms) > 10, "every residual block begins with a norm"
+    assert any(isinstance(module, nn.Upsample) and "forward" in vars(module) for module in vae.modules())
+    found = both_ways(vae)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=2e-5)
+    use_plain_vae(vae)
+    assert not overridden(vae)
+    for one, other in zip(both_ways(vae), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_each_norm_runs_once_with_its_activation(monkeypatch):
+    """Were the activation left in place, it would be applied twice; were a norm missed, none would count it."""
+    vae, seen = small_vae(), []
+    monkeypatch.setattr("torch.compile", lambda function, **_: lambda *given: (seen.append(given), function(*given))[1])
+    use_whole_norms(vae)
+    both_ways(vae)
+    assert {rows.shape[1] for rows, *_ in seen} == {8, 16, 32}
+    assert all(rows.is_contiguous() for rows, *_ in seen)
+    pairs = [
+        (a, b) for block in vae.modules() if isinstance(block, nn.Sequential)
+        for a, b in zip(block, list(block)[1:], strict=False)
+        if isinstance(b, nn.SiLU)
+    ]  # fmt: skip
+    assert pairs
+    assert all("forward" in vars(a) and "forward" in vars(b) for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_one_code_serves_every_length():
+    """Compiled for real: one graph for each number of channels, whatever lengths a clip's pieces have."""
+    vae = small_vae()
+    use_fast_vae(vae)
+    torch._dynamo.utils.counters.clear()
+    both_ways(vae)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == len({8, 16, 32})
