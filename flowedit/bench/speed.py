@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from flowedit.bench.launch import launch
 from flowedit.frames import slot_count
 from flowedit.methods.branches import shared_positions
 from flowedit.model import ClipShape, Condition
+from flowedit.tiny.config import TEXT_LENGTH
 from flowedit.wan.adapter import WanVideo
 
 CORES = 2
@@ -68,7 +70,8 @@ class StepTime:
         keyframes: keyframes in the joint sequence.
         tokens: length of the sequence.
         seconds: median wall-clock time.
-        predicted: what the token count says, with one constant for all rows: operations a second.
+        predicted: what the token count says: the time of a forward of one token, which reads every weight and the
+            prompt, and the operations of the tokens at one rate for all rows.
     """
 
     frames: int
@@ -126,8 +129,8 @@ def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[f
 def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) -> list[StepTime]:
     """Time a forward as the clip grows, with no keyframe tokens, and as keyframes grow, at 33 frames.
 
-    The sizes take turns, so that what else the machine does falls on all of them. The one constant of the prediction is
-    the median over the rows.
+    The sizes take turns, so that what else the machine does falls on all of them; a forward of one token is among them.
+    The rate of the prediction is the median over the rows.
 
     Args:
         model: the small model, on the CPU.
@@ -136,11 +139,12 @@ def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) 
     """
     grids = [*product(FRAMES, (0,)), *product((33,), KEYFRAMES)]
     calls = [_forward(model, frames, count, size) for frames, count in grids]
-    rounds = np.asarray([[_seconds(call) for call in calls] for _ in range(1 + repeats)])[1:]
-    seconds = np.median(rounds, axis=0)
+    least = _forward(model, 1, 0, (16, 16))
+    rounds = np.asarray([[_seconds(call) for call in [least, *calls]] for _ in range(1 + repeats)])[1:]
+    fixed, *seconds = np.median(rounds, axis=0)
     tokens = [(slot_count(frames) + count) * (size[0] // 16) * (size[1] // 16) for frames, count in grids]
-    operations = np.asarray([_operations(model, length) for length in tokens])
-    predicted = operations * np.median(seconds / operations)
+    operations = np.asarray([_operations(model, length) for length in tokens]) - _operations(model, 1)
+    predicted = fixed + operations * np.median((np.asarray(seconds) - fixed) / operations)
     return [
         StepTime(frames=frames, keyframes=count, tokens=length, seconds=float(took), predicted=float(said))
         for (frames, count), length, took, said in zip(grids, tokens, seconds, predicted, strict=True)
@@ -164,7 +168,17 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _operations(model: WanVideo, tokens: int) -> float:
-    """Multiply-adds of one forward: every weight once a token, and attention between all pairs of tokens."""
-    dit = model.pipe.dit
-    weights = sum(parameter.numel() for parameter in dit.blocks.parameters())
-    return tokens * weights + 2 * len(dit.blocks) * dit.dim * tokens**2
+    """Multiply-adds of one forward that grow with its tokens: weights that act on them, and attention.
+
+    Keys and values of the prompt are made of the prompt, whatever the clip's length.
+    """
+    dit: Any = model.pipe.dit
+    blocks, text = dit.blocks, TEXT_LENGTH
+    weights = sum(parameter.numel() for parameter in blocks.parameters())
+    prompt = sum(
+        parameter.numel()
+        for block in blocks
+        for layer in (block.cross_attn.k, block.cross_attn.v)
+        for parameter in layer.parameters()
+    )
+    return tokens * (weights - prompt) + 2 * len(blocks) * dit.dim * tokens * (tokens + text)
