@@ -36,6 +36,11 @@ def launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def leads() -> bool:
+    """Whether this process is the one that speaks: the only one, or the first that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def peak_memory_mb() -> float:
     """Most resident memory of this process so far, in MB (10**6 bytes).
 

@@ -67,19 +67,31 @@ def load_model(  # noqa: PLR0913 - what a call of it says is more than a setting
     return _load_checkpoint(name, fit, device or "cpu", dtype, prompts, added)
 
 
-def check_loras(name: str | Path, loras: "Sequence[Lora | str | Path]") -> "list[CheckedLora]":
+def check_loras(
+    name: str | Path, loras: "Sequence[Lora | str | Path]", method: str | None = None
+) -> "list[CheckedLora]":
     """Check that LoRAs fit a model; of their files only the headers are read, of the model's nothing.
 
     Args:
         name: as for `load_model`.
         loras: likewise.
+        method: what the edit will run, if that is known.
+
+    Returns:
+        Each LoRA with what it reaches.
 
     Raises:
         ModelError: no such checkpoint, or a LoRA's file that is missing, broken, or made for another model.
-        SettingError: a strength that is no finite number.
+        SettingError: a strength that is no finite number, or a method that runs no transformer.
     """
     if not loras:
         return []
+    from flowedit.methods import CLASSICAL
+
+    if method in CLASSICAL:
+        raise SettingError(
+            f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora."
+        )
     from flowedit.wan import lora as reading
 
     asked = [reading.as_lora(each) for each in loras]

@@ -100,7 +100,7 @@ def run_edit(
     """
     begun = time.perf_counter() if ahead is None else ahead.begun
     check_method(request.settings.method)
-    loras = check_loras(request.model, request.loras)
+    loras = check_loras(request.model, request.loras, request.settings.method)
     job = read_job(request) if ahead is None else ahead.job
     mask = _Mask.read(request, job)
     for line in (job.summary(), *(lora.summary() for lora in loras)):

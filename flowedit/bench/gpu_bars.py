@@ -134,7 +134,12 @@ BARS = (
     Bar("the same a forward of a guided pair, keyframes isolated", 1.15, "times", _joint(ISOLATED, 2)),
     Bar("the same, keyframes shown to the prompt's branch", 1.15, "times", _joint(ISOLATED_FIRST, 2)),
     Bar("1.3B, 50 guided steps with shortcuts, transformer alone", 45, "s", lambda found: found.edit(50, "steps")),
-    Bar("1.3B, the default preset's 50 guided steps at the pace quick, transformer alone", 45, "s", _quick),
+    Bar(
+        "1.3B, the default preset (40 of 50 guided steps, two branches) at the pace quick, transformer alone",
+        45,
+        "s",
+        _quick,
+    ),
     Bar(
         "1.3B, 8 unguided steps as of a distilled LoRA, transformer alone",
         20,

@@ -1,5 +1,6 @@
 """`flowedit doctor`: what this machine has, what can run on it, and how long that would take."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,7 +51,7 @@ def _machine_table(resources: "Resources") -> "Table":
     table.add_row("processor", f"{resources.cpu}, {resources.cores} cores")
     gpu = f"{resources.gpu_name}, {resources.gpu_free / _GB:.1f} of {resources.gpu_total / _GB:.1f} GB free"
     table.add_row("GPU", gpu if resources.gpu_total else "none: the real models run, slowly; the small one is quick")
-    if lacks_flash3(resources.capability):
+    if sys.platform == "linux" and lacks_flash3(resources.capability):
         table.add_row("attention", "pip install 'flowedit\\[hopper]' adds FlashAttention-3, the fastest on this GPU")
     table.add_row("memory", f"{resources.host_free / _GB:.1f} of {resources.host_total / _GB:.1f} GB free")
     table.add_row("disk", f"{resources.disk_free / _GB:.1f} GB free for checkpoints")

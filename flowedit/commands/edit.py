@@ -68,7 +68,8 @@ def edit(
     fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
     pace: Annotated[str, typer.Option(help="auto, plain, fast, or quick, which changes the result.")] = "auto",
     lora: Annotated[
-        list[str] | None, typer.Option(help="LoRA: FILE or FILE:0.8; high=FILE or low=FILE for one expert. Repeatable.")
+        list[str] | None,
+        typer.Option(help="LoRA: FILE, FILE:0.8 at strength 0.8; high=FILE, low=FILE for an expert. Repeatable."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run of the same edit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
@@ -78,7 +79,7 @@ def edit(
     Over several GPUs of one host: torchrun --nproc-per-node 2 -m flowedit edit ...
     """
     from flowedit.ahead import EditRequest
-    from flowedit.environment import launched
+    from flowedit.environment import launched, leads
     from flowedit.errors import FlowEditError, KeyframeError, SettingError
     from flowedit.job import parse_indices, parse_size, video_window
     from flowedit.methods import check_method
@@ -106,8 +107,8 @@ def edit(
     given = {name: value for name, value in given.items() if value is not None}
     check_method(given.get("method", "coupled"))
     planned = preset_settings(model, preset, **given)
-    loras = _checked_loras(model, lora or [])
-    if loras:
+    loras = _checked_loras(model, lora or [], planned.method)
+    if loras and leads():
         _advise(planned, given)
     window = {"start": start, "num_frames": frames}
     if wish:
@@ -144,11 +145,11 @@ def edit(
         _show_sweep(request, several, verbose=verbose)
 
 
-def _checked_loras(model: str, given: list[str]) -> "list[Lora]":
+def _checked_loras(model: str, given: list[str], method: str) -> "list[Lora]":
     """LoRAs as they were given, refused here where they do not fit: before anything is painted or loaded."""
     from flowedit.models import check_loras
 
-    return [checked.lora for checked in check_loras(model, given)]
+    return [checked.lora for checked in check_loras(model, given, method)]
 
 
 def _advise(settings: "EditSettings", given: dict[str, Any]) -> None:

@@ -37,8 +37,8 @@ class FastOptions:
 
     Attributes:
         kernel: attention kernel: `flash3`, `cudnn`, `flash`, PyTorch's own choice (`default`), or the one that suits
-            (`auto`: FlashAttention-3 where it is installed and the GPU is Hopper's, else cuDNN on a Hopper GPU or
-            later in two-byte floats, else PyTorch's choice).
+            (`auto`: FlashAttention-3 in bfloat16 where it is installed and the GPU is Hopper's, else cuDNN on a Hopper
+            GPU or later in two-byte floats, else PyTorch's choice).
         compiled: whether the block is compiled; the first run of each length then takes longer.
         backend: of `torch.compile`.
         eight_bit: whether the linear layers' products run in 8-bit floats, each row with its own scale; the weights
@@ -103,7 +103,7 @@ def use_fast_blocks(
     like = next(dit.parameters())
     if options.eight_bit and not runs_on(like):
         raise SettingError(
-            f"8-bit products run in bfloat16 on a GPU of compute capability 8.9 or later; the transformer is "
+            f"8-bit products run in bfloat16 where the GPU and PyTorch have them; the transformer is "
             f"{like.dtype} on {like.device}. Use the pace fast."
         )
     if getattr(dit, "vram_management_enabled", False):
@@ -188,7 +188,7 @@ def lacks_flash3(capability: tuple[int, int]) -> bool:
 def _flash3_function() -> Callable[..., Any] | None:
     """FlashAttention-3's own call; None where it is not installed, or was built for another PyTorch."""
     for name in FLASH3:
-        with suppress(ImportError, OSError):
+        with suppress(ImportError, OSError, RuntimeError, AttributeError):
             return import_module(name).flash_attn_func
     return None
 

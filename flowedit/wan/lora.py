@@ -104,14 +104,22 @@ def parse_lora(text: str) -> Lora:
 
 
 def as_lora(given: "Lora | str | Path") -> Lora:
-    """A LoRA as it is, a path as a LoRA of strength 1, and a string as the command line takes it."""
+    """A LoRA as it is, a path as a LoRA of strength 1, and a string as the command line takes it.
+
+    Raises:
+        SettingError: as from `parse_lora`.
+    """
     if isinstance(given, Lora):
         return given
     return Lora(path=given) if isinstance(given, Path) else parse_lora(given)
 
 
 def linear_layers(dit: "nn.Module") -> Layers:
-    """Names and sizes of the layers that a LoRA can change."""
+    """Name -> (out, in) of the layers that a LoRA can change.
+
+    Args:
+        dit: a transformer; it may be on the meta device.
+    """
     from torch import nn
 
     found = {name: module for name, module in dit.named_modules() if isinstance(module, nn.Linear)}
@@ -120,7 +128,7 @@ def linear_layers(dit: "nn.Module") -> Layers:
 
 @cache
 def checkpoint_layers(checkpoint: "Checkpoint") -> Layers:
-    """The linear layers of a checkpoint's transformer, from the vendor's table: its files need not be there."""
+    """Name -> (out, in) of a checkpoint's linear layers, from the vendor's table: its files need not be there."""
     from flowedit.wan import vendor
     from flowedit.wan.skeleton import Skeleton
     from flowedit.wan.synthetic import transformer_settings
@@ -161,7 +169,11 @@ def check_lora(lora: Lora, layers: Layers, model: str, *, experts: bool = False)
 
 
 def check_loras(loras: Sequence[Lora], checkpoint: "Checkpoint") -> list[CheckedLora]:
-    """Check LoRAs against a checkpoint; see `check_lora`."""
+    """Check LoRAs against a checkpoint.
+
+    Raises:
+        ModelError: as from `check_lora`, of the first that does not fit.
+    """
     experts = checkpoint.boundary is not None
     return [check_lora(lora, checkpoint_layers(checkpoint), checkpoint.name, experts=experts) for lora in loras]
 

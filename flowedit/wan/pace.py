@@ -8,7 +8,7 @@ import torch
 from flowedit.errors import ModelError, SettingError
 from flowedit.frames import slot_count
 from flowedit.model import Condition
-from flowedit.wan.eight_bit import runs_on
+from flowedit.wan.eight_bit import has_room, runs_on
 from flowedit.wan.fast import FastOptions, KeyStore, use_fast_blocks, use_plain_blocks
 from flowedit.wan.shortcuts import TEACACHE_TABLES, IsolatedKeys, LazyGuidance, ModelFunction, StepCache
 from flowedit.wan.vae import use_fast_vae, use_plain_vae
@@ -57,7 +57,7 @@ def set_pace(model: "WanVideo", pace: str, *, steps: int = 50, spread: "Spread |
     use_plain_vae(model.pipe.vae)
     if pace == "plain":
         return "plain"
-    eight_bit = pace == "quick" and runs_on(next(transformers[0].parameters()))
+    eight_bit = pace == "quick" and _eight_bit(model, transformers)
     options = FastOptions(compiled=on_gpu, eight_bit=eight_bit)
     stores = {id(dit): use_fast_blocks(dit, options, spread) for dit in transformers}
     if on_gpu:
@@ -65,6 +65,17 @@ def set_pace(model: "WanVideo", pace: str, *, steps: int = 50, spread: "Spread |
     if pace == "quick":
         model.shorten = _shortener(model, steps, stores)
     return "quick" if pace == "quick" else "fast"
+
+
+def _eight_bit(model: "WanVideo", transformers: list[Any]) -> bool:
+    """Whether products in 8-bit floats run here, with room for their weights beside the plain ones."""
+    if model.trained.joint is not None:  # a second transformer, made of the plain layers when it is first needed
+        return False
+    like = next(transformers[0].parameters())
+    if not runs_on(like):
+        return False
+    free = torch.cuda.mem_get_info(like.device)[0] // len(transformers)
+    return all(has_room(dit.blocks, free) for dit in transformers)
 
 
 def _check_spread(model: "WanVideo", pace: str) -> None:

@@ -1,8 +1,9 @@
 """The VAE as a GPU computes it fastest: memory laid out for its convolutions, norms in one pass."""
 
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -66,11 +67,11 @@ def use_whole_norms(vae: Any, *, backend: str = "inductor") -> None:  # noqa: AN
             vars(module)["forward"] = partial(_enlarge, module)
 
 
-def _is_norm(module: Any) -> bool:  # noqa: ANN401 - any module
+def _is_norm(module: nn.Module) -> "TypeGuard[vendor.RMS_norm]":
     return isinstance(module, vendor.RMS_norm) and module.channel_first
 
 
-def _whole_norm(whole: Any, norm: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - compiled code, the vendor's module
+def _whole_norm(whole: Callable[..., Tensor], norm: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - the vendor's module
     """The vendor's norm and SiLU of ``(b, channels, frames, height, width)``."""
     last = x.movedim(1, -1)
     rows = last.reshape(-1, x.shape[1]).contiguous()

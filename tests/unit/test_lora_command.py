@@ -134,3 +134,21 @@ def test_the_advice_is_given_before_anything_loads(job, capsys, monkeypatch):  #
     assert [(lora.path, lora.strength) for lora in asked[0].loras] == [(path, 0.5)]
     assert edit(job, "--model", "1.3B", quick=()) == 0
     assert "distilled" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["guess", "propagation", "colour-map"])
+def test_a_method_without_a_transformer_refuses_one(job, capsys, method):
+    """The run's record would name a LoRA that changed nothing."""
+    assert edit(job, "--lora", job / "turbo.safetensors", quick=("--method", method)) == 2
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith(f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora.")
+    )
+    assert not (job / "out").exists()
+
+
+def test_one_process_of_several_gives_the_advice(job, capsys, monkeypatch, layers):
+    monkeypatch.setenv("RANK", "1")
+    edit(job, "--lora", job / "turbo.safetensors", quick=("--preset", "method", "--steps", "40"))
+    assert "--cfg 1" not in capsys.readouterr().err

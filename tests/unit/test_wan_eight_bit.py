@@ -1,5 +1,7 @@
 """8-bit products: near the plain layer, each row on its own scale, and the layer's own weights given back whole."""
 
+import copy
+
 import pytest
 import torch
 from small_wan import small_dit
@@ -7,7 +9,8 @@ from test_wan_fast import call
 from torch import nn
 
 from flowedit.errors import SettingError
-from flowedit.wan.eight_bit import LARGEST, EightBitLinear, runs_on, use_all_bits, use_eight_bits
+from flowedit.wan import eight_bit
+from flowedit.wan.eight_bit import LARGEST, EightBitLinear, has_room, runs_on, use_all_bits, use_eight_bits
 from flowedit.wan.fast import FastOptions, use_fast_blocks
 
 
@@ -41,7 +44,7 @@ def test_one_large_token_or_row_costs_the_others_nothing():
 
 def test_the_largest_value_of_each_row_fills_the_eight_bits():
     layer = EightBitLinear(linear())
-    assert torch.equal(layer.weight.float().abs().amax(1), torch.full((48,), LARGEST))
+    assert torch.equal(layer.eight.float().abs().amax(1), torch.full((48,), LARGEST))
 
 
 def test_a_row_of_zeros_stays_zero():
@@ -64,6 +67,44 @@ def test_blocks_get_their_own_layers_back_bit_for_bit():
     assert torch.equal(call(dit, "t2v"), expected)
 
 
+def test_the_copy_follows_the_weight():
+    """A LoRA fused later, or a cast, must not leave products of the weight before."""
+    plain, x = linear(), torch.randn(3, 32, dtype=torch.bfloat16)
+    layer = EightBitLinear(plain)
+    assert set(layer.state_dict()) == {"weight", "bias"}
+    layer.load_state_dict({"weight": 2 * plain.weight, "bias": plain.bias})
+    assert torch.allclose(layer(x) - plain.bias, 2 * (EightBitLinear(linear())(x) - plain.bias), atol=0.02)
+    assert torch.equal(plain.weight, 2 * linear().weight)
+    layer.to(torch.float32)
+    assert layer.eight.dtype == torch.float8_e4m3fn
+    assert plain.weight.dtype == torch.float32
+    copy.deepcopy(layer)
+
+
+def test_copies_take_a_quarter_of_the_free_memory_at_most():
+    blocks = small_dit("t2v").blocks
+    copies = sum(layer.weight.numel() for layer in blocks.modules() if isinstance(layer, nn.Linear))
+    assert has_room(blocks, 4 * copies)
+    assert not has_room(blocks, 4 * copies - 4)
+
+
+def test_a_gpu_or_a_pytorch_without_them_is_found_out_by_trying(monkeypatch):
+    like = torch.zeros(1, dtype=torch.bfloat16)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True))
+    for broken in (False, True):
+
+        def multiply(rows, weight, *, broken=broken, **given):
+            if broken:
+                raise RuntimeError(given)
+            return rows
+
+        monkeypatch.setattr(torch, "_scaled_mm", multiply)
+        eight_bit._tried.cache_clear()
+        assert runs_on(like) is not broken
+    assert not runs_on(like.float())
+    eight_bit._tried.cache_clear()
+
+
 def test_a_layer_whose_sides_do_not_suit_stays_as_it_is():
     block = nn.ModuleDict({"odd": linear(rows=40), "even": linear()})
     use_eight_bits(block)
@@ -74,6 +115,6 @@ def test_a_layer_whose_sides_do_not_suit_stays_as_it_is():
 def test_they_are_refused_where_no_gpu_has_them():
     dit = small_dit("t2v")
     assert not runs_on(next(dit.parameters()))
-    with pytest.raises(SettingError, match=r"8-bit products run in bfloat16 on a GPU .* Use the pace fast"):
+    with pytest.raises(SettingError, match=r"8-bit products run in bfloat16 where .* Use the pace fast"):
         use_fast_blocks(dit, FastOptions(eight_bit=True))
     assert not any(isinstance(module, EightBitLinear) for module in dit.modules())

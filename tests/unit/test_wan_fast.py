@@ -167,9 +167,26 @@ def test_flash_attention_3_is_named_when_it_is_missing_and_taken_when_it_is_ther
     assert said.stride() == found.stride()
 
 
-def test_a_flash_attention_built_for_another_pytorch_is_as_good_as_none(monkeypatch):
+@pytest.mark.parametrize(
+    ("capability", "dtype", "library", "kernel"),
+    [
+        ((9, 0), torch.bfloat16, print, "flash3"),
+        ((9, 0), torch.bfloat16, None, "cudnn"),
+        ((9, 0), torch.float16, print, "cudnn"),
+        ((10, 0), torch.bfloat16, print, "cudnn"),
+        ((8, 0), torch.bfloat16, print, "default"),
+    ],
+)
+def test_each_gpu_gets_the_kernel_that_suits_it(monkeypatch, capability, dtype, library, kernel):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(fast, "_flash3_function", lambda: library)
+    assert fast._suited(torch.zeros(1, dtype=dtype)) == kernel
+
+
+@pytest.mark.parametrize("kind", [ImportError, OSError, RuntimeError, AttributeError])
+def test_a_flash_attention_built_for_another_pytorch_is_as_good_as_none(monkeypatch, kind):
     def broken(name):
-        raise OSError(name)
+        raise kind(name)
 
     monkeypatch.setattr(fast, "import_module", broken)
     fast._flash3_function.cache_clear()

@@ -14,7 +14,9 @@ from flowedit.config import EditSettings
 from flowedit.editor import edit_video
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
+from flowedit.wan import fast, pace
 from flowedit.wan.adapter import WanVideo
+from flowedit.wan.eight_bit import EightBitLinear
 from flowedit.wan.fast import is_fast
 from flowedit.wan.pace import set_pace
 from flowedit.wan.parallel import Spread
@@ -60,6 +62,30 @@ def test_fast_gives_the_plain_frames_and_plain_gives_the_vendor_back():
     assert not is_fast(model.pipe.dit)
     assert not is_fast(model.pipe.dit2)
     assert np.array_equal(edited(model)[0], expected)
+
+
+def test_a_gpu_gets_its_kernels_with_the_pace_and_loses_them_with_it(monkeypatch):
+    """Fast: the VAE's norms in one pass; quick: 8-bit products as well, where there is room for them."""
+    model, free = model_of("t2v"), [10**9]
+    model.pipe.device = "cuda"
+    monkeypatch.setattr(pace, "runs_on", lambda like: True)
+    monkeypatch.setattr(fast, "runs_on", lambda like: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 10**9))
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or function)
+
+    def held():
+        layers = list(model.pipe.dit.modules())
+        norms = [module for module in model.pipe.vae.modules() if "forward" in vars(module)]
+        return any(isinstance(layer, EightBitLinear) for layer in layers), bool(norms)
+
+    for name, expected in (("quick", (True, True)), ("fast", (False, True)), ("plain", (False, False))):
+        set_pace(model, name)
+        assert held() == expected, name
+    assert len(compiled) == 4, "block and norm, at two paces"
+    free[0] = 1000
+    set_pace(model, "quick")
+    assert held() == (False, True)
 
 
 def test_auto_is_plain_without_a_gpu():
@@ -156,6 +182,7 @@ import numpy as np
 from flowedit import runner
 from flowedit.cli import main
 from flowedit.tiny.load import random_pipeline
+from flowedit.wan import fast, pace
 from flowedit.wan.adapter import WanVideo
 
 runner.load_model = lambda name: WanVideo(random_pipeline(1), name="tiny")
