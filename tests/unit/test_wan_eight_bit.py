@@ -9,7 +9,8 @@ from test_wan_fast import call
 from torch import nn
 
 from flowedit.errors import SettingError
-from flowedit.wan import eight_bit
+from flowedit.wan import eight_bit, fast
+from flowedit.wan.blocks import View
 from flowedit.wan.eight_bit import LARGEST, EightBitLinear, has_room, runs_on, use_all_bits, use_eight_bits
 from flowedit.wan.fast import FastOptions, use_fast_blocks
 
@@ -65,6 +66,25 @@ def test_blocks_get_their_own_layers_back_bit_for_bit():
         use_all_bits(block)
     assert list(dit.state_dict()) == names
     assert torch.equal(call(dit, "t2v"), expected)
+
+
+def test_one_code_serves_every_block():
+    """Code that held a block's own weights would be compiled for each, and given up for plain Python after eight."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    blocks = small_dit("t2v").blocks
+    use_eight_bits(blocks)
+    plain = fast._named(fast.attention("default", torch.zeros(1)))
+    whole = torch.compile(plain, fullgraph=True, dynamic=False, backend="aot_eager")
+    x, context, modulation = torch.randn(1, 12, 48), torch.randn(1, 8, 48), torch.randn(1, 6, 48)
+    view = View(torch.randn(12, 1, 12), torch.randn(12, 1, 12))
+    with torch.no_grad():
+        for block in blocks:
+            assert torch.equal(
+                whole(block, x, context, modulation, view)[0], plain(block, x, context, modulation, view)[0]
+            )
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    torch._dynamo.reset()
 
 
 def test_the_copy_follows_the_weight():
