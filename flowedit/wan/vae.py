@@ -29,7 +29,9 @@ def use_plain_vae(vae: Any) -> None:  # noqa: ANN401 - the vendor's VAE
         given = vars(module).get("forward")
         if given is _unchanged or getattr(given, "func", None) in (_whole_norm, _enlarge):
             del vars(module)["forward"]
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and not module.weight.is_contiguous():
+        if (isinstance(module, nn.Conv3d) and module.weight.is_contiguous(memory_format=torch.channels_last_3d)) or (
+            isinstance(module, nn.Conv2d) and module.weight.is_contiguous(memory_format=torch.channels_last)
+        ):
             module.weight.data = module.weight.data.contiguous()
 
 

@@ -5,6 +5,7 @@ import torch
 from small_wan import small_vae
 from torch import nn
 
+from flowedit.wan.folding import fold_convolutions
 from flowedit.wan.vae import use_fast_vae, use_plain_vae, use_whole_norms
 
 pytestmark = pytest.mark.usefixtures("nothing_compiled")
@@ -45,6 +46,16 @@ def test_it_gives_the_vendors_numbers_and_the_vendors_layers_back(family):
     assert not overridden(vae)
     for one, other in zip(both_ways(vae), expected, strict=True):
         assert torch.equal(one, other)
+
+
+def test_another_order_of_weights_in_memory_is_left_alone():
+    """Convolutions folded for a processor lie in an order of their own, which a pace must not undo."""
+    vae = small_vae()
+    fold_convolutions(vae)
+    before = {name: weight.stride() for name, weight in vae.named_parameters()}
+    assert any(not weight.is_contiguous() for weight in vae.parameters())
+    use_plain_vae(vae)
+    assert {name: weight.stride() for name, weight in vae.named_parameters()} == before
 
 
 def test_each_norm_runs_once_with_its_activation(monkeypatch):
