@@ -29,6 +29,8 @@ NATURAL, EXTRA = 0.4, 0.18
 """Shares of the lessons that film photographs, and that show the additional world where there is one."""
 RECOLOURED = 0.5
 """Share of the photographs whose colours are swapped and whose tones are bent."""
+ALONE = 0.35
+"""Share of the lessons whose styles change what one family does alone: there the guess is often nearly right."""
 STYLES = 4
 """Styles of each scene in lessons with guesses: its motion, which takes most of the time, is then measured once."""
 
@@ -155,16 +157,17 @@ class Feed:
         jitter = disagreement(self.g, number, frames)
         draw = self.rng.random()
         if draw < EXTRA and height == width and self.extra is not None:
-            target, source, texts = self._extra(number // times, frames, height, times)
+            target, source, ink, texts = self._extra(number // times, frames, height, times)
         else:
             scene, words = (self._natural if draw > 1 - NATURAL else self._world)(number // times, frames)
-            clip, style = render(scene, height, width), styles.sample(self.g, number)
-            target, source = styles.stylize(clip.repeated(times), style), clip.rgb
+            clip, style = render(scene, height, width), self._style(number)
+            many = clip.repeated(times)
+            target, source, ink = styles.stylize(many, style), clip.rgb, many.ink
             if self.rng.random() < OTHER_STYLE:
                 source = styles.stylize(clip, styles.sample(self.g, number // times))
             words = [w for w in words for _ in range(times)]
             texts = [self._caption(s, w) for s, w in zip(style.words, words, strict=True)]
-        styled = jittered(target, jitter)
+        styled = jitter.applied(target, ink)
         lesson = Lesson(
             target=_to_model(target),
             source=_to_model(source.repeat_interleave(times, 0)),
@@ -199,20 +202,26 @@ class Feed:
         """Render scenes in random styles."""
         return styles.stylize(render(scene, height, width), styles.sample(self.g, len(scene.captions)))
 
-    def _extra(self, scenes: int, frames: int, side: int, times: int = 1) -> tuple[Tensor, Tensor, list[str]]:
-        """Render the additional world, plain, and each scene so many times in styles of its own or ours."""
+    def _extra(self, scenes: int, frames: int, side: int, times: int = 1) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        """Render the additional world: in styles of its own or ours, plain, its lines, and captions."""
         world: Any = self.extra
         rgb, ink, _ = world.render(scenes, frames, self.g, S=side)
         number = scenes * times
         if self.rng.random() < 0.5:
             style = world.sample_style(number, self.g)
-            many = (part.repeat_interleave(times, 0) for part in (rgb, ink))
-            return world.stylize(*many, style), rgb, ["shapes"] * number
+            both = (part.repeat_interleave(times, 0) for part in (rgb, ink))
+            return world.stylize(*both, style), rgb, ink.repeat_interleave(times, 0), ["shapes"] * number
         screen = screen_points(side, side, self.g.device).T.reshape(1, 1, 2, side, side)
         ids = torch.zeros_like(ink, dtype=torch.int64)
         clip = Clip(rgb, ink, ids, screen.expand(scenes, frames, 2, side, side), ["shapes"] * scenes)
-        style = styles.sample(self.g, number)
-        return styles.stylize(clip.repeated(times), style), rgb, [self._caption(w, "shapes") for w in style.words]
+        style = self._style(number)
+        many = clip.repeated(times)
+        return styles.stylize(many, style), rgb, many.ink, [self._caption(w, "shapes") for w in style.words]
+
+    def _style(self, number: int) -> styles.Style:
+        """Draw styles: any mix, or all of one family."""
+        alone = self.rng.random() < ALONE
+        return styles.sample(self.g, number, family=self.rng.choice(list(styles.Family)) if alone else None)
 
     def _caption(self, style: str, content: str) -> str:
         """Put words together: style first; now and then only one of the two."""
@@ -220,20 +229,6 @@ class Feed:
         if draw < 0.25:
             return style
         return content if draw < 0.4 else f"{style}, {content}"
-
-
-def jittered(video: Tensor, jitter: Tensor) -> Tensor:
-    """Apply each frame's own gain and offset, about mid grey.
-
-    Args:
-        video: ``(b, T, 3, H, W)`` in [0, 1].
-        jitter: ``(b, T, 2, 3)`` of :func:`flowedit.tiny.keyframes.disagreement`, for values in [-1, 1].
-
-    Returns:
-        The same shape.
-    """
-    gain, offset = (jitter[:, :, k][..., None, None] for k in range(2))
-    return ((video - 0.5) * gain + 0.5 + offset / 2).clamp(0, 1)
 
 
 def _to_model(video: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """Which frames a training clip shows the model, and how: the mask and the clip of keyframe images of the i2v route."""
 
 import random
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -85,20 +87,48 @@ def keyframe_clip(video: Tensor, indices: list[list[int]]) -> Tensor:
     return video * keep
 
 
-def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.5) -> Tensor:
-    """Draw how keyframes of some clips differ in colour, contrast and brightness, as those of image models do.
+class Disagreement(NamedTuple):
+    """How the keyframes of some clips differ in colour, contrast and line, as those of image models do.
+
+    Attributes:
+        matrix: ``(b, T, 3, 3)``, of colours about mid grey.
+        offset: ``(b, T, 3)``, added to colours in [0, 1].
+        line: ``(b, T)``, how much darker lines are drawn.
+    """
+
+    matrix: Tensor
+    offset: Tensor
+    line: Tensor
+
+    def applied(self, video: Tensor, ink: Tensor | None = None) -> Tensor:
+        """Give each frame its own error.
+
+        Args:
+            video: ``(b, T, 3, H, W)`` in [0, 1].
+            ink: where lines are, ``(b, T, 1, H, W)`` in [0, 1]; without it only colours and contrast differ.
+
+        Returns:
+            The same shape.
+        """
+        mixed = torch.einsum("btij,btjhw->btihw", self.matrix, video - 0.5) + 0.5 + self.offset[..., None, None]
+        if ink is not None:
+            mixed = mixed - self.line[:, :, None, None, None] * ink
+        return mixed.clamp(0, 1)
+
+
+def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.5) -> Disagreement:
+    """Draw errors of keyframes, from none to twice those of the benchmark's disagreeing keyframes.
 
     Args:
         g: the source of randomness.
         batch: clips.
         frames: frames a clip.
         share: of the clips that are affected.
-
-    Returns:
-        ``(b, T, 2, 3)`` gain and offset.
     """
-    on = (torch.rand(batch, 1, 1, generator=g, device=g.device) < share).float()
-    size = on * torch.rand(batch, 1, 1, generator=g, device=g.device) * 0.16
-    common = torch.randn(batch, frames, 2, generator=g, device=g.device) * size
-    colour = torch.randn(batch, frames, 2, 3, generator=g, device=g.device) * size.unsqueeze(-1) * 0.6
-    return common.unsqueeze(-1) + colour + torch.tensor([1.0, 0.0], device=g.device).view(1, 1, 2, 1)
+    draw = partial(torch.randn, generator=g, device=g.device)
+    on = (torch.rand(batch, 1, generator=g, device=g.device) < share).float()
+    size = on * torch.rand(batch, 1, generator=g, device=g.device) * 2
+    mix = torch.eye(3, device=g.device) + 0.04 * size[..., None, None] * draw(batch, frames, 3, 3)
+    contrast = 1 + 0.08 * size * draw(batch, frames)
+    offset = size.unsqueeze(-1) * (0.025 * draw(batch, frames, 3) + 0.02 * draw(batch, frames, 1))
+    return Disagreement(mix * contrast[..., None, None], offset, 0.1 * size * draw(batch, frames))

@@ -7,7 +7,7 @@ from einops import repeat
 from torch import Tensor
 
 from flowedit.tiny.config import SPATIAL, TEMPORAL
-from flowedit.tiny.feed import Order, jittered
+from flowedit.tiny.feed import Order
 from flowedit.tiny.keyframes import disagreement, slot
 from flowedit.tiny.sequence import encode_sequence
 from flowedit.tiny.train_dit import Encoder, Ring
@@ -121,7 +121,7 @@ def column(value: Tensor) -> Tensor:
 
 def _jitter(target: Tensor, g: torch.Generator) -> Tensor:
     """Give the frames of some clips ``(b, 3, T, H, W)`` in [-1, 1] their own small errors of colour and contrast."""
-    styled = jittered((target.transpose(1, 2) + 1) / 2, disagreement(g, len(target), target.shape[2]))
+    styled = disagreement(g, len(target), target.shape[2]).applied((target.transpose(1, 2) + 1) / 2)
     return styled.transpose(1, 2) * 2 - 1
 
 

@@ -59,7 +59,22 @@ def test_only_keyframes_stay_in_the_clip():
 
 
 def test_keyframes_that_disagree_differ_from_one_another_but_not_on_average():
-    jitter = disagreement(torch.Generator().manual_seed(0), 400, 9, share=1.0)
-    assert jitter[:, :, 0].std(1).mean() > 0.02
-    torch.testing.assert_close(jitter.mean((0, 1)), torch.tensor([[1.0] * 3, [0.0] * 3]), atol=0.01, rtol=0)
-    assert (disagreement(torch.Generator().manual_seed(0), 4, 9, share=0.0)[:, :, 0] == 1).all()
+    error = disagreement(torch.Generator().manual_seed(0), 800, 9, share=1.0)
+    for part, none in ((error.matrix, torch.eye(3)), (error.offset, torch.zeros(3)), (error.line, torch.tensor(0.0))):
+        assert part.std(1).mean() > 0.02
+        torch.testing.assert_close(part.mean((0, 1)), none, atol=0.005, rtol=0)
+
+
+def test_keyframes_that_agree_are_left_alone():
+    video, ink = torch.rand(4, 9, 3, 8, 8), torch.rand(4, 9, 1, 8, 8)
+    agreeing = disagreement(torch.Generator().manual_seed(0), 4, 9, share=0.0)
+    torch.testing.assert_close(agreeing.applied(video, ink), video)
+
+
+def test_the_error_of_a_line_is_where_lines_are():
+    video, ink = torch.full((4, 9, 3, 8, 8), 0.5), torch.zeros(4, 9, 1, 8, 8)
+    ink[..., 3] = 1
+    error = disagreement(torch.Generator().manual_seed(1), 4, 9, share=1.0)
+    change = error.applied(video, ink) - error.applied(video)
+    assert (change[..., 3].amax((1, 2, 3)) > 0.02).any()
+    assert not change[..., :3].any()

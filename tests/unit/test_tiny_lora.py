@@ -1,5 +1,7 @@
 """The LoRA for joint keyframe tokens: trained on what edits give the model, loaded by the vendor, and switched off."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from flowedit.tiny import load, train_lora
 from flowedit.tiny.config import SHIPPED, SMOKE
 from flowedit.tiny.feed import Feed, Lesson, Order
 from flowedit.tiny.forward import velocity
-from flowedit.tiny.keyframes import keyframe_clip, keyframe_mask
+from flowedit.tiny.keyframes import disagreement, keyframe_clip, keyframe_mask
 from flowedit.tiny.keyrings import KeyEncoder, at_slots, choose_slots
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, random_pipeline
 from flowedit.tiny.lora import LORA_FILE, attach, from_file, joint_source, joint_transformer, to_file
@@ -221,9 +223,7 @@ def picture(seed):
 
 @torch.no_grad()
 def test_held_keyframes_are_the_latents_that_an_edit_makes(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "flowedit.tiny.keyrings.disagreement", lambda g, b, t: torch.tensor([1.0, 0.0]).view(1, 1, 2, 1)
-    )
+    monkeypatch.setattr("flowedit.tiny.keyrings.disagreement", partial(disagreement, share=0.0))
     pipe, shape = random_pipeline(3), (9, 32, 48)
     encoder = KeyEncoder(Run(tmp_path, 1.0, config="smoke"), Feed("cpu", 1), pipe.vae, [shape])
     frames = np.stack([picture(seed) for seed in range(9)])
