@@ -33,16 +33,45 @@ def decode_residual(model: VideoModel, edited: Latent, reference: Pixels, latent
 DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual, "guided": decode_residual}
 
 
+_RIDGE = 1e-3
+"""Keeps a fit defined where the colours of a clip lie in a plane; of their mean square, white = 1 and black = -1."""
+
+
 def lay_repair(
     reference: Float[Tensor, "b 3 F H W"],
     edited: Float[Tensor, "b 3 F H W"],
     share: Float32[np.ndarray, "F H W"] | Float[Tensor, "b 1 F H W"],
+    agreement: float | Float[Tensor, " b"] = 0.0,
 ) -> Float[Tensor, "b 3 F H W"]:
-    """The edit where the share is 1, the reference where it is 0, and a mixture between.
+    """The edit where the share is 1, the reference where it is 0, and a mixture between; its colours as they agree.
+
+    Where keyframes agree, the reference's colours come from a map fitted on all of them, which errs less than a
+    model does: what the edit changes in all places of one colour alike is then taken from the change first.
 
     Args:
         reference: the classical guess, in [-1, 1].
         edited: what the model made of it.
         share: in [0, 1]; see `flowedit.methods.guess.Guess.repair_share`.
+        agreement: of the keyframes, in [0, 1]; see `flowedit.methods.guess.Guess.agreement`.
     """
-    return reference + torch.as_tensor(share).to(reference) * (edited - reference)
+    change = edited - reference
+    kept = torch.as_tensor(agreement, dtype=change.dtype, device=change.device).reshape(-1, 1, 1, 1, 1)
+    if kept.any():
+        change = change - kept * common_change(reference, change)
+    return (reference + torch.as_tensor(share).to(reference) * change).clamp(-1, 1)
+
+
+def common_change(
+    reference: Float[Tensor, "b 3 F H W"], change: Float[Tensor, "b 3 F H W"]
+) -> Float[Tensor, "b 3 F H W"]:
+    """The part of a change that is one affine function of the reference's colours, fitted on the whole clip.
+
+    Args:
+        reference: colours in [-1, 1].
+        change: what is added to them.
+    """
+    terms = torch.cat([reference, torch.ones_like(reference[:, :1])], dim=1).to(change)
+    gram = torch.einsum("bifhw,bjfhw->bij", terms, terms) / terms[0, 0].numel()
+    moment = torch.einsum("bifhw,bjfhw->bij", terms, change) / terms[0, 0].numel()
+    ridge = _RIDGE * torch.eye(len(gram[0]), dtype=gram.dtype, device=gram.device)
+    return torch.einsum("bij,bifhw->bjfhw", torch.linalg.solve(gram + ridge, moment), terms)

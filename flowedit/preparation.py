@@ -49,6 +49,7 @@ class PreparedEdit:
         keyframes: the styled keyframes, in order.
         reference: frames that the decoded change is laid on: the source, or the classical guess.
         share: (F, H, W) in [0, 1], how far the change is laid on a guess; None where the source is the reference.
+        agreement: of the keyframes, in [0, 1]: how far a guess keeps its own colours; 0 where there is none.
         reference_latents: their clean latents, of a smaller copy where the settings' scale is below 1.
         problem: what the method works on.
         trace: readings of the steps done so far.
@@ -62,6 +63,7 @@ class PreparedEdit:
     keyframes: tuple[Keyframe, ...]
     reference: np.ndarray
     share: np.ndarray | None
+    agreement: float
     reference_latents: Latent
     problem: EditProblem
     trace: Trace
@@ -134,6 +136,7 @@ def prepare(
         keyframes=tuple(keyframes),
         reference=frames if guessed is None else guessed.frames,
         share=None if guessed is None else guessed.repair_share(),
+        agreement=0.0 if guessed is None else guessed.agreement,
         reference_latents=latents,
         problem=_problem(_Inputs(worked, model, settings, given, source, keys), latents),
         trace=trace,

@@ -130,7 +130,7 @@ def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) 
     """Time a forward as the clip grows, with no keyframe tokens, and as keyframes grow, at 33 frames.
 
     The sizes take turns, so that what else the machine does falls on all of them; a forward of one token is among them.
-    The rate of the prediction is the median over the rows.
+    The rate of the prediction is the one whose largest relative error over the rows is smallest.
 
     Args:
         model: the small model, on the CPU.
@@ -144,11 +144,25 @@ def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) 
     fixed, *seconds = np.median(rounds, axis=0)
     tokens = [(slot_count(frames) + count) * (size[0] // 16) * (size[1] // 16) for frames, count in grids]
     operations = np.asarray([_operations(model, length) for length in tokens]) - _operations(model, 1)
-    predicted = fixed + operations * np.median((np.asarray(seconds) - fixed) / operations)
+    predicted = fixed + operations * common_rate(np.asarray(seconds), operations, fixed)
     return [
         StepTime(frames=frames, keyframes=count, tokens=length, seconds=float(took), predicted=float(said))
         for (frames, count), length, took, said in zip(grids, tokens, seconds, predicted, strict=True)
     ]
+
+
+def common_rate(seconds: np.ndarray, operations: np.ndarray, fixed: float) -> float:
+    """The seconds per operation with which the largest relative error of `fixed + rate * operations` is smallest.
+
+    Args:
+        seconds: measured, one a row.
+        operations: of the same rows, above those of the fixed part.
+        fixed: seconds that every row takes whatever its length.
+    """
+    each = (seconds - fixed) / operations
+    rates = np.linspace(each.min(), each.max(), 2001)
+    worst = np.abs(seconds / (fixed + rates[:, None] * operations) - 1).max(axis=1)
+    return float(rates[worst.argmin()])
 
 
 def _forward(model: WanVideo, frames: int, count: int, size: tuple[int, int]) -> Callable[[], object]:

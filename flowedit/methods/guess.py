@@ -66,7 +66,12 @@ class Guess:
 
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
-        return np.clip(_EAGER * (1 - self.trust), np.float32(_COMMON * _disagreement(self.tint)), 1)
+        return np.clip(_EAGER * (1 - self.trust), np.float32(_COMMON * (1 - self.agreement)), 1)
+
+    @property
+    def agreement(self) -> float:
+        """How far the keyframes bear one another out in their colours, in [0, 1]: how far the map of all is right."""
+        return 1 - _disagreement(self.tint)
 
     def window(self, part: slice) -> "Guess":
         """The guess of some of the frames."""

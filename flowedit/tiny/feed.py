@@ -47,6 +47,7 @@ class Lesson:
         guess: where one was asked for, the classical guess from a second set of keyframes.
         trust: its mask, ``(b, 4, slots, h, w)``.
         share: how far a repair is laid on it, ``(b, T, H, W)`` in [0, 1].
+        agreement: of its keyframes, ``(b,)`` in [0, 1].
         tokens: ``(b, 32)`` ids of the captions.
     """
 
@@ -58,6 +59,7 @@ class Lesson:
     guess: Tensor | None = None
     trust: Tensor | None = None
     share: Tensor | None = None
+    agreement: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class Order:
         masks = [trust_mask(torch.from_numpy(one.trust), k) for one, k in zip(made, self.keys, strict=True)]
         share = torch.from_numpy(np.stack([one.share for one in made])).to(device).float() / 255
         guess = frames.float() / 127.5 - 1
-        return replace(self.lesson, guess=guess, trust=torch.stack(masks).to(device), share=share)
+        agreement = torch.tensor([one.agreement for one in made], device=device)
+        trust = torch.stack(masks).to(device)
+        return replace(self.lesson, guess=guess, trust=trust, share=share, agreement=agreement)
 
 
 class Feed:

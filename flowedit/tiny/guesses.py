@@ -67,11 +67,13 @@ class Made(NamedTuple):
         frames: uint8 (T, H, W, 3).
         trust: of the latent cells, float32 (T, H / SPATIAL, W / SPATIAL).
         share: how far a repair is laid on it, uint8 (T, H, W), 255 for everywhere.
+        agreement: of its keyframes, in [0, 1].
     """
 
     frames: np.ndarray
     trust: np.ndarray
     share: np.ndarray
+    agreement: float
 
 
 def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
@@ -87,6 +89,7 @@ def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
             made.frames,
             trust_frames(made.trust, height, width),
             np.rint(made.repair_share() * 255).astype(np.uint8),
+            made.agreement,
         )
         for made in guesses(frames, sets)
     ]

@@ -54,11 +54,12 @@ class RepairEncoder(Encoder):
         lesson, ring = order.deliver(), self.rings[shape]
         at = (torch.arange(len(lesson.target)) + ring.next) % len(ring.data["ids"])
         super().write(shape, Order(lesson, [], order.keys))
-        if lesson.guess is None or lesson.share is None:
+        if lesson.guess is None or lesson.share is None or lesson.agreement is None:
             return
         ring.data["truth"][at] = _levels(lesson.target)
         ring.data["guess"][at] = _levels(lesson.guess)
         ring.data["share"][at] = (lesson.share * 255).round().to(torch.uint8)
+        ring.data["agreement"][at] = lesson.agreement
         drawn = [self.decode(part.float()) for part in ring.data["zg"][at].split(4)]
         ring.data["drawn"][at] = torch.cat(drawn).to(torch.bfloat16)
 
@@ -89,6 +90,7 @@ class RepairEncoder(Encoder):
         byte = partial(torch.zeros, device=self.run.device, dtype=torch.uint8)
         ring.data |= {name: byte(n, 3, frames, height, width) for name in ("truth", "guess")}
         ring.data["share"] = byte(n, frames, height, width)
+        ring.data["agreement"] = torch.zeros(n, device=self.run.device)
         ring.data["drawn"] = torch.zeros(n, 3, frames, height, width, device=self.run.device, dtype=torch.bfloat16)
         return ring
 
@@ -110,7 +112,7 @@ def repair_errors(
     Args:
         encoder: decodes.
         model: transformer and text encoder.
-        rows: of a ring: ``zs``, ``zg``, ``trust``, ``ids``, ``guess``, ``drawn``, ``share`` and ``truth``.
+        rows: of a ring: ``zs``, ``zg``, ``trust``, ``ids``, ``guess``, ``drawn``, ``share``, ``agreement``, ``truth``.
         predict: :func:`flowedit.tiny.forward.velocity`, its tables given.
 
     Returns:
@@ -131,7 +133,7 @@ def repair_errors(
     guess, truth = (rows[name].float() / 127.5 - 1 for name in ("guess", "truth"))
     edited = (guess + encoder.decode(repaired) - rows["drawn"].float()).clamp(-1, 1)
     share = (rows["share"].float() / 255).unsqueeze(1)
-    final = lay_repair(guess, edited, share)
+    final = lay_repair(guess, edited, share, rows["agreement"])
     before, after = ((video - truth).div(2).pow(2).mean((1, 3, 4)) + FLOOR for video in (guess, final))
     return before, after
 

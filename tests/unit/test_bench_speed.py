@@ -9,7 +9,7 @@ import torch
 
 from flowedit.bench import speed, speed_report
 from flowedit.bench.launch import Launched
-from flowedit.bench.speed import CommandTime, StepTime, time_steps
+from flowedit.bench.speed import CommandTime, StepTime, common_rate, time_steps
 from flowedit.bench.speed_report import SpeedRecord, report_speed, speed_figure, to_page, two_cores, write_page
 from flowedit.cli import main
 from flowedit.models import load_model
@@ -88,6 +88,13 @@ def test_steps_grow_with_frames_and_with_keyframes_and_are_predicted_by_their_to
     ]
     assert set(seen) == {(1, 1), (2, 2), (5, 5), (10, 10), (18, 18)}
     assert np.allclose([row.deviation for row in rows], 0, atol=1e-6)
+
+
+def test_the_common_rate_errs_as_much_above_as_below():
+    seconds, operations = np.array([2.2, 3.0, 2.8, 4.6]), np.array([1.0, 2.0, 2.0, 4.0])
+    errors = seconds / (1.0 + common_rate(seconds, operations, 1.0) * operations) - 1
+    assert errors.max() == pytest.approx(-errors.min(), abs=1e-3)
+    assert errors.max() < 0.095
 
 
 def test_the_record_comes_back_from_its_json():

@@ -100,6 +100,8 @@ def test_a_repair_is_laid_where_doubt_is_and_everywhere_when_keyframes_disagree(
     tints = {i: np.clip(truth[i] * s, 0, 255).astype(np.uint8) for i, s in zip(KEYS, (0.8, 1, 1.2), strict=True)}
     disagreeing = guess(frames, tints)
     assert disagreeing.tint > agreeing.tint + 5
+    assert agreeing.agreement == 1
+    assert disagreeing.agreement < 0.5
     assert disagreeing.repair_share().min() > 0.5
     assert (disagreeing.window(slice(4, 9)).repair_share() == disagreeing.repair_share()[4:9]).all()
 

@@ -42,6 +42,7 @@ def test_the_model_sees_clip_keyframes_and_guess_at_half_the_side(monkeypatch):
 def test_no_edit_gives_the_whole_guess_back_and_a_change_reaches_every_pixel(monkeypatch):
     _, edit = prepared(monkeypatch)
     assert (finish(edit, edit.reference_latents).frames == GUESS.frames).all()
+    edit.agreement = 0.0
     dim = finish(edit, edit.reference_latents - 10).frames
     laid = edit.share == 1
     assert 0.3 < laid.mean() < 0.9

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -130,7 +131,7 @@ def test_other_processes_make_the_same_guesses():
     frames = source[0].mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     for made, styled in zip(there, (first, second), strict=True):
         alone = make(frames, [keys_of(styled)])[0]
-        assert all((a == b).all() for a, b in zip(made, alone, strict=True))
+        assert all(np.all(a == b) for a, b in zip(made, alone, strict=True))
 
 
 def test_options_of_several_processes_reach_the_training():
