@@ -74,4 +74,4 @@ def common_change(
     gram = torch.einsum("bifhw,bjfhw->bij", terms, terms) / terms[0, 0].numel()
     moment = torch.einsum("bifhw,bjfhw->bij", terms, change) / terms[0, 0].numel()
     ridge = _RIDGE * torch.eye(len(gram[0]), dtype=gram.dtype, device=gram.device)
-    return torch.einsum("bij,bifhw->bjfhw", torch.linalg.solve(gram + ridge, moment), terms)
+    return torch.einsum("bij,bifhw->bjfhw", (gram + ridge).inverse() @ moment, terms)

@@ -3,14 +3,18 @@
 Windows start at multiples of four, so that a window's latent slots are slots of the whole clip. Every window edits the
 source's own latents at the same strength under the same settings; the noise is one for the whole clip; of the classical
 guess, where a preset asks for it, each frame is made once, when a window needs it; and what two windows share is held
-together by the first window's result, which enters the second as keyframes where the user has given none.
+together by the result of the one done first, which enters the other as keyframes where the user has given none.
+
+With a guess, which knows every keyframe, windows run from the first to the last. Without one, those with keyframes of
+the user's run first, and the others between them are held from both sides: a style would fade from one to the next.
 
 One window is encoded at a time: when its frames are laid down, its readings and seconds are all that is kept of it.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -120,13 +124,13 @@ class LongEdit:
 
     def _begin(self) -> None:
         self._edited = np.zeros_like(self.frames)
-        self._done = _Done(self._starts)
-        self._running: PreparedEdit | None = None
+        self._done = _Done()
+        self._running: tuple[int, PreparedEdit] | None = None
 
     @property
     def trace(self) -> Trace | None:
         """Readings of the windows done, of the first one its steps so far; None before there are any."""
-        return self._done.until(None if self._running is None else self._running.trace)
+        return self._done.until(self._running)
 
     def steps(self) -> Iterator[LongStep]:
         """Edit window after window, from the beginning.
@@ -138,17 +142,18 @@ class LongEdit:
         guesses = None
         if self.settings.uses_guess and self.keyframes:
             guesses = WindowGuesses(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
-        done_to = 0
-        for number, start in enumerate(self._starts):
+        order = self._starts if guesses is not None else window_order(self._starts, self.window, self.keyframes)
+        for number, start in enumerate(order):
             inside = slice(start, min(start + self.window, len(self.frames)))
-            self._running = self._prepare(inside, done_to, guesses)
-            result = yield from self._run(self._running, number)
-            _blend(self._edited, result.frames, start, done_to)
-            self._done.add(result)
-            done_to = inside.stop
+            shared = self._done.shared(inside, self.window)
+            prepared = self._prepare(inside, shared, guesses)
+            self._running = start, prepared
+            result = yield from self._run(prepared, number)
+            _blend(self._edited, result.frames, start, shared)
+            self._done.add(start, result)
             # Latents, conditions and noise of a window, before the next one has its own.
             self._running = None
-            del result
+            del result, prepared
 
     def finish(self) -> EditResult:
         """The whole clip, once `steps` has come to its end; its trace holds the shared keyframes too.
@@ -165,12 +170,12 @@ class LongEdit:
             keyframes=tuple(self.keyframes),
             settings=self.settings,
             model=self.model.name,
-            trace=_joined(self._done.traces, self._starts),
+            trace=_joined(self._done.traces),
             seconds=self._done.seconds,
         )
 
-    def _prepare(self, inside: slice, done_to: int, guesses: WindowGuesses | None) -> PreparedEdit:
-        own = _window_keyframes(self.keyframes, self._edited, inside, done_to)
+    def _prepare(self, inside: slice, shared: "_Shared", guesses: WindowGuesses | None) -> PreparedEdit:
+        own = _window_keyframes(self.keyframes, self._edited, inside, shared)
         given = Given(
             guess=None if guesses is None else guesses.window(inside),
             first_slot=inside.start // GROUP,
@@ -188,57 +193,92 @@ class LongEdit:
         return finish(prepared, latents)
 
 
+class _Shared(NamedTuple):
+    """How many frames at the beginning and at the end of a window lie in windows that are done."""
+
+    left: int
+    right: int
+
+
 @dataclass
 class _Done:
     """What is kept of the windows done.
 
     Attributes:
-        starts: first frame of every window of the clip.
-        traces: readings of the windows done.
+        traces: their readings, by first frame.
         seconds: their wall-clock time of each stage, summed.
     """
 
-    starts: Sequence[int]
-    traces: list[Trace] = field(default_factory=list[Trace])
+    traces: dict[int, Trace] = field(default_factory=dict[int, Trace])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
-    def add(self, result: EditResult) -> None:
+    def shared(self, inside: slice, window: int) -> _Shared:
+        """What a window shares with those before and after it that are done."""
+        before = max((start + window for start in self.traces if start < inside.start), default=inside.start)
+        after = min((start for start in self.traces if start > inside.start), default=inside.stop)
+        return _Shared(max(0, before - inside.start), max(0, inside.stop - after))
+
+    def add(self, start: int, result: EditResult) -> None:
         """Take down a window that is done."""
-        self.traces.append(result.trace)
+        self.traces[start] = result.trace
         for name, value in result.seconds.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + value
 
-    def until(self, running: Trace | None) -> Trace | None:
+    def until(self, running: tuple[int, PreparedEdit] | None) -> Trace | None:
         """The trace of a run that stops in a window: of the windows done, or of the first one so far."""
-        traces = [*self.traces, *([] if running is None else [running])]
-        whole_ones = [trace for trace in traces if len(trace.steps) == len(traces[0].steps)]
-        return _joined(whole_ones, self.starts[: len(whole_ones)]) if whole_ones else None
+        if self.traces:
+            return _joined(self.traces)
+        return None if running is None else _joined({running[0]: running[1].trace})
 
 
-def _window_keyframes(keyframes: Sequence[Keyframe], edited: np.ndarray, inside: slice, done_to: int) -> list[Keyframe]:
-    """The user's keyframes in a window, and the last window's result where the two overlap and the user gave none."""
+def window_order(starts: Sequence[int], window: int, keyframes: Sequence[Keyframe]) -> list[int]:
+    """The windows that hold keyframes, then all others, both from the first to the last.
+
+    Args:
+        starts: first frames of the windows.
+        window: frames of a window.
+        keyframes: by clip index.
+
+    >>> window_order([0, 24, 48, 72], 33, [Keyframe(i, np.zeros((8, 8, 3), np.uint8)) for i in (0, 64)])
+    [0, 48, 24, 72]
+    """
+    holds = {start: any(start <= k.index < start + window for k in keyframes) for start in starts}
+    return sorted(starts, key=lambda start: not holds[start])
+
+
+def _window_keyframes(
+    keyframes: Sequence[Keyframe], edited: np.ndarray, inside: slice, shared: _Shared
+) -> list[Keyframe]:
+    """The user's keyframes in a window, and done windows' results where they overlap it and the user gave none."""
     own = [Keyframe(k.index - inside.start, k.image) for k in keyframes if inside.start <= k.index < inside.stop]
     taken = {k.slot for k in own}
-    shared = [i for i in range(0, done_to - inside.start, GROUP) if slot_of(i) not in taken]
-    ends = shared[:1] + shared[-1:] if len(shared) > 1 else shared
-    own += [Keyframe(i, edited[inside.start + i]) for i in ends]
+    length = inside.stop - inside.start
+    sides = range(0, shared.left, GROUP), range(-(-(length - shared.right) // GROUP) * GROUP, length, GROUP)
+    for side in sides:
+        free = [i for i in side if slot_of(i) not in taken]
+        ends = free[:1] + free[-1:] if len(free) > 1 else free
+        own += [Keyframe(i, edited[inside.start + i]) for i in ends]
+        taken |= {slot_of(i) for i in ends}
     return sorted(own, key=lambda k: k.index)
 
 
-def _blend(edited: np.ndarray, part: np.ndarray, start: int, done_to: int) -> None:
-    """Lay a window's frames down, fading over from the window before it where they overlap."""
-    shared = max(0, done_to - start)
-    weight = (np.arange(1, shared + 1) / (shared + 1))[:, None, None, None]
-    mixed = (1 - weight) * edited[start : start + shared] + weight * part[:shared]
-    edited[start : start + shared] = np.round(mixed).astype(np.uint8)
-    edited[start + shared : start + len(part)] = part[shared:]
+def _blend(edited: np.ndarray, part: np.ndarray, start: int, shared: _Shared) -> None:
+    """Lay a window's frames down, fading over to and from the windows that it overlaps."""
+    weight = np.ones(len(part))
+    weight[: shared.left] = np.arange(1, shared.left + 1) / (shared.left + 1)
+    falling = np.arange(shared.right, 0, -1) / (shared.right + 1)
+    weight[len(part) - shared.right :] = np.minimum(weight[len(part) - shared.right :], falling)
+    for i, w in enumerate(weight):
+        there = edited[start + i]
+        edited[start + i] = part[i] if w == 1 else np.round((1 - w) * there + w * part[i])
 
 
-def _joined(traces: Sequence[Trace], starts: Sequence[int]) -> Trace:
+def _joined(traces: Mapping[int, Trace]) -> Trace:
     """One trace of all windows: the same sigmas, every window's keyframes side by side by clip index."""
+    ordered = sorted(traces.items())
     steps: list[StepTrace] = []
-    for rows in zip(*(trace.steps for trace in traces), strict=True):
+    for rows in zip(*(trace.steps for _, trace in ordered), strict=True):
         readings = {name: tuple(value for row in rows for value in getattr(row, name)) for name in READINGS}
         steps.append(replace(rows[0], seconds=sum(row.seconds for row in rows), **readings))
-    keyframes = [k + start for trace, start in zip(traces, starts, strict=True) for k in trace.keyframes]
-    return replace(traces[0], keyframes=tuple(keyframes), slots=tuple(slot_of(k) for k in keyframes), steps=steps)
+    keyframes = [k + start for start, trace in ordered for k in trace.keyframes]
+    return replace(ordered[0][1], keyframes=tuple(keyframes), slots=tuple(slot_of(k) for k in keyframes), steps=steps)

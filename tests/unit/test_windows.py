@@ -122,6 +122,44 @@ def test_two_windows_are_the_two_edits_to_the_bit(changes):
     assert result.seconds["steps"] >= sum(step.seconds for step in result.trace.steps)
 
 
+def test_windows_between_keyframes_are_held_from_both_sides_and_fade_both_ways():
+    """Catches a style that is handed on from window to window although the user gave it again at the end."""
+    frames = pictures(89)
+    styled = [Keyframe(index, picture) for index, picture in zip((0, 88), pictures(2, seed=5), strict=True)]
+    edit = LongEdit(frames=frames, keyframes=styled, model=Curved(), settings=SETTINGS, window=25)
+    laid = []
+    for done, _, _ in edit.steps():
+        if done % 4 == 1:
+            laid.append(edit._edited.copy())
+    result = edit.finish()
+    assert result.trace.keyframes == (0, 16, 24, 32, 40, 48, 56, 64, 72, 88)
+    before, after = laid[-1].astype(int), result.frames.astype(int)
+    assert (before[57:64] == 0).all(), "the window from 48 comes last"
+    assert (after[73:] == before[73:]).all(), "what only the window from 64 shows is left alone"
+    assert (after[64:73] != before[64:73]).any((1, 2, 3)).all(), "what both show is a mixture"
+
+
+def test_a_window_fades_in_over_the_one_before_and_out_over_the_one_after():
+    edited = np.zeros((12, 1, 1, 3), np.uint8)
+    windows._blend(edited, np.full((9, 1, 1, 3), 240, np.uint8), 2, windows._Shared(left=3, right=2))
+    assert edited[:, 0, 0, 0].tolist() == [0, 0, 60, 120, 180, 240, 240, 240, 240, 160, 80, 0]
+
+
+def test_windows_with_keyframes_run_first_and_a_guess_keeps_them_in_order(monkeypatch):
+    styled = [Keyframe(index, picture) for index, picture in zip((0, 88), pictures(2, seed=5), strict=True)]
+    first_slots = []
+    real = windows.prepare
+
+    def seen(frames, keyframes, model, settings, given):
+        first_slots.append(given.first_slot)
+        return real(frames, keyframes, model, settings, given)
+
+    monkeypatch.setattr(windows, "prepare", seen)
+    edit_long_video(pictures(89), styled, Curved(), SETTINGS, window=25)
+    edit_long_video(pictures(89), styled, Curved(), replace(SETTINGS, fill="guess"), window=25)
+    assert first_slots == [0, 16, 4, 8, 12, 0, 4, 8, 12, 16]
+
+
 def test_a_window_is_let_go_before_the_next_is_encoded(monkeypatch):
     """Catches a list of the windows done that keeps their latents, conditions and noise to the end of the clip."""
     born: list[weakref.ref[PreparedEdit]] = []
