@@ -57,10 +57,33 @@ def carry_frame(source: Frame, edited: SmallFrame) -> Frame:
     slope, offset = _linear_models(guide, change)
     steep = _enlarged(slope.reshape(*small_shape, 9), shape).reshape(*shape, 3, 3)
     made = np.clip(full + np.einsum("hwi,hwio->hwo", full, steep) + _enlarged(offset, shape), 0, 1)
+    return np.rint(_completed(made, full, change) * 255).astype(np.uint8)
+
+
+def with_perfect_guide(source: Frame, edited: SmallFrame, truth: Frame) -> Frame:
+    """What `carry_frame` would give if its guide were the answer itself: only what the small edit says stays wrong.
+
+    No guide gives more, so this tells an edit's own error from that of carrying it.
+
+    Args:
+        source: the frame at full size, uint8 (H, W, 3).
+        edited: the edit of its smaller copy, uint8 (h, w, 3).
+        truth: the exact edit at full size, uint8 (H, W, 3).
+    """
+    full = _unit(source)
+    change = _unit(edited) - _unit(resize_image(source, edited.shape[:2]))
+    return np.rint(_completed(_unit(truth), full, change) * 255).astype(np.uint8)
+
+
+def _completed(
+    made: Float32[np.ndarray, "H W 3"], full: Float32[np.ndarray, "H W 3"], change: Float32[np.ndarray, "h w 3"]
+) -> Float32[np.ndarray, "H W 3"]:
+    """Add smoothly what of the small change is missing in `made`, seen small."""
+    shape, small_shape = full.shape[:2], change.shape[:2]
     for _ in range(ROUNDS):
         missing = change - cv2.resize(made - full, small_shape[::-1], interpolation=cv2.INTER_AREA)
         made = np.clip(made + cv2.resize(missing, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
-    return np.rint(made * 255).astype(np.uint8)
+    return made
 
 
 def _linear_models(

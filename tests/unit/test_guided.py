@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from flowedit.errors import VideoFileError, VideoShapeError
-from flowedit.guided import carry_change, carry_frame
+from flowedit.guided import carry_change, carry_frame, with_perfect_guide
 from flowedit.images import resize_image, resize_video
 from flowedit.masks import apply_mask, read_mask
 from flowedit.metrics import psnr
@@ -42,6 +42,17 @@ def test_a_recoloured_picture_gets_its_fine_texture_back():
     truth = recoloured(source)
     small = resize_image(truth, (64, 64))
     assert db(carry_frame(source, small), truth) > db(upscaled(small, truth), truth) + 10
+
+
+def test_a_perfect_guide_leaves_only_what_the_small_edit_says_wrong():
+    """Catches a bound that hides the edit's own error, and one that adds an error of its own."""
+    source, _ = detailed()
+    truth = recoloured(source)
+    small = resize_image(truth, (64, 64))
+    assert db(with_perfect_guide(source, small, truth), truth) > 50
+    wrong = np.clip(small.astype(int) + 20, 0, 255).astype(np.uint8)
+    off = with_perfect_guide(source, wrong, truth).astype(int) - truth
+    assert 15 < np.median(off) < 25
 
 
 def test_an_edit_of_one_object_ends_at_its_edge_and_leaves_the_rest():
