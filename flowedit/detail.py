@@ -42,6 +42,7 @@ def lay_repair(
     edited: Float[Tensor, "b 3 F H W"],
     share: Float32[np.ndarray, "F H W"] | Float[Tensor, "b 1 F H W"],
     agreement: float | Float[Tensor, " b"] = 0.0,
+    mask: Float32[np.ndarray, "F H W"] | None = None,
 ) -> Float[Tensor, "b 3 F H W"]:
     """The edit where the share is 1, the reference where it is 0, and a mixture between; its colours as they agree.
 
@@ -53,25 +54,31 @@ def lay_repair(
         edited: what the model made of it.
         share: in [0, 1]; see `flowedit.methods.guess.Guess.repair_share`.
         agreement: of the keyframes, in [0, 1]; see `flowedit.methods.guess.Guess.agreement`.
+        mask: where the edit was free to change the clip, in [0, 1]; elsewhere it shows the source. None for everywhere.
     """
     change = edited - reference
     kept = torch.as_tensor(agreement, dtype=change.dtype, device=change.device).reshape(-1, 1, 1, 1, 1)
     if kept.any():
-        change = change - kept * common_change(reference, change)
+        change = change - kept * common_change(reference, change, mask)
     return (reference + torch.as_tensor(share).to(reference) * change).clamp(-1, 1)
 
 
 def common_change(
-    reference: Float[Tensor, "b 3 F H W"], change: Float[Tensor, "b 3 F H W"]
+    reference: Float[Tensor, "b 3 F H W"],
+    change: Float[Tensor, "b 3 F H W"],
+    mask: Float32[np.ndarray, "F H W"] | None = None,
 ) -> Float[Tensor, "b 3 F H W"]:
-    """The part of a change that is one affine function of the reference's colours, fitted on the whole clip.
+    """The part of a change that is one affine function of the reference's colours, fitted on all frames given.
 
     Args:
         reference: colours in [-1, 1].
         change: what is added to them.
+        mask: how far each pixel counts in the fit, in [0, 1]; None for all alike.
     """
     terms = torch.cat([reference, torch.ones_like(reference[:, :1])], dim=1).to(change)
-    gram = torch.einsum("bifhw,bjfhw->bij", terms, terms) / terms[0, 0].numel()
-    moment = torch.einsum("bifhw,bjfhw->bij", terms, change) / terms[0, 0].numel()
+    weight = torch.ones_like(terms[:1, :1]) if mask is None else torch.as_tensor(mask).to(terms)[None, None]
+    counted = terms * (weight / weight.sum().clamp(min=1))
+    gram = torch.einsum("bifhw,bjfhw->bij", counted, terms)
+    moment = torch.einsum("bifhw,bjfhw->bij", counted, change)
     ridge = _RIDGE * torch.eye(len(gram[0]), dtype=gram.dtype, device=gram.device)
     return torch.einsum("bij,bifhw->bjfhw", (gram + ridge).inverse() @ moment, terms)

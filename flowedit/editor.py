@@ -93,7 +93,7 @@ def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     reference = to_pixels(prepared.reference, latents.device)
     pixels = decode(prepared.model, latents, reference, prepared.reference_latents)
     if prepared.share is not None:
-        pixels = lay_repair(reference, pixels, prepared.share, prepared.agreement)
+        pixels = lay_repair(reference, pixels, prepared.share, prepared.agreement, prepared.given.mask)
     prepared.seconds["decode"] = time.perf_counter() - begun
     return EditResult(
         frames=to_frames(pixels),

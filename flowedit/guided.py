@@ -63,7 +63,7 @@ def carry_frame(source: Frame, edited: SmallFrame) -> Frame:
 def with_perfect_guide(source: Frame, edited: SmallFrame, truth: Frame) -> Frame:
     """What `carry_frame` would give if its guide were the answer itself: only what the small edit says stays wrong.
 
-    No guide gives more, so this tells an edit's own error from that of carrying it.
+    About as much as any guide can give, so this tells an edit's own error from that of carrying it.
 
     Args:
         source: the frame at full size, uint8 (H, W, 3).

@@ -6,7 +6,8 @@ guess, where a preset asks for it, each frame is made once, when a window needs 
 together by the result of the one done first, which enters the other as keyframes where the user has given none.
 
 With a guess, which knows every keyframe, windows run from the first to the last. Without one, those with keyframes of
-the user's run first, and the others between them are held from both sides: a style would fade from one to the next.
+the user's run first, then those next to them, and so on outwards: a style fades as it is handed from one to the next,
+so it is handed on as seldom as can be, and windows that meet between two keyframes are held from both sides.
 
 One window is encoded at a time: when its frames are laid down, its readings and seconds are all that is kept of it.
 """
@@ -232,18 +233,19 @@ class _Done:
 
 
 def window_order(starts: Sequence[int], window: int, keyframes: Sequence[Keyframe]) -> list[int]:
-    """The windows that hold keyframes, then all others, both from the first to the last.
+    """The windows that hold keyframes, then their neighbours, and so on; those equally near from the first to the last.
 
     Args:
         starts: first frames of the windows.
         window: frames of a window.
         keyframes: by clip index.
 
-    >>> window_order([0, 24, 48, 72], 33, [Keyframe(i, np.zeros((8, 8, 3), np.uint8)) for i in (0, 64)])
-    [0, 48, 24, 72]
+    >>> window_order([0, 24, 48, 72, 96], 33, [Keyframe(i, np.zeros((8, 8, 3), np.uint8)) for i in (0, 128)])
+    [0, 96, 24, 72, 48]
     """
-    holds = {start: any(start <= k.index < start + window for k in keyframes) for start in starts}
-    return sorted(starts, key=lambda start: not holds[start])
+    holding = [n for n, start in enumerate(starts) if any(start <= k.index < start + window for k in keyframes)]
+    away = {start: min((abs(n - other) for other in holding), default=0) for n, start in enumerate(starts)}
+    return sorted(starts, key=lambda start: away[start])
 
 
 def _window_keyframes(

@@ -30,7 +30,7 @@ MARGIN = LARGE[0] // SMALL[0]
 
 
 def measure(model: VideoModel, scene: int, family: Family) -> tuple[float, float, float]:
-    """Gain in dB over plain enlarging, the most that any guide could gain, and how well untouched regions are kept.
+    """Gain in dB over plain enlarging, about the most that any guide could, and how well untouched regions are kept.
 
     The third is the lowest PSNR of a frame's untouched regions against the source.
 

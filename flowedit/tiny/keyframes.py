@@ -117,7 +117,7 @@ class Disagreement(NamedTuple):
 
 
 def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.5) -> Disagreement:
-    """Draw errors of keyframes, from none to twice those of the benchmark's disagreeing keyframes.
+    """Draw errors of keyframes, from none to about one and a half times those of the benchmark's disagreeing keyframes.
 
     Args:
         g: the source of randomness.

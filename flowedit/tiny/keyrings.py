@@ -120,7 +120,7 @@ def column(value: Tensor) -> Tensor:
 
 
 def _jitter(target: Tensor, g: torch.Generator) -> Tensor:
-    """Give the frames of some clips ``(b, 3, T, H, W)`` in [-1, 1] their own small errors of colour and contrast."""
+    """Give the frames of some clips ``(b, 3, T, H, W)`` in [-1, 1] their own errors of colour and contrast."""
     styled = disagreement(g, len(target), target.shape[2]).applied((target.transpose(1, 2) + 1) / 2)
     return styled.transpose(1, 2) * 2 - 1
 

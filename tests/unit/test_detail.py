@@ -44,6 +44,17 @@ def test_each_clip_has_its_own_agreement():
     torch.testing.assert_close(laid[1], guess[1], atol=3e-3, rtol=0)
 
 
+def test_behind_a_mask_the_colours_are_judged_where_the_edit_was_free():
+    """Catches a style applied twice in a mask: outside it the edit shows the source, the style's very inverse."""
+    source, free = clip(), torch.zeros(SHAPE[2:])
+    free[:, :6, :6] = 1
+    guess = tinted(source)
+    shown = torch.where(free > 0, guess + spot(), source)
+    laid = lay_repair(guess, shown, torch.ones(SHAPE[0], 1, *SHAPE[2:]), 1.0, free.numpy())
+    inside = (free > 0).expand(SHAPE)
+    torch.testing.assert_close(laid[inside], (guess + spot())[inside], atol=0.03, rtol=0)
+
+
 def test_a_change_of_nothing_gives_the_guess_back_to_the_bit():
     guess = clip()
     assert torch.equal(lay_repair(guess, guess.clone(), torch.ones(SHAPE[0], 1, *SHAPE[2:]), 1.0), guess)
