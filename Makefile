@@ -24,7 +24,8 @@ test: setup-tests lint types test-lessons  ## Style, types, import contracts, ev
 	$(PYTEST) tests/unit
 
 test-lessons: setup-tests  ## Every lesson executed within its header's minutes and memory
-	$(PYTEST_LESSONS) $(LONG_PAGES) tests/notebooks
+	$(PY) -m pytest --durations 20 -m alone tests/notebooks
+	$(PYTEST_LESSONS) -m "not alone" $(LONG_PAGES) tests/notebooks
 	$(PYTEST_LESSONS) tests/browser/test_lessons.py
 
 test-site: setup-tests  ## Every lesson's page opened from disk at a phone's width

@@ -3,6 +3,7 @@
 The names below load when they are first used, so that `import flowedit` waits for no heavy library.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from flowedit.video import Clip, probe, read_video, write_video
 
 __version__ = "0.1.0"
+
+# Large pages; torch reads this when it makes its first tensor. The autoencoder's first touch of fresh memory, 4 kB at a
+# time, took a third of an edit. Whoever has set it keeps what they set.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __all__ = [
     "Clip",

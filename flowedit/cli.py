@@ -53,8 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read once, when torch and NumPy load. Threads that spin while they wait take the processor from those they wait
     # for: beside one other busy program an edit took three times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Large pages: the autoencoder's first touch of fresh memory, 4 kB at a time, took a third of an edit.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # NumPy's products here are small, and made while torch loads or runs.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:

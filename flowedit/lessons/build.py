@@ -182,13 +182,13 @@ def measured_table(measured: dict[str, Any]) -> str:
     runs = took(measured) if measured else "not measured yet"
     memory = f"{measured['peak_megabytes']:.0f} MB" if measured else "not measured yet"
     return (
-        "| processor time | peak memory, mapped files aside | GPU | downloads | account or key |\n"
+        "| time on two free cores | peak memory, mapped files aside | GPU | downloads | account or key |\n"
         "|---|---|---|---|---|\n"
-        f"| {runs}; less by the clock on two cores | {memory} | not needed | none | none |"
+        f"| {runs} | {memory} | not needed | none | none |"
     )
 
 
 def took(measured: dict[str, Any]) -> str:
-    """Processor time in words: by the clock it depends on what else the machine does."""
-    seconds = measured["cpu_seconds"]
+    """Time by the clock in words, of a machine that did nothing else."""
+    seconds = measured["seconds"]
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from flowedit.lessons import build
 from flowedit.lessons.catalog import CATALOG, Lesson
 from flowedit.lessons.guard import Watch, offline_environment
-from flowedit.lessons.yardstick import measure
+from flowedit.lessons.yardstick import mean, measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def run(folder: Path, numbers: list[str], ran: Callable[[Lesson, NotebookNode], 
         notebook = nbformat.read(path, as_version=4)
         before = measure()
         taken = execute(notebook, folder)
-        _store(folder, lesson, taken, (before + measure()) / 2)
+        _store(folder, lesson, taken, mean(before, measure()))
         for target in (path, build.solution_path(folder, lesson)):
             _take_outputs(target, notebook)
         build.build(folder)
@@ -117,13 +117,13 @@ def write_pictures(folder: Path, target: Path) -> Iterator[Path]:
             yield file
 
 
-def _store(folder: Path, lesson: Lesson, taken: Measurement, yardstick_seconds: float) -> None:
+def _store(folder: Path, lesson: Lesson, taken: Measurement, yardstick: Mapping[str, float]) -> None:
     measured = build.read_measured(folder)
     measured[lesson.number] = {
         "seconds": round(taken.seconds, 1),
         "cpu_seconds": round(taken.cpu_seconds, 1),
         "peak_megabytes": round(taken.peak_megabytes),
-        "yardstick_seconds": round(yardstick_seconds, 3),
+        "yardstick": {name: round(seconds, 3) for name, seconds in yardstick.items()},
     }
     text = json.dumps(dict(sorted(measured.items())), indent=2) + "\n"
     (folder / build.MEASURED).write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import flowedit
 
 HEAVY = ("torch", "diffsynth", "langgraph", "langchain_core", "anywidget", "ipywidgets", "numpy", "cv2", "av", "PIL")
+LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 LIGHT_MODULES = ("errors", "config", "flow", "schedule", "frames", "correction", "trace", "presets", "models", "toy")
 
 
@@ -35,6 +37,30 @@ def test_the_editor_loads_without_a_vendor():  # catches: diffsynth above its fl
     loaded = loaded_by("import flowedit.editor")
     assert "torch" in loaded
     assert loaded.isdisjoint({"diffsynth", "transformers", "langgraph", "anywidget"})
+
+
+def faults_of_fresh_memory(statement, **given):
+    """Pages that the system had to hand out one by one while torch filled fresh memory, after a statement."""
+    touch = "a = usage(); torch.ones(12_000_000); print(usage() - a)"
+    usage = "usage = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt"
+    code = f"import resource; {statement}; import torch; {usage}; torch.ones(1); {touch}"
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | given
+    root = Path(flowedit.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root, env=environment
+    )
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(
+    not LARGE_PAGES.exists() or "[never]" in LARGE_PAGES.read_text(), reason="this system has no large pages"
+)
+def test_torch_takes_large_pages_after_importing_flowedit():
+    """Catches torch asking before the wish is there, and a user's own wish overruled."""
+    pages = 12_000_000 * 4 // 4096
+    assert faults_of_fresh_memory("import flowedit") < pages / 10
+    if "[madvise]" in LARGE_PAGES.read_text():
+        assert faults_of_fresh_memory("import flowedit", THP_MEM_ALLOC_ENABLE="0") > pages / 2
 
 
 @pytest.mark.parametrize("name", flowedit.__all__)
