@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Large pages; torch reads this when it makes its first tensor. The autoencoder's first touch of fresh memory, 4 kB at a
-# time, took a third of an edit. Whoever has set it keeps what they set.
+# The one thing that importing does: it asks for large pages. torch reads this when it makes its first tensor, which
+# in a notebook comes before any call that could set it. The autoencoder's first touch of fresh memory, 4 kB at a time,
+# took a third of an edit. Whoever has set it keeps what they set.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __all__ = [

@@ -1,9 +1,10 @@
 """Fixed pieces of work that say how fast a machine is just now: their times make those of two machines comparable.
 
 The same processor gives out up to half as much again from one hour to the next, and another one differs more, and not
-alike in everything: a processor with narrower registers convolves at half the speed and runs Python as fast as before.
+alike in everything: one machine took four times as long as another to decode a clip, and a third longer for arithmetic.
 So the processor time of a lesson is kept with the time of each kind of work that lessons consist of, done at once
-before and after it. Whatever a lesson's mixture is, it slows down by no more than the kind that slows down most.
+before and after it. Whatever mixture of them a lesson is, it slows down by no more than the
+kind that slows down most.
 """
 
 import json

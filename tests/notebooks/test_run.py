@@ -18,12 +18,14 @@ from flowedit.lessons.yardstick import mean, measure, pace
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
 
 SLACK, NOISE_SECONDS = 1.25, 2
-"""How many times, and how many seconds, more than its header says a lesson may take: starting Python takes a busy
-machine a second more, which a lesson of three seconds would not be forgiven otherwise."""
+"""How many times, and how many seconds, more than was measured when its header was written a lesson may take, in
+processor time: starting Python takes a busy machine a second more, which a lesson of three seconds would not be forgiven
+otherwise."""
 SLOWEST = 4
 """How many times slower than where the lessons were measured a machine may be for a comparison to mean something."""
-SCATTER = 1.5
-"""How far two measurements on one machine, one after the other, may lie apart; two processors differed fourfold."""
+SCATTER = 2
+"""How far two measurements on one machine may lie apart in the kind of work that scatters most (1.8 was seen within ten
+minutes, in filling memory); two machines differed fourfold. By as much, at worst, a lesson may be too slow unseen."""
 LONGEST_SECONDS, ALL_SECONDS = 180, 1200
 """Budgets of one lesson and of all, by the clock of a machine that does nothing else, on which they are measured."""
 EXERCISE = ("solution", "check")
@@ -115,7 +117,7 @@ def test_a_slow_machine_gets_more_time_and_a_slow_lesson_does_not():
 def test_the_yardstick_scatters_less_than_machines_differ():
     """Catches a piece of work whose own scatter decides: too short, or fed by what chance left in a cache."""
     first, second, third, fourth = (measure() for _ in range(4))
-    assert min(first.values()) > 0.1
+    assert min(first.values()) > 0.02
     one, other = mean(first, second), mean(third, fourth)
     assert max(pace(one, other), pace(other, one)) < SCATTER
 
