@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from flowedit.sweep import Sweep
     from flowedit.wan.lora import Lora
 
-Text = Annotated[str | None, typer.Option()]
-Number = Annotated[float | None, typer.Option()]
-
 
 def edit(
     video: Annotated[Path, typer.Argument(help="The source video.")],
@@ -33,9 +30,9 @@ def edit(
     describe: Annotated[str | None, typer.Option(help="Paint them in a style given in words.")] = None,
     backend: Annotated[str, typer.Option(help="auto (Gemini where a key is found), offline or gemini.")] = "auto",
     max_usd: Annotated[float, typer.Option(help="Most that Gemini may cost, in US dollars.")] = 2.0,
-    prompt: Text = None,
-    source_prompt: Text = None,
-    negative_prompt: Text = None,
+    prompt: Annotated[str | None, typer.Option(help="The edited clip in words, style included.")] = None,
+    source_prompt: Annotated[str | None, typer.Option(help="The source in words; the prompt unless given.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What guidance moves away from.")] = None,
     model: Annotated[str, typer.Option(help="tiny, 1.3B, 14B, a checkpoint's name or a path.")] = "tiny",
     preset: Annotated[str, typer.Option(help="default, draft or method.")] = "default",
     method: Annotated[str | None, typer.Option(help="coupled, difference, colour-map, propagation or guess.")] = None,
