@@ -15,7 +15,7 @@ PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 PAGES := tests/notebooks/test_site.py::test_every_lesson_lives_from_disk_on_a_phone
 LONG_PAGES := $(foreach number,00 03 04 05 06 07,--deselect "$(PAGES)[$(number)]")
 
-.PHONY: demo test test-lessons test-site test-browser check lint types setup setup-tests lab lessons site binder-check clean
+.PHONY: demo test test-lessons test-site test-browser check quick lint types setup setup-tests lab lessons site binder-check clean
 
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
@@ -34,7 +34,10 @@ test-site: setup-tests  ## Every lesson's page opened from disk at a phone's wid
 test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
 	$(PYTEST) tests/browser
 
-check: setup-tests lint types  ## The quick part of it, under two minutes
+check: setup-tests  ## The quick part of it: style, types and the unit tests that tests/unit/slow.txt does not name
+	@$(MAKE) --no-print-directory -j 2 --output-sync lint types quick
+
+quick:
 	$(PY) -m pytest $(UNIT) -m "not slow and not browser and not gpu" -n 2
 
 lint:

@@ -29,10 +29,11 @@ MARGIN = LARGE[0] // SMALL[0]
 """Pixels beside a change that the small edit cannot tell from it."""
 
 
-def measure(model: VideoModel, scene: int, family: Family) -> tuple[float, float, float]:
+def measure(model: VideoModel, scene: int, family: Family) -> tuple[float, float, float, float]:
     """Gain in dB over plain enlarging, about the most that any guide could, and how well untouched regions are kept.
 
-    The third is the lowest PSNR of a frame's untouched regions against the source.
+    The third is the lowest PSNR of a frame's untouched regions against the source, the fourth the same for an exact
+    small edit: what carrying it costs, without the edit's own errors.
 
     Args:
         model: edits at the small size, from keyframe 0 alone.
@@ -50,7 +51,9 @@ def measure(model: VideoModel, scene: int, family: Family) -> tuple[float, float
     made, plain = carry_change(source, small)[1:], resize_video(small, LARGE)[1:]
     ideal = np.stack([with_perfect_guide(*frame) for frame in zip(source, small, truth, strict=True)])[1:]
     gain, most = (float((psnr(v, truth[1:], CAP) - psnr(plain, truth[1:], CAP)).mean()) for v in (made, ideal))
-    return gain, most, min(_kept(made, source[1:], truth[1:]), default=float("nan"))
+    exact = carry_change(source, resize_video(truth, SMALL))[1:]
+    kept, best = (min(_kept(v, source[1:], truth[1:]), default=float("nan")) for v in (made, exact))
+    return gain, most, kept, best
 
 
 def _kept(made: np.ndarray, source: np.ndarray, truth: np.ndarray) -> Iterator[float]:
@@ -72,6 +75,10 @@ def _cell(value: float, least: float, form: str) -> str:
     return format(value, form) if value >= least else f"**{value:{form}}, missed**"
 
 
+def _exactly(best: float) -> str:
+    return "" if np.isnan(best) else f" ({best:.1f})"
+
+
 def table(model: VideoModel, scenes: list[int]) -> Iterator[str]:
     """Lines of Markdown, a family each."""
     heads = [f"scene {scene}: {what}" for scene in scenes for what in ("gain", "most", "untouched kept")]
@@ -81,8 +88,8 @@ def table(model: VideoModel, scenes: list[int]) -> Iterator[str]:
         found = [measure(model, scene, family) for scene in scenes]
         cells = [
             cell
-            for gain, most, kept in found
-            for cell in (_cell(gain, LEAST, "+.1f"), f"{most:+.1f}", _cell(kept, KEPT, ".1f"))
+            for gain, most, kept, best in found
+            for cell in (_cell(gain, LEAST, "+.1f"), f"{most:+.1f}", f"{_cell(kept, KEPT, '.1f')}{_exactly(best)}")
         ]
         yield f"| {family} | {' | '.join(cells)} |"
 

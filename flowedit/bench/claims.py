@@ -39,6 +39,10 @@ def to_page(table: BenchTable) -> str:
         gains = list(_gains(table, world))
         if gains:
             lines += ["", f"**World *{world}*: what the default gains**, paired differences in dB:", "", *gains]
+    shares = list(_shares(table))
+    if shares:
+        title = "**What is added to the guess**, far, styles other than global colour, paired differences in dB:"
+        lines += ["", title, "", *shares]
     photographs = list(to_photographs(table))
     if photographs:
         lines += ["", "**Each photograph apart**: what the default gains far from keyframes, in dB:", "", *photographs]
@@ -59,14 +63,16 @@ def _conditions(table: BenchTable, world: str) -> list[str]:
 
 
 def _means(table: BenchTable, world: str, condition: str) -> Iterator[str]:
-    yield f"| row | {' | '.join(MEANS.values())} | far / ceiling |"
-    yield "|---" * (len(MEANS) + 2) + "|"
+    seconds = {row: table.values(row, "seconds_per_frame", world=world, condition=condition) for row in table.rows}
+    timed = any(_mean(values) for values in seconds.values())
+    yield f"| row | {' | '.join(MEANS.values())} | far / ceiling |{' s a frame |' if timed else ''}"
+    yield "|---" * (len(MEANS) + 2 + timed) + "|"
     known = {row: _values(table, row, "psnr_far", world, condition) for row in table.rows}
     known = {row: values for row, values in known.items() if len(values)}
     for row in sorted(known, key=lambda row: -float(np.nanmean(known[row]))):
         cells = (_mean(_values(table, row, figure, world, condition)) for figure in MEANS)
         share = table.of_ceiling(row, "psnr_far", world=world, condition=condition)
-        yield f"| {row} | {' | '.join(cells)} | {_mean(share)} |"
+        yield f"| {row} | {' | '.join(cells)} | {_mean(share)} |{f' {_mean(seconds[row])} |' if timed else ''}"
 
 
 def _gains(table: BenchTable, world: str, over: Sequence[str] | None = None) -> Iterator[str]:
@@ -74,7 +80,7 @@ def _gains(table: BenchTable, world: str, over: Sequence[str] | None = None) -> 
     places = [(c, f) for c in _conditions(table, world) for f in GAINS]
     rows = []
     for row in over or [row for row in table.rows if row != OURS]:
-        cells = [_gain(table, row, figure, world, condition) for condition, figure in places]
+        cells = [_gain(table, OURS, figure, world, condition, over=row) for condition, figure in places]
         if any(cells):
             rows.append(f"| {row} | {' | '.join(cell or '' for cell in cells)} |")
     if rows:
@@ -83,11 +89,24 @@ def _gains(table: BenchTable, world: str, over: Sequence[str] | None = None) -> 
         yield from rows
 
 
-def _gain(table: BenchTable, row: str, figure: str, world: str, condition: str) -> str | None:
+def _gain(table: BenchTable, row: str, figure: str, world: str, condition: str, *, over: str) -> str | None:
     try:
-        return _interval(table.gain(OURS, row, figure, world=world, condition=condition), "+.2f")
+        return _interval(table.gain(row, over, figure, world=world, condition=condition), "+.2f")
     except SettingError:
         return None
+
+
+def _shares(table: BenchTable) -> Iterator[str]:
+    """What the default and each of its variants gain over the guess, in every world and condition they were run in."""
+    rows = [row for row in table.rows if row.split()[0] in (OURS, "draft")]
+    places = [(world, condition) for world in _present(table, "world") for condition in _conditions(table, world)]
+    cells = {place: {row: _gain(table, row, "psnr_far", *place, over="guess") for row in rows} for place in places}
+    cells = {place: found for place, found in cells.items() if any(found.values())}
+    if cells:
+        yield f"| row | {' | '.join(f'{world}, {condition}' for world, condition in cells)} |"
+        yield "|---" * (len(cells) + 1) + "|"
+    for row in rows if cells else ():
+        yield f"| {row} | {' | '.join(found[row] or '' for found in cells.values())} |"
 
 
 def _families(table: BenchTable) -> Iterator[str]:

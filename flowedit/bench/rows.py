@@ -168,6 +168,7 @@ ROWS: Mapping[str, Row] = {
     "method": METHOD,
     "default": DEFAULT,
     "guess": edit_row("default", method="guess"),
+    "default strength 0.04": edit_row("default", strength=0.04),
     "default strength 0.15": edit_row("default", strength=0.15),
     "default strength 0.3": edit_row("default", strength=0.3),
     "default two steps": edit_row("default", strength=0.15, steps=2),

@@ -138,7 +138,7 @@ def train_lora(run: Run) -> None:
 def _loop(
     run: Run, model: Trainee, encoder: KeyEncoder, buckets: dict[Shape, float], changes: nn.ModuleDict
 ) -> Average:
-    """Renew, draw, step, until the time is over; the averaged changes."""
+    """Renew, draw, step, until the time is over; the averaged changes, which a run that is cut off has left too."""
     smoke, rng, weights = run.config == "smoke", random.Random(run.seed), list(changes.parameters())
     average = Average(changes, 0.999)
     optimiser = torch.optim.AdamW(weights, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
@@ -176,6 +176,8 @@ def _loop(
             reported = time.monotonic()
             loss, losses = torch.stack(losses).mean(), []
             log.info("lora step %d at %.0f %%: loss %.4f, gradient %.2f", step, 100 * progress, loss, norm)
+            if run.main:
+                _save(run, average)
     log.info("lora trained for %d steps of %d processes", step, run.world)
     return average
 

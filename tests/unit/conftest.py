@@ -1,10 +1,24 @@
 """Shapes are checked while tests run: jaxtyping's annotations, enforced by beartype, in every module of flowedit."""
 
+from pathlib import Path
+
 import jaxtyping
 import pytest
 
 # Before any test module imports flowedit: the hook rewrites modules as they load.
 _hook = jaxtyping.install_import_hook("flowedit", "typechecking.checked")
+
+SLOW = Path(__file__).parent / "slow.txt"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests that `make check` leaves out; `tools/slow_tests.py` writes them down."""
+    slow = set(SLOW.read_text(encoding="utf-8").split())
+    for item in items:
+        _, _, test = item.nodeid.partition("::")
+        if f"{item.path.name}::{test.split('[')[0]}" in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

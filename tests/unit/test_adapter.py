@@ -150,7 +150,6 @@ def test_every_route_of_images_is_the_vendors_through_the_whole_run(family, indi
     assert_equal_runs(theirs, our_run(pipe, keyframes, clip, guidance=5.0, conditioning="i2v", **NOISE))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("given", ["noise", "first", "first and last", "vace", "first latent"])
 def test_a_bf16_state_in_the_vendors_type_is_the_vendors_bit_for_bit(given):
     """And the state in float32, which is the default, is another result, nearer to the one without rounding.

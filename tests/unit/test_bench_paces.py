@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from flowedit.bench import paces
 from flowedit.bench.gpu_table import write_into
 from flowedit.bench.paces import BEGIN, END, PaceRow, pace_rows, paces_markdown, read_paces, write_paces
 
 
-@pytest.mark.slow
 def test_rows_compare_each_way_with_the_plain_edit(monkeypatch, tmp_path):
     """On five frames and two steps: a fast edit is the plain one to rounding, isolated keyframes are not."""
     wanted = ("plain", "fast", "keyframes isolated, shown to both branches", "negative prompt every 3 steps")

@@ -61,7 +61,6 @@ def test_the_reference_world_needs_its_folder():
         QualityPlan(rows=("source",), worlds=(World.EXAM,))
 
 
-@pytest.mark.slow
 def test_processes_side_by_side_score_the_same_and_a_stopped_run_goes_on(tmp_path):
     alone = [state.last for state in run_quality(PLAN, load)]
     assert [state for state in alone if not math.isnan(state.figures["seconds_per_frame"])] == alone[:2]

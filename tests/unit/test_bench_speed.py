@@ -162,7 +162,6 @@ def test_the_command_shows_a_record_and_its_status_says_whether_the_limits_are_k
     assert (tmp_path / "speed.png").stat().st_size > 5000
 
 
-@pytest.mark.slow
 def test_the_small_model_can_be_timed():
     rows = time_steps(load_model("tiny", device="cpu"), size=(32, 32), repeats=1)
     assert len(rows) == len(speed.FRAMES) + len(speed.KEYFRAMES)

@@ -25,7 +25,6 @@ def untrained(name="tiny"):
     return WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
 
 
-@pytest.mark.slow
 def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatch, capsys):
     """Catches a printed path that nothing was written to, and a demo without its own inputs."""
     monkeypatch.setattr(runner, "load_model", untrained)
@@ -67,7 +66,6 @@ def example():
     return module
 
 
-@pytest.mark.slow
 def test_the_example_edits_a_clip_beside_itself(tmp_path, monkeypatch, capsys, example):
     """Catches a name of the package that changed under the example."""
     monkeypatch.setattr(flowedit, "load_model", untrained)

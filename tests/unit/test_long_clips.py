@@ -94,7 +94,6 @@ def test_readings_of_other_presets_and_styles_stay(tmp_path, monkeypatch):
     assert [row.split("`")[1] for row in rows] == ["default", "draft", "method"]
 
 
-@pytest.mark.slow
 def test_colours_drift_no_more_over_all_windows_than_within_one():
     """257 frames, 11 windows of 33, exact keyframes at 0, 64, ..., 256, preset `draft`, a camera that pans.
 
@@ -117,7 +116,6 @@ def test_colours_drift_no_more_over_all_windows_than_within_one():
     assert drift(drifting, clip.truth, window).ratio > LIMIT
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak that Linux keeps")
 @pytest.mark.parametrize(
     ("method", "init", "most"),

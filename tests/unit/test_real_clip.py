@@ -31,7 +31,6 @@ def hear(path):
         return np.concatenate([frame.to_ndarray() for frame in frames], axis=1)[:, -first:], stream.rate
 
 
-@pytest.mark.slow
 def test_a_real_film_is_edited_at_its_own_rate_with_its_own_stretch_of_sound(tmp_path):
     """Catches sound taken from the film's beginning, a window off by a frame, and a rate that was made up."""
     source = film()

@@ -104,7 +104,6 @@ def run(folder, output, kill_at, resume=False):
     return subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments], timeout=300, check=False)
 
 
-@pytest.mark.slow
 def test_a_run_killed_with_signal_9_ends_with_the_same_frames(tmp_path):
     from flowedit.video import read_video, write_image, write_video
 

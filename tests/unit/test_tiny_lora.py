@@ -1,6 +1,8 @@
 """The LoRA for joint keyframe tokens: trained on what edits give the model, loaded by the vendor, and switched off."""
 
 from functools import partial
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +51,24 @@ def trained(tmp_path_factory):
     small_folder(folder)
     assert main(["lora", "--config", "smoke", "--steps", "8", "--out", str(folder)]) == 0
     return folder
+
+
+def test_a_run_that_is_cut_off_leaves_what_it_has_learned(tmp_path, monkeypatch):
+    """Catches: weights that are written at the end alone, and lost with the machine."""
+    small_folder(tmp_path)
+    clock = count(step=1.0)
+    monkeypatch.setattr(train_lora, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def cut(run, step):
+        if step == 6:
+            raise KeyboardInterrupt
+        return step / 8
+
+    monkeypatch.setattr(Run, "progress", cut)
+    with pytest.raises(KeyboardInterrupt):
+        main(["lora", "--config", "smoke", "--steps", "8", "--out", str(tmp_path)])
+    left = load_file(tmp_path / LORA_FILE)
+    assert any(value.any() for name, value in left.items() if "lora_B" in name), "the half that starts at zero moved"
 
 
 def pipeline(folder):

@@ -19,7 +19,6 @@ def models(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Wan2.1-T2V-1.3B", "Wan2.1-Fun-1.3B-InP", "Wan2.1-VACE-1.3B"])
 def test_two_steps_of_the_official_architecture(name, models, monkeypatch):
     lay_out_random(name, models)

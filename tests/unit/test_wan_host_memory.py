@@ -88,7 +88,6 @@ def run(models, tmp_path, place):
     return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=given)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1000)
 def test_it_fits_with_the_text_encoder_streamed_from_disk(models, tmp_path):
     done = run(models, tmp_path, "disk")
@@ -96,7 +95,6 @@ def test_it_fits_with_the_text_encoder_streamed_from_disk(models, tmp_path):
     assert "weights 1.56 bn" in done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1000)
 def test_the_limit_is_one_that_the_encoder_in_memory_does_not_keep(models, tmp_path):
     done = run(models, tmp_path, "host")

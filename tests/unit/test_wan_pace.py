@@ -190,7 +190,6 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.slow
 def test_an_edit_over_two_processes_is_that_of_one(tmp_path):
     from flowedit.video import read_video, write_image, write_video
 

@@ -80,7 +80,6 @@ def found(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_give_the_velocity_of_one(name, found):
     dit = small_dit(family_of(name))

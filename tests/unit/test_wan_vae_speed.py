@@ -75,7 +75,6 @@ def test_each_norm_runs_once_with_its_activation(monkeypatch):
     assert all("forward" in vars(a) and "forward" in vars(b) for a, b in pairs)
 
 
-@pytest.mark.slow
 def test_one_code_serves_every_length():
     """Compiled for real: one graph for each number of channels, whatever lengths a clip's pieces have."""
     vae = small_vae()

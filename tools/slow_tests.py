@@ -1,0 +1,35 @@
+"""Write down which unit tests `make check` leaves out, from a log of `pytest -n 2 --durations 0 -vv tests/unit`."""
+
+import argparse
+import re
+from collections import defaultdict
+from pathlib import Path
+
+LIST = Path(__file__).parents[1] / "tests" / "unit" / "slow.txt"
+ONE, ALL = 1.0, 3.0
+"""Seconds of one case of a test, and of all its cases, up to which it counts as quick."""
+_LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+tests/unit/(\S+?\.py(?:::\w+)+)(.*)")
+
+
+def slow_tests(log: str) -> list[str]:
+    """The tests, `file::function` or `file::class::function`, that took too long.
+
+    Args:
+        log: what pytest printed with `--durations 0 -vv`.
+    """
+    cases: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for seconds, test, case in _LINE.findall(log):
+        cases[test][case] += float(seconds)
+    return sorted(t for t, found in cases.items() if max(found.values()) > ONE or sum(found.values()) > ALL)
+
+
+def main() -> None:
+    """Read a log, write the list."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("log", type=Path, help="what pytest printed")
+    found = slow_tests(parser.parse_args().log.read_text(encoding="utf-8"))
+    LIST.write_text("\n".join(found) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
