@@ -35,9 +35,9 @@ test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
 	$(PYTEST) tests/browser
 
 check: setup-tests  ## The quick part of it: style, types and the unit tests that tests/unit/slow.txt does not name
-	@$(MAKE) --no-print-directory -j 2 --output-sync lint types quick
+	@$(MAKE) --no-print-directory -j 2 lint types quick
 
-quick:
+quick: setup-tests
 	$(PY) -m pytest $(UNIT) -m "not slow and not browser and not gpu" -n 2
 
 lint:

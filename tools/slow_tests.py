@@ -24,10 +24,13 @@ def slow_tests(log: str) -> list[str]:
 
 
 def main() -> None:
-    """Read a log, write the list."""
+    """Read a log, write the list; where a fixture is shared, its seconds count for the test that comes first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", type=Path, help="what pytest printed")
-    found = slow_tests(parser.parse_args().log.read_text(encoding="utf-8"))
+    log = parser.parse_args().log
+    found = slow_tests(log.read_text(encoding="utf-8"))
+    if not found:
+        parser.error(f"{log} names no slow unit test; let pytest print every duration, with --durations 0 -vv.")
     LIST.write_text("\n".join(found) + "\n", encoding="utf-8")
 
 

@@ -14,8 +14,11 @@ from flowedit.errors import SettingError
 COMMAND = "flowedit bench quality"
 MEANS = {
     "psnr_key": "at keyframes",
+    "psnr_near": "near",
     "psnr_far": "far",
     "psnr_disoccluded": "hidden places",
+    "ssim_key": "SSIM at keyframes",
+    "ssim_near": "SSIM near",
     "ssim_far": "SSIM far",
     "flicker": "flicker",
     "drift": "drift",
@@ -63,16 +66,27 @@ def _conditions(table: BenchTable, world: str) -> list[str]:
 
 
 def _means(table: BenchTable, world: str, condition: str) -> Iterator[str]:
-    seconds = {row: table.values(row, "seconds_per_frame", world=world, condition=condition) for row in table.rows}
-    timed = any(_mean(values) for values in seconds.values())
-    yield f"| row | {' | '.join(MEANS.values())} | far / ceiling |{' s a frame |' if timed else ''}"
-    yield "|---" * (len(MEANS) + 2 + timed) + "|"
+    """A line a row, the best far frames first, and a column a figure that any row has there.
+
+    Seconds are those of the case that was timed, whatever its style; all else is of styles other than global colour.
+    """
     known = {row: _values(table, row, "psnr_far", world, condition) for row in table.rows}
-    known = {row: values for row, values in known.items() if len(values)}
-    for row in sorted(known, key=lambda row: -float(np.nanmean(known[row]))):
-        cells = (_mean(_values(table, row, figure, world, condition)) for figure in MEANS)
-        share = table.of_ceiling(row, "psnr_far", world=world, condition=condition)
-        yield f"| {row} | {' | '.join(cells)} | {_mean(share)} |{f' {_mean(seconds[row])} |' if timed else ''}"
+    ordered = sorted((row for row in known if len(known[row])), key=lambda row: -float(np.nanmean(known[row])))
+    columns = {
+        head: [_mean(_values(table, row, figure, world, condition)) for row in ordered]
+        for figure, head in MEANS.items()
+    }
+    columns["far / ceiling"] = [
+        _mean(table.of_ceiling(row, "psnr_far", world=world, condition=condition)) for row in ordered
+    ]
+    columns["s a frame"] = [
+        _mean(table.values(row, "seconds_per_frame", world=world, condition=condition)) for row in ordered
+    ]
+    columns = {head: cells for head, cells in columns.items() if any(cells)}
+    yield f"| row | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for row, *cells in zip(ordered, *columns.values(), strict=True):
+        yield f"| {row} | {' | '.join(cells)} |"
 
 
 def _gains(table: BenchTable, world: str, over: Sequence[str] | None = None) -> Iterator[str]:
@@ -105,8 +119,9 @@ def _shares(table: BenchTable) -> Iterator[str]:
     if cells:
         yield f"| row | {' | '.join(f'{world}, {condition}' for world, condition in cells)} |"
         yield "|---" * (len(cells) + 1) + "|"
-    for row in rows if cells else ():
-        yield f"| {row} | {' | '.join(found[row] or '' for found in cells.values())} |"
+    for row in rows:
+        if any(found[row] for found in cells.values()):
+            yield f"| {row} | {' | '.join(found[row] or '' for found in cells.values())} |"
 
 
 def _families(table: BenchTable) -> Iterator[str]:

@@ -222,7 +222,7 @@ def load_scores(store: Path) -> list[Score]:
         except json.JSONDecodeError:
             continue
         if "row" in read:
-            scores.append(Score(**read))
+            scores.append(Score.from_dict(read))
     return scores
 
 

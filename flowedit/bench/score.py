@@ -20,18 +20,16 @@ def score(case: Case, edited: np.ndarray) -> dict[str, float]:
 
     Returns:
         `psnr_key`, `psnr_far`, `psnr_near` and `psnr_disoccluded` in dB against the truth (8-bit, each frame capped at
-        40); `ssim_far`; `flicker` relative to the truth's own; `drift`; `edges`, the agreement with the source's;
-        `warp_error` under the true flow.
+        40); `ssim_key`, `ssim_far` and `ssim_near`; `flicker` relative to the truth's own; `drift`; `edges`, the
+        agreement with the source's; `warp_error` under the true flow.
     """
     keys = [keyframe.index for keyframe in case.keyframes]
     away = np.asarray([min(abs(i - k) for k in keys) for i in range(len(edited))])
-    per_frame = psnr(edited, case.truth)
+    places = {"key": away == 0, "near": (away > 0) & (away < FAR), "far": away >= FAR}
+    kinds = {"psnr": psnr(edited, case.truth), "ssim": ssim(edited, case.truth)}
     return {
-        "psnr_key": _mean(per_frame[away == 0]),
-        "psnr_near": _mean(per_frame[(away > 0) & (away < FAR)]),
-        "psnr_far": _mean(per_frame[away >= FAR]),
+        **{f"{kind}_{place}": _mean(kinds[kind][where]) for kind in kinds for place, where in places.items()},
         "psnr_disoccluded": _psnr_where(edited, case.truth, case.hidden),
-        "ssim_far": _mean(ssim(edited[away >= FAR], case.truth[away >= FAR])),
         "flicker": float(keyframe_flicker(edited, case.truth, keys)),
         "drift": float(colour_drift(edited, case.truth)),
         "edges": float(edge_agreement(edited, case.frames)),

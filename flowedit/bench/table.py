@@ -24,6 +24,8 @@ FIGURES = (
     "psnr_near",
     "psnr_far",
     "psnr_disoccluded",
+    "ssim_key",
+    "ssim_near",
     "ssim_far",
     "flicker",
     "drift",
@@ -31,8 +33,9 @@ FIGURES = (
     "warp_error",
     "seconds_per_frame",
 )
-OF_CEILING = ("psnr_key", "psnr_far", "psnr_disoccluded", "ssim_far")
-"""Figures that a summary also gives as a share of what the truth keeps when it goes through the autoencoder."""
+OF_CEILING = FIGURES[:-1]
+"""Figures that a summary also gives as a share of what the truth keeps when it goes through the autoencoder: all but
+the seconds."""
 GLOBAL_FAMILIES = (str(Family.GLOBAL), "colour matrix")
 """Families of styles that a fitted colour map reproduces exactly; they are reported, not claimed."""
 
@@ -47,6 +50,12 @@ class Score:
     family: str
     condition: str
     figures: dict[str, float]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Score":
+        """A score that was stored; nulls and figures that were not measured then are NaN."""
+        known = {name: math.nan if value is None else value for name, value in data["figures"].items()}
+        return cls(**{**data, "figures": {**dict.fromkeys(FIGURES, math.nan), **known}})
 
     @property
     def case(self) -> tuple[str, int, str]:
@@ -96,7 +105,7 @@ class BenchTable(Displayed):
         ours, best = (
             self.nonglobal_values(name, figure, world=world, condition=condition) for name in (row, "ceiling")
         )
-        return ours / best if len(ours) == len(best) else np.empty(0)
+        return ours / np.where(best == 0, np.nan, best) if len(ours) == len(best) else np.empty(0)
 
     def best_classical(self, *, world: str = World.OWN) -> str:
         """The classical row with the best far frames on the styles that no colour map explains.
@@ -186,11 +195,7 @@ class BenchTable(Displayed):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "BenchTable":
         """The inverse of `to_dict`; nulls become NaN."""
-        scores = [
-            Score(**{**row, "figures": {k: math.nan if v is None else v for k, v in row["figures"].items()}})
-            for row in data["scores"]
-        ]
-        return cls(scores=scores, about=data["about"])
+        return cls(scores=[Score.from_dict(row) for row in data["scores"]], about=data["about"])
 
     def plot(
         self, figure: str = "psnr_far_nonglobal", *, world: str = World.OWN, rows: Sequence[str] | None = None

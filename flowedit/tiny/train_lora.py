@@ -102,7 +102,7 @@ def loss_parts(run: Run, model: Trainee, rows: dict[str, Tensor], predict: Calla
 
 
 def train_lora(run: Run) -> None:
-    """Train, then write the averaged LoRA.
+    """Train, and write the averaged LoRA: now and then, so that a run that is cut off leaves one, and at the end.
 
     Args:
         run: the run; the autoencoder and the transformer are read from its folder if they are there, else from the
@@ -129,8 +129,10 @@ def train_lora(run: Run) -> None:
     folded = run.device.type == "cuda" and folded_is_faster(run.device)
     with fast_forms(folded=folded, compiled=run.compiles):
         encoder = KeyEncoder(run, feed, vae, list(buckets))
-        average = _loop(run, model, encoder, buckets, changes)
-    encoder.guesses.close()
+        try:
+            average = _loop(run, model, encoder, buckets, changes)
+        finally:
+            encoder.guesses.close()
     if run.main:
         _save(run, average)
 
@@ -138,7 +140,7 @@ def train_lora(run: Run) -> None:
 def _loop(
     run: Run, model: Trainee, encoder: KeyEncoder, buckets: dict[Shape, float], changes: nn.ModuleDict
 ) -> Average:
-    """Renew, draw, step, until the time is over; the averaged changes, which a run that is cut off has left too."""
+    """Renew, draw, step, until the time is over; the averaged changes, written at every report too."""
     smoke, rng, weights = run.config == "smoke", random.Random(run.seed), list(changes.parameters())
     average = Average(changes, 0.999)
     optimiser = torch.optim.AdamW(weights, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -40,7 +41,7 @@ def test_gains_are_the_defaults_over_each_row():  # catches: the difference take
     lines = to_page(table()).splitlines()
     assert any(line.startswith("| propagation | +3.00 [3.00, 3.00] | +3.00") for line in lines)
     assert any(line.startswith("| colour map | +5.00") for line in lines)
-    assert "| default | 1.00 | 32.00 | 29.00 |" in "\n".join(lines), "global colour is not among the means"
+    assert "| default | 1.00 | 1.00 | 32.00 | 29.00 |" in "\n".join(lines), "global colour is not among the means"
     assert "| default | 30.00 | 32.00 |" in "\n".join(lines), "families stand apart"
 
 
@@ -60,9 +61,31 @@ def test_seconds_have_a_column_where_a_row_was_timed():
         for s in scores
     ]
     exact, disagreeing = to_page(BenchTable(scores=timed)).split("keyframes *disagreeing*")[:2]
-    assert "| far / ceiling | s a frame |" in exact
-    assert "|  | 0.50 |" in exact
+    assert "| edges kept | s a frame |" in exact
+    assert "| 1.00 | 0.50 |" in exact
     assert "s a frame" not in disagreeing
+    assert "far / ceiling" not in exact, "no row tells the ceiling"
+
+
+def test_a_ceiling_of_nothing_gives_no_share():  # catches: infinite drift where the truth has none
+    found = table({"ceiling": 30.0, "default": 28.0})
+    still = [replace(s, figures={**s.figures, "drift": 0.0} if s.row == "ceiling" else s.figures) for s in found.scores]
+    entry = BenchTable(scores=still).summary()["default"]
+    assert entry["drift_of_ceiling"]["mean"] is None
+    assert entry["psnr_far_of_ceiling"]["mean"] == pytest.approx(30 / 32, abs=0.01)
+    assert entry["flicker_of_ceiling"]["mean"] == 1
+
+
+def test_scores_from_before_a_figure_was_known_are_read():
+    """Catches: a stored table that a new figure makes unreadable, or fills with something else than nothing."""
+    stored = {"row": "default", "world": "own", "scene": 1, "family": "thick outlines", "condition": "exact"}
+    figures = {"psnr_key": 40.0, "psnr_far": 30.0, "psnr_disoccluded": None, "flicker": 1.0}
+    read = BenchTable.from_dict({"about": {}, "scores": [stored | {"figures": figures}]})
+    assert read.scores[0].figures["psnr_key"] == 40
+    assert np.isnan(read.values("default", "ssim_key")).all()
+    means = to_page(read).split("exact*")[1].split("Each family")[0]
+    assert "| row | at keyframes | far | flicker |" in means
+    assert "| default | 40.00 | 30.00 | 1.00 |" in means
 
 
 def test_variants_of_the_default_stand_beside_the_guess_they_repair():

@@ -1,15 +1,15 @@
 """The list of tests that `make check` leaves out: every name on it is a test, and is left out."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import SLOW
 
 HERE = Path(__file__).parent
-NAMES = SLOW.read_text(encoding="utf-8").split()
+NAMES = (HERE / "slow.txt").read_text(encoding="utf-8").split()
 
 
 def defined_in(body, prefix):
@@ -32,6 +32,23 @@ def test_what_is_on_the_list_is_left_out():
     listed = [name.split("::")[1] for name in NAMES if name.startswith("test_video.py::")]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-o", "addopts=", "-q", "-m", "not slow"]
     said = subprocess.run([*command, HERE / "test_video.py"], capture_output=True, text=True, check=True).stdout
+    run = {line.split("[")[0].rpartition("::")[2] for line in said.splitlines() if "::" in line}
     assert listed
-    assert "::test_" in said
-    assert not [name for name in listed if f"::{name}" in said]
+    assert run
+    assert not run & set(listed)
+
+
+def test_a_log_is_read_case_by_case():
+    """Catches: names that lose their class, cases that count as one, and the seconds of setting up left out."""
+    spec = importlib.util.spec_from_file_location("slow_tests", HERE.parents[1] / "tools" / "slow_tests.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    lines = (
+        "0.70s call     tests/unit/test_a.py::test_b[a case of two words]",
+        "0.40s setup    tests/unit/test_a.py::test_b[a case of two words]",
+        "0.90s call     tests/unit/test_a.py::test_c[1]",
+        "0.90s call     tests/unit/test_a.py::test_c[2]",
+        "1.10s call     tests/unit/test_a.py::TestD::test_e",
+        "9.00s call     tests/notebooks/test_f.py::test_g",
+    )
+    assert tool.slow_tests("\n".join(lines)) == ["test_a.py::TestD::test_e", "test_a.py::test_b"]
