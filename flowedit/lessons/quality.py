@@ -1,9 +1,8 @@
 """The benchmark's whole table, as it was recorded: what lesson 06 reads wherever it runs."""
 
 import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowedit.errors import OutputError
 
@@ -50,13 +49,11 @@ def keep_quality(source: Path, target: Path = FILE) -> Path:
 
 
 def brief(text: str) -> str:
-    """A table in JSON, rounded and without what follows from the single scores."""
+    """A table in JSON, rounded, without what follows from the single scores and without what was not measured."""
     whole = json.loads(text)
-    scores = [
-        row | {"figures": {name: _short(value) for name, value in row["figures"].items()}} for row in whole["scores"]
-    ]
+    scores = [row | {"figures": _short(row["figures"])} for row in whole["scores"]]
     return json.dumps({"about": whole["about"], "scores": scores}, separators=(",", ":")) + "\n"
 
 
-def _short(value: Any) -> float | None:  # noqa: ANN401 - a number of a file, or null
-    return None if value is None or math.isnan(value) else float(f"{value:.{_DIGITS}g}")
+def _short(figures: dict[str, float | None]) -> dict[str, float]:
+    return {name: float(f"{value:.{_DIGITS}g}") for name, value in figures.items() if value is not None}
