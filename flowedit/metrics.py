@@ -4,6 +4,7 @@ All take 8-bit frames, NumPy arrays in, and say in which unit and range their an
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -168,10 +169,15 @@ def bootstrap_ci(
     sample = np.asarray(list(values), dtype=np.float64)
     if not sample.size or not np.isfinite(sample).all() or not 0 < level < 1:
         raise SettingError(f"An interval needs finite values and a level in (0, 1); got {sample} and {level}.")
-    rng = np.random.default_rng(seed)
-    means = sample[rng.integers(0, len(sample), (resamples, len(sample)))].mean(axis=1)
+    means = sample[_drawn(len(sample), seed, resamples)].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=8)
+def _drawn(count: int, seed: int, resamples: int) -> np.ndarray:
+    """Which of so many figures each resample holds, (resamples, count): a table's intervals all ask for a few sizes."""
+    return np.random.default_rng(seed).integers(0, count, (resamples, count))
 
 
 def _differences(frames: Frames) -> Float[np.ndarray, " F"]:

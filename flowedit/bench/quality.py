@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -153,8 +153,8 @@ def _in_turn(plan: QualityPlan, model: VideoModel, known: Known) -> Iterator[Sco
             timed = number == first == 0
             for row in plan.rows:
                 key = (row, str(case.world), case.scene, str(case.condition))
-                run, worker = (_timed, model) if timed else (_score_row, remembering)
-                yield known[key] if key in known else run(row, case, worker)
+                worker = model if timed else remembering
+                yield known[key] if key in known else _score_row(row, case, worker, timed=timed)
 
 
 def _side_by_side(plan: QualityPlan, load: Callable[[], VideoModel], known: Known, jobs: int) -> Iterator[Score]:
@@ -191,23 +191,17 @@ def _place_scores(place: tuple[World, int], known: Known) -> list[Score]:
     return scores
 
 
-def _timed(row: str, case: Case, model: VideoModel) -> Score:
+def _score_row(row: str, case: Case, model: VideoModel, *, timed: bool = False) -> Score:
     begun = time.perf_counter()
-    ROWS[row](case, model)
-    seconds = time.perf_counter() - begun
-    scored = _score_row(row, case, model)
-    return replace(scored, figures={**scored.figures, "seconds_per_frame": seconds / FRAMES})
-
-
-def _score_row(row: str, case: Case, model: VideoModel) -> Score:
-    figures = {**score(case, ROWS[row](case, model)), "seconds_per_frame": math.nan}
+    edited = ROWS[row](case, model)
+    seconds = (time.perf_counter() - begun) / FRAMES
     return Score(
         row=row,
         world=str(case.world),
         scene=case.scene,
         family=case.family,
         condition=str(case.condition),
-        figures=figures,
+        figures={**score(case, edited), "seconds_per_frame": seconds if timed else math.nan},
     )
 
 

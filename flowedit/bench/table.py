@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,8 +83,7 @@ class BenchTable(Displayed):
 
     def values(self, row: str, figure: str, *, world: str = World.OWN, condition: str = Condition.EXACT) -> np.ndarray:
         """A row's values of a figure over the cases of one world and condition, in the order of the scenes."""
-        found = [s for s in self.scores if (s.row, s.world, s.condition) == (row, world, condition)]
-        return np.asarray([s.figures[figure] for s in sorted(found, key=lambda s: s.scene)])
+        return np.asarray([s.figures[figure] for s in self._places.get((row, world, condition), ())])
 
     def nonglobal(self, row: str, *, world: str = World.OWN, condition: str = Condition.EXACT) -> np.ndarray:
         """`psnr_far` on the styles that no colour map explains."""
@@ -91,12 +91,16 @@ class BenchTable(Displayed):
 
     def nonglobal_values(self, row: str, figure: str, *, world: str, condition: str) -> np.ndarray:
         """A figure over the cases whose style is not a global colour edit."""
-        found = [
-            s
-            for s in self.scores
-            if (s.row, s.world, s.condition) == (row, world, condition) and s.family not in GLOBAL_FAMILIES
-        ]
-        return np.asarray([s.figures[figure] for s in sorted(found, key=lambda s: s.scene)])
+        found = self._places.get((row, world, condition), ())
+        return np.asarray([s.figures[figure] for s in found if s.family not in GLOBAL_FAMILIES])
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str, str], list[Score]]:
+        """Scores of each row, world and condition, in the order of the scenes; made once, of scores that then stay."""
+        places: dict[tuple[str, str, str], list[Score]] = {}
+        for score in sorted(self.scores, key=lambda score: score.scene):
+            places.setdefault((score.row, score.world, score.condition), []).append(score)
+        return places
 
     def of_ceiling(
         self, row: str, figure: str, *, world: str = World.OWN, condition: str = Condition.EXACT

@@ -10,6 +10,7 @@ import pytest
 import torch
 from oracles import PointMass
 
+from flowedit.bench import quality
 from flowedit.bench.cases import EXAM_SCENES, EXAM_STYLES, Condition, World, film_folder
 from flowedit.bench.memory import Remembering
 from flowedit.bench.quality import QualityPlan, gather, load_scores, read_tables, run_quality, write_table
@@ -35,6 +36,17 @@ def test_the_reference_world_has_its_own_number_of_clips():  # catches: clips dr
     assert [n for w, n in places if w is World.NATURAL] == list(range(36))
     few = QualityPlan(rows=("source",), scenes=2, first=1, worlds=(World.EXAM,), exam=Path())
     assert [n for _, n in few.places()] == [1, 2, 13, 14, 25, 26]
+
+
+def test_the_edit_that_is_timed_is_the_one_that_is_scored(monkeypatch):  # catches: every timed row computed twice
+    calls = []
+    monkeypatch.setattr(quality, "ROWS", {"one": lambda case, model: (calls.append(case.scene), case.truth)[1]})
+    plan = QualityPlan(rows=("one",), scenes=2, conditions=(Condition.EXACT,))
+    made = [state.last.figures for state in run_quality(plan, load)]
+    assert calls == [0, 1]
+    assert [figures["psnr_far"] for figures in made] == [40, 40]
+    assert 0 < made[0]["seconds_per_frame"] < 1
+    assert math.isnan(made[1]["seconds_per_frame"])
 
 
 def test_films_are_stretches_of_one_shot():
