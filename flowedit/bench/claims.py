@@ -46,6 +46,10 @@ def to_page(table: BenchTable) -> str:
     if shares:
         title = "**What is added to the guess**, far, styles other than global colour, paired differences in dB:"
         lines += ["", title, "", *shares]
+    settings = list(_settings(table))
+    if settings:
+        title = "**What `method` gains by another setting**, world *own*, other than global colour, differences in dB:"
+        lines += ["", title, "", *settings]
     photographs = list(to_photographs(table))
     if photographs:
         lines += ["", "**Each photograph apart**: what the default gains far from keyframes, in dB:", "", *photographs]
@@ -122,6 +126,25 @@ def _shares(table: BenchTable) -> Iterator[str]:
     for row in rows:
         if any(found[row] for found in cells.values()):
             yield f"| {row} | {' | '.join(found[row] or '' for found in cells.values())} |"
+
+
+def _settings(table: BenchTable) -> Iterator[str]:
+    """What each other setting of the preset `method` changes at keyframes, far from them, and in flicker."""
+    rows = [row for row in table.rows if row.startswith(("method ", "kappa "))]
+    conditions = [c for c in _conditions(table, World.OWN) if len(_values(table, "method", "psnr_far", World.OWN, c))]
+    if not rows or not conditions:
+        return
+    heads = [f"{where}, {c}" for c in conditions for where in ("at keyframes", "far", "flicker")]
+    yield f"| row | {' | '.join(heads)} |"
+    yield "|---" * (len(heads) + 1) + "|"
+    for row in ("method", *rows):
+        cells = []
+        for c in conditions:
+            for figure in ("psnr_key", "psnr_far"):
+                cells.append("" if row == "method" else _gain(table, row, figure, World.OWN, c, over="method") or "")
+            cells.append(_mean(_values(table, row, "flicker", World.OWN, c)))
+        if any(cells):
+            yield f"| {row} | {' | '.join(cells)} |"
 
 
 def _families(table: BenchTable) -> Iterator[str]:

@@ -23,23 +23,24 @@ class Remembering:
     Attributes:
         name: of the model.
         size_multiple: of the model.
+        inner: the model itself.
     """
 
     def __init__(self, model: VideoModel) -> None:
         """Wrap a model."""
         self.name, self.size_multiple = model.name, model.size_multiple
-        self._model = model
+        self.inner = model
         self._encoded: deque[tuple[Tensor, Tensor]] = deque(maxlen=DEPTH)
         self._guesses: deque[tuple[np.ndarray, list[np.ndarray], Guess]] = deque(maxlen=DEPTH)
         self._decoded: deque[tuple[Tensor, Tensor]] = deque(maxlen=DEPTH)
 
     def encode(self, video: Pixels) -> Latent:
         """See `VideoModel.encode`."""
-        return _recall(self._encoded, video, self._model.encode)
+        return _recall(self._encoded, video, self.inner.encode)
 
     def decode(self, latents: Latent) -> Pixels:
         """See `VideoModel.decode`."""
-        return _recall(self._decoded, latents, self._model.decode)
+        return _recall(self._decoded, latents, self.inner.decode)
 
     def guess(self, frames: np.ndarray, keyframes: Sequence[Keyframe]) -> Guess:
         """The classical guess, made once for the same keyframes.
@@ -58,7 +59,7 @@ class Remembering:
 
     def prepare(self, condition: Condition) -> Any:  # noqa: ANN401 - opaque, as in the port
         """See `VideoModel.prepare`."""
-        return self._model.prepare(condition)
+        return self.inner.prepare(condition)
 
     def velocity(
         self,
@@ -68,11 +69,11 @@ class Remembering:
         position_ids: Sequence[int],
     ) -> JointLatent:
         """See `VideoModel.velocity`."""
-        return self._model.velocity(latents, sigma, prepared, position_ids)
+        return self.inner.velocity(latents, sigma, prepared, position_ids)
 
     def after_step(self, latents: Latent, sigma: float, prepared: Any) -> Latent:  # noqa: ANN401
         """See `VideoModel.after_step`."""
-        return self._model.after_step(latents, sigma, prepared)
+        return self.inner.after_step(latents, sigma, prepared)
 
 
 def _recall(known: deque[tuple[Tensor, Tensor]], given: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:

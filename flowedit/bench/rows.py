@@ -3,15 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from flowedit.bench.cases import Case, disagree
+from flowedit.bench.ideas import faded, in_phases, isolated
 from flowedit.bench.memory import Remembering
 from flowedit.config import EditSettings
 from flowedit.editor import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.encoding import to_frames, to_pixels
+from flowedit.methods.branches import EditProblem
 from flowedit.methods.colour_map import colour_map
 from flowedit.methods.propagation import propagation
 from flowedit.model import VideoModel
@@ -72,6 +74,29 @@ def shown_less(**changes: Any) -> Row:  # noqa: ANN401 - any setting
         prepared = _prepared(case, model, _default(case))
         prepared.problem = _prepared(case, model, _default(case, fill="grey", **changes)).problem
         return _finished(prepared)
+
+    return row
+
+
+def bent(bend: Callable[[EditProblem], EditProblem]) -> Row:
+    """The preset `method` with its problem bent; see `flowedit.bench.ideas`."""
+
+    def row(case: Case, model: VideoModel) -> np.ndarray:
+        words = {"prompt": case.caption, "source_prompt": case.source_caption}
+        prepared = _prepared(case, model, preset_settings("tiny", "method", **words))
+        prepared.problem = bend(prepared.problem)
+        return _finished(prepared)
+
+    return row
+
+
+def tokens_isolated(token_lora: Literal["auto", "off"]) -> Row:
+    """Joint tokens that do not look back at the clip."""
+    edit = edit_row("method", conditioning="tokens", token_lora=token_lora)
+
+    def row(case: Case, model: VideoModel) -> np.ndarray:
+        with isolated(model, len(case.frames), token_lora=token_lora == "auto"):
+            return edit(case, model)
 
     return row
 
@@ -155,6 +180,8 @@ ROWS: Mapping[str, Row] = {
     "tokens with the LoRA": edit_row("method", conditioning="tokens", token_lora="auto"),
     "both zero-shot": edit_row("method", conditioning="both", token_lora="off"),
     "both with the LoRA": edit_row("method", conditioning="both", token_lora="auto"),
+    "tokens isolated zero-shot": tokens_isolated("off"),
+    "tokens isolated with the LoRA": tokens_isolated("auto"),
     "positions shared": edit_row("method", conditioning="tokens", positions="shared"),
     "positions appended": edit_row("method", conditioning="tokens", positions="appended"),
     "positions restarted": edit_row("method", conditioning="tokens", positions="restarted"),
@@ -162,8 +189,12 @@ ROWS: Mapping[str, Row] = {
     "method 16 steps": edit_row("method", steps=16),
     "method alpha 3": edit_row("method", alpha=3.0),
     "method alpha 20": edit_row("method", alpha=20.0),
+    "method kappa early": bent(lambda problem: in_phases(problem, (0.8, 0.0))),
+    "method kappa late": bent(lambda problem: in_phases(problem, (0.0, 0.8))),
+    "method correction faded": bent(lambda problem: faded(problem, (0.5, 0.25))),
     "method plain decode": edit_row("method", detail="plain"),
     "method both": edit_row("method", conditioning="both"),
+    "method both alpha 3": edit_row("method", conditioning="both", alpha=3.0),
     "method guidance 2": edit_row("method", guidance=2.0),
     "method guidance 4": edit_row("method", guidance=4.0),
     "draft": edit_row("draft"),

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 FILE = Path(__file__).parent / "recorded" / "quality.json"
 """The copy that comes with the package; the documentation's own has every digit."""
 _DIGITS = 4
+_PLACE = ("row", "world", "scene", "family", "condition")
+"""What a score begins with in the copy; its figures follow."""
 
 
 def table(path: Path = FILE) -> "BenchTable":
@@ -26,8 +28,16 @@ def table(path: Path = FILE) -> "BenchTable":
     from flowedit.bench.table import BenchTable
 
     try:
-        return BenchTable.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, KeyError, ValueError) as error:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        scores = [
+            {
+                **dict(zip(_PLACE, row, strict=False)),
+                "figures": dict(zip(kept["figures"], row[len(_PLACE) :], strict=True)),
+            }
+            for row in kept["scores"]
+        ]
+        return BenchTable.from_dict({"about": kept["about"], "scores": scores})
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise OutputError(
             f"No table in {path.name}; make one with `flowedit bench quality`, then build the lessons."
         ) from error
@@ -49,11 +59,15 @@ def keep_quality(source: Path, target: Path = FILE) -> Path:
 
 
 def brief(text: str) -> str:
-    """A table in JSON, rounded, without what follows from the single scores and without what was not measured."""
+    """A table in JSON, rounded, a list a score and its figures' names once, without what follows from the scores."""
     whole = json.loads(text)
-    scores = [row | {"figures": _short(row["figures"])} for row in whole["scores"]]
-    return json.dumps({"about": whole["about"], "scores": scores}, separators=(",", ":")) + "\n"
+    names = list(whole["scores"][0]["figures"]) if whole["scores"] else []
+    scores = [
+        [*(row[part] for part in _PLACE), *(_short(row["figures"][name]) for name in names)] for row in whole["scores"]
+    ]
+    kept = {"about": whole["about"], "figures": names, "scores": scores}
+    return json.dumps(kept, separators=(",", ":")) + "\n"
 
 
-def _short(figures: dict[str, float | None]) -> dict[str, float]:
-    return {name: float(f"{value:.{_DIGITS}g}") for name, value in figures.items() if value is not None}
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")

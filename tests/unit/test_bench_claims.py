@@ -98,6 +98,23 @@ def test_variants_of_the_default_stand_beside_the_guess_they_repair():
     assert "What is added" not in to_page(table())
 
 
+def test_settings_of_the_method_stand_beside_it():
+    """Catches: a gain over the default instead, the two conditions mixed up, and rows of other methods among them."""
+    found = table({**LEVELS, "method": 20.0, "method alpha 3": 21.0, "kappa 0": 19.5})
+    for s in found.scores:
+        if s.row == "kappa 0" and s.condition == "disagreeing":
+            s.figures.update(psnr_key=3.0, psnr_far=s.figures["psnr_far"] + 2, flicker=1.25)
+    settings = to_page(found).split("gains by another setting")[1].split("Each family")[0]
+    assert "| row | at keyframes, exact | far, exact | flicker, exact | at keyframes, disagreeing |" in settings
+    assert "| method |  |  | 1.00 |  |  | 1.00 |" in settings
+    nothing = "+0.00 [0.00, 0.00]"
+    assert f"| method alpha 3 | {nothing} | +1.00 [1.00, 1.00] | 1.00 | {nothing} |" in settings
+    changed = "| +2.00 [2.00, 2.00] | +1.50 [1.50, 1.50] | 1.25 |"
+    assert f"| kappa 0 | {nothing} | -0.50 [-0.50, -0.50] | 1.00 {changed}" in settings
+    assert "default" not in settings
+    assert "another setting" not in to_page(table({**LEVELS, "method": 20.0}))
+
+
 def test_the_brief_form_is_the_gains_over_classical_rows():
     text = to_brief(table({**LEVELS, "guess": 29.0}))
     assert "| propagation |" in text
