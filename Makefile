@@ -6,8 +6,8 @@ UNIT := tests/unit
 # Threads that wait shall sleep: spinning ones take the processor from the other worker.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-# Two workers: most of the time goes into waiting for torch on one core.
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile --durations 20
+# Two workers, which begin with the files that take longest (tests/unit/slow.txt).
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 # Single lessons take from seconds to minutes: a worker that is done takes over what waits for the other.
 PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 

@@ -1,4 +1,7 @@
-"""Write down which unit tests `make check` leaves out, from a log of `pytest -n 2 --durations 0 -vv tests/unit`."""
+"""Write down which unit tests `make check` leaves out, from a log of `pytest -n 2 --durations 0 -vv tests/unit`.
+
+`make test` begins with the files that have the most of their seconds, so that its workers end together.
+"""
 
 import argparse
 import re
@@ -12,7 +15,7 @@ _LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+tests/unit/(\S+?\.py
 
 
 def slow_tests(log: str) -> list[str]:
-    """The tests, `file::function` or `file::class::function`, that took too long.
+    """A line a test that took too long: seconds of all its cases, and `file::function` or `file::class::function`.
 
     Args:
         log: what pytest printed with `--durations 0 -vv`.
@@ -20,7 +23,10 @@ def slow_tests(log: str) -> list[str]:
     cases: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for seconds, test, case in _LINE.findall(log):
         cases[test][case] += float(seconds)
-    return sorted(t for t, found in cases.items() if max(found.values()) > ONE or sum(found.values()) > ALL)
+    slow = {
+        t: sum(found.values()) for t, found in cases.items() if max(found.values()) > ONE or sum(found.values()) > ALL
+    }
+    return [f"{slow[test]:.1f} {test}" for test in sorted(slow)]
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Shapes are checked while tests run: jaxtyping's annotations, enforced by beartype, in every module of flowedit."""
 
+from collections import Counter
 from pathlib import Path
 
 import jaxtyping
@@ -13,12 +14,20 @@ SLOW = Path(__file__).parent / "slow.txt"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the tests that `make check` leaves out; `tools/slow_tests.py` writes them down."""
-    slow = set(SLOW.read_text(encoding="utf-8").split())
+    """Mark the tests that `make check` leaves out, and put the files that take longest first.
+
+    `tools/slow_tests.py` writes both down; what takes long and begins last keeps one worker busy while others wait.
+    """
+    lines = [line.split() for line in SLOW.read_text(encoding="utf-8").splitlines()]
+    slow = {name: float(seconds) for seconds, name in lines}
+    files = Counter()
+    for name, seconds in slow.items():
+        files[name.partition("::")[0]] += seconds
     for item in items:
         _, _, test = item.nodeid.partition("::")
         if f"{item.path.name}::{test.split('[')[0]}" in slow:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: -files[item.path.name])
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from flowedit.models import load_model
 from flowedit.presets import preset_settings
 from flowedit.tiny.splits import Split
 
-pytestmark = pytest.mark.slow
-
 FRAMES = 17
 OUTLINES, TEXTURE = 5, 9
 FLOORS = {OUTLINES: {"joint": 28.0, "default": 26.0}, TEXTURE: {"joint": 28.0, "default": 29.0}}

@@ -4,12 +4,13 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-NAMES = (HERE / "slow.txt").read_text(encoding="utf-8").split()
+NAMES = [line.split()[1] for line in (HERE / "slow.txt").read_text(encoding="utf-8").splitlines()]
 
 
 def defined_in(body, prefix):
@@ -38,6 +39,15 @@ def test_what_is_on_the_list_is_left_out():
     assert not run & set(listed)
 
 
+def test_what_takes_longest_begins_first():  # catches: files in the order of their names, and a file torn apart
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-o", "addopts=", "-q"]
+    files = [HERE / name for name in ("test_flow.py", "test_metrics.py", "test_baselines.py")]
+    said = subprocess.run([*command, *files], capture_output=True, text=True, check=True).stdout
+    order = [Path(line.split("::")[0]).name for line in said.splitlines() if "::" in line]
+    assert order[0] == "test_baselines.py"
+    assert [name for name, _ in groupby(order)] == list(dict.fromkeys(order))
+
+
 def test_a_log_is_read_case_by_case():
     """Catches: names that lose their class, cases that count as one, and the seconds of setting up left out."""
     spec = importlib.util.spec_from_file_location("slow_tests", HERE.parents[1] / "tools" / "slow_tests.py")
@@ -51,4 +61,4 @@ def test_a_log_is_read_case_by_case():
         "1.10s call     tests/unit/test_a.py::TestD::test_e",
         "9.00s call     tests/notebooks/test_f.py::test_g",
     )
-    assert tool.slow_tests("\n".join(lines)) == ["test_a.py::TestD::test_e", "test_a.py::test_b"]
+    assert tool.slow_tests("\n".join(lines)) == ["1.1 test_a.py::TestD::test_e", "1.1 test_a.py::test_b"]
