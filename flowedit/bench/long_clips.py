@@ -223,8 +223,12 @@ print(json.dumps([peak, sum(result.seconds.values())]))
 
 
 def alone() -> dict[str, str]:
-    """Environment of a process whose peak is read: no GPU, and one thread, so that no other one holds a heap."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "CUDA_VISIBLE_DEVICES": ""}
+    """Environment of a process whose peak is read: no GPU, and one thread, so that no other one holds a heap.
+
+    The C library gives large blocks back when they are freed, so that the peak counts what is held.
+    """
+    malloc = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    return {**os.environ, **malloc, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 class _Edited(NamedTuple):
