@@ -1,6 +1,6 @@
 """Write down which unit tests `make check` leaves out, from a log of `pytest -n 2 --durations 0 -vv tests/unit`.
 
-`make test` begins with the files that have the most of their seconds, so that its workers end together.
+`make test` begins with the files whose tests on this list take longest together, so that its workers end together.
 """
 
 import argparse

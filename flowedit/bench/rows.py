@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,7 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
     """A preset of the editor with some settings changed."""
 
     def row(case: Case, model: VideoModel) -> np.ndarray:
-        words = {"prompt": case.caption, "source_prompt": case.source_caption}
-        settings = preset_settings("tiny", preset, **{**words, **changes})
-        return _edited(case, model, settings)
+        return _edited(case, model, _settings(case, preset, **changes))
 
     return row
 
@@ -53,13 +51,14 @@ def _finished(prepared: PreparedEdit) -> np.ndarray:
     return finish(prepared, last.latents).frames
 
 
-def _default(case: Case, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
-    return preset_settings("tiny", "default", prompt=case.caption, source_prompt=case.source_caption, **changes)
+def _settings(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
+    words = {"prompt": case.caption, "source_prompt": case.source_caption}
+    return preset_settings("tiny", preset, **{**words, **changes})
 
 
 def laid_everywhere(case: Case, model: VideoModel) -> np.ndarray:
     """The default with its change laid on the whole guess, trusted or not: what trust is worth."""
-    prepared = _prepared(case, model, _default(case))
+    prepared = _prepared(case, model, _settings(case, "default"))
     prepared.share = None
     return _finished(prepared)
 
@@ -71,8 +70,8 @@ def shown_less(**changes: Any) -> Row:  # noqa: ANN401 - any setting
     """
 
     def row(case: Case, model: VideoModel) -> np.ndarray:
-        prepared = _prepared(case, model, _default(case))
-        prepared.problem = _prepared(case, model, _default(case, fill="grey", **changes)).problem
+        prepared = _prepared(case, model, _settings(case, "default"))
+        prepared.problem = _prepared(case, model, _settings(case, "default", fill="grey", **changes)).problem
         return _finished(prepared)
 
     return row
@@ -82,20 +81,19 @@ def bent(bend: Callable[[EditProblem], EditProblem]) -> Row:
     """The preset `method` with its problem bent; see `flowedit.bench.ideas`."""
 
     def row(case: Case, model: VideoModel) -> np.ndarray:
-        words = {"prompt": case.caption, "source_prompt": case.source_caption}
-        prepared = _prepared(case, model, preset_settings("tiny", "method", **words))
+        prepared = _prepared(case, model, _settings(case, "method"))
         prepared.problem = bend(prepared.problem)
         return _finished(prepared)
 
     return row
 
 
-def tokens_isolated(token_lora: Literal["auto", "off"]) -> Row:
+def tokens_isolated(*, token_lora: bool) -> Row:
     """Joint tokens that do not look back at the clip."""
-    edit = edit_row("method", conditioning="tokens", token_lora=token_lora)
+    edit = edit_row("method", conditioning="tokens", token_lora="auto" if token_lora else "off")
 
     def row(case: Case, model: VideoModel) -> np.ndarray:
-        with isolated(model, len(case.frames), token_lora=token_lora == "auto"):
+        with isolated(model, len(case.frames), token_lora=token_lora):
             return edit(case, model)
 
     return row
@@ -180,8 +178,8 @@ ROWS: Mapping[str, Row] = {
     "tokens with the LoRA": edit_row("method", conditioning="tokens", token_lora="auto"),
     "both zero-shot": edit_row("method", conditioning="both", token_lora="off"),
     "both with the LoRA": edit_row("method", conditioning="both", token_lora="auto"),
-    "tokens isolated zero-shot": tokens_isolated("off"),
-    "tokens isolated with the LoRA": tokens_isolated("auto"),
+    "tokens isolated zero-shot": tokens_isolated(token_lora=False),
+    "tokens isolated with the LoRA": tokens_isolated(token_lora=True),
     "positions shared": edit_row("method", conditioning="tokens", positions="shared"),
     "positions appended": edit_row("method", conditioning="tokens", positions="appended"),
     "positions restarted": edit_row("method", conditioning="tokens", positions="restarted"),

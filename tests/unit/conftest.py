@@ -16,7 +16,8 @@ SLOW = Path(__file__).parent / "slow.txt"
 def pytest_collection_modifyitems(items):
     """Mark the tests that `make check` leaves out, and put the files that take longest first.
 
-    `tools/slow_tests.py` writes both down; what takes long and begins last keeps one worker busy while others wait.
+    `tools/slow_tests.py` writes down which tests are slow, and their seconds; a file takes as long as its slow tests
+    together. What takes long and begins last would keep one worker busy while the other waits.
     """
     lines = [line.split() for line in SLOW.read_text(encoding="utf-8").splitlines()]
     slow = {name: float(seconds) for seconds, name in lines}

@@ -1,6 +1,7 @@
 """Ideas that only the benchmark measures: each does to a run what its row says it does."""
 
 from collections import deque
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from oracles import PointMass, point_problem
 
 from flowedit.bench.ideas import faded, in_phases, isolated
 from flowedit.bench.memory import Remembering
-from flowedit.correction import exact_gain
-from flowedit.errors import ModelError
+from flowedit.correction import constant_gain, exact_gain
+from flowedit.errors import ModelError, SettingError
 from flowedit.methods.difference import difference
 
 SIGMAS = (0.9, 0.7, 0.6, 0.4, 0.1, 0.0)
@@ -17,8 +18,9 @@ SIGMAS = (0.9, 0.7, 0.6, 0.4, 0.1, 0.0)
 
 def test_each_phase_has_its_own_share():  # catches: phases in another order, or a step dealt out twice
     problem, _ = point_problem(SIGMAS)
-    kappas = [step.trace.kappa for step in difference(in_phases(problem, (0.8, 0.0)))]
-    assert kappas == [0.8, 0.8, 0.8, 0.0, 0.0]
+    halves = in_phases(problem, (0.8, 0.0))
+    for _again in range(2):
+        assert [step.trace.kappa for step in difference(halves)] == [0.8, 0.8, 0.8, 0.0, 0.0]
     kappas = [step.trace.kappa for step in difference(in_phases(problem, (0.1, 0.2, 0.3, 0.4, 0.5)))]
     assert kappas == [0.1, 0.2, 0.3, 0.4, 0.5]
 
@@ -45,11 +47,27 @@ def test_the_models_own_hook_still_runs():
     assert seen == list(SIGMAS[1:])
 
 
+@pytest.mark.parametrize("changes", [{"beta": 0.5}, {"gain": constant_gain(1.0)}])
+def test_what_the_fading_cannot_know_is_refused(changes):
+    problem, _ = point_problem(SIGMAS, **changes)
+    with pytest.raises(SettingError, match="use 0 and less than 1"):
+        faded(problem, (0.5,))
+
+
 def test_only_a_wan_model_has_tokens_to_isolate():
     with (
         pytest.raises(ModelError, match="point mass has no tokens"),
         isolated(Remembering(PointMass()), 5, token_lora=False),
     ):
+        pass
+
+
+def test_a_row_with_the_lora_needs_one():
+    from flowedit.models import load_model
+
+    model = load_model("tiny", device="cpu")
+    model.trained = replace(model.trained, joint=None)
+    with pytest.raises(ModelError, match="no LoRA for joint tokens"), isolated(model, 5, token_lora=True):
         pass
 
 
