@@ -121,7 +121,7 @@ def guesses(
 class WindowGuesses:
     """`guess` for the windows of a long clip, from the first to the last: equal to the bit, and never made whole.
 
-    Memory: the frames of a window and of a stretch between keyframes.
+    Memory: the frames of a window, and the motion of 32 frames and of one in 32 between two keyframes.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).

@@ -61,14 +61,19 @@ class Motion:
         """Motion between frames `i` and `j` measured at one stroke: right where a chain has lost its way."""
         return Motions(self._flow(self._coarse, i, j), self._flow(self._coarse, j, i))
 
-    def walk(self, start: int, stop: int) -> Iterator[tuple[int, Motions]]:
+    def walk(self, start: int, stop: int, known: tuple[int, Motions] | None = None) -> Iterator[tuple[int, Motions]]:
         """Motion between each frame from `start` (exclusive) towards `stop` (exclusive) and frame `start`.
 
         Small steps are easy to measure and are put together, so a far frame costs no more than a near one.
+
+        Args:
+            start: the frame that all motion leads to.
+            stop: where the walk ends.
+            known: a frame on the way that an earlier walk gave, to go on behind it; None begins at `start`.
         """
         direction = 1 if stop > start else -1
-        total = None
-        for i in range(start + direction, stop, direction):
+        begun, total = known or (start, None)
+        for i in range(begun + direction, stop, direction):
             near = i - direction
             step = Motions(self._step(i, near), self._step(near, i))
             total = step if total is None else Motions(_chain(step.there, total.there), _chain(total.back, step.back))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ _COLOUR_TOLERANCE = 1 / 60
 """Difference, as a share of white, of a source pixel and the one it is taken from that lowers trust by the factor e."""
 _SPREAD_TOLERANCE = 1 / 20
 """Disagreement of the candidates, as a share of white, that lowers trust by the factor e."""
+_BLOCK = 32
+"""Frames between two keyframes whose motion to the later one is kept at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,8 @@ def propagate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt
     of the flow, p the colour difference of the *source* along it (both large behind an occlusion), d the distance in
     frames. One keyframe is enough; frames outside the first and last keyframe use the nearest one.
 
-    Memory: four flows per frame of the longest stretch between two keyframes, at 512 pixels a side at most.
+    Memory: four flows for each of 32 frames, and two for every 32 frames between two keyframes, at 512 pixels a side at
+    most.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
@@ -105,7 +108,7 @@ def propagate_sets(
 def carry(
     frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
 ) -> Iterator[tuple[int, list[Carried]]]:
-    """`propagate_sets` a frame at a time, so that a clip of any length needs the memory of one stretch.
+    """`propagate_sets` a frame at a time, so that a clip of any length needs the memory of a few frames.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
@@ -147,11 +150,30 @@ def _stretch(
     elif before is not None and after is None:
         yield from _end(motion, before, num_frames)
     elif before is not None and after is not None:
-        walks = {before: dict(motion.walk(before, after)), after: dict(motion.walk(after, before))}
-        motion.forget()
-        for i in range(before + 1, after):
-            chained = [_Candidate(k, walk.pop(i)) for k, walk in walks.items()]
-            yield i, chained + _direct(motion, i, walks)
+        yield from _between(motion, before, after)
+
+
+def _between(motion: Motion, before: int, after: int) -> Iterator[tuple[int, list[_Candidate]]]:
+    """The frames between two keyframes, in order; motion to the later one is measured against it, a block at a time.
+
+    A first walk back leaves a mark at the end of each block but the last, from which the block is walked again.
+    """
+    starts = range(before + 1, after, _BLOCK)
+    marks = {}
+    if len(starts) > 1:
+        for i, motions in motion.walk(after, before):
+            motion.forget()
+            if i in starts[1:]:
+                marks[i] = motions
+    ahead = motion.walk(before, after)
+    for start in starts:
+        stop = start + _BLOCK
+        known = (stop, marks.pop(stop)) if stop in marks else None
+        back = dict(motion.walk(after, start - 1, known))
+        for i, motions in islice(ahead, len(back)):
+            chained = [_Candidate(before, motions), _Candidate(after, back.pop(i))]
+            yield i, chained + _direct(motion, i, [before, after])
+    motion.forget()
 
 
 def _end(motion: Motion, keyframe: int, stop: int) -> Iterator[tuple[int, list[_Candidate]]]:

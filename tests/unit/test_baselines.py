@@ -1,6 +1,8 @@
 """The classical methods: exact where they should be, as good as the frozen reference world's figures, and honest."""
 
 import importlib.util
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from flowedit.errors import KeyframeError
 from flowedit.methods.colour_map import colour_map, drifting_colour_map, explains
 from flowedit.methods.motion import Motion, sample
-from flowedit.methods.propagation import propagate, propagation
+from flowedit.methods.propagation import carry, propagate, propagation
 from flowedit.metrics import psnr
 
 EXAM = Path(__file__).parents[3] / "shared" / "exam"
@@ -105,6 +107,44 @@ def test_propagation_carries_a_style_that_no_colour_map_knows(at):
     assert all((made.confidence[k] == 1).all() for k in at)
     assert psnr(made.frames[:, 2:-2, 18:-18], paint[:, 2:-2, 18:-18]).min() > 33
     assert np.array_equal(propagation(source, keyed(paint, at)), made.frames)
+
+
+@pytest.mark.parametrize("block", [1, 4, 5, 16])
+def test_far_keyframes_are_carried_block_by_block_to_the_same_bit(monkeypatch, block):
+    """Catches a block walked from the wrong mark, a frame of the last one left out, and steps taken of another pair."""
+    source = panned()
+    keys = keyed(matrix(source), (0, 3, 16))
+    whole = propagate(source, keys)
+    monkeypatch.setattr(sys.modules[propagate.__module__], "_BLOCK", block)
+    made = propagate(source, keys)
+    assert np.array_equal(made.frames, whole.frames)
+    assert np.array_equal(made.confidence, whole.confidence)
+
+
+def test_near_keyframes_need_each_step_once(monkeypatch):  # catches: motion of short stretches measured twice
+    steps, measured = [], Motion._flow
+    monkeypatch.setattr(
+        Motion,
+        "_flow",
+        lambda self, how, i, j: (how is self._fine and steps.append((i, j)), measured(self, how, i, j))[1],
+    )
+    source = panned()
+    propagate(source, keyed(matrix(source), (0, 16)))
+    assert sorted(steps) == sorted([(i, i + 1) for i in range(16)] + [(i + 1, i) for i in range(16)])
+
+
+def test_memory_does_not_grow_with_what_lies_between_two_keyframes():
+    """From 65 to 161 frames by a third of their bytes at most: a mark of each block, and no flow of every frame."""
+    peaks = []
+    for count in (65, 161):
+        source = panned(count, step=1)
+        keys = keyed(source, (0, count - 1))
+        tracemalloc.start()
+        for _ in carry(source, [keys]):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < (161 - 65) * source[0].nbytes / 3
 
 
 def test_confidence_is_low_where_the_keyframe_shows_nothing():
