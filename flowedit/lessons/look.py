@@ -110,7 +110,7 @@ def _small(fig: Figure) -> tuple[bytes, str]:
     picture = PIL.Image.open(buffer).convert("RGB")
     packed = io.BytesIO()
     if any(ax.images for ax in fig.axes):
-        picture.save(packed, "JPEG", quality=86, optimize=True)
+        picture.save(packed, "JPEG", quality=82, optimize=True)
         return packed.getvalue(), "jpeg"
     picture.quantize(48, dither=PIL.Image.Dither.NONE).save(packed, "PNG", optimize=True)
     return packed.getvalue(), "png"
