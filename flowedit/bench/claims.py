@@ -129,18 +129,19 @@ def _shares(table: BenchTable) -> Iterator[str]:
 
 
 def _settings(table: BenchTable) -> Iterator[str]:
-    """What each other setting of the preset `method` changes at keyframes, far from them, and in flicker."""
+    """What each other setting of `method` changes: at keyframes, far from them, in hidden places, and in flicker."""
     rows = [row for row in table.rows if row.startswith(("method ", "kappa "))]
-    conditions = [c for c in _conditions(table, World.OWN) if len(_values(table, "method", "psnr_far", World.OWN, c))]
-    if not rows or not conditions:
+    known = {(s.row, s.condition) for s in table.scores if s.world == World.OWN}
+    conditions = [c for c in _conditions(table, World.OWN) if any((row, c) in known for row in rows)]
+    if not conditions:
         return
-    heads = [f"{where}, {c}" for c in conditions for where in ("at keyframes", "far", "flicker")]
+    heads = [f"{where}, {c}" for c in conditions for where in ("at keyframes", "far", "hidden places", "flicker")]
     yield f"| row | {' | '.join(heads)} |"
     yield "|---" * (len(heads) + 1) + "|"
     for row in ("method", *rows):
         cells = []
         for c in conditions:
-            for figure in ("psnr_key", "psnr_far"):
+            for figure in ("psnr_key", "psnr_far", "psnr_disoccluded"):
                 cells.append("" if row == "method" else _gain(table, row, figure, World.OWN, c, over="method") or "")
             cells.append(_mean(_values(table, row, "flicker", World.OWN, c)))
         if any(cells):

@@ -105,12 +105,15 @@ def test_settings_of_the_method_stand_beside_it():
         if s.row == "kappa 0" and s.condition == "disagreeing":
             s.figures.update(psnr_key=3.0, psnr_far=s.figures["psnr_far"] + 2, flicker=1.25)
     settings = to_page(found).split("gains by another setting")[1].split("Each family")[0]
-    assert "| row | at keyframes, exact | far, exact | flicker, exact | at keyframes, disagreeing |" in settings
-    assert "| method |  |  | 1.00 |  |  | 1.00 |" in settings
-    nothing = "+0.00 [0.00, 0.00]"
-    assert f"| method alpha 3 | {nothing} | +1.00 [1.00, 1.00] | 1.00 | {nothing} |" in settings
-    changed = "| +2.00 [2.00, 2.00] | +1.50 [1.50, 1.50] | 1.25 |"
-    assert f"| kappa 0 | {nothing} | -0.50 [-0.50, -0.50] | 1.00 {changed}" in settings
+    assert (
+        "| row | at keyframes, exact | far, exact | hidden places, exact | flicker, exact | at keyframes, dis"
+        in settings
+    )
+    assert "| method |  |  |  | 1.00 |  |  |  | 1.00 |" in settings
+    nothing, one, less = "+0.00 [0.00, 0.00]", "+1.00 [1.00, 1.00]", "-0.50 [-0.50, -0.50]"
+    assert f"| method alpha 3 | {nothing} | {one} | {one} | 1.00 | {nothing} |" in settings
+    changed = f"+2.00 [2.00, 2.00] | +1.50 [1.50, 1.50] | {less} | 1.25 |"
+    assert f"| kappa 0 | {nothing} | {less} | {less} | 1.00 | {changed}" in settings
     assert "default" not in settings
     assert "another setting" not in to_page(table({**LEVELS, "method": 20.0}))
 
