@@ -58,13 +58,13 @@ lab: setup  ## JupyterLab on the lessons; LAB_OPTIONS="--no-browser" and the lik
 	$(ENV)/jupyter lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 lessons: setup-tests  ## Execute every lesson and write its measured minutes and memory into its header
-	$(PY) -m flowedit.lessons run
+	$(PY) -m notebooks.publish run
 
 site: setup-tests  ## The lessons as plain pages, widgets alive, in site/
-	$(PY) -m flowedit.lessons site
+	$(PY) -m notebooks.publish site
 
 binder-check: setup  ## Build what Binder builds and run lesson 00 in it, offline, within 2 GB
-	$(PY) -m flowedit.lessons binder-check
+	$(PY) -m notebooks.publish binder-check
 
 clean:
 	rm -rf .venv runs site build dist

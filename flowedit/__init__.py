@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowedit.compat import IntegratedVideoEditor, WanVideoEditorPipeline
-    from flowedit.config import EditSettings
-    from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare
+    from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
     from flowedit.errors import FlowEditError, UnusualSettingWarning
-    from flowedit.images import read_image, resize_image, resize_video, write_image
     from flowedit.keyframes import Keyframe
     from flowedit.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
+    from flowedit.media.clip import Clip, probe, read_video, write_video
+    from flowedit.media.images import read_image, resize_image, resize_video, write_image
     from flowedit.methods.branches import Step
     from flowedit.models import load_model
     from flowedit.presets import preset_settings
     from flowedit.result import EditResult
+    from flowedit.settings import EditSettings
     from flowedit.trace import StepTrace, Trace
-    from flowedit.video import Clip, probe, read_video, write_video
 
 __version__ = "0.1.0"
 
@@ -62,10 +62,10 @@ __all__ = [
 
 _HOMES = {
     "compat": ("IntegratedVideoEditor", "WanVideoEditorPipeline"),
-    "config": ("EditSettings",),
-    "editor": ("PreparedEdit", "edit_steps", "edit_video", "finish", "prepare"),
+    "settings": ("EditSettings",),
+    "edit": ("PreparedEdit", "edit_steps", "edit_video", "finish", "prepare"),
     "errors": ("FlowEditError", "UnusualSettingWarning"),
-    "images": ("read_image", "resize_image", "resize_video", "write_image"),
+    "media.images": ("read_image", "resize_image", "resize_video", "write_image"),
     "keyframes": ("Keyframe",),
     "latentops": ("compute_velocity_correction", "construct_rope_ids", "prepare_coupled_noise"),
     "methods.branches": ("Step",),
@@ -73,7 +73,7 @@ _HOMES = {
     "presets": ("preset_settings",),
     "result": ("EditResult",),
     "trace": ("StepTrace", "Trace"),
-    "video": ("Clip", "probe", "read_video", "write_video"),
+    "media.clip": ("Clip", "probe", "read_video", "write_video"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

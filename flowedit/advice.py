@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from flowedit.config import EditSettings
+from flowedit.estimate.colour_map import colour_map, explains
 from flowedit.methods import CLASSICAL
-from flowedit.methods.colour_map import colour_map, explains
 from flowedit.presets import KNOWN, model_defaults
 from flowedit.result import EditResult
+from flowedit.settings import EditSettings
 
 HIGH_GAP = 0.25
 """Relative final gap above which a keyframe's style visibly did not arrive."""

@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from flowedit.config import EditSettings
+from flowedit.estimate.blend import Guess, guess
 from flowedit.job import EditJob, load_job, video_window
 from flowedit.methods import CLASSICAL, check_method
-from flowedit.methods.guess import Guess, guess
 from flowedit.presets import model_defaults
+from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
     from flowedit.wan.lora import Lora

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_video
+from flowedit.edit import edit_video
 from flowedit.errors import ModelError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, fit_size, longest_legal
-from flowedit.images import resize_video
 from flowedit.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
+from flowedit.media.clip import probe, read_video, write_video
+from flowedit.media.images import resize_video
 from flowedit.methods import CLASSICAL
 from flowedit.models import TINY, load_model
 from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
 from flowedit.presets import KNOWN, model_defaults, preset_settings
 from flowedit.result import EditResult
 from flowedit.runfolder import EDITED, MANIFEST, TRACE, RunFolder
-from flowedit.video import probe, read_video, write_video
+from flowedit.settings import EditSettings
 from flowedit.wan.adapter import WanVideo
 from flowedit.windows import edit_long_video
 

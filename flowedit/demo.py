@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowedit.media.clip import write_image, write_video
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.styles import look, stylize
 from flowedit.tiny.world import render, sample_scene
-from flowedit.video import write_image, write_video
 
 FRAMES, FPS = 33, Fraction(16)
 AT = (0, 16, 32)

@@ -52,8 +52,8 @@ def lay_repair(
     Args:
         reference: the classical guess, in [-1, 1].
         edited: what the model made of it.
-        share: in [0, 1]; see `flowedit.methods.guess.Guess.repair_share`.
-        agreement: of the keyframes, in [0, 1]; see `flowedit.methods.guess.Guess.agreement`.
+        share: in [0, 1]; see `flowedit.estimate.blend.Guess.repair_share`.
+        agreement: of the keyframes, in [0, 1]; see `flowedit.estimate.blend.Guess.agreement`.
         mask: where the edit was free to change the clip, in [0, 1]; elsewhere it shows the source. None for everywhere.
     """
     change = edited - reference

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from flowedit.errors import VideoShapeError
-from flowedit.images import resize_image
+from flowedit.media.images import resize_image
 
 RADIUS = 1
 """Half the side of the window in which the change is a linear function of the source's colour, in small pixels."""

@@ -10,8 +10,8 @@ import numpy as np
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import FrameMap, check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe
+from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
 from flowedit.presets import ModelDefaults
-from flowedit.video import Clip, probe, read_image, read_video, resize_image, resize_video
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 ASPECT_TOLERANCE = 0.01

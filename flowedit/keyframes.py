@@ -84,7 +84,7 @@ def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[in
         if not _is_rgb(keyframe.image):
             raise KeyframeError(
                 f"Keyframe {keyframe.index} is {_kind(keyframe.image)}; an image is uint8 (H, W, 3). "
-                "Read it with flowedit.images.read_image."
+                "Read it with flowedit.media.images.read_image."
             )
     slots = slots_of([keyframe.index for keyframe in keyframes], shape.num_frames)
     for keyframe in keyframes:

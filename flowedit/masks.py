@@ -31,7 +31,7 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
     Raises:
         VideoFileError: the file cannot be read, or a mask video ends before the clip does.
     """
-    from flowedit.video import probe, read_image, read_video
+    from flowedit.media.clip import probe, read_image, read_video
 
     path = Path(path)
     if path.suffix.lower() in _PICTURES:

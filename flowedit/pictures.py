@@ -10,10 +10,10 @@ from PIL import Image
 
 from flowedit.errors import KeyframeError, UnusualSettingWarning, VideoShapeError
 from flowedit.frames import check_num_frames, longest_legal
-from flowedit.images import read_image, resize_image
 from flowedit.job import ASPECT_TOLERANCE
 from flowedit.keyframes import Keyframe
-from flowedit.video import probe, read_video
+from flowedit.media.clip import probe, read_video
+from flowedit.media.images import read_image, resize_image
 
 Picture = Image.Image | UInt8[np.ndarray, "_ _ 3"] | str | Path
 """A picture: PIL, an array, or a file."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from flowedit.config import EditSettings
 from flowedit.model import ClipShape
 from flowedit.models import fits_for
+from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit

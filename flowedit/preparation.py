@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from flowedit.config import EditSettings
 from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
 from flowedit.encoding import encode_keyframes, to_pixels
 from flowedit.errors import SettingError
+from flowedit.estimate.blend import Guess, guess
 from flowedit.flow import interpolate
 from flowedit.frames import check_size, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes
@@ -28,10 +28,10 @@ from flowedit.methods.branches import (
     joint_velocity,
     main_velocity,
 )
-from flowedit.methods.guess import Guess, guess
 from flowedit.model import ClipShape, Condition, KeyLatent, Latent, VideoModel
 from flowedit.scaling import Material, at_scale, with_guess
 from flowedit.schedule import skip_steps, wan_sigmas
+from flowedit.settings import EditSettings
 from flowedit.trace import Trace
 
 Video = UInt8[np.ndarray, "F H W 3"]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowedit.config import EditSettings, alpha_and_kappa
 from flowedit.errors import SettingError
+from flowedit.settings import EditSettings, alpha_and_kappa
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TINY, Checkpoint
 from flowedit.wan.loading import checkpoint_of
 

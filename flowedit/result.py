@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.config import EditSettings
 from flowedit.display import Displayed, facts_tag, figure_tag, page, spread, video_tag, write_page
 from flowedit.keyframes import Keyframe
+from flowedit.settings import EditSettings
 from flowedit.trace import Trace
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class EditResult(Displayed):
 
     def _side_by_side(self, fps: float) -> bytes:
         """Source and edit in one MP4."""
-        from flowedit.videowriter import write_video
+        from flowedit.media.writer import write_video
 
         with TemporaryDirectory() as folder:
             file = Path(folder) / "pair.mp4"

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from flowedit.images import resize_image, resize_video
+from flowedit.estimate.blend import Guess
 from flowedit.keyframes import Keyframe
-from flowedit.methods.guess import Guess
+from flowedit.media.images import resize_image, resize_video
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
-from flowedit.config import EditSettings
 from flowedit.errors import SettingError
+from flowedit.settings import EditSettings
 
 Number = TypeVar("Number", int, float)
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowedit.ahead import EditRequest
     from flowedit.model import VideoModel
     from flowedit.preparation import PreparedEdit
-    from flowedit.runner import EditOutcome, Watch
+    from flowedit.run import EditOutcome, Watch
 
 
 @dataclass
@@ -137,13 +137,13 @@ def run_sweep(
     Args:
         request: what to do; its alpha, kappa and seed are replaced by what is swept.
         sweep: what to go through.
-        watch: as in `flowedit.runner.run_edit`.
+        watch: as in `flowedit.run.run_edit`.
         announce: likewise.
 
     Raises:
         FlowEditError: as from `run_edit`; the runs before the one that failed are kept.
     """
-    from flowedit.runner import run_edit
+    from flowedit.run import run_edit
 
     shared = Shared()
     return [

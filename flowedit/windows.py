@@ -19,16 +19,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, finish
+from flowedit.edit import edit_steps, finish
 from flowedit.errors import FlowEditError, VideoShapeError
+from flowedit.estimate.blend import WindowGuesses
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import Step
-from flowedit.methods.guess import WindowGuesses
 from flowedit.model import VideoModel
 from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare
 from flowedit.result import EditResult
+from flowedit.settings import EditSettings
 from flowedit.trace import READINGS, StepTrace, Trace
 
 OVERLAP = 9

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import torch
 
-from flowedit.bench.pages import fill_page
-from flowedit.editor import edit_video
+from benchmarks.pages import fill_page
+from flowedit.edit import edit_video
 from flowedit.guided import carry_change, with_perfect_guide
-from flowedit.images import resize_video
 from flowedit.keyframes import Keyframe
+from flowedit.media.images import resize_video
 from flowedit.metrics import psnr
 from flowedit.model import VideoModel
 from flowedit.models import load_model

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flowedit.bench.long_report import report_long_clips
+from benchmarks.long_report import report_long_clips
 from flowedit.tiny.styles import Family
 
 

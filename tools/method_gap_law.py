@@ -11,10 +11,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flowedit.bench.cases import own_case
-from flowedit.config import EditSettings
+from benchmarks.cases import own_case
 from flowedit.correction import Gain, euler_gain, exact_gain
-from flowedit.editor import edit_steps, prepare
+from flowedit.edit import edit_steps, prepare
 from flowedit.errors import UnusualSettingWarning
 from flowedit.keyframes import Keyframe
 from flowedit.lessons.look import COLOURS
@@ -23,6 +22,7 @@ from flowedit.methods.coupled import coupled
 from flowedit.model import VideoModel
 from flowedit.models import load_model
 from flowedit.schedule import wan_sigmas
+from flowedit.settings import EditSettings
 
 STEPS = 20
 ALPHAS = (0.0, 3.0, 10.0, 20.0)

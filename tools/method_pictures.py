@@ -22,13 +22,13 @@ from matplotlib.patches import Rectangle
 from method_gap_law import gap_law
 from method_schematic import path
 
-from flowedit.bench.cases import Condition, own_case, under
-from flowedit.editor import edit_video, sigma_grid
+from benchmarks.cases import Condition, own_case, under
+from flowedit.edit import edit_video, sigma_grid
 from flowedit.errors import KeyframeError
+from flowedit.estimate.blend import classical_guess
 from flowedit.frames import group_of, slot_count, slot_of, slots_of
 from flowedit.lessons.look import COLOURS, use_house_style
 from flowedit.methods.branches import shared_positions
-from flowedit.methods.guess import classical_guess
 from flowedit.metrics import psnr
 from flowedit.models import load_model
 from flowedit.presets import preset_settings

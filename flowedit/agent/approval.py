@@ -12,7 +12,7 @@ from flowedit.agent.run import answer
 from flowedit.agent.sample import Source
 from flowedit.agent.state import Decision, Verdict
 from flowedit.errors import AgentError
-from flowedit.images import read_image
+from flowedit.media.images import read_image
 
 Picture = UInt8[np.ndarray, "_H _W 3"]
 Pair = tuple[Picture, Picture, int, dict[str, Any]]

@@ -16,7 +16,7 @@ from flowedit.agent.events import RECORD, Record, read_record
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
 from flowedit.errors import OutputError
-from flowedit.images import partial_path, read_image
+from flowedit.media.images import partial_path, read_image
 
 Picture = UInt8[np.ndarray, "H W 3"]
 MANIFEST = "keyframes.json"

@@ -16,7 +16,7 @@ from flowedit.agent.state import Fault, Styled, Task, Verdict
 from flowedit.agent.stylers import LOOKS, look_named
 from flowedit.agent.stylers.look import Look
 from flowedit.errors import AgentError
-from flowedit.images import resize_image
+from flowedit.media.images import resize_image
 
 Picture = UInt8[np.ndarray, "_H _W 3"]
 

@@ -16,7 +16,7 @@ from flowedit.agent.stylers import LOOKS, find_look, look_named
 from flowedit.agent.stylers.look import Look
 from flowedit.agent.stylers.transfer import recolour
 from flowedit.errors import AgentError, SettingError
-from flowedit.images import read_image, resize_image
+from flowedit.media.images import read_image, resize_image
 
 Picture = UInt8[np.ndarray, "_H _W 3"]
 

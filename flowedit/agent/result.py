@@ -13,7 +13,7 @@ from flowedit.agent.events import Usage, read_record
 from flowedit.agent.folder import MANIFEST
 from flowedit.agent.state import ApprovalRequest
 from flowedit.errors import AgentError
-from flowedit.images import read_image
+from flowedit.media.images import read_image
 
 Picture = UInt8[np.ndarray, "H W 3"]
 

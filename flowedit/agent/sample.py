@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from flowedit.agent.settings import DEFAULT_WINDOW
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, longest_legal
-from flowedit.video import probe, read_video, stream_video
+from flowedit.media.clip import probe, read_video, stream_video
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]

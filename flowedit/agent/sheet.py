@@ -11,7 +11,7 @@ from flowedit.agent.parts import analyse, paint
 from flowedit.agent.sample import Source
 from flowedit.agent.stylers import LOOKS
 from flowedit.agent.stylers.look import Look
-from flowedit.images import resize_image
+from flowedit.media.images import resize_image
 
 Picture = UInt8[np.ndarray, "_H _W 3"]
 

@@ -16,7 +16,7 @@ from flowedit.tiny.styles import look, stylize
 from flowedit.tiny.world import render, sample_scene
 
 if TYPE_CHECKING:
-    from flowedit.bench.memory import Remembering
+    from benchmarks.memory import Remembering
 
 NATURAL = (0, 16, 32)
 """Keyframes that the lessons use unless they say otherwise: the last frames of their groups."""
@@ -81,7 +81,7 @@ def looks() -> tuple[str, ...]:
 @cache
 def small_model(device: str | None = None) -> "Remembering":
     """The shipped small Wan, on the GPU if there is one; loaded once per notebook, and computing no clip twice."""
-    from flowedit.bench.memory import Remembering
+    from benchmarks.memory import Remembering
     from flowedit.models import load_model
 
     return Remembering(load_model("tiny", device=device))

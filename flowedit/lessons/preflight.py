@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from flowedit.config import EditSettings
 from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
 from flowedit.model import ClipShape, Condition, VideoModel
+from flowedit.settings import EditSettings
 from flowedit.wan.speed import forwards_of, vae_frames
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flowedit.errors import OutputError
 
 if TYPE_CHECKING:
-    from flowedit.bench.table import BenchTable
+    from benchmarks.table import BenchTable
 
 FILE = Path(__file__).parent / "recorded" / "quality.json"
 """The copy that comes with the package; the documentation's own has every digit."""
@@ -17,7 +17,7 @@ _PLACE = ("row", "world", "scene", "family", "condition")
 
 
 def table(path: Path = FILE) -> "BenchTable":
-    """The recorded table of `flowedit bench quality`: every row, scene and figure that it holds.
+    """The recorded table of `python -m benchmarks quality`: every row, scene and figure that it holds.
 
     Args:
         path: a table in JSON.
@@ -25,7 +25,7 @@ def table(path: Path = FILE) -> "BenchTable":
     Raises:
         OutputError: there is no table.
     """
-    from flowedit.bench.table import BenchTable
+    from benchmarks.table import BenchTable
 
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
@@ -39,7 +39,7 @@ def table(path: Path = FILE) -> "BenchTable":
         return BenchTable.from_dict({"about": kept["about"], "scores": scores})
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise OutputError(
-            f"No table in {path.name}; make one with `flowedit bench quality`, then build the lessons."
+            f"No table in {path.name}; make one with `python -m benchmarks quality`, then build the lessons."
         ) from error
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowedit.config import EditSettings
 from flowedit.errors import ModelError, OutputError
 from flowedit.lessons.quality import FILE as QUALITY_FILE
 from flowedit.model import ClipShape, VideoModel
+from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint, resolve
 from flowedit.wan.fit import GB, Fit, choose_fits, needs_of
 from flowedit.wan.memory import token_count
@@ -86,7 +86,7 @@ def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: i
 
 
 def recorded_speed(size: str, path: Path = FILE) -> tuple[Speed, str]:
-    """The speed of a checkpoint's width that `flowedit bench gpu` measured, and the GPU that it measured it on.
+    """The speed of a checkpoint's width that `python -m benchmarks gpu` measured, and the GPU that it measured it on.
 
     Raises:
         OutputError: there is no such record.
@@ -96,7 +96,7 @@ def recorded_speed(size: str, path: Path = FILE) -> tuple[Speed, str]:
         return _speed(resolve(size), record), str(record["gpu"])
     except (OSError, KeyError, ValueError) as error:
         raise OutputError(
-            f"No speed of {size} in {path.name}; measure it with `flowedit bench gpu`, then build the lessons."
+            f"No speed of {size} in {path.name}; measure it with `python -m benchmarks gpu`, then build the lessons."
         ) from error
 
 

@@ -107,7 +107,7 @@ def recorded(folder: Path = FOLDER) -> RecordedEdit:
         source, edited, images = (_strip(folder / f"{name}.webp", height) for name in ("source", "edited", "keyframes"))
     except (OSError, KeyError, ValueError) as error:
         raise OutputError(
-            f"No whole recording in {folder.name}; make one with `python -m flowedit.lessons record`."
+            f"No whole recording in {folder.name}; make one with `python -m notebooks.publish record`."
         ) from error
     return RecordedEdit(
         source=source,
@@ -126,7 +126,7 @@ def make() -> RecordedEdit:
     from flowedit.agent.run import style_video
     from flowedit.agent.sample import frames_source
     from flowedit.agent.settings import StyleSettings
-    from flowedit.editor import edit_video
+    from flowedit.edit import edit_video
     from flowedit.lessons.material import clip, small_model
     from flowedit.presets import preset_settings
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowedit.errors import SettingError
-from flowedit.methods.colour_map import colour_map
-from flowedit.methods.guess import classical_guess
-from flowedit.methods.propagation import propagation
+from flowedit.estimate.blend import classical_guess
+from flowedit.estimate.colour_map import colour_map
+from flowedit.estimate.propagation import propagation
 
 if TYPE_CHECKING:
     from flowedit.methods.branches import EditProblem, Step

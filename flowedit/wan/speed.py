@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flowedit.config import EditSettings
 from flowedit.frames import GROUP
 from flowedit.model import ClipShape
+from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint, ImageRoute, Width
 from flowedit.wan.memory import token_count
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowedit.errors import KeyframeError
 from flowedit.frames import fit_size, longest_legal
-from flowedit.video import probe, read_image, read_video, resize_image, stream_video
+from flowedit.media.clip import probe, read_image, read_video, resize_image, stream_video
 
 ASPECT_TOLERANCE = 0.01
 

@@ -124,7 +124,7 @@ panel
 _CLIP_PICKER = f"""{_RECORDED}
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from flowedit.video import write_video
+from flowedit.media.clip import write_video
 from flowedit.widgets import ClipPicker
 folder = TemporaryDirectory()
 path = Path(folder.name) / "scene.mp4"

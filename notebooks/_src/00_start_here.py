@@ -84,7 +84,7 @@ ResidualInspector(recorded.trace, note=recorded.note)
 
 # %% tags=["code", "keep_output"]
 import numpy as np, time
-from flowedit.editor import edit_video
+from flowedit.edit import edit_video
 from flowedit.presets import preset_settings
 clip, model = lessons.clip(), lessons.small_model()
 keyframes, begun = clip.painted(0, 16, 32), time.process_time()

@@ -152,8 +152,8 @@ lessons.show(fig)
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from flowedit.config import EditSettings
-from flowedit.editor import edit_video
+from flowedit.settings import EditSettings
+from flowedit.edit import edit_video
 from flowedit.metrics import psnr
 settings = EditSettings(prompt=clip.prompt, conditioning="none", detail="plain", steps=8, shift=3.0, strength=0.8)
 edit = lambda wanted: edit_video(clip.frames[:17], clip.keyframes(0, 8, 16), model, wanted).frames

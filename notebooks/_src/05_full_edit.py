@@ -49,7 +49,7 @@
 
 # %% tags=["code"]
 from dataclasses import replace
-from flowedit.editor import edit_steps, edit_video, finish, prepare
+from flowedit.edit import edit_steps, edit_video, finish, prepare
 from flowedit.preparation import gain_of
 from flowedit.presets import preset_settings
 clip, model = lessons.clip(), lessons.small_model()

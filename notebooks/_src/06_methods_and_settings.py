@@ -50,9 +50,9 @@
 # lines. *Per-frame styling* has each frame's own error in both: no keyframes are there that could agree.
 
 # %% tags=["code"]
-from flowedit.bench.cases import Condition, own_case, under
-from flowedit.bench.rows import ROWS, edit_row
-from flowedit.bench.score import score
+from benchmarks.cases import Condition, own_case, under
+from benchmarks.rows import ROWS, edit_row
+from benchmarks.score import score
 names = ("source", "colour map", "propagation", "per-frame styling", "guess", "default")
 model, scenes = lessons.small_model(), {scene: own_case(scene) for scene in (0, 8)}
 cases = {(s, c): under(scenes[s], Condition(c)) for s, c in ((0, "exact"), (8, "disagreeing"))}
@@ -116,7 +116,7 @@ assert jump(shown["per-frame styling"]) > 1.5 * jump(shown["default"])
 # %% [markdown] tags=["idea"]
 # ## The whole table
 #
-# Two scenes are an anecdote. The package carries the table that `flowedit bench quality` made on many scenes that no
+# Two scenes are an anecdote. The package carries the table that `python -m benchmarks quality` made on many scenes that no
 # training has seen, with every row, the losing ones too: each method with each encoding and each conditioning, and the
 # default with one part switched off at a time. Each dot is a mean over the styles that are *not* a plain change of
 # colours; the line through it is the interval that resampling the scenes gives (95 of 100 samples).

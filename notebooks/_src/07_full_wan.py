@@ -123,7 +123,7 @@ keyframes = tuple(Keyframe(i, image) for i, image in zip(styled.indices, styled.
 # run is measured in the same way, its encoding and its steps each where they happen.
 
 # %% tags=["see"]
-from flowedit.editor import edit_steps, finish, prepare
+from flowedit.edit import edit_steps, finish, prepare
 from flowedit.models import load_model
 model, words = load_model("tiny"), clip.source_prompt
 settings = preset_settings("tiny", "method", prompt=f"comic {words}", source_prompt=words)
@@ -171,7 +171,7 @@ lessons.show(fig, "Six frames of the source, of the recorded watercolour edit an
 # fetched once, with `flowedit models fetch 1.3B`. Elsewhere each says in one line what is missing.
 
 # %% tags=["code", "gpu", "keep_output"]
-from flowedit.editor import edit_video
+from flowedit.edit import edit_video
 from flowedit.errors import FlowEditError
 def large_edit(size):
     try: model = lessons.load_real(size, ClipShape(num_frames=33, height=480, width=832))

@@ -137,8 +137,8 @@ properties = [line.partition(": ")[2] for line in check_model(model)]
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, edit_video, prepare as prepare_edit
+from flowedit.settings import EditSettings
+from flowedit.edit import edit_steps, edit_video, prepare as prepare_edit
 clip, settings = lessons.clip(), EditSettings(method="coupled", steps=12, shift=3.0)
 def loop_says(model):
     try: return edit_video(clip.frames, clip.keyframes(), model, settings) and "runs through"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from flowedit.video import read_video, write_video
+from flowedit.media.clip import read_video, write_video
 from flowedit.widgets.demo import scene
 
 from .conftest import axe_findings, nothing_left, poor_contrast

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flowedit.lessons.build import part, read_source
 from flowedit.lessons.catalog import CATALOG
+from notebooks.publish.build import part, read_source
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"

@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from flowedit.errors import OutputError
-from flowedit.lessons import binder, build
 from flowedit.lessons.catalog import CATALOG
-from flowedit.lessons.guard import offline_environment, run_capped
+from notebooks.publish import binder, build
+from notebooks.publish.guard import offline_environment, run_capped
 from tests.notebooks.lessons_on_disk import LESSONS, ROOT, source_of
 
 NINE = ("jupyterlab", "ipywidgets", "torch", "diffsynth", "langgraph", "langchain-google-genai", "matplotlib",

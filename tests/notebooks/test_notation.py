@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from flowedit.agent.settings import StyleSettings
-from flowedit.config import EditSettings
+from flowedit.settings import EditSettings
 from flowedit.trace import READINGS
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, source_of
 

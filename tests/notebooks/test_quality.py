@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from flowedit.bench.table import FIGURES
+from benchmarks.table import FIGURES
 from flowedit.errors import OutputError
 from flowedit.lessons.quality import FILE, brief, table
 from tests.notebooks.lessons_on_disk import FOLDER, ROOT
 
 
 def test_the_package_carries_the_documentations_table():
-    """Catches a new table in the documentation without `python -m flowedit.lessons build`."""
+    """Catches a new table in the documentation without `python -m notebooks.publish build`."""
     assert FILE.read_text(encoding="utf-8") == brief((ROOT / "docs" / FILE.name).read_text(encoding="utf-8"))
 
 

@@ -25,7 +25,7 @@ def with_machine(monkeypatch, machine):
 
 
 def test_the_package_carries_the_documentations_measurements():
-    """Catches new measurements in the documentation without `python -m flowedit.lessons build`."""
+    """Catches new measurements in the documentation without `python -m notebooks.publish build`."""
     text = (ROOT / "docs" / realmodels.FILE.name).read_text(encoding="utf-8")
     assert realmodels.FILE.read_text(encoding="utf-8") == realmodels.brief(text)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from flowedit.config import EditSettings
-from flowedit.editor import sigma_grid
+from flowedit.edit import sigma_grid
 from flowedit.errors import OutputError
 from flowedit.keyframes import Keyframe
 from flowedit.lessons.record import FOLDER, live, recorded, save
 from flowedit.result import EditResult
+from flowedit.settings import EditSettings
 from flowedit.trace import READINGS, StepTrace, Trace
 
 BYTES = 2_000_000

@@ -11,16 +11,16 @@ import nbformat
 import psutil
 import pytest
 
-from flowedit.lessons import build
-from flowedit.lessons.guard import Watch, offline_environment, own_megabytes, refused_connections, tree_megabytes
-from flowedit.lessons.run import execute
-from flowedit.lessons.yardstick import mean, measure, pace
+from notebooks.publish import build
+from notebooks.publish.guard import Watch, offline_environment, own_megabytes, refused_connections, tree_megabytes
+from notebooks.publish.run import execute
+from notebooks.publish.yardstick import mean, measure, pace
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
 
 SLACK, NOISE_SECONDS = 1.25, 2
 """How many times, and how many seconds, more than was measured when its header was written a lesson may take, in
-processor time: starting Python takes a busy machine a second more, which a lesson of three seconds would not be forgiven
-otherwise."""
+processor time: starting Python takes a busy machine a second more, which a lesson of three seconds would not be
+forgiven otherwise."""
 SLOWEST = 4
 """How many times slower than where the lessons were measured a machine may be for a comparison to mean something."""
 SCATTER = 2

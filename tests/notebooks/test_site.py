@@ -6,8 +6,8 @@ import shutil
 import nbformat
 import pytest
 
-from flowedit.lessons import build, site
-from flowedit.lessons.run import execute
+from notebooks.publish import build, site
+from notebooks.publish.run import execute
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS
 
 SITE_BYTES = 25_000_000

@@ -8,8 +8,8 @@ import re
 import nbformat
 import pytest
 
-from flowedit.lessons import build
-from flowedit.lessons.build import EXTRA_TAGS, TAGS, part
+from notebooks.publish import build
+from notebooks.publish.build import EXTRA_TAGS, TAGS, part
 from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
 
 MARKDOWN = {"header", "predict", "idea", "exercise", "recap"}

@@ -9,11 +9,11 @@ from diffsynth.models.wan_video_dit import WanModel
 from PIL import Image
 from small_wan import TEXT_DIM, small_pipeline
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, prepare
+from flowedit.edit import edit_steps, prepare
 from flowedit.errors import ModelError, UnknownWordsWarning
 from flowedit.keyframes import Keyframe, to_pixels
 from flowedit.model import ClipShape, Condition, VideoModel
+from flowedit.settings import EditSettings
 from flowedit.tiny.config import SMOKE
 from flowedit.tiny.load import random_pipeline
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer

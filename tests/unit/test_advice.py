@@ -7,17 +7,17 @@ import warnings
 import numpy as np
 import pytest
 
-from flowedit import runner
+from flowedit import run as runner
 from flowedit.advice import advise
-from flowedit.cli import main
-from flowedit.config import EditSettings
+from flowedit.cli.main import main
 from flowedit.errors import UnusualSettingWarning
 from flowedit.keyframes import Keyframe
+from flowedit.media.clip import write_image, write_video
 from flowedit.presets import preset_settings
 from flowedit.result import EditResult
+from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.trace import READINGS, StepTrace, Trace
-from flowedit.video import write_image, write_video
 from flowedit.wan.adapter import Trained, WanVideo
 
 

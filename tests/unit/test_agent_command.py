@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from flowedit.agent.events import read_record
 from flowedit.agent.state import ApprovalRequest, Verdict
-from flowedit.commands.style import ask, style
+from flowedit.cli.style import ask, style
 
 app = typer.Typer()
 app.command()(style)

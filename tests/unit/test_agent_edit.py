@@ -10,10 +10,10 @@ from agent_clips import static_clip, write_clip
 from agent_server import KEY, error_body, is_drawing, serving
 from test_cli import run
 
-from flowedit import runner
+from flowedit import run as runner
 from flowedit.agent.settings import GeminiSettings
+from flowedit.media.clip import probe
 from flowedit.tiny.load import random_pipeline
-from flowedit.video import probe
 from flowedit.wan.adapter import Trained, WanVideo
 
 

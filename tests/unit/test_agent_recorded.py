@@ -19,7 +19,7 @@ from flowedit.agent.folder import opened_record
 from flowedit.agent.run import style_video
 from flowedit.agent.sample import frames_source
 from flowedit.agent.settings import GeminiSettings, StyleSettings
-from flowedit.images import write_image
+from flowedit.media.images import write_image
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -18,7 +18,7 @@ from flowedit.agent.run import answer, leave_waiting, style_video
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Decision, Fault, Plan, Styled, Verdict
 from flowedit.errors import AgentError
-from flowedit.images import read_image
+from flowedit.media.images import read_image
 
 OIL = StyleSettings(style="oil", backend="offline")
 IMAGE = picture(size=(96, 160))

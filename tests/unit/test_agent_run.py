@@ -23,7 +23,7 @@ from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.agent.state import Decision
 from flowedit.agent.stylers import LOOKS
 from flowedit.errors import AgentError, OutputError, SettingError, VideoFileError, VideoShapeError
-from flowedit.images import read_image, write_image
+from flowedit.media.images import read_image, write_image
 
 OIL = StyleSettings(style="oil", backend="offline", target_fps=1.0)
 NODES = ("sample", "select_keyframes", "analyze_style", "plan", "style_keyframe", "judge", "approve", "export")

@@ -10,7 +10,7 @@ from flowedit.agent import sample
 from flowedit.agent.sample import choose_indices, file_source, find_cuts, frames_source, wanted_keyframes
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import slots_of
-from flowedit.video import read_video as read
+from flowedit.media.clip import read_video as read
 
 
 def test_cuts_are_found_where_they_are():

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import flowedit
-from flowedit import ahead, runner
+from flowedit import ahead
+from flowedit import run as runner
 from flowedit.ahead import Ahead, EditRequest
-from flowedit.config import EditSettings
 from flowedit.errors import KeyframeError, SettingError
-from flowedit.methods.guess import guess
+from flowedit.estimate.blend import guess
+from flowedit.media.clip import write_image, write_video
 from flowedit.presets import preset_settings
+from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
-from flowedit.video import write_image, write_video
 from flowedit.wan.adapter import Trained, WanVideo
 
 
@@ -42,7 +43,7 @@ def request_of(tmp_path):
 
 SCRIPT = """
 import sys
-from flowedit.cli import main
+from flowedit.cli.main import main
 try:
     main(sys.argv[1:])
 finally:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError
-from flowedit.methods.colour_map import colour_map, drifting_colour_map, explains
-from flowedit.methods.motion import Motion, sample
-from flowedit.methods.propagation import carry, propagate, propagation
+from flowedit.estimate.colour_map import colour_map, drifting_colour_map, explains
+from flowedit.estimate.motion import Motion, sample
+from flowedit.estimate.propagation import carry, propagate, propagation
 from flowedit.metrics import psnr
 
 EXAM = Path(__file__).parents[3] / "shared" / "exam"

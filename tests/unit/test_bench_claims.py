@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowedit.bench.aims import AIMS, to_aims
-from flowedit.bench.claims import COMMAND, to_brief, to_page
-from flowedit.bench.pages import marks
-from flowedit.bench.quality import read_tables, write_table
-from flowedit.bench.table import FIGURES, BenchTable, Score
-from flowedit.cli import main
-from flowedit.commands.bench import app
+from benchmarks.__main__ import app, main
+from benchmarks.aims import AIMS, to_aims
+from benchmarks.claims import COMMAND, to_brief, to_page
+from benchmarks.pages import marks
+from benchmarks.quality import read_tables, write_table
+from benchmarks.table import FIGURES, BenchTable, Score
 from flowedit.errors import SettingError
 
 LEVELS = {"colour map": 25.0, "propagation": 27.0, "default": 30.0}
@@ -147,7 +146,7 @@ def test_a_file_without_a_table_is_named(tmp_path):
     with pytest.raises(SettingError, match=r"other\.json holds no table"):
         read_tables([path])
     with pytest.raises(SystemExit, match="2"):
-        main(["bench", "quality", "--table", str(path)])
+        main(["quality", "--table", str(path)])
 
 
 def cells(lines):

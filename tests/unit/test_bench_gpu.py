@@ -10,11 +10,11 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from typer.testing import CliRunner
 
-from flowedit.bench import gpu, gpu_rows
-from flowedit.bench.gpu import Row, plan_of, read_record, run_gpu
-from flowedit.bench.gpu_parts import forward_operations, relative_error
-from flowedit.bench.gpu_table import marks_of, to_markdown, write_into
-from flowedit.cli import app
+from benchmarks import gpu, gpu_rows
+from benchmarks.__main__ import app
+from benchmarks.gpu import Row, plan_of, read_record, run_gpu
+from benchmarks.gpu_parts import forward_operations, relative_error
+from benchmarks.gpu_table import marks_of, to_markdown, write_into
 from flowedit.errors import FlowEditError, OutputError, SettingError
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.synthetic import forward_inputs, synthetic_pipeline, transformer_settings
@@ -230,7 +230,7 @@ def test_a_synthetic_forward_reads_every_input():
 def test_several_processes_write_one_record(tmp_path):
     path = tmp_path / "gpu.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    given = ["-m", "flowedit", "bench", "gpu", "--shapes", "1.3B", "--rehearse", "--json", str(path)]
+    given = ["-m", "benchmarks", "gpu", "--shapes", "1.3B", "--rehearse", "--json", str(path)]
     done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     rows = read_record(path).rows
@@ -245,10 +245,10 @@ def test_several_processes_write_one_record(tmp_path):
 
 def test_the_command_rehearses_and_shows_the_table(tmp_path):
     path = tmp_path / "gpu.json"
-    given = ["bench", "gpu", "--json", str(path), "--shapes", "1.3B", "--rehearse", "--sections", "machine,attention"]
+    given = ["gpu", "--json", str(path), "--shapes", "1.3B", "--rehearse", "--sections", "machine,attention"]
     measured = CliRunner().invoke(app, given)
     assert measured.exit_code == 0, measured.output
     assert "matrix product" in measured.output
-    shown = CliRunner().invoke(app, ["bench", "gpu", "--table", str(path)])
+    shown = CliRunner().invoke(app, ["gpu", "--table", str(path)])
     assert "rehearsal" in shown.output
     assert "attention, default" in shown.output

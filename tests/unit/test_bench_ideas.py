@@ -7,8 +7,8 @@ import pytest
 import torch
 from oracles import PointMass, point_problem
 
-from flowedit.bench.ideas import faded, in_phases, isolated
-from flowedit.bench.memory import Remembering
+from benchmarks.ideas import faded, in_phases, isolated
+from benchmarks.memory import Remembering
 from flowedit.correction import constant_gain, exact_gain
 from flowedit.errors import ModelError, SettingError
 from flowedit.methods.difference import difference

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from flowedit.bench.launch import launch
+from benchmarks.launch import launch
 from flowedit.errors import ModelError
 
 

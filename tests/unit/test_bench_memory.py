@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from oracles import PointMass
 
-from flowedit.bench.cases import Case, Condition, World
-from flowedit.bench.memory import DEPTH, Remembering
-from flowedit.bench.rows import ROWS, edit_row
+from benchmarks.cases import Case, Condition, World
+from benchmarks.memory import DEPTH, Remembering
+from benchmarks.rows import ROWS, edit_row
 from flowedit.keyframes import Keyframe
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flowedit.bench import paces
-from flowedit.bench.gpu_table import write_into
-from flowedit.bench.paces import BEGIN, END, PaceRow, pace_rows, paces_markdown, read_paces, write_paces
+from benchmarks import paces
+from benchmarks.gpu_table import write_into
+from benchmarks.paces import BEGIN, END, PaceRow, pace_rows, paces_markdown, read_paces, write_paces
 
 
 def test_rows_compare_each_way_with_the_plain_edit(monkeypatch, tmp_path):

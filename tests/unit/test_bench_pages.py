@@ -8,14 +8,14 @@ import pytest
 from agent_clips import static_clip, write_clip
 from typer.testing import CliRunner
 
-from flowedit.bench import looks
-from flowedit.bench.looks import LookReading, measure_looks, report_looks, still_frames, to_markdown
-from flowedit.bench.pages import fill_page, marks
-from flowedit.bench.widgets import Reading
-from flowedit.bench.widgets import to_markdown as widgets_table
-from flowedit.commands.bench import app
+from benchmarks import looks
+from benchmarks.__main__ import app
+from benchmarks.looks import LookReading, measure_looks, report_looks, still_frames, to_markdown
+from benchmarks.pages import fill_page, marks
+from benchmarks.widgets import Reading
+from benchmarks.widgets import to_markdown as widgets_table
 from flowedit.errors import ModelError, OutputError
-from flowedit.images import read_image
+from flowedit.media.images import read_image
 
 GOOD = LookReading(
     look="oil",
@@ -33,12 +33,14 @@ GOOD = LookReading(
 
 def test_a_table_replaces_the_one_before_and_nothing_else(tmp_path):
     page = tmp_path / "page.md"
-    begin, end = marks("flowedit bench looks")
+    begin, end = marks("python -m benchmarks looks")
     page.write_text(f"# Looks\n{begin}\nold\n{end}\nMore.\n")
-    fill_page(page, "flowedit bench looks", "| new |")
+    fill_page(page, "python -m benchmarks looks", "| new |")
     assert page.read_text() == f"# Looks\n{begin}\n| new |\n{end}\nMore.\n"
-    with pytest.raises(OutputError, match=r"no place for the table; put the lines <!-- made by `flowedit bench x`"):
-        fill_page(page, "flowedit bench x", "| new |")
+    with pytest.raises(
+        OutputError, match=r"no place for the table; put the lines <!-- made by `python -m benchmarks x`"
+    ):
+        fill_page(page, "python -m benchmarks x", "| new |")
 
 
 @pytest.mark.parametrize(

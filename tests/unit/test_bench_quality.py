@@ -10,11 +10,11 @@ import pytest
 import torch
 from oracles import PointMass
 
-from flowedit.bench import quality
-from flowedit.bench.cases import EXAM_SCENES, EXAM_STYLES, Condition, World, film_folder
-from flowedit.bench.memory import Remembering
-from flowedit.bench.quality import QualityPlan, gather, load_scores, read_tables, run_quality, write_table
-from flowedit.bench.table import FIGURES, BenchTable, Score
+from benchmarks import quality
+from benchmarks.cases import EXAM_SCENES, EXAM_STYLES, Condition, World, film_folder
+from benchmarks.memory import Remembering
+from benchmarks.quality import QualityPlan, gather, load_scores, read_tables, run_quality, write_table
+from benchmarks.table import FIGURES, BenchTable, Score
 from flowedit.errors import SettingError
 from flowedit.tiny.splits import Split
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowedit.bench.cases import Case, Condition, World
-from flowedit.bench.score import score
+from benchmarks.cases import Case, Condition, World
+from benchmarks.score import score
 from flowedit.keyframes import Keyframe
 
 

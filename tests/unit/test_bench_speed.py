@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from flowedit.bench import speed, speed_report
-from flowedit.bench.launch import Launched
-from flowedit.bench.speed import CommandTime, StepTime, common_rate, time_steps
-from flowedit.bench.speed_report import SpeedRecord, report_speed, speed_figure, to_page, two_cores, write_page
-from flowedit.cli import main
+from benchmarks import speed, speed_report
+from benchmarks.__main__ import main
+from benchmarks.launch import Launched
+from benchmarks.speed import CommandTime, StepTime, common_rate, time_steps
+from benchmarks.speed_report import SpeedRecord, report_speed, speed_figure, to_page, two_cores, write_page
 from flowedit.models import load_model
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
@@ -104,7 +104,8 @@ def test_the_record_comes_back_from_its_json():
 def test_the_page_names_every_row_and_whose_limit_it_is(tmp_path):
     page = tmp_path / "speed.md"
     page.write_text(
-        "before\n<!-- made by `flowedit bench speed` -->\nold\n<!-- end of `flowedit bench speed` -->\nafter"
+        "before\n<!-- made by `python -m benchmarks speed` -->\nold\n"
+        "<!-- end of `python -m benchmarks speed` -->\nafter"
     )
     write_page(RECORD, page)
     text = page.read_text()
@@ -156,7 +157,7 @@ def test_the_command_shows_a_record_and_its_status_says_whether_the_limits_are_k
     store = tmp_path / "speed.json"
     store.write_text(replace(RECORD, steps=[replace(STEP, seconds=seconds)]).to_json())
     with pytest.raises(SystemExit) as stop:
-        main(["bench", "speed", "--table", str(store), "--plot", str(tmp_path / "speed.png")])
+        main(["speed", "--table", str(store), "--plot", str(tmp_path / "speed.png")])
     assert stop.value.code == status
     assert "flowedit edit --preset draft" in capsys.readouterr().out
     assert (tmp_path / "speed.png").stat().st_size > 5000

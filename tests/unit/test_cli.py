@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import typer
 
-from flowedit import runner, windows
-from flowedit.cli import main
+from flowedit import run as runner
+from flowedit import windows
+from flowedit.cli.main import main
+from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import WEIGHTS, random_pipeline
-from flowedit.video import probe, read_image, read_video, write_image, write_video
 from flowedit.wan.adapter import Trained, WanVideo
 
 WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "run.json", "report.html"}
@@ -166,8 +167,8 @@ def test_a_share_alone_takes_the_place_of_the_presets_rate(job):  # catches: a r
             "--keyframes is '-1'; it must be greater than or equal to 0. See flowedit doctor --help.",
         ),
         (
-            ("bench", "quality", "--scenes", "x"),
-            "--scenes is 'x'; it must be a whole number. See flowedit bench quality --help.",
+            ("edit", "c.mp4", "-o", "o", "--steps", "x"),
+            "--steps is 'x'; it must be a whole number. See flowedit edit --help.",
         ),
         (("edit", "clip.mp4"), "Missing option '--output' / '-o'. See flowedit edit --help."),
         (("models", "show"), "Missing argument 'name'. See flowedit models show --help."),
@@ -222,7 +223,7 @@ def test_help_stays_help(capsys, arguments, status):  # catches: a page of help 
 
 
 def test_a_question_without_an_answer_is_one_line_with_status_1(capsys, monkeypatch):
-    monkeypatch.setattr("flowedit.cli.app", lambda **_: (_ for _ in ()).throw(typer.Abort()))
+    monkeypatch.setattr("flowedit.cli.main.app", lambda **_: (_ for _ in ()).throw(typer.Abort()))
     assert run("style") == 1
     assert capsys.readouterr().err == "flowedit: a question was left without an answer; nothing was done.\n"
 
@@ -376,7 +377,7 @@ def test_an_unusual_setting_is_one_line_beside_the_result(job, capsys):  # catch
 
 ENDS = """
 import atexit, sys
-from flowedit import cli
+from flowedit.cli import main as cli
 atexit.register(lambda: print("registered"))
 def main():
     {body}

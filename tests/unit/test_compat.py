@@ -22,9 +22,9 @@ from flowedit.compat import (
 from flowedit.errors import KeyframeError, OutputError, SettingError, UnusualSettingWarning, VideoShapeError
 from flowedit.flow import euler_step, interpolate
 from flowedit.frames import fit_size
+from flowedit.media.clip import probe, read_video, write_video
 from flowedit.schedule import wan_sigmas
 from flowedit.tiny.load import random_pipeline
-from flowedit.video import probe, read_video, write_video
 
 SIZE = (32, 48)
 FAST = {"num_inference_steps": 4, "size": SIZE, "cfg_scale": 1.0}

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
-from flowedit.config import EditSettings
 from flowedit.errors import SettingError, UnusualSettingWarning
+from flowedit.settings import EditSettings
 
 
 def test_the_defaults_are_silent():

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import flowedit
-from flowedit import demo, runner
-from flowedit.cli import main
+from flowedit import demo
+from flowedit import run as runner
+from flowedit.cli.main import main
+from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
 from flowedit.tiny.load import random_pipeline
-from flowedit.video import probe, read_image, read_video, write_image, write_video
 from flowedit.wan.adapter import Trained, WanVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edit_clip.py"

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import flowedit.display
-from flowedit.bench.cases import Condition, World
-from flowedit.bench.table import FIGURES, BenchTable, Score
-from flowedit.config import EditSettings
+from benchmarks.cases import Condition, World
+from benchmarks.table import FIGURES, BenchTable, Score
 from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.result import EditResult
+from flowedit.settings import EditSettings
 from flowedit.trace import READINGS, StepTrace, Trace
 
 NAN = math.nan
@@ -168,7 +168,7 @@ def test_a_result_says_its_settings_and_what_is_left():
 
 def test_a_result_s_page_holds_both_clips_side_by_side(tmp_path):
     """Catches a video of one clip alone, or of another length or rate."""
-    from flowedit.video import probe, read_video
+    from flowedit.media.clip import probe, read_video
 
     (tmp_path / "pair.mp4").write_bytes(result()._side_by_side(8))
     assert probe(tmp_path / "pair.mp4").num_frames == 5

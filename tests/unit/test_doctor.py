@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flowedit import models
-from flowedit.cli import main
-from flowedit.commands.measuring import TinyCost, measure_tiny
+from flowedit.cli.main import main
+from flowedit.cli.measuring import TinyCost, measure_tiny
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import resources, speed
@@ -24,7 +24,7 @@ def asked(monkeypatch):
     """Keyframes of every measurement, which takes 30 seconds and 1.2 GB without being made."""
     calls = []
     cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
-    monkeypatch.setattr("flowedit.commands.measuring.measure_tiny", lambda count: calls.append(count) or cost)
+    monkeypatch.setattr("flowedit.cli.measuring.measure_tiny", lambda count: calls.append(count) or cost)
     return calls
 
 
@@ -87,7 +87,7 @@ def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, give
         models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
     )
     monkeypatch.setattr(
-        "flowedit.editor.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
+        "flowedit.edit.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
     )
     cost = measure_tiny(given)
     ((clip, keys, settings),) = seen

@@ -10,14 +10,14 @@ import torch
 from oracles import SIZE, Curved, PointMass, pictures
 
 from flowedit import methods, preparation
-from flowedit.config import EditSettings
 from flowedit.detail import decode_residual
-from flowedit.editor import PreparedEdit, edit_steps, edit_video, finish, prepare, sigma_grid
+from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare, sigma_grid
 from flowedit.errors import KeyframeError, NumericalError, SettingError, UnusualSettingWarning, VideoShapeError
+from flowedit.estimate.blend import Guess
 from flowedit.keyframes import Keyframe, to_pixels
 from flowedit.methods.branches import Step
-from flowedit.methods.guess import Guess
 from flowedit.schedule import wan_sigmas
+from flowedit.settings import EditSettings
 
 FRAMES = pictures(13)
 STYLED = [Keyframe(index, picture) for index, picture in zip((0, 3, 12), pictures(3, seed=5), strict=True)]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from flowedit import manifest, models, placing, runner
-from flowedit.config import EditSettings
+from flowedit import manifest, models, placing
+from flowedit import run as runner
 from flowedit.errors import ModelError, SettingError
+from flowedit.media.clip import write_image, write_video
+from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
-from flowedit.video import write_image, write_video
 from flowedit.wan import fit as fitting
 from flowedit.wan import loading, text
 from flowedit.wan.adapter import WanVideo

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError, VideoShapeError
-from flowedit.methods.colour_map import colour_map
-from flowedit.methods.guess import WindowGuesses, guess
-from flowedit.methods.propagation import propagation
+from flowedit.estimate.blend import WindowGuesses, guess
+from flowedit.estimate.colour_map import colour_map
+from flowedit.estimate.propagation import propagation
 from flowedit.metrics import psnr
 
 HEIGHT, WIDTH, COUNT = 64, 80, 17

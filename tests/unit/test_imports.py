@@ -13,7 +13,7 @@ import flowedit
 
 HEAVY = ("torch", "diffsynth", "langgraph", "langchain_core", "anywidget", "ipywidgets", "numpy", "cv2", "av", "PIL")
 LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-LIGHT_MODULES = ("errors", "config", "flow", "schedule", "frames", "correction", "trace", "presets", "models", "toy")
+LIGHT_MODULES = ("errors", "settings", "flow", "schedule", "frames", "correction", "trace", "presets", "models", "toy")
 
 
 def loaded_by(statement):
@@ -34,7 +34,7 @@ def test_the_convention_loads_without_torch_or_a_vendor():  # catches: a lesson 
 
 
 def test_the_editor_loads_without_a_vendor():  # catches: diffsynth above its floor
-    loaded = loaded_by("import flowedit.editor")
+    loaded = loaded_by("import flowedit.edit")
     assert "torch" in loaded
     assert loaded.isdisjoint({"diffsynth", "transformers", "langgraph", "anywidget"})
 

@@ -7,8 +7,8 @@ import pytest
 
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.job import choose_window, load_job, pair_keyframes, parse_indices, parse_size, video_window
+from flowedit.media.clip import write_image, write_video
 from flowedit.presets import model_defaults
-from flowedit.video import write_image, write_video
 
 TINY = model_defaults("tiny")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowedit.bench import long_report
-from flowedit.bench.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, drift, long_clip
-from flowedit.bench.long_report import report_long_clips, to_markdown
+from benchmarks import long_report
+from benchmarks.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, drift, long_clip
+from benchmarks.long_report import report_long_clips, to_markdown
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
 from flowedit.tiny.styles import Family
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 from oracles import Curved
-from flowedit.config import EditSettings
+from flowedit.settings import EditSettings
 from flowedit.environment import peak_memory_mb
 from flowedit.keyframes import Keyframe
 from flowedit.windows import edit_long_video

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from lora_files import write_pairs
 
-from flowedit import runner
+from flowedit import run as runner
 from flowedit.advice import lora_advice
-from flowedit.cli import main
-from flowedit.config import EditSettings
+from flowedit.cli.main import main
 from flowedit.manifest import sha256
+from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.models import load_model
 from flowedit.runfolder import STATE
-from flowedit.video import read_video, write_image, write_video
+from flowedit.settings import EditSettings
 from flowedit.wan.lora import linear_layers
 
 QUICK = ("--preset", "method", "--steps", "6", "--cfg", "1", "--lossless")
@@ -80,7 +80,7 @@ def test_a_lora_of_another_model_is_one_line_with_status_2_and_writes_nothing(jo
 
 
 def test_nothing_is_painted_for_a_lora_that_does_not_fit(job, capsys, monkeypatch):  # catches: Gemini paid for nothing
-    command = sys.modules["flowedit.commands.edit"]
+    command = sys.modules["flowedit.cli.edit"]
     monkeypatch.setattr(command, "painted_keyframes", lambda *_, **__: pytest.fail("the keyframes were painted first"))
     given = ("edit", job / "clip.mp4", "--style", "watercolour", "-o", job / "out", "--lora", job / "big.safetensors")
     with pytest.raises(SystemExit) as stop:
@@ -127,7 +127,7 @@ def test_few_steps_and_no_guidance_are_advised_in_one_line_where_they_were_not_g
 
 def test_the_advice_is_given_before_anything_loads(job, capsys, monkeypatch):  # catches: 50 guided steps for nothing
     asked = []
-    monkeypatch.setattr(sys.modules["flowedit.commands.edit"], "run_together", lambda request, _: asked.append(request))
+    monkeypatch.setattr(sys.modules["flowedit.cli.edit"], "run_together", lambda request, _: asked.append(request))
     path = write_pairs(job / "small.safetensors", {"blocks.0.self_attn.q": (1536, 1536)}, rank=1)
     assert edit(job, "--model", "1.3B", "--lora", f"{path}:0.5", quick=()) == 0
     assert "advice: A distilled LoRA is made for 4 to 8 steps" in capsys.readouterr().err

@@ -15,8 +15,7 @@ import pytest
 import torch
 from latex2mathml.converter import convert
 
-from flowedit import config
-from flowedit.config import EditSettings
+from flowedit import settings as config
 from flowedit.correction import euler_gain, exact_gain
 from flowedit.methods import CLASSICAL, METHODS
 from flowedit.methods.branches import EditProblem, anchored_branch
@@ -24,6 +23,7 @@ from flowedit.methods.coupled import coupled
 from flowedit.methods.difference import difference
 from flowedit.presets import preset_settings
 from flowedit.schedule import wan_sigmas
+from flowedit.settings import EditSettings
 from flowedit.trace import READINGS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,8 @@ from mutants import mutant
 from oracles import Curved, pictures, point_problem, point_velocity
 
 from flowedit import methods
-from flowedit.config import EditSettings
 from flowedit.correction import constant_gain, exact_gain
-from flowedit.editor import edit_steps, prepare
+from flowedit.edit import edit_steps, prepare
 from flowedit.errors import SettingError
 from flowedit.flow import euler_step, interpolate, velocity
 from flowedit.keyframes import Keyframe
@@ -18,6 +17,7 @@ from flowedit.methods import branches
 from flowedit.methods.coupled import coupled
 from flowedit.methods.difference import difference
 from flowedit.schedule import wan_sigmas
+from flowedit.settings import EditSettings
 
 SIGMAS = wan_sigmas(6, strength=0.8)
 BOTH = pytest.mark.parametrize("method", [coupled, difference], ids=["coupled", "difference"])

@@ -3,9 +3,9 @@
 import pytest
 from official import lay_out
 
-from flowedit.config import EditSettings
 from flowedit.errors import ModelError, SettingError
 from flowedit.presets import KNOWN, model_defaults, preset_settings
+from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, resolve
 
 # Height, width, frames, frames a second and multiple of both sides, as the authors of each checkpoint give them.

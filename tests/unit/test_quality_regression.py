@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from flowedit.bench.cases import own_case
-from flowedit.bench.score import score
-from flowedit.editor import edit_video
+from benchmarks.cases import own_case
+from benchmarks.score import score
+from flowedit.edit import edit_video
 from flowedit.models import load_model
 from flowedit.presets import preset_settings
 from flowedit.tiny.splits import Split

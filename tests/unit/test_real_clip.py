@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from flowedit.cli import main
-from flowedit.video import probe, read_video, write_image
+from flowedit.cli.main import main
+from flowedit.media.clip import probe, read_video, write_image
 
 START, FRAMES, AT = 40, 17, (0, 16)
 

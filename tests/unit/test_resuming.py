@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, prepare
+from flowedit.edit import edit_steps, prepare
 from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
 from flowedit.resuming import STATE, StateKeeper
+from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
@@ -81,8 +81,8 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from flowedit import runner
-from flowedit.config import EditSettings
+from flowedit import run as runner
+from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
@@ -105,7 +105,7 @@ def run(folder, output, kill_at, resume=False):
 
 
 def test_a_run_killed_with_signal_9_ends_with_the_same_frames(tmp_path):
-    from flowedit.video import read_video, write_image, write_video
+    from flowedit.media.clip import read_video, write_image, write_video
 
     frames = np.random.default_rng(3).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
     write_video(tmp_path / "clip.mp4", frames, 8, lossless=True)

@@ -6,11 +6,11 @@ import torch
 from oracles import POOL, PointMass, pictures
 
 from flowedit import preparation
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, finish, prepare
+from flowedit.edit import edit_steps, finish, prepare
+from flowedit.estimate.blend import Guess
 from flowedit.keyframes import Keyframe
-from flowedit.methods.guess import Guess
 from flowedit.scaling import Material, at_scale, enlarge_change
+from flowedit.settings import EditSettings
 
 SIZE = (16, 24)
 FRAMES = pictures(13, size=SIZE)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError
-from flowedit.methods.guess import guess, guesses
-from flowedit.methods.propagation import propagate, propagate_sets
-from flowedit.methods.surroundings import Learned, Surroundings
+from flowedit.estimate.blend import guess, guesses
+from flowedit.estimate.local_regression import Learned, Surroundings
+from flowedit.estimate.propagation import propagate, propagate_sets
 
 SIZE = 96
 COLOURS = ((220, 60, 40), (30, 160, 90), (240, 220, 90))

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from flowedit import runner
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, prepare
+from flowedit import run as runner
+from flowedit.edit import edit_steps, prepare
 from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
+from flowedit.media.clip import write_image, write_video
 from flowedit.preparation import Given
+from flowedit.settings import EditSettings
 from flowedit.sweep import Sweep, parse_sweep, run_sweep, varied
 from flowedit.tiny.load import random_pipeline
-from flowedit.video import write_image, write_video
 from flowedit.wan.adapter import WanVideo
 
 SETTINGS = EditSettings(steps=4, detail="plain", alpha=2.0)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowedit.tiny import evaluate
-from flowedit.tiny.evaluate import autoencoder_figures, exam_clips, held_out_clips, psnr_by_frame, video_clip
 from flowedit.tiny.load import load_vae
+from training import evaluate
+from training.evaluate import autoencoder_figures, exam_clips, held_out_clips, psnr_by_frame, video_clip
 
 WORLD = Path(__file__).parents[3] / "shared" / "exam" / "world.py"
 SCENES = 2
-"""Of the 12; `python -m flowedit.tiny.evaluate` takes all, and the weights' card has its figures."""
+"""Of the 12; `python -m training.evaluate` takes all, and the weights' card has its figures."""
 STYLES = ("colour matrix", "posterised", "posterised and inked")
 
 needs_world = pytest.mark.skipif(not WORLD.exists(), reason="the reference world is not beside this checkout")

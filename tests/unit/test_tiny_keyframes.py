@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from flowedit.tiny.keyframes import (
+from training.keyframes import (
     choose_keyframes,
     disagreement,
     keyframe_clip,

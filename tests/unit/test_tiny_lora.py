@@ -9,25 +9,26 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, prepare
+from flowedit.edit import edit_steps, prepare
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe, encode_keyframes
 from flowedit.model import ClipShape, Condition
-from flowedit.tiny import load, train_lora
+from flowedit.settings import EditSettings
+from flowedit.tiny import load
 from flowedit.tiny.config import SHIPPED, SMOKE
-from flowedit.tiny.feed import Feed, Lesson, Order
-from flowedit.tiny.forward import velocity
-from flowedit.tiny.keyframes import disagreement, keyframe_clip, keyframe_mask
-from flowedit.tiny.keyrings import KeyEncoder, at_slots, choose_slots
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, random_pipeline
 from flowedit.tiny.lora import LORA_FILE, attach, from_file, joint_source, joint_transformer, to_file
 from flowedit.tiny.model import build_dit
-from flowedit.tiny.run import Run, save_half
 from flowedit.tiny.text import WordTokenizer
-from flowedit.tiny.train import main
 from flowedit.wan import vendor
 from flowedit.wan.adapter import Trained, WanVideo
+from training import lora as train_lora
+from training.__main__ import main
+from training.feed import Feed, Lesson, Order
+from training.forward import velocity
+from training.keyframes import disagreement, keyframe_clip, keyframe_mask
+from training.replay import KeyEncoder, at_slots, choose_slots
+from training.run import Run, save_half
 
 SHAPE = ClipShape(num_frames=9, height=32, width=48)
 SLOTS = (0, 2)
@@ -243,7 +244,7 @@ def picture(seed):
 
 @torch.no_grad()
 def test_held_keyframes_are_the_latents_that_an_edit_makes(monkeypatch, tmp_path):
-    monkeypatch.setattr("flowedit.tiny.keyrings.disagreement", partial(disagreement, share=0.0))
+    monkeypatch.setattr("training.replay.disagreement", partial(disagreement, share=0.0))
     pipe, shape = random_pipeline(3), (9, 32, 48)
     encoder = KeyEncoder(Run(tmp_path, 1.0, config="smoke"), Feed("cpu", 1), pipe.vae, [shape])
     frames = np.stack([picture(seed) for seed in range(9)])

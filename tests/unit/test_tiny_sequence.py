@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from flowedit.tiny.forward import rotary_tables, velocity
 from flowedit.tiny.load import random_pipeline
-from flowedit.tiny.sequence import decode_sequence, encode_sequence, fast_forms
 from flowedit.wan import vendor
+from training.forward import rotary_tables, velocity
+from training.sequence import decode_sequence, encode_sequence, fast_forms
 
 
 @pytest.fixture(scope="module")

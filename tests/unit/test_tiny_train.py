@@ -8,20 +8,21 @@ import torch
 from torch import nn
 from torch.distributed.run import get_args_parser
 
-from flowedit.tiny import train_dit, train_vae
 from flowedit.tiny.config import SMOKE, SPATIAL
-from flowedit.tiny.evaluate import reconstruct
-from flowedit.tiny.feed import STYLES, Feed
-from flowedit.tiny.forward import velocity
-from flowedit.tiny.guesses import Guesses, make
-from flowedit.tiny.keyframes import keyframe_mask
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder
-from flowedit.tiny.optim import Average, Muon, average_gradients, learning_rate, orthogonalise
-from flowedit.tiny.run import Run
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
-from flowedit.tiny.train import launch_arguments, main
-from flowedit.tiny.train_repair import RepairEncoder, repair_errors
+from training import dit as train_dit
+from training import vae as train_vae
+from training.__main__ import launch_arguments, main
+from training.estimates import Guesses, make
+from training.evaluate import reconstruct
+from training.feed import STYLES, Feed
+from training.forward import velocity
+from training.keyframes import keyframe_mask
+from training.optim import Average, Muon, average_gradients, learning_rate, orthogonalise
+from training.repair import RepairEncoder, repair_errors
+from training.run import Run
 
 
 def rows(n=16):
@@ -138,7 +139,7 @@ def test_options_of_several_processes_reach_the_training():
     """Catches PyTorch's launcher taking --start for the beginning of an option of its own."""
     told = launch_arguments(2, ["dit", "--start", "weights", "--devices", "2"])
     read = get_args_parser().parse_args(told)
-    assert (read.training_script, read.nproc_per_node, read.module) == ("flowedit.tiny.train", "2", True)
+    assert (read.training_script, read.nproc_per_node, read.module) == ("training.__main__", "2", True)
     assert read.training_script_args == ["dit", "--start", "weights", "--devices", "2"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
-from flowedit.video import (
+from flowedit.media.clip import (
     probe,
     read_image,
     read_video,
@@ -121,7 +121,7 @@ def test_window_is_frame_exact_and_decodes_little_more_than_itself(tmp_path, mon
         assert np.array_equal(list(stream_video(path, start=start, num_frames=4)), clip.frames)
     seen = []
     original = av.VideoFrame.to_ndarray
-    monkeypatch.setattr("flowedit.video._to_picture", lambda f: seen.append(f.pts) or original(f, format="rgb24"))
+    monkeypatch.setattr("flowedit.media.clip._to_picture", lambda f: seen.append(f.pts) or original(f, format="rgb24"))
     read_video(path, start=100, num_frames=3)
     assert len(seen) == 3
 

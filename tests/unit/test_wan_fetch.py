@@ -7,7 +7,7 @@ from official import official_shapes, write_sparse
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from flowedit.commands import models as command
+from flowedit.cli import models as command
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan import fetch, loading
 from flowedit.wan.checkpoints import TOKENIZER, resolve

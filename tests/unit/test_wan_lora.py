@@ -9,12 +9,12 @@ from lora_files import bring, fit_on_cpu, layers_of, loaded, pairs_for, small_ch
 from safetensors.torch import save_file
 from small_wan import SmallText, record
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_steps, edit_video, prepare
+from flowedit.edit import edit_steps, edit_video, prepare
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition
 from flowedit.models import check_loras, load_model
+from flowedit.settings import EditSettings
 from flowedit.wan import loading
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.checkpoints import CHECKPOINTS

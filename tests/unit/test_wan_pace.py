@@ -10,10 +10,10 @@ import pytest
 import torch
 from small_wan import SmallText, small_pipeline
 
-from flowedit.config import EditSettings
-from flowedit.editor import edit_video
+from flowedit.edit import edit_video
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
+from flowedit.settings import EditSettings
 from flowedit.wan import fast, pace
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.eight_bit import EightBitLinear
@@ -179,8 +179,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import numpy as np
-from flowedit import runner
-from flowedit.cli import main
+from flowedit import run as runner
+from flowedit.cli.main import main
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import fast, pace
 from flowedit.wan.adapter import WanVideo
@@ -191,7 +191,7 @@ main(sys.argv[1:])
 
 
 def test_an_edit_over_two_processes_is_that_of_one(tmp_path):
-    from flowedit.video import read_video, write_image, write_video
+    from flowedit.media.clip import read_video, write_image, write_video
 
     write_video(tmp_path / "clip.mp4", FRAMES, 8, lossless=True)
     write_image(tmp_path / "key.png", 255 - FRAMES[0])

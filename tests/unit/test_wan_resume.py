@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowedit.config import EditSettings
 from flowedit.errors import ModelError, OutputError
+from flowedit.settings import EditSettings
 from flowedit.wan import resume
 
 

@@ -9,13 +9,13 @@ import torch
 from typer import Typer
 from typer.testing import CliRunner
 
-from flowedit.commands import measuring
-from flowedit.commands.doctor import doctor
-from flowedit.commands.measuring import TinyCost
-from flowedit.config import EditSettings
-from flowedit.editor import edit_video
+from flowedit.cli import measuring
+from flowedit.cli.doctor import doctor
+from flowedit.cli.measuring import TinyCost
+from flowedit.edit import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
+from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import resources, speed
 from flowedit.wan.adapter import Trained, WanVideo

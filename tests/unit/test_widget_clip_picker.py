@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowedit.errors import WidgetError
 from flowedit.frames import slots_of
-from flowedit.video import read_video, resize_video, write_video
+from flowedit.media.clip import read_video, resize_video, write_video
 from flowedit.widgets._picking import keep_upload, open_source
 from flowedit.widgets.clip_picker import ClipPicker
 from flowedit.widgets.demo import scene

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.widgets import Reading, grainy_clip
 from flowedit import widgets
-from flowedit.bench.widgets import Reading, grainy_clip
 from flowedit.display import spread
 from flowedit.errors import SettingError, WidgetError
 from flowedit.widgets import AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector

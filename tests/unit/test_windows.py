@@ -11,11 +11,11 @@ import torch
 from oracles import Curved, pictures
 
 from flowedit import windows
-from flowedit.config import EditSettings
-from flowedit.editor import Given, edit_steps, edit_video, finish, prepare
+from flowedit.edit import Given, edit_steps, edit_video, finish, prepare
 from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.keyframes import Keyframe
 from flowedit.preparation import PreparedEdit, noise_source
+from flowedit.settings import EditSettings
 from flowedit.windows import LongEdit, edit_long_video, window_starts
 
 SETTINGS = EditSettings(steps=4, detail="plain", strength=0.6)

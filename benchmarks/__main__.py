@@ -1,0 +1,200 @@
+"""`python -m benchmarks quality | speed | gpu | looks | widgets | paces`: measured quality and speed."""
+
+import sys
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.speed_command import speed
+
+app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
+app.command()(speed)
+
+
+@app.command()
+def quality(
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 24,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first scene.")] = 0,
+    methods: Annotated[str | None, typer.Option(help="Rows with commas, or 'all'; the telling ones.")] = None,
+    worlds: Annotated[str, typer.Option(help="own, exam, natural, film, with commas.")] = "own",
+    conditions: Annotated[str, typer.Option(help="exact, disagreeing, sparse, with commas.")] = "exact,disagreeing",
+    split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
+    exam: Annotated[Path | None, typer.Option(help="Folder of the frozen reference world.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "tiny",
+    json: Annotated[Path, typer.Option(help="Where the table goes; Markdown and CSV go beside it.")] = Path(
+        "quality.json"
+    ),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, each with its own model; seconds need 1.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
+    table: Annotated[list[Path] | None, typer.Option(help="Run nothing: show these tables, as one.")] = None,
+    page: Annotated[Path | None, typer.Option(help="With --table: put them into this Markdown page.")] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="With --page: the gains over classical rows alone.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="With --table: draw the telling rows to this picture.")] = None,
+) -> None:
+    """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
+    if table:
+        _show_quality(table, page, plot, brief=brief)
+        return
+    from benchmarks.cases import Condition, World
+    from benchmarks.quality import QualityPlan, gather, run_quality, write_table
+    from benchmarks.rows import ROWS, TELLING_ROWS
+    from flowedit.manifest import sha256
+    from flowedit.models import checkpoint_files, load_model
+    from flowedit.tiny.splits import Split
+
+    rows = tuple(ROWS) if methods == "all" else tuple(_names(methods)) if methods else TELLING_ROWS
+    plan = QualityPlan(
+        rows=rows,
+        scenes=2 if quick else scenes,
+        first=first,
+        worlds=tuple(_choices("worlds", worlds, World)),
+        conditions=(Condition.EXACT,) if quick else tuple(_choices("conditions", conditions, Condition)),
+        split=_choices("split", split, Split)[0],
+        exam=exam,
+        weights={file.name: sha256(file) for file in checkpoint_files(model)},
+    )
+    scores = []
+    json.parent.mkdir(parents=True, exist_ok=True)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading the model", total=None)
+        for state in run_quality(plan, partial(load_model, model), store=json.with_suffix(".partial.jsonl"), jobs=jobs):
+            scores.append(state.last)
+            label = f"{state.last.world} {state.last.scene} {state.last.row}"
+            progress.update(task, description=label, completed=state.done, total=state.total)
+    made = gather(plan, scores, model)
+    write_table(made, json)
+    for world in dict.fromkeys(score.world for score in scores):
+        typer.echo(f"\n{world}\n\n{made.to_markdown(world=world)}")
+
+
+def _show_quality(tables: list[Path], page: Path | None, plot: Path | None, *, brief: bool) -> None:
+    from benchmarks.claims import COMMAND, to_brief, to_page
+    from benchmarks.pages import fill_page
+    from benchmarks.quality import read_tables
+    from benchmarks.rows import TELLING_ROWS
+
+    table = read_tables(tables)
+    text = to_brief(table) if brief else to_page(table)
+    typer.echo(text) if page is None else fill_page(page, COMMAND, text)
+    if plot is not None:
+        table.plot(rows=TELLING_ROWS).savefig(plot, dpi=150)
+
+
+@app.command()
+def gpu(
+    json: Annotated[
+        Path, typer.Option(help="Where the rows go, one after another; a run that stopped goes on.")
+    ] = Path("gpu.json"),
+    shapes: Annotated[str, typer.Option(help="Checkpoints or sizes, with commas.")] = "1.3B,14B",
+    minutes: Annotated[float, typer.Option(help="No section is begun after this long.")] = 9.0,
+    sections: Annotated[str | None, typer.Option(help="Sections with commas; all of them.")] = None,
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Everything small, on the CPU.")] = False,
+    table: Annotated[Path | None, typer.Option(help="Measure nothing: show the table of this record.")] = None,
+    page: Annotated[Path | None, typer.Option(help="With --table: put it into this Markdown page.")] = None,
+) -> None:
+    """Time the real models' parts on this GPU with random weights: forward, VAE, edit, memory.
+
+    Started by `torchrun --nproc-per-node 2 -m benchmarks gpu`, it times one forward over so many GPUs instead.
+    """
+    from benchmarks.gpu import plan_of, read_record, run_gpu, run_parallel
+    from benchmarks.gpu_table import marks_of, row_line, to_markdown, write_into
+
+    if table is not None:
+        text = to_markdown(read_record(table))
+        typer.echo(text) if page is None else write_into(page, text, marks_of(table))
+        return
+    plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
+    from flowedit.wan.parallel import launched
+
+    for row in (run_parallel if launched() else run_gpu)(plan):
+        typer.echo(row_line(row))
+    if not json.exists():
+        return
+    record = read_record(json)
+    for section, reason in record.unfinished.items():
+        typer.echo(f"{section}: {reason}", err=True)
+
+
+@app.command()
+def looks(
+    video: Annotated[Path | None, typer.Argument(help="Time the looks on this clip; on a made one without.")] = None,
+    only: Annotated[str | None, typer.Option(help="Looks with commas; all of them.")] = None,
+    style_image: Annotated[Path | None, typer.Option(help="Where the look transfer takes its colours.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Only draw the contact sheet of all looks to this file.")] = None,
+) -> None:
+    """Time the offline looks on ten keyframes, and measure their memory and steadiness; status 1 over a limit."""
+    from benchmarks.looks import draw_sheet, report_looks
+    from flowedit.errors import VideoFileError
+
+    if sheet is not None and video is None:
+        raise VideoFileError("The contact sheet needs a clip; name one before --sheet.")
+    if sheet is not None and video is not None:
+        draw_sheet(video, sheet)
+    elif not report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=json, page=page):
+        raise typer.Exit(1)
+
+
+@app.command()
+def widgets(
+    json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+) -> None:
+    """Time the widgets in headless Chromium and weigh their clips; status 1 over a limit."""
+    from benchmarks.widgets import report_widgets
+
+    if not report_widgets(typer.echo, store=json, page=page):
+        raise typer.Exit(1)
+
+
+@app.command()
+def paces(
+    json: Annotated[Path, typer.Option(help="Where the rows go.")] = Path("paces.json"),
+    scene: Annotated[int, typer.Option(min=0, help="Number of the test scene.")] = 0,
+    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+) -> None:
+    """Make one edit with the small model at every pace, and compare the results."""
+    from benchmarks.gpu_table import write_into
+    from benchmarks.paces import BEGIN, END, pace_rows, paces_markdown, write_paces
+
+    rows = []
+    for row in pace_rows(scene):
+        rows.append(row)
+        typer.echo(f"{row.name}: {row.forwards} forwards, {row.seconds:.1f} s, error {row.error:.1e}")
+    write_paces(rows, json)
+    text = paces_markdown(rows)
+    typer.echo(text) if page is None else write_into(page, text, (BEGIN, END))
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _choices(option: str, text: str, kind: type[StrEnum]) -> list[Any]:
+    from flowedit.errors import SettingError
+
+    try:
+        return [kind(name) for name in _names(text)]
+    except ValueError:
+        raise SettingError(f"--{option} is {text!r}; use {', '.join(kind)}.") from None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a benchmark; what does not fit is one line and status 2."""
+    from flowedit.errors import FlowEditError
+
+    try:
+        app(arguments, prog_name="python -m benchmarks")
+    except FlowEditError as error:
+        typer.echo(f"benchmarks: {error}", err=True)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

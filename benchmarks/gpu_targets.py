@@ -1,0 +1,155 @@
+"""What the real models are to reach on one GPU, or on two or four, beside what a record of the benchmark says."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.gpu import EIGHT_BIT, FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PREDICTED, QUICK, Record, Row
+
+NARROW, WIDE_ONE = "Wan2.1-Fun-1.3B-InP", "Wan2.1-I2V-14B-480P"
+_IN_USE = re.compile(r"([\d.]+) GB in use")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure to reach.
+
+    Attributes:
+        what: in words.
+        limit: the most it may be.
+        unit: of both.
+        measure: takes the rows of a record, in a table by checkpoint, name and keyframes; None where they do not say.
+    """
+
+    what: str
+    limit: float
+    unit: str
+    measure: "Callable[[Found], float | None]"
+
+
+class Found:
+    """Rows by what they measured."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self._named = {(row.checkpoint, row.name, row.keyframes): row for row in rows}
+
+    def seconds(self, name: str, keyframes: int = 0, checkpoint: str = NARROW) -> float | None:
+        """Median seconds of a row; None where it was not measured."""
+        row = self._named.get((checkpoint, name, keyframes))
+        return row.seconds if row else None
+
+    def edit(self, steps: int, stage: str) -> float | None:
+        """Seconds of one stage of the edit with this many steps."""
+        start, end = f"edit of {steps} steps", f": {stage}"
+        rows = [row for row in self.rows if row.name.startswith(start) and row.name.endswith(end)]
+        return next((row.seconds for row in rows if row.checkpoint == NARROW), None)
+
+
+def bar_table(record: Record) -> str:
+    """A Markdown table of what is reached and what is not."""
+    found = Found(record.rows)
+    lines = ["| to reach | at most | measured | |", "|---|---|---|---|"]
+    for bar in BARS:
+        value = bar.measure(found)
+        shown, verdict = "not measured", ""
+        if value is not None:
+            shown, verdict = _shown(value, bar.unit), "reached" if value <= bar.limit else "**missed**"
+        lines.append(f"| {bar.what} | {_shown(bar.limit, bar.unit)} | {shown} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float, unit: str) -> str:
+    digits = {"ms": 0, "times": 2, "%": 1}.get(unit, 1)
+    return f"{value:.{digits}f} {unit}"
+
+
+def _forward(found: Found) -> float | None:
+    return _scaled(found.seconds(FAST), 1e3)
+
+
+def _eight_bit(found: Found) -> float | None:
+    return _scaled(found.seconds(EIGHT_BIT), 1e3)
+
+
+def _quick(found: Found) -> float | None:
+    return found.seconds(f"{QUICK}: steps", KEYFRAMES)
+
+
+def _joint(name: str, forwards: int) -> Callable[[Found], float | None]:
+    def measure(found: Found) -> float | None:
+        return _quotient(_scaled(found.seconds(name, KEYFRAMES), 1 / forwards), found.seconds(FAST))
+
+    return measure
+
+
+def _together(gpus: int) -> Callable[[Found], float | None]:
+    def measure(found: Found) -> float | None:
+        times = [found.seconds(f"{FAST} on {count}", KEYFRAMES, WIDE_ONE) for count in (f"{gpus} GPUs", "1 GPU")]
+        return _quotient(times[0], times[1])
+
+    return measure
+
+
+def _vae_share(found: Found) -> float | None:
+    stages = {name: found.edit(50, name) or 0.0 for name in ("prepare", "steps", "decode")}
+    share = _quotient(stages["prepare"] + stages["decode"], sum(stages.values()))
+    return _scaled(share, 100)
+
+
+def _memory(checkpoint: str) -> Callable[[Found], float | None]:
+    """The driver's count, which is more than what tensors take."""
+
+    def measure(found: Found) -> float | None:
+        notes = [row.note for row in found.rows if row.section == "offload" and row.checkpoint == checkpoint]
+        used = [float(match[1]) for match in map(_IN_USE.search, notes) if match]
+        return max(used, default=None)
+
+    return measure
+
+
+def _prediction(found: Found) -> float | None:
+    return max((abs(off) for off in _misses(found)), default=None)
+
+
+def _misses(found: Found) -> Iterator[float]:
+    for row in found.rows:
+        true = found.seconds(row.name.removesuffix(PREDICTED), row.keyframes, row.checkpoint)
+        if row.name.endswith(PREDICTED) and true and row.seconds:
+            yield 100 * (row.seconds / true - 1)
+
+
+def _quotient(value: float | None, by: float | None) -> float | None:
+    return None if value is None or not by else value / by
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
+
+
+BARS = (
+    Bar("1.3B, plain forward on the fast path", 480, "ms", _forward),
+    Bar("the same with 8-bit products", 480, "ms", _eight_bit),
+    Bar("joint forward with 5 keyframes, over the plain one", 1.15, "times", _joint(FAST, 1)),
+    Bar("the same a forward of a guided pair, keyframes isolated", 1.15, "times", _joint(ISOLATED, 2)),
+    Bar("the same, keyframes shown to the prompt's branch", 1.15, "times", _joint(ISOLATED_FIRST, 2)),
+    Bar("1.3B, 50 guided steps with shortcuts, transformer alone", 45, "s", lambda found: found.edit(50, "steps")),
+    Bar(
+        "1.3B, the default preset (40 of 50 guided steps, two branches) at the pace quick, transformer alone",
+        45,
+        "s",
+        _quick,
+    ),
+    Bar(
+        "1.3B, 8 unguided steps as of a distilled LoRA, transformer alone",
+        20,
+        "s",
+        lambda found: found.edit(8, "steps"),
+    ),
+    Bar("share of encoding and decoding in the 50-step edit", 10, "%", _vae_share),
+    Bar("1.3B with weights on the host, GPU memory by the driver's count", 8, "GB", _memory(NARROW)),
+    Bar("14B with weights on the host, GPU memory by the driver's count", 24, "GB", _memory(WIDE_ONE)),
+    Bar("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together(2)),
+    Bar("14B, joint forward on four GPUs over that on one (3.2 times as fast)", 1 / 3.2, "times", _together(4)),
+    Bar("worst of the predictions of time that `flowedit doctor` makes", 25, "%", _prediction),
+)

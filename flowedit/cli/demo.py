@@ -1,0 +1,35 @@
+"""`flowedit demo`: the main job on a clip of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowedit.cli.edit import show_run
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("flowedit-demo"),
+    style: Annotated[str, typer.Option(help="A look of the small model's world.")] = "comic",
+    scene: Annotated[int, typer.Option(min=0, help="Which held-out scene.")] = 3,
+    preset: Annotated[str, typer.Option(help="default, draft or method.")] = "default",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
+) -> None:
+    """Make a clip and styled keyframes, edit the clip, and leave a report and a contact sheet."""
+    from flowedit.ahead import EditRequest
+    from flowedit.demo import make_demo
+    from flowedit.presets import preset_settings
+    from flowedit.runfolder import SHEET, RunFolder
+
+    RunFolder(output, overwrite=overwrite)
+    inputs = make_demo(output / "inputs", style=style, scene=scene)
+    request = EditRequest(
+        video=inputs.video,
+        keyframes=inputs.keyframes,
+        output=output,
+        settings=preset_settings("tiny", preset, prompt=inputs.caption),
+        overwrite=overwrite,
+    )
+    outcome = show_run(request, verbose=verbose)
+    typer.echo(outcome.folder / SHEET)

@@ -1,0 +1,99 @@
+"""The command line: parse, call, print. Heavy libraries are imported by the commands that need them, when they run."""
+
+import atexit
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+
+from flowedit import __version__
+from flowedit.cli import register
+from flowedit.cli.usage import UsageError, usage_line
+from flowedit.errors import FlowEditError
+
+ABORTED, WRONG, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="flowedit",
+    help="Keyframe-guided video editing by flow matching on Wan video models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+register(app)
+
+
+def _print_version(value: bool | None) -> None:
+    if value:
+        typer.echo(f"flowedit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool | None = typer.Option(
+        None, "--version", callback=_print_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Keyframe-guided video editing by flow matching on Wan video models."""
+    del version
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401 - where in the code it arose
+    """Say what was warned of, in a line, as errors are said."""
+    typer.echo(f"warning: {message}", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 it did not work out, 2 input that does not fit, 130 interrupted."""
+    # Read once, when torch and NumPy load. Threads that spin while they wait take the processor from those they wait
+    # for: beside one other busy program an edit took three times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # NumPy's products here are small, and made while torch loads or runs.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            given = list(arguments) if arguments is not None else None
+            status = app(args=given, prog_name="flowedit", standalone_mode=False)
+    except FlowEditError as error:
+        _stop(str(error), error.exit_status)
+    except UsageError as error:
+        line = usage_line(error)
+        if line is None:
+            typer.echo(error, err=True)
+            sys.exit(WRONG)
+        _stop(line, WRONG)
+    except typer.Abort:
+        _stop("a question was left without an answer; nothing was done.", ABORTED)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        _stop("interrupted", INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _stop(line: str, status: int) -> NoReturn:
+    """Say in one line why there is no result."""
+    typer.echo(f"flowedit: {line}", err=True)
+    sys.exit(status)
+
+
+def program() -> None:
+    """The program `flowedit`: as `main`, then the end at once; taking torch apart module by module takes a second."""
+    status: object = 0
+    try:
+        main()
+    except SystemExit as stop:
+        status = stop.code
+    if not isinstance(status, int | None):
+        typer.echo(status, err=True)
+        status = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)

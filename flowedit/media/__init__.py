@@ -1,0 +1,1 @@
+"""Clips, pictures and sound: read and written frame-exactly."""

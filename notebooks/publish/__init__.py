@@ -1,0 +1,1 @@
+"""Builds the lessons from their sources, runs them, and writes them as pages."""

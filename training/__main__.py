@@ -1,0 +1,87 @@
+"""Train the small Wan by parts: ``python -m training PART --minutes M --out DIR`` (see docs/training.md)."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from training.run import Run
+
+
+def _vae(run: Run) -> None:
+    from training.vae import train_vae
+
+    train_vae(run)
+
+
+def _dit(run: Run) -> None:
+    from training.dit import train_dit
+
+    train_dit(run)
+
+
+def _repair(run: Run) -> None:
+    from training.repair import train_repair
+
+    train_repair(run)
+
+
+def _lora(run: Run) -> None:
+    from training.lora import train_lora
+
+    train_lora(run)
+
+
+_PARTS = {"vae": _vae, "dit": _dit, "repair": _repair, "lora": _lora}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and train.
+
+    Args:
+        arguments: of the command line, the program's own by default.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument(
+        "part", choices=tuple(_PARTS), help="autoencoder, transformer, its repairs, LoRA, in this order"
+    )
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
+    length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights and state")
+    parser.add_argument("--resume", type=Path, help="folder of an earlier run to go on from")
+    parser.add_argument("--start", type=Path, help="folder of weights to begin with, without an optimiser's state")
+    parser.add_argument("--devices", type=int, default=1, help="processes, one a GPU")
+    parser.add_argument("--config", choices=("shipped", "smoke"), default="shipped")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=Path, help="folder of the photographs, scikit-image's own by default")
+    parser.add_argument("--extra-world", type=Path, dest="extra", help="Python file of one more world")
+    parser.add_argument("--done", type=float, default=0.0, help="seconds of the minutes that are already used")
+    parser.add_argument("--plain", action="store_true", help="compile nothing")
+    settings = vars(parser.parse_args(arguments))
+    devices, part = settings.pop("devices"), settings.pop("part")
+    if devices > 1 and "RANK" not in os.environ:
+        given = sys.argv[1:] if arguments is None else arguments
+        return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])
+    run = Run.begin(settings)
+    _PARTS[part](run)
+    run.close()
+    return 0
+
+
+def launch_arguments(devices: int, given: list[str]) -> list[str]:
+    """What PyTorch's launcher is told, so that it starts this command once a device.
+
+    Args:
+        devices: processes.
+        given: arguments of this command; the dashes keep the launcher from taking ``--start`` for an option of its own.
+    """
+    return ["--standalone", f"--nproc-per-node={devices}", "-m", "--", "training.__main__", *given]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
