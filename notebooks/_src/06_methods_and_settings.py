@@ -116,8 +116,8 @@ assert jump(shown["per-frame styling"]) > 1.5 * jump(shown["default"])
 # %% [markdown] tags=["idea"]
 # ## The whole table
 #
-# Two scenes are an anecdote. The package carries the table that `python -m benchmarks quality` made on many scenes that no
-# training has seen, with every row, the losing ones too: each method with each encoding and each conditioning, and the
+# Two scenes are an anecdote. The package carries the table that `python -m benchmarks quality` made on many scenes that
+# no training has seen, with every row, the losing ones too: each method with each encoding and each conditioning, and the
 # default with one part switched off at a time. Each dot is a mean over the styles that are *not* a plain change of
 # colours; the line through it is the interval that resampling the scenes gives (95 of 100 samples).
 #

@@ -37,5 +37,5 @@ def test_the_lesson_names_no_row_of_it():
 
 
 def test_a_missing_table_is_said(tmp_path):
-    with pytest.raises(OutputError, match="bench quality"):
+    with pytest.raises(OutputError, match="benchmarks quality"):
         table(tmp_path / "none.json")

@@ -86,5 +86,5 @@ def test_a_real_model_is_refused_in_one_line(monkeypatch, tmp_path):
 
 
 def test_a_missing_record_is_said(tmp_path):
-    with pytest.raises(OutputError, match="bench gpu"):
+    with pytest.raises(OutputError, match="benchmarks gpu"):
         realmodels.recorded_speed("1.3B", tmp_path / "none.json")

@@ -55,7 +55,7 @@ def test_labels_say_what_it_is(tmp_path):
 def test_a_recording_with_a_part_missing_is_refused(tmp_path):
     save(live(made_up()), tmp_path)
     (tmp_path / "edited.webp").unlink()
-    with pytest.raises(OutputError, match="lessons record"):
+    with pytest.raises(OutputError, match="publish record"):
         recorded(tmp_path)
 
 
