@@ -1,19 +1,12 @@
 """Ideas of bending the method that the benchmark measures and no setting offers: rows, and nothing else."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle, pairwise
-from typing import Any
 
-from benchmarks.memory import Remembering
-from flowedit.errors import ModelError, SettingError
-from flowedit.frames import slot_count
+from flowedit.errors import SettingError
 from flowedit.methods.branches import EditProblem
-from flowedit.model import Latent, VideoModel
-from flowedit.wan.adapter import WanVideo
-from flowedit.wan.fast import FastOptions, use_fast_blocks, use_plain_blocks
-from flowedit.wan.shortcuts import IsolatedKeys, using
+from flowedit.model import Latent
 
 
 def in_phases(problem: EditProblem, shares: Sequence[float]) -> EditProblem:
@@ -26,7 +19,7 @@ def in_phases(problem: EditProblem, shares: Sequence[float]) -> EditProblem:
     """
     steps = len(problem.sigmas) - 1
     each = cycle([shares[step * len(shares) // steps] for step in range(steps)])
-    return replace(problem, gain=lambda dt: next(each))
+    return replace(problem, gain=lambda dt, beta: next(each))
 
 
 def faded(problem: EditProblem, weights: Sequence[float]) -> EditProblem:
@@ -43,7 +36,7 @@ def faded(problem: EditProblem, weights: Sequence[float]) -> EditProblem:
         SettingError: `beta` is not 0, or `kappa` 1 at some step, after which nothing is left to tell what was taken.
     """
     # No step ends where another does.
-    shares = {after: problem.gain(before - after) for before, after in pairwise(problem.sigmas)}
+    shares = {after: problem.gain(before - after, problem.beta) for before, after in pairwise(problem.sigmas)}
     if problem.beta or max(shares.values()) >= 1:
         raise SettingError(f"beta is {problem.beta} and kappa at most {max(shares.values())}; use 0 and less than 1.")
     nearest = _nearest(problem.source.shape[2], problem.slots, len(weights))
@@ -69,31 +62,3 @@ def _nearest(num_slots: int, slots: Sequence[int], reach: int) -> dict[int, tupl
         if 0 < distance <= reach:
             found[slot] = (key, distance)
     return found
-
-
-@contextmanager
-def isolated(model: VideoModel, num_frames: int, *, token_lora: bool) -> Iterator[None]:
-    """Keyframe tokens that attend to one another alone, for the length of the block; the clip still sees them.
-
-    Args:
-        model: a Wan model on the vendor's own blocks, remembered or not.
-        num_frames: of the clip.
-        token_lora: whether joint sequences run through the transformer trained for them.
-
-    Raises:
-        ModelError: another kind of model, or one without that transformer.
-    """
-    wan = model.inner if isinstance(model, Remembering) else model
-    if not isinstance(wan, WanVideo):
-        raise ModelError(f"{model.name} has no tokens to isolate; this row needs a Wan model.")
-    joint: Callable[[], Any] | None = wan.trained.joint
-    if token_lora and joint is None:
-        raise ModelError(f"{wan.name} has no LoRA for joint tokens; this row needs one. Use the zero-shot row.")
-    dit = joint() if token_lora and joint is not None else wan.pipe.dit
-    store = use_fast_blocks(dit, FastOptions(compiled=False))
-    try:
-        with using(wan.pipe, IsolatedKeys(wan.pipe.model_fn, store, slot_count(num_frames))):
-            yield
-    finally:
-        store.clear()
-        use_plain_blocks(dit)

@@ -87,7 +87,7 @@ def pace_rows(scene: int = 0) -> Iterator[PaceRow]:
 def _settings() -> EditSettings:
     """Joint tokens and guidance, which shortcuts act on; without the token LoRA, as real checkpoints have none."""
     return EditSettings(
-        conditioning="tokens", token_lora="off", keyframe_encoding="delta", steps=STEPS, guidance=2.0, shift=3.0,
+        conditioning="tokens", keyframe_encoding="delta", steps=STEPS, guidance=2.0, shift=3.0,
         detail="plain",
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import Case, disagree
-from benchmarks.ideas import faded, in_phases, isolated
+from benchmarks.ideas import faded, in_phases
 from benchmarks.memory import Remembering
 from flowedit.edit import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.encoding import to_frames, to_pixels
@@ -36,7 +36,7 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
 
 def _edited(case: Case, model: VideoModel, settings: EditSettings) -> np.ndarray:
     """Edit as `edit_video` does, with a guess that the model remembers where it remembers any."""
-    if not (isinstance(model, Remembering) and settings.uses_guess):
+    if not (isinstance(model, Remembering) and settings.fill == "guess"):
         return edit_video(case.frames, case.keyframes, model, settings).frames
     return _finished(_prepared(case, model, settings))
 
@@ -84,17 +84,6 @@ def bent(bend: Callable[[EditProblem], EditProblem]) -> Row:
         prepared = _prepared(case, model, _settings(case, "method"))
         prepared.problem = bend(prepared.problem)
         return _finished(prepared)
-
-    return row
-
-
-def tokens_isolated(*, token_lora: bool) -> Row:
-    """Joint tokens that do not look back at the clip."""
-    edit = edit_row("method", conditioning="tokens", token_lora="auto" if token_lora else "off")
-
-    def row(case: Case, model: VideoModel) -> np.ndarray:
-        with isolated(model, len(case.frames), token_lora=token_lora):
-            return edit(case, model)
 
     return row
 
@@ -166,21 +155,13 @@ ROWS: Mapping[str, Row] = {
     "propagation": classical_propagation,
     "per-frame styling": per_frame,
     "sdedit": edit_row("method", method="coupled", conditioning="none", alpha=0.0, strength=0.6),
-    "first-frame i2v": first_only(
-        edit_row("method", method="coupled", init="noise", strength=1.0, alpha=0.0, detail="plain")
-    ),
+    "first-frame i2v": first_only(edit_row("method", method="coupled", strength=1.0, alpha=0.0, detail="plain")),
     "difference alone": edit_row("method", alpha=0.0),
     **_matrix(),
     "kappa 0": edit_row("method", kappa=0.0),
     "kappa 0.25": edit_row("method", kappa=0.25),
     "kappa 1": edit_row("method", kappa=1.0),
-    "tokens zero-shot": edit_row("method", conditioning="tokens", token_lora="off"),
-    "tokens with the LoRA": edit_row("method", conditioning="tokens", token_lora="auto"),
-    "both zero-shot": edit_row("method", conditioning="both", token_lora="off"),
-    "both with the LoRA": edit_row("method", conditioning="both", token_lora="auto"),
-    "tokens isolated zero-shot": tokens_isolated(token_lora=False),
-    "tokens isolated with the LoRA": tokens_isolated(token_lora=True),
-    "positions shared": edit_row("method", conditioning="tokens", positions="shared"),
+    "tokens with the LoRA": edit_row("method", conditioning="tokens"),
     "positions appended": edit_row("method", conditioning="tokens", positions="appended"),
     "positions restarted": edit_row("method", conditioning="tokens", positions="restarted"),
     **{f"method strength {strength}": edit_row("method", strength=strength) for strength in (0.5, 0.6, 0.8, 0.9)},

@@ -121,7 +121,7 @@ class Ahead:
         self.begun = time.perf_counter()
         settings = request.settings
         check_method(settings.method)
-        wanted = settings.uses_guess and settings.method not in CLASSICAL and bool(request.keyframes)
+        wanted = settings.fill == "guess" and settings.method not in CLASSICAL and bool(request.keyframes)
         # Its Python starts while this one reads the files.
         process = _started() if wanted else None
         if process is not None:

@@ -6,7 +6,6 @@ ranges are advice: outside them a call warns.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from flowedit.correction import Exact
 from flowedit.edit import edit_video
 from flowedit.errors import ModelError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, fit_size, longest_legal
@@ -165,13 +165,9 @@ class WanVideoEditorPipeline:
 
     def _settings(self, **given: Any) -> EditSettings:  # noqa: ANN401
         """The model's own defaults with what was given; a model without a route for images sees tokens."""
-        known = {field.name for field in fields(EditSettings)}
-        unknown = sorted(set(given) - known)
-        if unknown:
-            raise SettingError(f"There is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
         if not self.model.takes_images:
             given = {"conditioning": "tokens", **given}
-        if given.get("kappa") is not None and given["alpha"] == EditSettings.alpha:
+        if given.get("kappa") is not None and given["alpha"] == Exact.rate:
             given = {**given, "alpha": None}  # the signature's own, not the caller's
         # Every default preset but the small model's own suits any weights; that one asks for training with guesses.
         preset = "default" if self.model.repairs or self.model.name != TINY else "method"

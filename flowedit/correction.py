@@ -9,15 +9,13 @@ Everything here is plain arithmetic: NumPy arrays and torch tensors, float32 and
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from flowedit.errors import SettingError, UnusualSettingWarning
 from flowedit.flow import Array
-
-Gain = Callable[[float], float]
-"""Maps a step's length `dt` to the correction's share `kappa` of the main branch."""
 
 
 class Residual(NamedTuple):
@@ -49,23 +47,23 @@ def residual(x_main: Array, x_key: Array, v_main: Array, v_key: Array, dt: float
     return Residual(z_diff, v_diff, z_diff - v_diff * dt)
 
 
-def correct(v_main: Array, v_key: Array, r: Array, push: float, beta: float = 0.0) -> tuple[Array, Array]:
+def correct(v_main: Array, v_key: Array, r: Array, rate: float, beta: float = 0.0) -> tuple[Array, Array]:
     """Both velocities after the correction.
 
     Args:
         v_main: velocity of the main branch at the slots.
         v_key: velocity of the keyframe branch.
         r: the residual.
-        push: `kappa / dt`.
+        rate: `kappa / dt`.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
 
     Returns:
-        `(v_main + push * r, v_key - beta * push * r)`.
+        `(v_main + rate * r, v_key - beta * rate * r)`.
 
-    >>> correct(2.0, 0.0, 1.0, push=0.5, beta=1.0)
+    >>> correct(2.0, 0.0, 1.0, rate=0.5, beta=1.0)
     (2.5, -0.5)
     """
-    return v_main + push * r, v_key - (beta * push) * r
+    return v_main + rate * r, v_key - (beta * rate) * r
 
 
 def gap_law(r: Array, kappa: float, beta: float = 0.0) -> Array:
@@ -73,48 +71,107 @@ def gap_law(r: Array, kappa: float, beta: float = 0.0) -> Array:
     return (1 - kappa * (1 + beta)) * r
 
 
-def exact_gain(alpha: float, beta: float = 0.0) -> Gain:
-    """The rate `alpha` integrated over the step: total gain `1 - exp(-alpha * (1 + beta) * dt)`, always in [0, 1).
+@dataclass(frozen=True)
+class _Rate:
+    """A correction whose strength is given per unit of sigma.
+
+    Attributes:
+        rate: the user's `alpha`, at least 0.
+    """
+
+    rate: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that makes no sense."""
+        if not 0 <= self.rate < math.inf:
+            raise SettingError(f"alpha is {self.rate}; it must be at least 0 and finite. Use 10, or 0 to leave it out.")
+
+
+class Exact(_Rate):
+    """The rate integrated over the step: total gain `1 - exp(-rate * (1 + beta) * dt)`, always in [0, 1).
 
     The total is shared 1 : beta between the branches, so `kappa` is the total divided by `1 + beta`.
 
-    >>> round(exact_gain(10.0)(0.1), 6)
+    >>> round(Exact(10.0)(0.1), 6)
     0.632121
     """
-    check_rate(alpha, beta)
-    return lambda dt: -math.expm1(-alpha * (1 + beta) * dt) / (1 + beta)
+
+    def __call__(self, dt: float, beta: float = 0.0) -> float:
+        """The main branch's share `kappa` of the residual in a step of length `dt`."""
+        return -math.expm1(-self.rate * (1 + beta) * dt) / (1 + beta)
 
 
-def euler_gain(alpha: float) -> Gain:
-    """The literal Euler form `kappa = alpha * dt`; contracts only for `0 < alpha * dt * (1 + beta) < 2`.
+class Euler(_Rate):
+    """The literal form `kappa = rate * dt`; contracts only for `0 < rate * dt * (1 + beta) < 2`.
 
-    >>> euler_gain(10.0)(0.25)
+    >>> Euler(10.0)(0.25)
     2.5
     """
-    check_rate(alpha, 0.0)
-    return lambda dt: alpha * dt
+
+    def __call__(self, dt: float, beta: float = 0.0) -> float:
+        """The main branch's share `kappa` of the residual in a step of length `dt`."""
+        return self.rate * dt
 
 
-def constant_gain(kappa: float) -> Gain:
+@dataclass(frozen=True)
+class Constant:
     """The same share of the residual at every step.
 
-    >>> constant_gain(0.5)(0.01)
+    Attributes:
+        share: the user's `kappa`, in [0, 1].
+
+    >>> Constant(0.5)(0.01)
     0.5
     """
-    if not 0 <= kappa <= 1:
-        raise SettingError(f"kappa is {kappa}; it must lie in [0, 1]. 0 corrects nothing, 1 closes the gap at once.")
-    return lambda dt: kappa
+
+    share: float
+
+    def __post_init__(self) -> None:
+        """Refuse a share that makes no sense."""
+        if not 0 <= self.share <= 1:
+            raise SettingError(f"kappa is {self.share}; it must lie in [0, 1]. 0 corrects nothing, 1 all at once.")
+
+    def __call__(self, dt: float, beta: float = 0.0) -> float:
+        """The main branch's share `kappa` of the residual, whatever the step."""
+        return self.share
 
 
-def check_rate(alpha: float, beta: float) -> None:
-    """Refuse a rate or a share that makes no sense."""
-    if not alpha >= 0 or math.isinf(alpha):
-        raise SettingError(f"alpha is {alpha}; it must be at least 0 and finite. Use 10, or 0 for no correction.")
+Gain = Exact | Euler | Constant
+"""`gain(dt, beta)` is the main branch's share `kappa` of the residual in a step of length `dt`."""
+DEFAULT_GAIN = Exact()
+
+
+def gain_from(alpha: float | None = None, kappa: float | None = None, form: str = "exact") -> Gain:
+    """The gain that a user's words ask for.
+
+    Args:
+        alpha: rate per unit of sigma, at least 0; None for 10 where no `kappa` is given.
+        kappa: fixed share per step, in [0, 1].
+        form: `exact` integrates the rate over a step, `euler` takes the literal `alpha * dt`.
+
+    Raises:
+        SettingError: `kappa` beside one of the others, a form that does not exist, or a value that makes no sense.
+    """
+    if form not in ("exact", "euler"):
+        raise SettingError(f"gain is {form!r}; use one of exact, euler.")
+    if kappa is None:
+        rate = _Rate.rate if alpha is None else alpha
+        return Euler(rate) if form == "euler" else Exact(rate)
+    if alpha is not None or form == "euler":
+        other = "gain is euler" if alpha is None else f"alpha is {alpha}"
+        raise SettingError(
+            f"{other} and kappa is {kappa}; a share per step takes the place of the rate. Leave one of them out."
+        )
+    return Constant(kappa)
+
+
+def check_beta(beta: float) -> None:
+    """Refuse a share of the keyframe branch that makes no sense."""
     if not 0 <= beta <= 1:
-        raise SettingError(f"beta is {beta}; it must lie in [0, 1]. Use 0 to leave the keyframes alone.")
+        raise SettingError(f"beta is {beta}; it must be in [0, 1]. Use 0 to leave the keyframes alone.")
 
 
-def unstable_steps(alpha: float, beta: float, sigmas: tuple[float, ...]) -> list[int]:
+def unstable_steps(alpha: float, beta: float, sigmas: Sequence[float]) -> list[int]:
     """The steps at which the literal Euler form makes the gap grow: `alpha * dt * (1 + beta) >= 2`.
 
     >>> unstable_steps(10.0, 0.0, (1.0, 0.5, 0.4, 0.0))
@@ -124,15 +181,14 @@ def unstable_steps(alpha: float, beta: float, sigmas: tuple[float, ...]) -> list
     return [i for i, (sigma, sigma_next) in enumerate(pairs) if alpha * (sigma - sigma_next) * (1 + beta) >= 2]
 
 
-def warn_if_unstable(alpha: float, beta: float, sigmas: tuple[float, ...]) -> None:
+def warn_if_unstable(gain: Gain, beta: float, sigmas: Sequence[float]) -> None:
     """Warn when the literal Euler form diverges somewhere on this grid."""
-    steps = unstable_steps(alpha, beta, sigmas)
+    steps = unstable_steps(gain.rate, beta, sigmas) if isinstance(gain, Euler) else []
     if steps:
-        first = steps[0]
-        amount = alpha * (sigmas[first] - sigmas[first + 1]) * (1 + beta)
+        amount = gain(sigmas[steps[0]] - sigmas[steps[0] + 1]) * (1 + beta)
         warnings.warn(
-            f"The literal Euler correction makes the gap grow at step {first}: alpha * dt * (1 + beta) = {amount:.2f}, "
-            "and it must stay under 2. Use a smaller alpha, more steps, or the exact gain.",
+            f"The literal Euler correction makes the gap grow at step {steps[0]}: alpha * dt * (1 + beta) = "
+            f"{amount:.2f}, and it must stay under 2. Use a smaller alpha, more steps, or the exact gain.",
             UnusualSettingWarning,
             stacklevel=3,
         )

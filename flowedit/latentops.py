@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from flowedit.correction import correct, euler_gain, residual
+from flowedit.correction import Euler, correct, residual
 from flowedit.errors import KeyframeError, SettingError
 from flowedit.methods.branches import coupled_noise, shared_positions
 from flowedit.model import KeyLatent, Latent
@@ -78,7 +78,7 @@ def compute_velocity_correction(
     at = list(slots)
     gap = residual(z_main[:, :, at], z_edit, v_main[:, :, at], v_edit, dt)
     corrected = v_main.clone()
-    corrected[:, :, at], _ = correct(v_main[:, :, at], v_edit, gap.r, euler_gain(alpha)(dt) / dt)
+    corrected[:, :, at], _ = correct(v_main[:, :, at], v_edit, gap.r, Euler(alpha)(dt) / dt)
     return corrected
 
 

@@ -37,7 +37,6 @@ class Condition:
             where others see grey. None for none.
         trust: how far each pixel of the guess needs no repair, float32 (F, H, W) in [0, 1]; given with `guess`.
         key_slots: latent slots whose tokens follow the clip's own in a joint sequence; empty for none.
-        token_lora: whether a model that has a LoRA for joint sequences uses it.
     """
 
     shape: ClipShape
@@ -48,7 +47,6 @@ class Condition:
     guess: np.ndarray | None = None
     trust: np.ndarray | None = None
     key_slots: tuple[int, ...] = ()
-    token_lora: bool = True
 
 
 @runtime_checkable

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from flowedit.correction import Gain, constant_gain, euler_gain, exact_gain, warn_if_unstable
+from flowedit.correction import warn_if_unstable
 from flowedit.encoding import encode_keyframes, to_pixels
 from flowedit.errors import SettingError
 from flowedit.estimate.blend import Guess, guess
@@ -21,10 +20,7 @@ from flowedit.methods import CLASSICAL, METHODS, check_method
 from flowedit.methods.branches import (
     POSITIONS,
     EditProblem,
-    NoiseSource,
     PairVelocity,
-    anchored_branch,
-    free_branch,
     joint_velocity,
     main_velocity,
 )
@@ -126,7 +122,7 @@ def prepare(
         keyframes=tuple(keyframe.index for keyframe in keyframes),
         slots=slots,
         method=settings.method,
-        alpha=settings.alpha if settings.kappa is None else None,
+        alpha=settings.alpha,
         beta=settings.beta,
     )
     prepared = PreparedEdit(
@@ -138,7 +134,7 @@ def prepare(
         share=None if guessed is None else guessed.repair_share(),
         agreement=0.0 if guessed is None else guessed.agreement,
         reference_latents=latents,
-        problem=_problem(_Inputs(worked, model, settings, given, source, keys), latents),
+        problem=_problem(_Inputs(worked, model, settings, given, source, keys)),
         trace=trace,
         given=given,
     )
@@ -158,30 +154,29 @@ class _Inputs:
     keys: KeyLatent
 
 
-def _problem(inputs: _Inputs, guess_latents: Latent) -> EditProblem:
-    """Everything that the method works on; `guess_latents` are the source's own where there is no guess."""
+def _problem(inputs: _Inputs) -> EditProblem:
+    """Everything that the method works on."""
     frames, keyframes, model = inputs.material.frames, inputs.material.keyframes, inputs.model
     settings, source = inputs.settings, inputs.source
     shape = clip_shape(frames, model)
     own = [Keyframe(keyframe.index, frames[keyframe.index]) for keyframe in keyframes]
     shown = inputs.material.guess if settings.fill == "guess" else None
     target_velocity, after_step = _velocity(model, shape, keyframes, settings, shown, of="target")
-    source_velocity = target_velocity
+    source_velocity, sigmas = target_velocity, sigma_grid(settings)
+    warn_if_unstable(settings.gain, settings.beta, sigmas)
     if settings.method == "difference":
         source_velocity, _ = _velocity(model, shape, own, settings, of="source")
     return EditProblem(
         source=source,
-        start=guess_latents if settings.init == "propagated" else source,
         keys=inputs.keys,
         source_keys=_source_keys(model, own, frames, source, settings),
         slots=tuple(keyframe.slot for keyframe in keyframes),
-        noise=noise_source(source, settings, inputs.given),
-        sigmas=sigma_grid(settings),
-        gain=gain_of(settings),
+        noise=draw_noise(source, settings.seed, inputs.given),
+        sigmas=sigmas,
+        gain=settings.gain,
         beta=settings.beta,
         v_target=target_velocity,
         v_source=source_velocity,
-        key_velocity=free_branch if settings.branch == "free" else anchored_branch,
         after_step=_held(after_step, inputs),
     )
 
@@ -230,7 +225,6 @@ def _velocity(
         guess=None if guessed is None else guessed.frames,
         trust=None if guessed is None else guessed.trust,
         key_slots=slots if sees_tokens else (),
-        token_lora=settings.token_lora == "auto",
     )
     prepared = model.prepare(condition)
     positions = POSITIONS[settings.positions](slot_count(shape.num_frames), slots)
@@ -242,12 +236,12 @@ def _held(after_step: AfterStep, inputs: _Inputs) -> AfterStep:
     """The hook after a step, which also puts the source back wherever the mask says so."""
     if inputs.given.mask is None:
         return after_step
-    source, noise = inputs.source, noise_source(inputs.source, inputs.settings, inputs.given)
+    source, noise = inputs.source, draw_noise(inputs.source, inputs.settings.seed, inputs.given)
     cells = torch.as_tensor(latent_mask(inputs.given.mask, *source.shape[-2:])).to(source)
 
     def held(latents: Latent, sigma: float) -> Latent:
         # `coupled` carries noisy latents, `difference` the clean ones of the edit.
-        kept = interpolate(source, noise(0), sigma) if inputs.settings.method == "coupled" else source
+        kept = interpolate(source, noise, sigma) if inputs.settings.method == "coupled" else source
         return kept + cells * (after_step(latents, sigma) - kept)
 
     return held
@@ -266,41 +260,19 @@ def _source_keys(
 
 
 def _guess(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings, given: Given) -> Guess | None:
-    """The classical guess, where the settings start from one or show one to the model and there are keyframes."""
-    if not settings.uses_guess or (given.guess is None and not keyframes):
+    """The classical guess, where the settings show one to the model and there are keyframes."""
+    if settings.fill != "guess" or (given.guess is None and not keyframes):
         return None
     if callable(given.guess):
         return given.guess()
     return given.guess or guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
 
 
-def noise_source(source: Latent, settings: EditSettings, given: Given) -> NoiseSource:
+def draw_noise(source: Latent, seed: int, given: Given) -> Latent:
     """The run's noise, drawn on the CPU so that a seed gives one result on every device."""
     batch, channels, slots, *size = source.shape
-    whole = given.slots or slots
-
-    @lru_cache(maxsize=1)
-    def draw(step: int) -> Latent:
-        seed = settings.seed if step == 0 else _derived_seed(settings.seed, step)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn((batch, channels, whole, *size), generator=generator, dtype=torch.float32)
-        own = noise[:, :, given.first_slot : given.first_slot + slots]
-        # A copy: a view would keep the whole clip's noise for as long as this edit lives.
-        return own.to(source.device, source.dtype, copy=True)
-
-    return draw if settings.noise == "fresh" else lambda step: draw(0)
-
-
-def _derived_seed(seed: int, step: int) -> int:
-    """A seed for a later step that no other run begins with by counting up."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def gain_of(settings: EditSettings) -> Gain:
-    """The correction's share per step, from the settings."""
-    if settings.kappa is not None:
-        return constant_gain(settings.kappa)
-    if settings.gain == "euler":
-        warn_if_unstable(settings.alpha, settings.beta, sigma_grid(settings))
-        return euler_gain(settings.alpha)
-    return exact_gain(settings.alpha, settings.beta)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn((batch, channels, given.slots or slots, *size), generator=generator, dtype=torch.float32)
+    # A copy: a view would keep the whole clip's noise for as long as this edit lives.
+    own = noise[:, :, given.first_slot : given.first_slot + slots]
+    return own.to(source.device, source.dtype, copy=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flowedit.errors import SettingError
-from flowedit.settings import EditSettings, alpha_and_kappa
+from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TINY, Checkpoint
 from flowedit.wan.loading import checkpoint_of
 
@@ -108,8 +108,6 @@ def preset_settings(model: str | Path, preset: str = "default", **changes: Any) 
     presets = model_defaults(model).presets
     if preset not in presets:
         raise SettingError(f"preset is {preset!r}; use one of {', '.join(presets)}.")
-    if None not in (changes.get("alpha"), changes.get("kappa")):
-        raise alpha_and_kappa(changes["alpha"], changes["kappa"])
     base = presets[preset]
     repairs = (changes.get("method", base["method"]), changes.get("conditioning", "i2v")) in _REPAIRING
     if base.get("fill") == "guess" and "fill" not in changes and not repairs:
@@ -117,4 +115,4 @@ def preset_settings(model: str | Path, preset: str = "default", **changes: Any) 
         base = {**presets["method"], **{name: base[name] for name in ("scale",) if name in base}}
     if changes.get("kappa") is not None:
         base = {name: value for name, value in base.items() if name != "alpha"}
-    return EditSettings(**{**base, **changes})
+    return EditSettings.of(**{**base, **changes})

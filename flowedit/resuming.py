@@ -45,7 +45,7 @@ class StateKeeper:
         images = [(keyframe.index, keyframe.image.tobytes()) for keyframe in prepared.keyframes]
         indices, pictures = [index for index, _ in images], [picture for _, picture in images]
         # Latents are left out: a GPU may encode the same clip to other last bits, which must not bar the way.
-        self._hash = hash_settings(prepared.settings, prepared.model.name, indices, *pictures, prepared.frames, *more)
+        self._hash = hash_settings(prepared.settings.to_dict(), prepared.model.name, indices, *pictures, prepared.frames, *more)
 
     def begun(self) -> Begun | None:
         """What a stopped run of this very edit left; None when there is nothing to go on with.
@@ -56,7 +56,7 @@ class StateKeeper:
         state = load_state(self.path, self._hash)
         if state is None:
             return None
-        like = self._prepared.problem.start
+        like = self._prepared.problem.source
         try:
             main, key = (state.tensors[name].to(like.device) for name in ("main", "key"))
             steps = json.loads(state.tensors["trace"].numpy().tobytes())

@@ -2,27 +2,25 @@
 
 import math
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any, Literal, get_args
 
+from flowedit.correction import DEFAULT_GAIN, Euler, Gain, check_beta, gain_from
 from flowedit.errors import SettingError, UnusualSettingWarning
 
 Encoding = Literal["still", "hold", "delta"]
 Conditioning = Literal["tokens", "i2v", "both", "none"]
-Branch = Literal["free", "anchored"]
-Init = Literal["source", "propagated", "noise"]
 Fill = Literal["grey", "guess"]
 Detail = Literal["plain", "residual", "guided"]
-Gain = Literal["exact", "euler"]
-Noise = Literal["coupled", "fresh"]
 Positions = Literal["shared", "appended", "restarted"]
-TokenLora = Literal["auto", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditSettings:
     """Everything that decides an edit beside the clip, the keyframes, the model and the seed's noise.
+
+    `EditSettings.of` takes the same, and how strongly to correct in the user's words: `alpha`, `kappa`.
 
     Attributes:
         method: name of an editing method; see `flowedit.methods.METHODS`.
@@ -35,14 +33,8 @@ class EditSettings:
             `guess`, with its trust in the mask, for models that were trained to repair one.
         positions: temporal RoPE index of keyframe tokens: `shared` with their slot, or for comparison `appended`
             after the clip or `restarted` at 0.
-        token_lora: `auto` reads keyframe tokens with the LoRA that a model has for them, `off` without (zero-shot).
-        branch: whether the keyframe branch is carried by the model (`free`) or ends on the keyframe (`anchored`).
-        alpha: rate of the correction per unit of sigma, at least 0.
+        gain: how strongly the correction pulls: a rate, `Exact(10.0)` or `Euler(10.0)`, or a `Constant` share.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
-        kappa: fixed share of the residual per step, in [0, 1]; takes the place of `alpha`, which then stays as it is
-            by default.
-        gain: `exact` integrates the rate over the step, `euler` takes the literal `alpha * dt`.
-        init: what the trajectory starts from: the source, the propagated guess, or pure noise.
         detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or `guided`, the same
             and carried to the source's own resolution by `flowedit.run.run_edit`, which knows it.
         scale: sides of the clip that the model edits, as a share of the clip's own, in (0, 1]; below 1 its change is
@@ -52,7 +44,6 @@ class EditSettings:
         guidance: classifier-free guidance scale of the target; 1 switches it off.
         source_guidance: the same for the source velocity of `difference`; None means as `guidance`.
         shift: bend of the sigma grid towards noise, positive.
-        noise: one `coupled` noise for the whole run, or a `fresh` one at each step (`difference` only).
         seed: seed of the noise.
     """
 
@@ -64,13 +55,8 @@ class EditSettings:
     conditioning: Conditioning = "i2v"
     fill: Fill = "grey"
     positions: Positions = "shared"
-    token_lora: TokenLora = "auto"
-    branch: Branch = "anchored"
-    alpha: float = 10.0
+    gain: Gain = DEFAULT_GAIN
     beta: float = 0.0
-    kappa: float | None = None
-    gain: Gain = "exact"
-    init: Init = "source"
     detail: Detail = "residual"
     scale: float = 1.0
     strength: float = 0.8
@@ -78,40 +64,62 @@ class EditSettings:
     guidance: float = 1.0
     source_guidance: float | None = None
     shift: float = 5.0
-    noise: Noise = "coupled"
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense; warn about what is merely unusual."""
         for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), choices)
+            value = getattr(self, name)
+            if value not in choices:
+                raise SettingError(f"{name.replace('_', ' ')} is {value!r}; use one of {', '.join(choices)}.")
         whole = isinstance(self.steps, Integral) and self.steps >= 1
-        _check_number("steps", self.steps, whole, "a whole number of at least 1. Use 20 to 50")
-        _check_number("alpha", self.alpha, 0 <= self.alpha < math.inf, "at least 0. Use 10, or 0 for no correction")
-        _check_number("beta", self.beta, 0 <= self.beta <= 1, "in [0, 1]. Use 0 to leave the keyframes alone")
-        _check_number("strength", self.strength, 0 < self.strength <= 1, "in (0, 1]. Use 0.8 for a strong edit")
-        _check_number("scale", self.scale, 0 < self.scale <= 1, "in (0, 1]. Use 1, or 0.5 for a draft")
-        _check_number("shift", self.shift, 0 < self.shift < math.inf, "positive. Use 5, or 3 for small frames")
+        _check("steps", self.steps, whole, "a whole number of at least 1. Use 20 to 50")
+        check_beta(self.beta)
+        _check("strength", self.strength, 0 < self.strength <= 1, "in (0, 1]. Use 0.8 for a strong edit")
+        _check("scale", self.scale, 0 < self.scale <= 1, "in (0, 1]. Use 1, or 0.5 for a draft")
+        _check("shift", self.shift, 0 < self.shift < math.inf, "positive. Use 5, or 3 for small frames")
         whole = isinstance(self.seed, Integral) and 0 <= self.seed < 2**63
-        _check_number("seed", self.seed, whole, "a whole number in [0, 2**63). Use 0")
-        _check_number("guidance", self.guidance, 0 <= self.guidance < math.inf, "at least 0. 1 is off, 5 is usual")
+        _check("seed", self.seed, whole, "a whole number in [0, 2**63). Use 0")
+        _check("guidance", self.guidance, 0 <= self.guidance < math.inf, "at least 0. 1 is off, 5 is usual")
         if self.source_guidance is not None:
             valid = 0 <= self.source_guidance < math.inf
-            _check_number("source guidance", self.source_guidance, valid, "at least 0. 1 is off")
-        if self.kappa is not None:
-            _check_number("kappa", self.kappa, 0 <= self.kappa <= 1, "in [0, 1]. 0 corrects nothing")
-            if self.alpha != type(self).alpha:
-                raise alpha_and_kappa(self.alpha, self.kappa)
+            _check("source guidance", self.source_guidance, valid, "at least 0. 1 is off")
         self._check_together()
         self._warn_if_unusual()
 
+    @classmethod
+    def of(cls, **given: Any) -> "EditSettings":  # noqa: ANN401 - any field of this class
+        """Settings in the user's words: `alpha`, `kappa` and `gain` (`exact` or `euler`) make the one gain.
+
+        Raises:
+            SettingError: a setting that does not exist or makes no sense, or `alpha` and `kappa` both given.
+
+        >>> EditSettings.of(alpha=4.0, gain="euler").gain
+        Euler(rate=4.0)
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(given.keys() - known - {"alpha", "kappa"})
+        if unknown:
+            there = ", ".join(sorted({*known, "alpha", "kappa"}))
+            raise SettingError(f"There is no setting {unknown[0]!r}; there are {there}.")
+        words = {name: given.pop(name) for name in ("alpha", "kappa") if name in given}
+        if isinstance(given.get("gain"), str):
+            words["form"] = given.pop("gain")
+        if any(word is not None for word in words.values()):
+            given["gain"] = gain_from(**words)
+        return cls(**given)
+
+    @property
+    def alpha(self) -> float | None:
+        """Rate of the correction per unit of sigma; None where it takes the same share at every step."""
+        return getattr(self.gain, "rate", None)
+
+    @property
+    def kappa(self) -> float | None:
+        """Fixed share of the residual per step; None where it follows a rate."""
+        return getattr(self.gain, "share", None)
+
     def _check_together(self) -> None:
-        if self.init == "noise" and self.strength != 1:
-            raise SettingError(
-                f"init is noise and strength is {self.strength}; pure noise starts at strength 1. Use strength 1."
-            )
-        if self.init == "noise" and self.method == "difference":
-            raise SettingError("init is noise and the method is difference; it edits a clip. Use the method coupled.")
         if self.fill == "guess" and self.conditioning not in ("i2v", "both"):
             raise SettingError(
                 f"fill is guess and conditioning is {self.conditioning}; only the i2v route shows it to the model. "
@@ -126,43 +134,31 @@ class EditSettings:
                 f"scale is {self.scale} and detail is plain; what is enlarged is a change of the reference. Use detail "
                 "residual or guided, or scale 1."
             )
-        if self.branch == "free" and self.conditioning not in ("tokens", "both"):
-            raise SettingError(
-                f"branch is free and conditioning is {self.conditioning}; only keyframe tokens can move freely. "
-                "Use conditioning tokens or both, or branch anchored."
-            )
-        if self.noise == "fresh" and self.method != "difference":
-            raise SettingError(
-                f"noise is fresh and the method is {self.method}; only difference redraws its noise. Use noise coupled."
-            )
 
     def _warn_if_unusual(self) -> None:
         fewest = 1 if self.fill == "guess" else 4
         for name, low, high in (("alpha", 1, 20), ("guidance", 1, 10), ("steps", fewest, 100)):
             value = getattr(self, name)
-            if not low <= value <= high and not (name == "alpha" and value == 0):
+            if value is not None and not low <= value <= high and not (name == "alpha" and value == 0):
                 _warn(f"{name} is {value}; {low} to {high} usually works.")
-        if self.method == "coupled" and self.init != "noise" and self.strength == 1:
+        if self.method == "coupled" and self.strength == 1:
             _warn("strength is 1; the edit starts at pure noise and the clip cannot shape it. Use 0.5 to 0.9.")
-        if self.init == "noise" and self.detail == "residual":
-            _warn("init is noise and detail is residual; the source's fine detail is laid on another clip. Use plain.")
-
-    @property
-    def uses_guess(self) -> bool:
-        """Whether an edit makes the classical guess, to start from it or to show it to the model."""
-        return self.init == "propagated" or self.fill == "guess"
 
     def with_(self, **changes: Any) -> "EditSettings":  # noqa: ANN401 - any field of this class
-        """A copy with some settings changed, checked anew; one of `alpha` and `kappa` takes the other's place."""
-        if changes.get("kappa") is not None:
-            changes = {"alpha": type(self).alpha, **changes}
-        elif "alpha" in changes:
-            changes = {"kappa": None, **changes}
-        return replace(self, **changes)
+        """A copy with some settings changed, in the words of `of`; a new `alpha` keeps the form of the gain."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        words = {name for name in ("alpha", "kappa") if changes.get(name) is not None}
+        if words == {"alpha"} and isinstance(self.gain, Euler):
+            changes = {"gain": "euler", **changes}
+        if changes.get("gain") in ("exact", "euler") and not words:
+            changes = {"alpha": self.alpha, **changes}
+        return self.of(**{**own, **changes})
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting by name, ready for JSON."""
-        return asdict(self)
+        """Every setting by name, in the words of `of`, ready for JSON."""
+        form = "euler" if isinstance(self.gain, Euler) else "exact"
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**own, "alpha": self.alpha, "kappa": self.kappa, "gain": form}
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -170,25 +166,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "conditioning": get_args(Conditioning),
     "fill": get_args(Fill),
     "positions": get_args(Positions),
-    "token_lora": get_args(TokenLora),
-    "branch": get_args(Branch),
-    "gain": get_args(Gain),
-    "init": get_args(Init),
     "detail": get_args(Detail),
-    "noise": get_args(Noise),
 }
-
-
-def alpha_and_kappa(alpha: float, kappa: float) -> SettingError:
-    """The error of two settings that say how strongly an edit corrects, of which one would not be read."""
-    return SettingError(
-        f"alpha is {alpha} and kappa is {kappa}; a share per step takes the place of the rate. Leave one of them out."
-    )
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SettingError(f"{name.replace('_', ' ')} is {value!r}; use one of {', '.join(choices)}.")
 
 
 def _warn(sentence: str) -> None:
@@ -196,6 +175,6 @@ def _warn(sentence: str) -> None:
     warnings.warn(sentence, UnusualSettingWarning, stacklevel=5)
 
 
-def _check_number(name: str, value: float, valid: bool, rule: str) -> None:  # noqa: FBT001 - the outcome of the rule
+def _check(name: str, value: float, valid: bool, rule: str) -> None:  # noqa: FBT001 - the outcome of the rule
     if not valid:
         raise SettingError(f"{name} is {value}; it must be {rule}.")

@@ -106,25 +106,25 @@ def varied(prepared: "PreparedEdit", settings: EditSettings) -> "PreparedEdit":
     Raises:
         SettingError: they differ in something that was encoded.
     """
-    from flowedit.preparation import gain_of, noise_source
+    from flowedit.preparation import draw_noise
 
     ours = prepared.settings
-    if settings.with_(alpha=ours.alpha, kappa=ours.kappa, gain=ours.gain, seed=ours.seed) != ours:
+    if settings.with_(gain=ours.gain, seed=ours.seed) != ours:
         raise SettingError(
             "A sweep shares everything but alpha, kappa, gain and seed; run other settings on their own."
         )
-    problem = replace(prepared.problem, gain=gain_of(settings))
+    problem = replace(prepared.problem, gain=settings.gain)
     if settings.seed != ours.seed:
         if prepared.given.mask is not None:
             raise SettingError(
                 "Outside a mask the source is held with the first seed's noise. Sweep alphas, or no mask."
             )
-        problem = replace(problem, noise=noise_source(problem.source, settings, prepared.given))
+        problem = replace(problem, noise=draw_noise(problem.source, settings.seed, prepared.given))
     return replace(
         prepared,
         settings=settings,
         problem=problem,
-        trace=replace(prepared.trace, alpha=settings.alpha if settings.kappa is None else None, steps=[]),
+        trace=replace(prepared.trace, alpha=settings.alpha, steps=[]),
         seconds=dict(prepared.seconds),
     )
 

@@ -141,7 +141,7 @@ class LongEdit:
         """
         self._begin()
         guesses = None
-        if self.settings.uses_guess and self.keyframes:
+        if self.settings.fill == "guess" and self.keyframes:
             guesses = WindowGuesses(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
         order = self._starts if guesses is not None else window_order(self._starts, self.window, self.keyframes)
         for number, start in enumerate(order):

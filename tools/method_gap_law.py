@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.cases import own_case
-from flowedit.correction import Gain, euler_gain, exact_gain
+from flowedit.correction import Euler, Exact, Gain
 from flowedit.edit import edit_steps, prepare
 from flowedit.errors import UnusualSettingWarning
 from flowedit.keyframes import Keyframe
 from flowedit.lessons.look import COLOURS
-from flowedit.methods.branches import EditProblem, anchored_branch, rms_per_slot
+from flowedit.methods.branches import EditProblem, rms_per_slot
 from flowedit.methods.coupled import coupled
 from flowedit.model import VideoModel
 from flowedit.models import load_model
@@ -34,7 +34,7 @@ def gap_law() -> Figure:
     """The gap after every step, loop against closed form, and the law on the shipped model."""
     fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.4))
     sigmas = wan_sigmas(STEPS)
-    for ax, (name, gain_of) in zip(axes, {"exact": exact_gain, "euler": euler_gain}.items(), strict=False):
+    for ax, (name, gain_of) in zip(axes, {"exact": Exact, "euler": Euler}.items(), strict=False):
         for alpha, (colour, dash, marker) in zip(ALPHAS, LINES, strict=True):
             gain = gain_of(alpha)
             steps = np.arange(1, STEPS + 1)
@@ -54,23 +54,21 @@ def ideal_problem(sigmas: Sequence[float], gain: Gain) -> EditProblem:
     generator = torch.Generator().manual_seed(0)
     source, keys, noise = (torch.randn((1, 4, n, 2, 2), generator=generator, dtype=torch.float64) for n in (3, 1, 3))
 
-    def field(x: torch.Tensor, x_key: torch.Tensor, sigma: float) -> tuple[torch.Tensor, None]:
+    def field(x: torch.Tensor, x_key: torch.Tensor, sigma: float) -> torch.Tensor:
         del x_key
-        return (x - source) / sigma, None
+        return (x - source) / sigma
 
     return EditProblem(
         source=source,
-        start=source,
         keys=keys,
         source_keys=source[:, :, 1:2],
         slots=(1,),
-        noise=lambda step: noise,
+        noise=noise,
         sigmas=tuple(sigmas),
         gain=gain,
         beta=0.0,
         v_target=field,
         v_source=field,
-        key_velocity=anchored_branch,
         after_step=lambda latents, sigma: latents,
     )
 
@@ -112,9 +110,8 @@ def _law_on_the_model(ax: Axes) -> None:
 
 
 def _settings(method: str, beta: float) -> EditSettings:
-    """A correction in the literal form, which reaches every share; `coupled` lets the model move its keyframes."""
-    seen = {"conditioning": "both", "branch": "free"} if method == "coupled" else {"conditioning": "i2v"}
-    return EditSettings(method=method, alpha=4.0, beta=beta, gain="euler", steps=8, shift=3.0, **seen)
+    """A correction in the literal form, which reaches every share."""
+    return EditSettings.of(method=method, alpha=4.0, beta=beta, gain="euler", steps=8, shift=3.0)
 
 
 class _Readings(NamedTuple):

@@ -38,10 +38,7 @@ def edit(
     method: Annotated[str | None, typer.Option(help="coupled, difference, colour-map, propagation or guess.")] = None,
     encoding: Annotated[str | None, typer.Option(help="still, hold or delta.")] = None,
     conditioning: Annotated[str | None, typer.Option(help="tokens, i2v, both or none.")] = None,
-    token_lora: Annotated[str | None, typer.Option(help="auto, or off: keyframe tokens without their LoRA.")] = None,
     fill: Annotated[str | None, typer.Option(help="grey, or guess: what is shown between the keyframes.")] = None,
-    branch: Annotated[str | None, typer.Option(help="free or anchored.")] = None,
-    init: Annotated[str | None, typer.Option(help="source, propagated or noise.")] = None,
     detail: Annotated[str | None, typer.Option(help="plain, residual or guided.")] = None,
     scale: Annotated[float | None, typer.Option(help="Side the model works at, such as 0.5 for a draft.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Rate of the correction.")] = None,
@@ -96,10 +93,10 @@ def edit(
         )
     given = {
         **{"prompt": prompt, "source_prompt": source_prompt, "negative_prompt": negative_prompt, "method": method},
-        **{"keyframe_encoding": encoding, "conditioning": conditioning, "branch": branch, "init": init},
+        **{"keyframe_encoding": encoding, "conditioning": conditioning},
         **{"detail": detail, "alpha": alpha, "kappa": kappa, "beta": beta, "gain": gain, "strength": strength},
         **{"steps": steps, "guidance": cfg, "source_guidance": source_cfg, "shift": shift, "seed": seed},
-        **{"token_lora": token_lora, "fill": fill, "scale": scale},
+        **{"fill": fill, "scale": scale},
     }
     given = {name: value for name, value in given.items() if value is not None}
     check_method(given.get("method", "coupled"))

@@ -11,18 +11,12 @@ import torch
 from torch import Tensor
 
 from flowedit.correction import Gain, correct, residual
-from flowedit.flow import euler_step, interpolate, velocity
+from flowedit.flow import euler_step, interpolate
 from flowedit.model import JointLatent, KeyLatent, Latent, VideoModel
 from flowedit.trace import StepTrace
 
-PairVelocity = Callable[[Latent, KeyLatent, float], tuple[Latent, KeyLatent | None]]
-"""(main branch, keyframe branch, sigma) -> velocities of both; None where the model does not see keyframe tokens."""
-
-KeyVelocity = Callable[[KeyLatent | None, KeyLatent, KeyLatent], KeyLatent]
-"""(the model's velocity of the keyframe tokens, their noise, their clean latents) -> velocity of the branch."""
-
-NoiseSource = Callable[[int], Latent]
-"""Step index -> noise of that step."""
+PairVelocity = Callable[[Latent, KeyLatent, float], Latent]
+"""(main branch, keyframe branch, sigma) -> velocity of the main one; the model may see the other as tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,38 +25,34 @@ class EditProblem:
 
     Attributes:
         source: clean latents of the source clip.
-        start: clean latents that the trajectory starts from.
         keys: clean latents of the styled keyframes, one frame per slot.
         source_keys: the source's own frames at the same slots, by the same route.
         slots: latent slots of the keyframes.
-        noise: noise of a step, in the shape of `source`.
+        noise: the run's one noise, in the shape of `source`.
         sigmas: decreasing noise levels, the last one 0.
-        gain: share of the residual to correct in a step of length dt.
+        gain: share of the residual to correct, of a step's length and `beta`.
         beta: share of it that the keyframe branch takes.
         v_target: velocities under the target prompt and the styled keyframes.
         v_source: velocities under the source prompt and the source's own frames.
-        key_velocity: how the keyframe branch moves.
         after_step: the model's own hook on the clip's latents.
     """
 
     source: Latent
-    start: Latent
     keys: KeyLatent
     source_keys: KeyLatent
     slots: tuple[int, ...]
-    noise: NoiseSource
+    noise: Latent
     sigmas: tuple[float, ...]
     gain: Gain
     beta: float
     v_target: PairVelocity
     v_source: PairVelocity
-    key_velocity: KeyVelocity
     after_step: Callable[[Latent, float], Latent]
 
-    def noise_at(self, step: int) -> tuple[Latent, KeyLatent]:
-        """The noise of the clip and, coupled to it, of the keyframes."""
-        noise = self.noise(step)
-        return noise, coupled_noise(noise, self.slots)
+    @property
+    def noise_key(self) -> KeyLatent:
+        """The noise of the keyframes, coupled to the clip's."""
+        return coupled_noise(self.noise, self.slots)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +111,11 @@ POSITIONS = {"shared": shared_positions, "appended": appended_positions, "restar
 
 
 def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
-    """Velocities of clip and keyframes in one joint sequence: the model sees keyframe tokens."""
+    """The clip's velocity in one joint sequence with the keyframes: the model sees their tokens."""
 
-    def joint(x_main: Latent, x_key: KeyLatent, sigma: float) -> tuple[Latent, KeyLatent]:
+    def joint(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
         v: JointLatent = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
-        return v[:, :, : x_main.shape[2]], v[:, :, x_main.shape[2] :]
+        return v[:, :, : x_main.shape[2]]
 
     return joint
 
@@ -133,22 +123,11 @@ def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ..
 def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
     """The velocity of the clip alone: the model does not see keyframe tokens."""
 
-    def alone(x_main: Latent, x_key: KeyLatent, sigma: float) -> tuple[Latent, None]:
+    def alone(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
         del x_key
-        return model.velocity(x_main, sigma, prepared, position_ids[: x_main.shape[2]]), None
+        return model.velocity(x_main, sigma, prepared, position_ids[: x_main.shape[2]])
 
     return alone
-
-
-def free_branch(v_model: KeyLatent | None, noise: KeyLatent, keys: KeyLatent) -> KeyLatent:
-    """The keyframe branch moves as the model says."""
-    return velocity(keys, noise) if v_model is None else v_model
-
-
-def anchored_branch(v_model: KeyLatent | None, noise: KeyLatent, keys: KeyLatent) -> KeyLatent:
-    """The keyframe branch moves straight to the styled keyframe."""
-    del v_model
-    return velocity(keys, noise)
 
 
 @dataclass(frozen=True)
@@ -170,7 +149,7 @@ def correct_step(
     """
     slots = list(problem.slots)
     dt = sigma - sigma_next
-    kappa = problem.gain(dt)
+    kappa = problem.gain(dt, problem.beta)
     x_slots, v_slots = at.x_main[:, :, slots], at.v_main[:, :, slots]
     gap = residual(x_slots, at.x_key, v_slots, at.v_key, dt)
     v_slots, v_key = correct(v_slots, at.v_key, gap.r, kappa / dt, problem.beta)
@@ -212,6 +191,5 @@ def _relative(values: tuple[float, ...], scales: tuple[float, ...]) -> tuple[flo
 
 def noised_start(problem: EditProblem) -> tuple[Latent, KeyLatent]:
     """Both branches at the first sigma, on one noise."""
-    noise, noise_key = problem.noise_at(0)
     sigma = problem.sigmas[0]
-    return interpolate(problem.start, noise, sigma), interpolate(problem.keys, noise_key, sigma)
+    return interpolate(problem.source, problem.noise, sigma), interpolate(problem.keys, problem.noise_key, sigma)

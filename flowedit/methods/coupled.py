@@ -7,7 +7,7 @@ correction are this project's.
 import time
 from collections.abc import Iterator
 
-from flowedit.flow import euler_step, predict_data
+from flowedit.flow import euler_step, predict_data, velocity
 from flowedit.methods.branches import Begun, Branches, EditProblem, Step, correct_step, noised_start, steps_left, took
 
 
@@ -22,11 +22,10 @@ def coupled(problem: EditProblem, begun: Begun | None = None) -> Iterator[Step]:
         The state after each step; `latents` of the last one is the edited clip.
     """
     x_main, x_key = noised_start(problem) if begun is None else begun.carried
-    _, noise_key = problem.noise_at(0)
+    keys, noise_key = problem.keys, problem.noise_key
     for step, (sigma, sigma_next) in steps_left(problem, begun):
         clock = time.perf_counter()
-        v_main, v_model = problem.v_target(x_main, x_key, sigma)
-        v_key = problem.key_velocity(v_model, noise_key, problem.keys)
+        v_main, v_key = problem.v_target(x_main, x_key, sigma), velocity(keys, noise_key)
         v_main, v_key, trace = correct_step(problem, Branches(x_main, x_key, v_main, v_key), step, sigma, sigma_next)
         latents = predict_data(x_main, v_main, sigma)
         x_main = problem.after_step(euler_step(x_main, v_main, sigma, sigma_next), sigma_next)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from flowedit.flow import euler_step, interpolate, velocity
 from flowedit.methods.branches import Begun, Branches, EditProblem, Step, correct_step, steps_left, took
-from flowedit.model import KeyLatent, Latent
 
 
 def difference(problem: EditProblem, begun: Begun | None = None) -> Iterator[Step]:
@@ -25,21 +24,17 @@ def difference(problem: EditProblem, begun: Begun | None = None) -> Iterator[Ste
     Yields:
         The state after each step; `latents` of the last one is the edited clip.
     """
-    source, keys = problem.source, problem.keys
-    edit = source + (1 - problem.sigmas[0]) * (problem.start - source)
-    edit_key = keys
-    if begun is not None:
-        edit, edit_key = begun.carried
+    source, keys, noise, noise_key = problem.source, problem.keys, problem.noise, problem.noise_key
+    edit, edit_key = (source, keys) if begun is None else begun.carried
     for step, (sigma, sigma_next) in steps_left(problem, begun):
         clock = time.perf_counter()
-        noise, noise_key = problem.noise_at(step)
         x_source = interpolate(source, noise, sigma)
         # The offsets are summed first: where the edit changes nothing, the target sees the source's own bits.
         x_target = x_source + (edit - source)
         x_key = interpolate(keys, noise_key, sigma) + (edit_key - keys)
-        drift, drift_key = _drift(problem, (x_target, x_key), (x_source, noise_key), sigma)
-        v_main = drift + velocity(source, noise)
-        v_key = problem.key_velocity(drift_key, noise_key, keys)
+        x_source_key = interpolate(problem.source_keys, noise_key, sigma)
+        drift = problem.v_target(x_target, x_key, sigma) - problem.v_source(x_source, x_source_key, sigma)
+        v_main, v_key = drift + velocity(source, noise), velocity(keys, noise_key)
         at = Branches(x_target, x_key, v_main, v_key)
         v_main, v_key, trace = correct_step(problem, at, step, sigma, sigma_next)
         edit = problem.after_step(euler_step(edit, v_main - velocity(source, noise), sigma, sigma_next), sigma_next)
@@ -47,16 +42,3 @@ def difference(problem: EditProblem, begun: Begun | None = None) -> Iterator[Ste
         x_main = interpolate(source, noise, sigma_next) + (edit - source)
         x_key = interpolate(keys, noise_key, sigma_next) + (edit_key - keys)
         yield Step(latents=edit, x_main=x_main, x_key=x_key, trace=took(trace, clock), carried=(edit, edit_key))
-
-
-def _drift(
-    problem: EditProblem, target: tuple[Latent, KeyLatent], source: tuple[Latent, KeyLatent], sigma: float
-) -> tuple[Latent, KeyLatent | None]:
-    """Target minus source velocity of the clip, and the effective velocity of keyframe tokens if there are any."""
-    x_source, noise_key = source
-    x_source_key = interpolate(problem.source_keys, noise_key, sigma)
-    v_target, v_target_key = problem.v_target(*target, sigma)
-    v_source, v_source_key = problem.v_source(x_source, x_source_key, sigma)
-    if v_target_key is None or v_source_key is None:
-        return v_target - v_source, None
-    return v_target - v_source, v_target_key - v_source_key + velocity(problem.source_keys, noise_key)

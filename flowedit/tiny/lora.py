@@ -119,7 +119,7 @@ def joint_transformer(pipe: Any, path: Path) -> "vendor.WanModel":  # noqa: ANN4
         ModelError: the file is missing, or was made for another architecture.
     """
     if not path.is_file():
-        raise ModelError(f"No LoRA at {path.name}: reinstall flowedit, train it, or set token_lora to off.")
+        raise ModelError(f"No LoRA at {path.name}: reinstall flowedit, or train it.")
     _check_fit(pipe.dit, path)
     tuned = copy.deepcopy(pipe.dit)
     said = io.StringIO()

@@ -91,13 +91,13 @@ def two_branches(
         yield GapStep(sigma, sigma_next, kappa, r, x_main - x_key)
 
 
-def kappas_of(gain: Gain, sigmas: Sequence[float]) -> tuple[float, ...]:
+def kappas_of(gain: Gain, sigmas: Sequence[float], beta: float = 0.0) -> tuple[float, ...]:
     """The correction's share at each step of a grid.
 
-    >>> kappas_of(lambda dt: 2 * dt, (1.0, 0.5, 0.25))
+    >>> kappas_of(Euler(2.0), (1.0, 0.5, 0.25))
     (1.0, 0.5)
     """
-    return tuple(gain(sigma - sigma_next) for sigma, sigma_next in pairwise(sigmas))
+    return tuple(gain(sigma - sigma_next, beta) for sigma, sigma_next in pairwise(sigmas))
 
 
 def last_only(kappas: Sequence[float]) -> tuple[float, ...]:

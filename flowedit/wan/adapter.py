@@ -40,7 +40,6 @@ class PreparedCondition:
         num_slots: latent slots of the clip.
         clip: what the images add to the transformer's arguments for the clip alone.
         joint: the same for the clip with the keyframes' tokens after it.
-        token_lora: whether that longer sequence runs through the transformer trained for it, where there is one.
         shortcut: what stands in for the pipeline's model function; None for nothing.
     """
 
@@ -50,7 +49,6 @@ class PreparedCondition:
     num_slots: int
     clip: Inputs
     joint: Inputs
-    token_lora: bool = True
     shortcut: Callable[..., Tensor] | None = None
 
 
@@ -167,7 +165,6 @@ class WanVideo:
             num_slots=slot_count(condition.shape.num_frames),
             clip=images,
             joint=joint_inputs(images, condition.key_slots),
-            token_lora=condition.token_lora,
             shortcut=self.shorten(condition) if self.shorten else None,
         )
 
@@ -178,7 +175,7 @@ class WanVideo:
         models = self._models_at(sigma)
         joint = latents.shape[2] != prepared.num_slots
         images = prepared.joint if joint else prepared.clip
-        if joint and prepared.token_lora and self.trained.joint is not None:
+        if joint and self.trained.joint is not None:
             models["dit"] = self.trained.joint()
         timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32)
         inputs = {

@@ -102,7 +102,7 @@ def vae_frames(
     clips, sides = 1, 2 if settings.method == "difference" else 1
     # `delta` encodes the source's own frames for the change of style, which on the source's side is none.
     keys = (min(keyframes, 1) + later) * (2 if settings.keyframe_encoding == "delta" else sides)
-    if settings.init == "propagated" or settings.fill == "guess":
+    if settings.fill == "guess":
         clips += 1
     if image_route == "i2v" and settings.fill != "guess":  # a guess that the model sees is encoded once
         clips += sides

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from flowedit.correction import correct, exact_gain, residual
+from flowedit.correction import Exact, correct, residual
 from flowedit.flow import euler_step, interpolate
 from flowedit.trace import StepTrace, Trace
 
@@ -117,7 +117,7 @@ def run_trace(alpha: float = 10.0, steps: int = 20, shift: float = 5.0, seed: in
         data = _RETURN * source + (1 - _RETURN) * (x_main - sigma * noise) / max(1 - sigma, 0.05)
         v_main, v_key = (x_main - data) / sigma, noise - styled
         z_diff, v_diff, r = residual(x_main, x_key, v_main, v_key, dt)
-        kappa = exact_gain(alpha)(dt)
+        kappa = Exact(alpha)(dt)
         v_main, v_key = correct(v_main, v_key, r, kappa / dt)
         x_main, x_key = (euler_step(x, v, sigma, sigma_next) for x, v in ((x_main, v_main), (x_key, v_key)))
         trace.steps.append(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowedit.correction import correct, exact_gain, residual
+from flowedit.correction import Exact, correct, residual
 from flowedit.flow import euler_step, interpolate, predict_data, velocity
 from flowedit.frames import group_of, slot_count, slot_of
 from flowedit.schedule import wan_sigmas
@@ -44,7 +44,7 @@ def demo_steps(source: np.ndarray, styled: np.ndarray, steps: int) -> Iterator[D
     slots = [slot_of(i) for i in KEYFRAMES]
     noise = np.random.default_rng(_SEED).standard_normal(source.shape)
     sigmas = wan_sigmas(steps, strength=0.8)
-    gain = exact_gain(10.0)
+    gain = Exact(10.0)
     x = interpolate(source, noise, sigmas[0])
     scale = _rms(source[:, slots] - styled[:, slots])
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import traitlets
 
-from flowedit.correction import Gain, check_rate, euler_gain, exact_gain, unstable_steps
+from flowedit.correction import Euler, Exact, Gain, check_beta, unstable_steps
 from flowedit.errors import SettingError
 from flowedit.flow import interpolate
 from flowedit.schedule import check_grid, wan_sigmas
@@ -97,7 +97,7 @@ class GapExplorer(FlowWidget):
     def curves(self) -> GapCurves:
         """The values that the widget draws, from `two_branches` on the package's own equations."""
         sigmas = wan_sigmas(self.steps, strength=self.strength, shift=self.shift)
-        kappas = kappas_of(self._gain(), sigmas)
+        kappas = kappas_of(self._gain(), sigmas, self.beta)
         every = self._run(sigmas, kappas)
         last, never = (self._run(sigmas, other) for other in (last_only(kappas), (0.0,) * self.steps))
         unstable = unstable_steps(self.alpha, self.beta, sigmas) if self.gain == "euler" else []
@@ -108,7 +108,7 @@ class GapExplorer(FlowWidget):
         return GapCurves(sigmas, kappas, residuals, corrected, only_last, uncorrected, tuple(unstable))
 
     def _gain(self) -> Gain:
-        return exact_gain(self.alpha, self.beta) if self.gain == "exact" else euler_gain(self.alpha)
+        return Exact(self.alpha) if self.gain == "exact" else Euler(self.alpha)
 
     def _run(self, sigmas: Sequence[float], kappas: Sequence[float]) -> list[GapStep]:
         main, key = np.ones((1, 1)), np.zeros((1, 1))
@@ -130,7 +130,8 @@ class GapExplorer(FlowWidget):
     @traitlets.validate("alpha", "beta")
     def _check_rate(self, proposal: traitlets.Bunch) -> float:
         value = proposal["value"]
-        check_rate(*((value, 0.0) if proposal["trait"].name == "alpha" else (0.0, value)))
+        check = Exact if proposal["trait"].name == "alpha" else check_beta
+        check(value)
         return value
 
     @traitlets.validate("step")

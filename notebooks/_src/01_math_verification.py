@@ -150,21 +150,21 @@ lessons.show(fig)
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from flowedit.correction import euler_gain, exact_gain
+from flowedit.correction import Euler, Exact
 from flowedit.toy import branches_of, kappas_of, point_mass, two_branches
 branches = branches_of(point_mass([1.0]), point_mass([0.0]), np.array([[0.5]]), 1.0)
 def final_gap(gain, steps):
     sigmas = wan_sigmas(steps)
     return [step.gap.item() for step in two_branches(branches, sigmas, kappas_of(gain, sigmas))][-1]
 for steps in (50, 30, 20, 10):
-    last, gaps = wan_sigmas(steps)[-2], [final_gap(gain(10.0), steps) for gain in (euler_gain, exact_gain)]
+    last, gaps = wan_sigmas(steps)[-2], [final_gap(gain(10.0), steps) for gain in (Euler, Exact)]
     print("{} steps, last dt {:.3f}: literal gap {:+.2f} D, exact {:+.2f} D".format(steps, last, *gaps))
     assert np.allclose(gaps, (1 - 10 * last, np.exp(-10 * last))) and (abs(gaps[0]) < 1) == (steps > 20)
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=2, height=3.2, sharey=True)
 alphas = np.linspace(0, 20, 21)
-for ax, gain, name in zip(axes, (euler_gain, exact_gain), ("Literal: κ = α dt", "Exact: κ = 1 − exp(−α dt)")):
+for ax, gain, name in zip(axes, (Euler, Exact), ("Literal: κ = α dt", "Exact: κ = 1 − exp(−α dt)")):
     for steps, marker in zip((50, 30, 20, 10), "o^sd"):
         ax.plot(alphas, [final_gap(gain(a), steps) for a in alphas], label=f"{steps} steps", marker=marker, markevery=5)
     ax.axhspan(-1, 1, color=lessons.COLOURS["grey"], alpha=0.12, lw=0)
@@ -214,7 +214,7 @@ def largest_alpha(sigmas, beta):
 # %% tags=["see"]
 from flowedit.toy import gaussian, last_only
 from flowedit.widgets import GapExplorer
-sigmas, kappas = wan_sigmas(20), kappas_of(exact_gain(10.0), wan_sigmas(20))
+sigmas, kappas = wan_sigmas(20), kappas_of(Exact(10.0), wan_sigmas(20))
 for spread in (0.0, 0.5, 1.0):
     start = branches_of(gaussian([1.0], spread), gaussian([0.0], spread), np.array([[0.5]]), 1.0)
     every, last = ([s.gap.item() for s in two_branches(start, sigmas, k)][-1] for k in (kappas, last_only(kappas)))

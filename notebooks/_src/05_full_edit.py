@@ -50,7 +50,7 @@
 # %% tags=["code"]
 from dataclasses import replace
 from flowedit.edit import edit_steps, edit_video, finish, prepare
-from flowedit.preparation import gain_of
+from flowedit.correction import Constant
 from flowedit.presets import preset_settings
 clip, model = lessons.clip(), lessons.small_model()
 settings = preset_settings("tiny", "method", prompt=clip.prompt, source_prompt=clip.source_prompt, conditioning="none")
@@ -177,9 +177,9 @@ assert change > 5
 # source by a hundredth of the style. Which of the two figures notices?
 
 # %% tags=["code", "keep_output"]
-still, own = lambda main, key, sigma: (0 * main, None), prepared.problem.source[:, :, list(prepared.problem.slots)]
-nothing = dict(v_target=still, v_source=still, gain=lambda dt: 0.0, keys=own + (prepared.problem.keys - own) / 100)
-met, seen = dict(beta=1.0, gain=gain_of(settings.with_(beta=1.0))), []
+still, own = lambda main, key, sigma: 0 * main, prepared.problem.source[:, :, list(prepared.problem.slots)]
+nothing = dict(v_target=still, v_source=still, gain=Constant(0.0), keys=own + (prepared.problem.keys - own) / 100)
+met, seen = dict(beta=1.0), []
 for name, changes in {"beta 0": {}, "beta 1": met, "edits nothing": nothing}.items():
     *_, last = edit_steps(run := replace(prepared, problem=replace(prepared.problem, **changes)))
     off = float((last.x_key - run.problem.keys).norm() / (own - run.problem.keys).norm())

@@ -66,6 +66,7 @@ def test_the_shipped_recording_is_whole_small_and_by_the_shipped_model():
     assert edit.manifest["model"] == "tiny"
     assert edit.source.shape == edit.frames.shape == (33, 128, 128, 3)
     assert [event["node"] for event in edit.events][:2] == ["sample", "select_keyframes"]
-    assert len(edit.trace.steps) == len(sigma_grid(EditSettings(**edit.manifest["settings"]))) - 1
+    known = {name: edit.manifest["settings"][name] for name in EditSettings().to_dict()}
+    assert len(edit.trace.steps) == len(sigma_grid(EditSettings.of(**known))) - 1
     assert edit.trace.final_gap() < 1
     assert np.abs(edit.frames.astype(float) - edit.source).mean() > 5

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flowedit.correction import constant_gain
-from flowedit.methods.branches import EditProblem, anchored_branch
+from flowedit.correction import Constant
+from flowedit.methods.branches import EditProblem
 
 SIZE = (8, 12)  # height, width of the clips that the tests make
 POOL = 4
@@ -89,7 +89,7 @@ class Curved(PointMass):
         return v + torch.sin(3 * latents) + 0.5 * torch.stack(together, dim=2)
 
 
-def point_problem(sigmas, *, gain=None, beta=0.0, seed=0, slots=(0, 2), target=None, start=None, **changes):
+def point_problem(sigmas, *, gain=None, beta=0.0, seed=0, slots=(0, 2), target=None, **changes):
     """An edit between two point masses: the source's own clip, and `target` (random when not given)."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -101,27 +101,21 @@ def point_problem(sigmas, *, gain=None, beta=0.0, seed=0, slots=(0, 2), target=N
     return EditProblem(
         **{
             "source": source,
-            "start": source if start is None else start,
             "keys": keys,
             "source_keys": source_keys,
             "slots": slots,
-            "noise": lambda step: noise,
+            "noise": noise,
             "sigmas": sigmas,
-            "gain": gain or constant_gain(0.0),
+            "gain": gain or Constant(0.0),
             "beta": beta,
             "v_target": point_velocity(target),
             "v_source": point_velocity(source),
-            "key_velocity": anchored_branch,
             "after_step": lambda latents, sigma: latents,
             **changes,
         }
     ), target
 
 
-def point_velocity(centre, key_centre=None):
-    """The exact velocities of a point mass for clip and keyframe tokens (None: the model sees no tokens)."""
-
-    def velocities(x_main, x_key, sigma):
-        return (x_main - centre) / sigma, None if key_centre is None else (x_key - key_centre) / sigma
-
-    return velocities
+def point_velocity(centre):
+    """The exact velocity of a point mass."""
+    return lambda x_main, x_key, sigma: (x_main - centre) / sigma

@@ -85,7 +85,7 @@ def vendor_run(pipe, height=HEIGHT, width=WIDTH, **call):
 def our_run(pipe, keyframes=(), clip=CLIP, vendor_state=False, **changes):
     """Final latents and pixels of the editor, without a correction."""
     model = WanVideo(pipe, vendor_state=vendor_state)
-    settings = EditSettings(
+    settings = EditSettings.of(
         prompt=PROMPT, negative_prompt=NEGATIVE, seed=5, steps=4, alpha=0.0, detail="plain", **changes
     )
     prepared = prepare(clip, keyframes, model, settings)
@@ -100,7 +100,7 @@ def assert_equal_runs(theirs, ours):
     assert torch.equal(ours[1], theirs[1])
 
 
-NOISE = {"init": "noise", "strength": 1.0}
+NOISE = {"strength": 1.0}
 
 
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
@@ -185,7 +185,7 @@ def test_a_bf16_state_in_the_vendors_type_is_the_vendors_bit_for_bit(given):
 
 def test_a_correction_does_change_the_vendors_result(i2v_pipe):  # the parity above is not a bypass of the loop
     model, keyframes = WanVideo(i2v_pipe), [Keyframe(0, STYLED[0])]
-    runs = [prepare(CLIP, keyframes, model, EditSettings(steps=4, kappa=kappa)) for kappa in (0.0, 0.5)]
+    runs = [prepare(CLIP, keyframes, model, EditSettings.of(steps=4, kappa=kappa)) for kappa in (0.0, 0.5)]
     one, other = ([step.latents for step in edit_steps(run)][-1] for run in runs)
     assert (one - other)[:, :, 0].abs().mean() > 0.01
 
@@ -235,7 +235,7 @@ def test_keyframes_and_source_reach_the_result_through_the_model_alone(i2v_pipe,
     # Catches: keyframes that only the correction sees (it is off here), a source that is never used.
     def run(clip, images):
         keyframes = [Keyframe(index, image) for index, image in zip((0, 8), images, strict=True)]
-        settings = EditSettings(method=method, conditioning=conditioning, steps=4, alpha=0.0, strength=0.6)
+        settings = EditSettings.of(method=method, conditioning=conditioning, steps=4, alpha=0.0, strength=0.6)
         return [step.latents for step in edit_steps(prepare(clip, keyframes, WanVideo(i2v_pipe), settings))][-1]
 
     one = run(CLIP, STYLED[:2])
@@ -250,7 +250,7 @@ def test_unstyled_keyframes_give_the_source_back(i2v_pipe, conditioning):  # exa
     model = WanVideo(i2v_pipe)
     source = model.encode(to_pixels(CLIP))
     for alpha, encoding in ((0.0, "hold"), (10.0, "delta")):
-        settings = EditSettings(
+        settings = EditSettings.of(
             method="difference", conditioning=conditioning, keyframe_encoding=encoding, alpha=alpha, prompt=PROMPT,
             negative_prompt=NEGATIVE, guidance=3.0, steps=4,
         )  # fmt: skip

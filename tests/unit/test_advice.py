@@ -71,7 +71,7 @@ def test_more_than_everything_is_never_missing():
 )
 def test_a_high_gap_names_the_settings_that_were_read_and_can_be_raised(changes, told, untold):
     """Catches alpha named where kappa replaced it, and a strength of 1 to be raised."""
-    (said,) = [s for s in advise(edited(0.5, 0.1, settings=EditSettings(**changes))) if "was not reached" in s]
+    (said,) = [s for s in advise(edited(0.5, 0.1, settings=EditSettings.of(**changes))) if "was not reached" in s]
     assert all(words in said for words in (*told, "dd a keyframe near it."))
     assert not [words for words in untold if words in said]
 

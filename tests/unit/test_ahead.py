@@ -86,7 +86,7 @@ def test_the_guess_made_ahead_is_the_editors(request_of):
 
 @pytest.mark.parametrize(
     "settings",
-    [EditSettings(method="colour-map"), EditSettings(method="difference", init="source", fill="grey")],
+    [EditSettings(method="colour-map"), EditSettings(method="difference")],
     ids=["classical", "source"],
 )
 def test_no_guess_is_made_that_nobody_wants(request_of, monkeypatch, settings):

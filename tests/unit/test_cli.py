@@ -54,7 +54,7 @@ def edit(job, *more, out="out", at="0,16", keys=("key-0000.png", "key-0016.png")
 
 
 def test_a_run_leaves_every_file_whole(job):
-    assert edit(job, "--method", "difference", "--init", "source", "--strength", "1") == 0
+    assert edit(job, "--method", "difference", "--strength", "1") == 0
     folder = job / "out"
     assert {path.name for path in folder.iterdir()} == WRITTEN
     info = probe(folder / "edited.mp4")
@@ -86,7 +86,7 @@ def test_a_later_window_takes_its_own_frames(job):
 
 
 def test_two_runs_with_one_seed_agree_and_another_seed_differs(job):
-    settings = ("--method", "coupled", "--init", "source", "--lossless", "--detail", "plain")
+    settings = ("--method", "coupled", "--lossless", "--detail", "plain")
     runs = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert edit(job, *settings, "--seed", seed, out=name) == 0
@@ -144,7 +144,7 @@ def test_nonsense_is_one_line_with_status_2_and_writes_nothing(job, capsys, argu
 def test_a_share_alone_takes_the_place_of_the_presets_rate(job):  # catches: a refusal that nobody can heed
     assert edit(job, "--kappa", "0.3") == 0
     chosen = json.loads((job / "out" / "run.json").read_text())["settings"]
-    assert (chosen["kappa"], chosen["alpha"]) == (0.3, 10.0)
+    assert (chosen["kappa"], chosen["alpha"]) == (0.3, None)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_outside_the_mask_the_source_is_kept_to_the_last_bit(job):
     for name, more in {"in-one": (), "in-windows": ("--frames", 41)}.items():
         if more:
             write_video(job / "clip.mp4", np.repeat(read_video(job / "clip.mp4").frames[:1], 41, axis=0), 25)
-        assert edit(job, "--mask", job / "mask.png", "--lossless", "--init", "source", *more, out=name) == 0
+        assert edit(job, "--mask", job / "mask.png", "--lossless", *more, out=name) == 0
         edited, source = (read_video(p).frames for p in (job / name / "edited.mp4", job / "clip.mp4"))
         source = source[: len(edited)]
         np.testing.assert_array_equal(edited[:, :, :40], source[:, :, :40])
@@ -357,7 +357,7 @@ def test_latents_outside_the_mask_stay_the_sources(job, monkeypatch):
     finish = runner.finish
     monkeypatch.setattr(runner, "finish", lambda edit, latents: ends.append((edit, latents)) or finish(edit, latents))
     for method in ("coupled", "difference"):
-        assert edit(job, "--mask", job / "mask.png", "--method", method, "--init", "source", out=method) == 0
+        assert edit(job, "--mask", job / "mask.png", "--method", method, out=method) == 0
         prepared, latents = ends.pop()
         np.testing.assert_allclose(latents, prepared.problem.source, atol=1e-5)
 
@@ -369,7 +369,7 @@ def test_guided_detail_gives_the_sources_own_size(job):
 
 
 def test_an_unusual_setting_is_one_line_beside_the_result(job, capsys):  # catches: a warning with a path in the code
-    assert edit(job, "--method", "difference", "--init", "source", "--alpha", "30") == 0
+    assert edit(job, "--method", "difference", "--alpha", "30") == 0
     said = capsys.readouterr().err
     assert "warning: alpha is 30.0; 1 to 20 usually works." in said.splitlines()
     assert "presets.py" not in said

@@ -136,7 +136,7 @@ def test_a_pipeline_of_any_name_has_the_usual_clip_and_takes_a_share_for_the_def
     given = {"prompt": "", "beta": 0.0, "guidance": None, "steps": None}
     assert mine._settings(alpha=10.0, **given).steps == 50
     chosen = mine._settings(alpha=10.0, kappa=0.3, **given)
-    assert (chosen.alpha, chosen.kappa) == (10.0, 0.3)
+    assert (chosen.alpha, chosen.kappa) == (None, 0.3)
     with pytest.raises(SettingError, match=r"alpha is 3.0 and kappa is 0.3"):
         mine._settings(alpha=3.0, kappa=0.3, **given)
     clip = pictures(5, size=(96, 160))

@@ -48,17 +48,17 @@ def test_beta_0_leaves_the_keyframe_branch_alone(branches):  # catches: beta def
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
 def test_the_exact_gain_is_the_limit_of_many_small_euler_steps(beta):  # catches: 1 + beta left out of the exponent
     alpha, dt, parts = 10.0, 0.2, 200_000
-    kappa = correction.euler_gain(alpha)(dt / parts)
+    kappa = correction.Euler(alpha)(dt / parts)
     many_small = 1 - (1 - kappa * (1 + beta)) ** parts
-    assert correction.exact_gain(alpha, beta)(dt) * (1 + beta) == pytest.approx(many_small, rel=1e-4)
+    assert correction.Exact(alpha)(dt, beta) * (1 + beta) == pytest.approx(many_small, rel=1e-4)
 
 
 def test_the_exact_gain_always_contracts():  # catches: a gain that can overshoot
     for alpha in (0.0, 1.0, 10.0, 20.0):
         for beta in (0.0, 0.5, 1.0):
             for dt in (1e-3, 0.1, 0.357):
-                assert 0 <= correction.exact_gain(alpha, beta)(dt) * (1 + beta) < 1
-    tiny = correction.exact_gain(1e-12)(1e-3)
+                assert 0 <= correction.Exact(alpha)(dt, beta) * (1 + beta) < 1
+    tiny = correction.Exact(1e-12)(1e-3)
     assert tiny == pytest.approx(1e-15, rel=1e-9, abs=0)  # catches: 1 - exp, which gives 1.1e-15
 
 
@@ -72,7 +72,7 @@ def test_the_literal_form_is_unstable_where_the_method_page_says():  # catches: 
 
 def test_unstable_steps_make_the_gap_grow_and_the_others_do_not():
     sigmas = wan_sigmas(20)
-    kappas = [correction.euler_gain(10.0)(a - b) for a, b in pairwise(sigmas)]
+    kappas = [correction.Euler(10.0)(a - b) for a, b in pairwise(sigmas)]
     growing = [i for i, kappa in enumerate(kappas) if abs(correction.gap_law(1.0, kappa)) >= 1]
     assert growing == correction.unstable_steps(10.0, 0.0, sigmas) == [19]
 
@@ -82,21 +82,22 @@ def test_an_unstable_rate_warns_with_the_step_the_amount_and_the_cure():
         r"step 19: alpha \* dt \* \(1 \+ beta\) = 2.08, .*under 2. Use a smaller alpha, more steps, or the exact gain"
     )
     with pytest.warns(UnusualSettingWarning, match=words):
-        correction.warn_if_unstable(10.0, 0.0, wan_sigmas(20))
+        correction.warn_if_unstable(correction.Euler(10.0), 0.0, wan_sigmas(20))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        correction.warn_if_unstable(1.0, 0.0, wan_sigmas(20))
+        correction.warn_if_unstable(correction.Euler(1.0), 0.0, wan_sigmas(20))
+        correction.warn_if_unstable(correction.Exact(10.0), 0.0, wan_sigmas(20))
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: correction.exact_gain(-1.0), "alpha is -1.0; it must be at least 0 and finite. Use 10"),
-        (lambda: correction.exact_gain(math.nan), "alpha is nan"),
-        (lambda: correction.euler_gain(math.inf), "alpha is inf"),
-        (lambda: correction.exact_gain(1.0, 1.5), r"beta is 1.5; it must lie in \[0, 1\]. Use 0"),
-        (lambda: correction.constant_gain(1.5), r"kappa is 1.5; it must lie in \[0, 1\]. 0 corrects nothing"),
-        (lambda: correction.constant_gain(math.nan), "kappa is nan"),
+        (lambda: correction.Exact(-1.0), "alpha is -1.0; it must be at least 0 and finite. Use 10"),
+        (lambda: correction.Exact(math.nan), "alpha is nan"),
+        (lambda: correction.Euler(math.inf), "alpha is inf"),
+        (lambda: correction.check_beta(1.5), r"beta is 1.5; it must be in \[0, 1\]. Use 0"),
+        (lambda: correction.Constant(1.5), r"kappa is 1.5; it must lie in \[0, 1\]. 0 corrects nothing"),
+        (lambda: correction.Constant(math.nan), "kappa is nan"),
     ],
 )
 def test_gains_that_make_no_sense_are_refused(make, words):

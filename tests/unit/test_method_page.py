@@ -4,7 +4,6 @@ import ast
 import math
 import re
 import sys
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -16,9 +15,9 @@ import torch
 from latex2mathml.converter import convert
 
 from flowedit import settings as config
-from flowedit.correction import euler_gain, exact_gain
+from flowedit.correction import Euler, Exact
 from flowedit.methods import CLASSICAL, METHODS
-from flowedit.methods.branches import EditProblem, anchored_branch
+from flowedit.methods.branches import EditProblem
 from flowedit.methods.coupled import coupled
 from flowedit.methods.difference import difference
 from flowedit.presets import preset_settings
@@ -34,7 +33,7 @@ SECTIONS = re.split(r"^(?=## )", PROSE, flags=re.M)
 PICTURES = re.findall(r"!\[([^\]]*)\]\((img/[^)]+)\)", TEXT)
 FORMULAS = [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", PROSE, flags=re.S)]
 LISTINGS = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, flags=re.S))
-SETTINGS = {field.name for field in fields(EditSettings)}
+SETTINGS = set(EditSettings().to_dict())
 PRESETS = {"default", "draft", "method"}
 COLUMNS = (("tiny", "default"), ("tiny", "draft"), ("tiny", "method"), ("1.3B", "default"))
 EATEN = re.compile(r"\\operatorname|\\[^a-zA-Z]")
@@ -45,7 +44,7 @@ def choices(setting):
     """Values that a setting in words takes."""
     if setting == "method":
         return {*METHODS, *CLASSICAL}
-    name = {"keyframe_encoding": "Encoding", "token_lora": "TokenLora"}.get(setting, setting.capitalize())
+    name = "Encoding" if setting == "keyframe_encoding" else setting.capitalize()
     return set(get_args(getattr(config, name, None)))
 
 
@@ -97,11 +96,11 @@ def test_the_table_of_presets_is_what_presets_give():
     table = TEXT.partition("<!-- presets")[2].partition("<!-- end")[0]
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines() if "|" in line][2:]
     assert len(rows) >= 10
-    given = [preset_settings(*column) for column in COLUMNS]
+    given = [preset_settings(*column).to_dict() for column in COLUMNS]
     for setting, *cells in rows:
-        values = [getattr(settings, setting) for settings in given]
+        values = [settings[setting] for settings in given]
         assert cells == [value if isinstance(value, str) else f"{value:g}" for value in values], setting
-    changed = {name for name in SETTINGS if len({str(getattr(settings, name)) for settings in given}) > 1}
+    changed = {name for name in SETTINGS if len({str(settings[name]) for settings in given}) > 1}
     assert changed <= {setting for setting, *_ in rows}
 
 
@@ -163,11 +162,10 @@ def test_the_listings_give_what_the_package_gives(beta):
     source, target, noise = (torch.randn((1, 2, 4, 3, 3), generator=generator, dtype=torch.float64) for _ in range(3))
     keys, slots, sigmas = torch.flip(target, (2,))[:, :, [0, 2]], [0, 2], wan_sigmas(6, strength=0.8)
     problem = EditProblem(
-        **{"source": source, "start": source, "keys": keys, "source_keys": keys, "slots": tuple(slots)},
-        **{"noise": lambda step: noise, "sigmas": sigmas, "gain": exact_gain(10.0, beta), "beta": beta},
-        v_target=lambda x, x_key, sigma: (curved(target)(x, sigma), None),
-        v_source=lambda x, x_key, sigma: (curved(source)(x, sigma), None),
-        key_velocity=anchored_branch,
+        **{"source": source, "keys": keys, "source_keys": keys, "slots": tuple(slots)},
+        **{"noise": noise, "sigmas": sigmas, "gain": Exact(10.0), "beta": beta},
+        v_target=lambda x, x_key, sigma: curved(target)(x, sigma),
+        v_source=lambda x, x_key, sigma: curved(source)(x, sigma),
         after_step=lambda latents, sigma: latents,
     )
     listed = {}
@@ -195,7 +193,7 @@ def test_the_pictures_are_those_that_the_tool_draws(tool, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {f"method_{name}.png" for name in ("grid", "slots", "path")}
 
 
-@pytest.mark.parametrize("gain", [exact_gain(10.0), euler_gain(10.0), euler_gain(3.0)])
+@pytest.mark.parametrize("gain", [Exact(10.0), Euler(10.0), Euler(3.0)])
 def test_the_closed_form_of_the_gap_is_the_loop(tool, gain):
     """Catches a formula of the page and its picture that is not the loop's."""
     from method_gap_law import ideal_gaps, ideal_problem

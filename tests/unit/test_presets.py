@@ -3,9 +3,9 @@
 import pytest
 from official import lay_out
 
+from flowedit.correction import Constant
 from flowedit.errors import ModelError, SettingError
 from flowedit.presets import KNOWN, model_defaults, preset_settings
-from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, resolve
 
 # Height, width, frames, frames a second and multiple of both sides, as the authors of each checkpoint give them.
@@ -68,9 +68,7 @@ def test_a_model_that_does_not_exist_is_refused(name, words):  # catches: defaul
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_rate_beside_a_share_is_refused_and_a_presets_own_rate_gives_way(name):
     """Catches an alpha that nobody reads, also where it is the default's own, and a preset that takes no kappa."""
-    for alpha in (3.0, EditSettings.alpha):
-        with pytest.raises(SettingError, match=f"alpha is {alpha} and kappa is 0.5; .*Leave one of them out"):
-            preset_settings(name, alpha=alpha, kappa=0.5)
-    chosen = preset_settings(name, kappa=0.5)
-    assert (chosen.alpha, chosen.kappa) == (EditSettings.alpha, 0.5)
+    with pytest.raises(SettingError, match=r"alpha is 10.0 and kappa is 0.5; .*Leave one of them out"):
+        preset_settings(name, alpha=10.0, kappa=0.5)
+    assert preset_settings(name, kappa=0.5).gain == Constant(0.5)
     assert preset_settings(name, alpha=3.0, kappa=None).alpha == 3.0

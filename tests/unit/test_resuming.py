@@ -17,7 +17,7 @@ from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
-SETTINGS = EditSettings(steps=8, conditioning="both", branch="free", alpha=4.0, strength=1.0 - 1e-6, beta=0.5)
+SETTINGS = EditSettings.of(steps=8, conditioning="both", alpha=4.0, strength=1.0 - 1e-6, beta=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,6 @@ def edit(model, settings=SETTINGS, seed=0):
     [
         SETTINGS,
         SETTINGS.with_(method="difference", guidance=1.0),
-        SETTINGS.with_(method="difference", noise="fresh", beta=0.0),
     ],
 )
 def test_the_remaining_steps_are_those_of_an_unbroken_run(model, tmp_path, settings):

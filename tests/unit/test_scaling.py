@@ -23,7 +23,7 @@ GUESS = Guess(
 def prepared(monkeypatch, **changes):
     model = PointMass()
     monkeypatch.setattr(preparation, "guess", lambda frames, images: GUESS)
-    settings = EditSettings(steps=4, scale=0.5, fill="guess", **changes)
+    settings = EditSettings.of(steps=4, scale=0.5, fill="guess", **changes)
     return model, prepare(FRAMES, STYLED, model, settings)
 
 

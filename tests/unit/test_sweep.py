@@ -15,7 +15,7 @@ from flowedit.sweep import Sweep, parse_sweep, run_sweep, varied
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
-SETTINGS = EditSettings(steps=4, detail="plain", alpha=2.0)
+SETTINGS = EditSettings.of(steps=4, detail="plain", alpha=2.0)
 
 
 @pytest.fixture(scope="module")

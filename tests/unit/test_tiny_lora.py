@@ -87,11 +87,9 @@ def joint_latents(n=2):
 
 
 @torch.inference_mode()
-def run(model, *, token_lora=True, joint=True, images=None):
+def run(model, *, joint=True, images=None):
     slots = SLOTS if joint else ()
-    prepared = model.prepare(
-        Condition(shape=SHAPE, prompt="red ball", key_slots=slots, token_lora=token_lora, images=images or {})
-    )
+    prepared = model.prepare(Condition(shape=SHAPE, prompt="red ball", key_slots=slots, images=images or {}))
     return model.velocity(joint_latents(len(slots)), 0.6, prepared, (0, 1, 2, *slots))
 
 
@@ -105,13 +103,12 @@ def test_the_trained_file_loads_through_the_vendor_and_changes_joint_velocities_
     assert torch.equal(run(tuned.retiled(None)), run(tuned))
 
 
-def test_switched_off_it_leaves_the_bare_model_bit_for_bit(trained):
+def test_it_leaves_the_models_own_weights_as_they_are(trained):
     pipe = pipeline(trained)
     before = {name: value.clone() for name, value in pipe.dit.state_dict().items()}
     bare = run(WanVideo(pipe))
     model = WanVideo(pipe, trained=Trained(joint=joint_source(pipe, trained)))
     assert not torch.equal(run(model), bare)
-    assert torch.equal(run(model, token_lora=False), bare)
     for name, value in pipe.dit.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -269,27 +266,20 @@ def test_held_keyframes_are_the_latents_that_an_edit_makes(monkeypatch, tmp_path
         torch.testing.assert_close(found, expected[0, :, 0], atol=0.05, rtol=0.02)  # the ring keeps bfloat16
 
 
-def test_the_setting_reaches_the_model(trained):
+def test_only_edits_with_tokens_run_through_the_lora(trained):
     pipe = pipeline(trained)
     model = WanVideo(pipe, trained=Trained(joint=joint_source(pipe, trained)))
     clip = np.stack([picture(seed) for seed in range(9)])
     keyframes = [Keyframe(0, picture(20)), Keyframe(8, picture(21))]
 
     def edit(which, **changes):
-        settings = EditSettings(steps=4, strength=0.6, **changes)
+        settings = EditSettings.of(steps=4, strength=0.6, **changes)
         return [step.latents for step in edit_steps(prepare(clip, keyframes, which, settings))][-1]
 
     for conditioning in ("tokens", "both"):
         bare = edit(WanVideo(pipe), conditioning=conditioning)
-        assert torch.equal(edit(model, conditioning=conditioning, token_lora="off"), bare)
         assert not torch.equal(edit(model, conditioning=conditioning), bare)
     assert torch.equal(edit(model, conditioning="i2v"), edit(WanVideo(pipe), conditioning="i2v"))
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_a_setting_that_does_not_exist_is_refused():
-    with pytest.raises(SettingError, match="token lora is 'on'; use one of auto, off"):
-        EditSettings(token_lora="on")
 
 
 def test_without_a_file_tokens_are_zero_shot(tmp_path):

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from flowedit.correction import constant_gain, euler_gain, exact_gain, gap_law
+from flowedit.correction import Constant, Euler, Exact, gap_law
 from flowedit.errors import SettingError
 from flowedit.flow import interpolate
 from flowedit.schedule import wan_sigmas
@@ -30,16 +30,16 @@ def run(spread, kappas, beta=0.0):
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("gain", [exact_gain(10.0, 1.0), euler_gain(4.0), constant_gain(0.3)])
+@pytest.mark.parametrize("gain", [Exact(10.0), Euler(4.0), Constant(0.3)])
 def test_the_gap_law_holds_at_every_step(gain, beta):
     """Catches a push of the wrong sign, one on the wrong branch, and a step length missing from it."""
-    for step in run(0.5, kappas_of(gain, SIGMAS), beta):
+    for step in run(0.5, kappas_of(gain, SIGMAS, beta), beta):
         np.testing.assert_allclose(step.gap, gap_law(step.r, step.kappa, beta), atol=1e-12)
 
 
 def test_with_ideal_fields_every_push_but_the_last_is_forgotten():
     """Catches a residual read at the wrong sigma: then an earlier push would leave something behind."""
-    kappas = kappas_of(exact_gain(10.0), SIGMAS)
+    kappas = kappas_of(Exact(10.0), SIGMAS)
     every, last = run(0.0, kappas)[-1].gap, run(0.0, last_only(kappas))[-1].gap
     expected = np.broadcast_to((1 - kappas[-1]) * D, every.shape)
     np.testing.assert_allclose(every, expected, atol=1e-9)
@@ -48,7 +48,7 @@ def test_with_ideal_fields_every_push_but_the_last_is_forgotten():
 
 def test_a_field_that_reads_where_it_is_keeps_part_of_each_push():
     """Catches fields that do not look at `x`: then the wide data would forget as the point mass does."""
-    kappas = kappas_of(exact_gain(10.0), SIGMAS)
+    kappas = kappas_of(Exact(10.0), SIGMAS)
     every, last = (np.abs(run(0.5, k)[-1].gap).max() for k in (kappas, last_only(kappas)))
     assert every < 0.8 * last
 
@@ -56,9 +56,9 @@ def test_a_field_that_reads_where_it_is_keeps_part_of_each_push():
 def test_the_exact_gain_always_contracts_and_the_literal_one_does_not():
     """Catches a gain that is not integrated over the step."""
     for alpha in (1.0, 10.0, 100.0):
-        ratios = [np.abs(s.gap).max() / np.abs(s.r).max() for s in run(0.5, kappas_of(exact_gain(alpha), SIGMAS))]
+        ratios = [np.abs(s.gap).max() / np.abs(s.r).max() for s in run(0.5, kappas_of(Exact(alpha), SIGMAS))]
         assert max(ratios) < 1
-    grows = [np.abs(s.gap).max() > np.abs(s.r).max() for s in run(0.5, kappas_of(euler_gain(10.0), SIGMAS))]
+    grows = [np.abs(s.gap).max() > np.abs(s.r).max() for s in run(0.5, kappas_of(Euler(10.0), SIGMAS))]
     assert grows == [10.0 * (a - b) > 2 for a, b in pairwise(SIGMAS)]
     assert any(grows)
 

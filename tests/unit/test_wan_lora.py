@@ -185,7 +185,7 @@ def test_the_correction_is_stable_in_few_steps_without_guidance(t2v, tmp_path, s
     frames, keyframes = clip()
     gaps = {}
     for kappa in (0.0, 0.5, None):
-        settings = EditSettings(
+        settings = EditSettings.of(
             method=method, steps=steps, guidance=1.0, conditioning="tokens", strength=0.9, kappa=kappa
         )
         prepared = prepare(frames, keyframes, model, settings)

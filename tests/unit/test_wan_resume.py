@@ -78,7 +78,7 @@ def test_every_setting_and_array_changes_the_digest():
     changed = frames.copy()
     changed[1, 0, 0, 0] = 1
     others = [
-        resume.hash_settings(EditSettings(alpha=9.0), "1.3B", frames),
+        resume.hash_settings(EditSettings.of(alpha=9.0), "1.3B", frames),
         resume.hash_settings(EditSettings(), "14B", frames),
         resume.hash_settings(EditSettings(), "1.3B", changed),
         resume.hash_settings(EditSettings(), "1.3B", frames.reshape(4, 2, 4, 3)),

@@ -48,7 +48,7 @@ def test_two_lengths_give_both_terms(monkeypatch):
     ],
 )
 def test_the_number_of_forwards_is_what_the_editor_makes(changes):
-    settings = EditSettings(steps=4, conditioning="tokens", prompt="a", source_prompt="b", detail="plain", **changes)
+    settings = EditSettings.of(steps=4, conditioning="tokens", prompt="a", source_prompt="b", detail="plain", **changes)
     pipe, calls = random_pipeline(seed=0), []
     inner = pipe.model_fn
     pipe.model_fn = lambda **given: (calls.append(1), inner(**given))[1]
@@ -84,12 +84,11 @@ def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():
         {"method": "difference", "conditioning": "both", "detail": "plain"},
         {"method": "difference", "keyframe_encoding": "delta"},
         {"method": "difference", "keyframe_encoding": "still"},
-        {"init": "propagated", "fill": "guess"},
-        {"init": "propagated"},
+        {"fill": "guess"},
     ],
 )
 def test_the_frames_that_pass_the_autoencoder_are_what_the_editor_sends(changes):
-    settings = EditSettings(steps=4, prompt="a", source_prompt="b", **changes)
+    settings = EditSettings.of(steps=4, prompt="a", source_prompt="b", **changes)
     pipe = random_pipeline(seed=0)
     encoded, decoded = [], []
     encode, decode = pipe.vae.encode, pipe.vae.decode

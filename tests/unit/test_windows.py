@@ -14,7 +14,7 @@ from flowedit import windows
 from flowedit.edit import Given, edit_steps, edit_video, finish, prepare
 from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.keyframes import Keyframe
-from flowedit.preparation import PreparedEdit, noise_source
+from flowedit.preparation import PreparedEdit, draw_noise
 from flowedit.settings import EditSettings
 from flowedit.windows import LongEdit, edit_long_video, window_starts
 
@@ -52,7 +52,7 @@ def test_windows_share_one_noise():  # catches: each window drawing its own
     frames, model = pictures(33), Curved()
     whole = prepare(frames, [], model, SETTINGS)
     part = prepare(frames[16:33], [], model, SETTINGS, Given(first_slot=4, slots=9))
-    torch.testing.assert_close(part.problem.noise(0), whole.problem.noise(0)[:, :, 4:9], rtol=0, atol=0)
+    torch.testing.assert_close(part.problem.noise, whole.problem.noise[:, :, 4:9], rtol=0, atol=0)
 
 
 def test_second_window_is_anchored_by_the_first_ones_result():
@@ -106,7 +106,7 @@ def by_hand(frames, styled, model, settings):
     return np.concatenate([one.frames[:16], mixed, two.frames[9:]]), first, second
 
 
-@pytest.mark.parametrize("changes", [{}, {"noise": "fresh", "method": "difference"}], ids=["coupled", "fresh noise"])
+@pytest.mark.parametrize("changes", [{}, {"method": "difference"}], ids=["coupled", "difference"])
 def test_two_windows_are_the_two_edits_to_the_bit(changes):
     """Catches a window that lets go of something it still needs, or of a reading that the result shows."""
     frames, styled = pictures(41), [Keyframe(0, pictures(1, seed=5)[0])]
@@ -185,9 +185,9 @@ def test_a_window_is_let_go_before_the_next_is_encoded(monkeypatch):
 
 def test_a_windows_noise_is_not_a_view_of_the_whole_clips():  # catches: each window holding the noise of all slots
     part = prepare(pictures(17), [], Curved(), SETTINGS, Given(first_slot=4, slots=99))
-    noise = part.problem.noise(0)
+    noise = part.problem.noise
     assert noise.untyped_storage().nbytes() == noise.nbytes
     # Float64 models get a copy by the cast; those in float32, as the noise is drawn, would get a view.
-    single = noise_source(part.problem.source.float(), SETTINGS, Given(first_slot=4, slots=99))(0)
+    single = draw_noise(part.problem.source.float(), 0, Given(first_slot=4, slots=99))
     assert single.untyped_storage().nbytes() == single.nbytes
     torch.testing.assert_close(single.double(), noise, rtol=0, atol=0)
