@@ -45,7 +45,9 @@ class StateKeeper:
         images = [(keyframe.index, keyframe.image.tobytes()) for keyframe in prepared.keyframes]
         indices, pictures = [index for index, _ in images], [picture for _, picture in images]
         # Latents are left out: a GPU may encode the same clip to other last bits, which must not bar the way.
-        self._hash = hash_settings(prepared.settings.to_dict(), prepared.model.name, indices, *pictures, prepared.frames, *more)
+        self._hash = hash_settings(
+            prepared.settings.to_dict(), prepared.model.name, indices, *pictures, prepared.frames, *more
+        )
 
     def begun(self) -> Begun | None:
         """What a stopped run of this very edit left; None when there is nothing to go on with.
