@@ -28,11 +28,8 @@ FULL = ClipShape(num_frames=81, height=480, width=832)
 REHEARSAL = ClipShape(num_frames=17, height=32, width=48)
 GB = 1e9
 PLAIN, FAST = "vendor's plain path", "fast path (compiled)"
-CUDNN, EIGHT_BIT = "fast path, cuDNN's attention", "fast path, 8-bit products"
-ISOLATED = "fast path, guided pair with isolated keyframes"
-ISOLATED_FIRST = f"{ISOLATED}, shown to the prompt's branch"
-QUICK = "default preset, guided, at the pace quick"
-SKIPPED = "forward skipped by step caching"
+CUDNN = "fast path, cuDNN's attention"
+DEFAULT_LAZY = "default preset, guided, at the pace lazy"
 PREDICTED = ", as predicted"
 WIDE = 4000
 """Width above which a transformer takes so long that less of it is measured."""

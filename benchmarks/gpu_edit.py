@@ -3,13 +3,12 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.gpu import KEYFRAMES, QUICK, WIDE, GpuPlan, Row, key_slots, place
+from benchmarks.gpu import DEFAULT_LAZY, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.gpu_parts import peak_gb, relative_error, timed
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.frames import slot_count
@@ -19,25 +18,24 @@ from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fast import FastOptions, use_fast_blocks
-from flowedit.wan.pace import LAZY, set_pace
-from flowedit.wan.shortcuts import IsolatedKeys, LazyGuidance, using
+from flowedit.wan.pace import set_pace
 from flowedit.wan.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
 from flowedit.wan.vae import use_channels_last, use_fast_vae
 
-STEPS, FEW = 50, 8
+FEW = 8
 WHOLE = ", channels last, norms in one pass"
 
 
 def edits() -> dict[str, EditSettings]:
-    """The edits that are timed without shortcuts, and predicted."""
+    """The edits that are timed at the pace fast, and predicted."""
     return {f"edit of {FEW} steps, unguided": EditSettings(conditioning="tokens", steps=FEW)}
 
 
 def edit_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
-    """Whole edits with joint keyframes through `flowedit.edit`, on the fast path; then a long one with shortcuts."""
+    """Whole edits with joint keyframes through `flowedit.edit`, on the fast path; then the default preset's."""
     device, dtype = place(plan)
     pipe: Any = synthetic_pipeline(checkpoint, device=device, dtype=dtype, small=plan.rehearse)
-    store = use_fast_blocks(pipe.dit, FastOptions(backend="aot_eager" if plan.rehearse else "inductor"))
+    use_fast_blocks(pipe.dit, FastOptions(backend="aot_eager" if plan.rehearse else "inductor"))
     if not plan.rehearse:
         use_fast_vae(pipe.vae)
     pipe.image_encoder = Sightless()
@@ -46,30 +44,18 @@ def edit_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
         yield from _edit(plan, model, name, settings)
     if checkpoint.width.dim > WIDE:
         return
-    isolated = IsolatedKeys(pipe.model_fn, store, slot_count(plan.shape.num_frames))
-    name = f"edit of {STEPS} steps, guided, isolated keyframes, negative prompt every {LAZY} steps"
-    settings = EditSettings(conditioning="tokens", steps=2 if plan.rehearse else STEPS, guidance=5.0)
-    yield from _edit(plan, model, name, settings, using(pipe, LazyGuidance(isolated, every=LAZY)))
-    store.clear()
-    set_pace(model, "quick", steps=checkpoint.steps)
+    set_pace(model, "lazy")
     settings = preset_settings(checkpoint.name)
     settings = settings.with_(steps=2) if plan.rehearse else settings
-    yield from _edit(plan, model, QUICK, settings)
+    yield from _edit(plan, model, DEFAULT_LAZY, settings)
 
 
-def _edit(
-    plan: GpuPlan,
-    model: Wordless,
-    name: str,
-    settings: EditSettings,
-    within: AbstractContextManager[None] | None = None,
-) -> Iterator[Row]:
+def _edit(plan: GpuPlan, model: Wordless, name: str, settings: EditSettings) -> Iterator[Row]:
     """One edit, a row for each of its stages."""
     seconds: dict[str, float] = {}
-    with within or nullcontext():
-        # What is compiled, and which kernels suit, is settled by one step before the clock starts.
-        next(edit_steps(prepare(*drawn_clip(plan.shape), model, settings)))
-        peak = peak_gb(lambda: seconds.update(_run(model, plan.shape, settings)), place(plan)[0])
+    # What is compiled, and which kernels suit, is settled by one step before the clock starts.
+    next(edit_steps(prepare(*drawn_clip(plan.shape), model, settings)))
+    peak = peak_gb(lambda: seconds.update(_run(model, plan.shape, settings)), place(plan)[0])
     for stage, taken in seconds.items():
         yield Row(
             section="edit", checkpoint=model.name, name=f"{name}: {stage}", keyframes=KEYFRAMES, seconds=taken,

@@ -3,21 +3,17 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.gpu import (
     CUDNN,
-    EIGHT_BIT,
     FAST,
-    ISOLATED,
-    ISOLATED_FIRST,
     KEYFRAMES,
     PLAIN,
     PREDICTED,
-    SKIPPED,
     WIDE,
     GpuPlan,
     Row,
@@ -32,9 +28,8 @@ from flowedit.errors import FlowEditError, SettingError
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
 from flowedit.wan.checkpoints import Checkpoint, Width
-from flowedit.wan.fast import FastOptions, KeyStore, attention, use_fast_blocks, use_plain_blocks
+from flowedit.wan.fast import FastOptions, attention, use_fast_blocks, use_plain_blocks
 from flowedit.wan.memory import token_count
-from flowedit.wan.shortcuts import IsolatedKeys, StepCache, using
 from flowedit.wan.speed import measure_speed, predict_minutes
 from flowedit.wan.synthetic import forward_inputs, synthetic_pipeline
 
@@ -82,7 +77,7 @@ def attention_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
 
 
 def forward_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
-    """One forward, plain and on the fast path, without keyframes and with joint ones; then its shortcuts."""
+    """One forward, plain and on the fast path, without keyframes and with joint ones."""
     device, dtype = place(plan)
     pipe = synthetic_pipeline(checkpoint, device=device, dtype=dtype, vae=False, small=plan.rehearse)
     bench = _Forwards(plan, checkpoint, pipe)
@@ -91,15 +86,8 @@ def forward_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     yield from bench.tried(FAST, FastOptions(backend=backend), (0, KEYFRAMES))
     if bench.failed:
         yield from bench.tried(FAST, FastOptions(backend=backend, kernel="flash"), (0, KEYFRAMES))
-    for shown in ("both", "first"):
-        yield bench.isolated(shown)
-    bench.store.clear()
-    cache = StepCache(pipe.model_fn, checkpoint="Wan2.1-T2V-1.3B", steps=10**6, threshold=1e9)
-    with using(pipe, cache):
-        yield bench.skipped()
     if not plan.rehearse:
         yield from bench.tried(CUDNN, FastOptions(kernel="cudnn"), (0,))
-        yield from bench.tried(EIGHT_BIT, FastOptions(eight_bit=True), (0, KEYFRAMES))
     use_plain_blocks(pipe.dit)
 
 
@@ -112,7 +100,6 @@ class _Forwards:
         self.slots = slot_count(plan.shape.num_frames)
         self.keys = key_slots(self.slots)
         self.expected: dict[int, Tensor] = {}
-        self.store = KeyStore()
         self.failed = False
         self.large = self.operations(0) > _LARGE
 
@@ -122,15 +109,14 @@ class _Forwards:
 
     def row(self, name: str, keyframes: int, work: Callable[[], Tensor], **more: Any) -> Row:  # noqa: ANN401
         """Time a forward, its memory and its error; the first of each length is what the others are compared with."""
-        operations = more.pop("tflops", None) or self.operations(keyframes)
-        compare = more.pop("compare", True)
+        operations = self.operations(keyframes)
         with positions(self.pipe.dit, [*range(self.slots), *self.keys[:keyframes]]):
             made: list[Tensor] = []
             peak = peak_gb(lambda: made.append(work()), self.device)
             error = None
-            if compare and keyframes in self.expected:
+            if keyframes in self.expected:
                 error = relative_error(made[0], self.expected[keyframes])
-            elif compare:
+            else:
                 self.expected[keyframes] = made[0].clone()
             seconds = timed(work, self.device, repeats=2 if self.large else 5, warm=0)
         return Row(
@@ -151,48 +137,13 @@ class _Forwards:
         """The forward on the fast path with these options; what does not run here is a row that says why."""
         self.failed = False
         try:
-            self.store = use_fast_blocks(self.pipe.dit, options)
+            use_fast_blocks(self.pipe.dit, options)
             yield from self.compared(name, lengths)
         except (RuntimeError, FlowEditError) as error:
             self.failed = True
             reason = (str(error).splitlines() or [""])[0][:200]
             note = f"{options.kernel} attention failed: {type(error).__name__} {reason}"
             yield Row(section="forward", checkpoint=self.checkpoint.name, name=name, note=note)
-
-    def isolated(self, shown: Literal["both", "first"]) -> Row:
-        """A guided pair of joint forwards whose keyframes are run once; the first is compared with the plain joint."""
-        name = ISOLATED if shown == "both" else ISOLATED_FIRST
-        tokens = token_count(self.checkpoint, self.plan.shape)
-        keys = token_count(self.checkpoint, self.plan.shape, KEYFRAMES) - tokens
-        width = self.checkpoint.width
-        seen = [tokens + keys, tokens + keys if shown == "both" else tokens]
-        operations = sum(forward_operations(width, tokens, seen=each) for each in seen)
-        operations += forward_operations(width, keys)
-        base = self.inputs(KEYFRAMES)
-        other = {**base, "context": -base["context"]}
-        isolated = IsolatedKeys(self.pipe.model_fn, self.store, self.slots, shown=shown)
-
-        def pair() -> Tensor:
-            # A new tensor each time, as each step has: the keyframes' forward is kept for one tensor only.
-            latents = base["latents"].clone()
-            first = call(self.pipe, {**base, "latents": latents})()
-            call(self.pipe, {**other, "latents": latents})()
-            return first
-
-        note = "two forwards; another attention pattern than the plain joint sequence, so the error is the price"
-        with using(self.pipe, isolated):
-            return self.row(name, KEYFRAMES, pair, tflops=operations, note=note)
-
-    def skipped(self) -> Row:
-        """A step whose blocks the step cache leaves out."""
-        # Steps of 4 are what bfloat16 tells apart here; a time that did not fall would be another run's.
-        inputs, clock = self.inputs(0), iter(range(1000, 0, -4))
-
-        def step() -> Tensor:
-            return call(self.pipe, {**inputs, "timestep": torch.full_like(inputs["timestep"], next(clock))})()
-
-        note = "the time embedding decides which steps are skipped, so random weights cannot say how many are"
-        return replace(self.row(SKIPPED, 0, step, compare=False, note=note), tflops=None)
 
 
 def prediction_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:

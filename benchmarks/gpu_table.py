@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.gpu import FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PLAIN, PREDICTED, SKIPPED, Record, Row, names
+from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, PREDICTED, Record, Row, names
 from benchmarks.gpu_targets import bar_table
 from flowedit.errors import OutputError
 from flowedit.wan.resume import write_atomically
@@ -80,8 +80,8 @@ def _derived(record: Record, rows: list[Row]) -> Iterator[str]:
         yield f"floor of a forward by operations, at the matrix product's rate: {1e3 * plain.tflops / rate:.0f} ms"
     if plain and fast:
         yield f"the fast path takes {_ratio(fast, plain):.2f} times the plain path's time"
-    if fast:
-        yield from _joint(fast, found)
+    if fast and (FAST, KEYFRAMES) in found:
+        yield _joint(fast, found[FAST, KEYFRAMES])
     yield from _shares(found)
     for (name, keyframes), guess in found.items():
         true = found.get((name.removesuffix(PREDICTED), keyframes))
@@ -90,17 +90,12 @@ def _derived(record: Record, rows: list[Row]) -> Iterator[str]:
             yield f"the prediction of: {true.name}{with_keys}, is off by {100 * (_ratio(guess, true) - 1):+.0f} %"
 
 
-def _joint(fast: Row, found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
+def _joint(fast: Row, joint: Row) -> str:
     """What keyframe tokens cost beside the forward without them, and a whole edit of nothing but forwards."""
-    pairs = {FAST: (1, "joint forward"), ISOLATED: (GUIDED, ISOLATED), ISOLATED_FIRST: (GUIDED, ISOLATED_FIRST)}
-    for key, (forwards, name) in pairs.items():
-        row = found.get((key, KEYFRAMES))
-        if row and row.seconds:
-            whole = STEPS * GUIDED / forwards * row.seconds
-            yield (
-                f"{name}: {_ratio(row, fast) / forwards:.2f} times the time without keyframes; "
-                f"{STEPS} guided steps {whole:.1f} s"
-            )
+    return (
+        f"joint forward: {_ratio(joint, fast):.2f} times the time without keyframes; "
+        f"{STEPS} guided steps {STEPS * GUIDED * (joint.seconds or 0.0):.1f} s"
+    )
 
 
 def _shares(found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
@@ -134,9 +129,7 @@ def _seconds(row: Row) -> str:
 
 
 def _rate(row: Row) -> str:
-    # A forward that leaves its blocks out does not do the operations that early records count for it.
-    done = row.tflops and row.seconds and row.name != SKIPPED
-    return f"{row.tflops / row.seconds:.0f} TFLOP/s" if done and row.tflops and row.seconds else ""
+    return f"{row.tflops / row.seconds:.0f} TFLOP/s" if row.tflops and row.seconds else ""
 
 
 _CELLS: Cells = {

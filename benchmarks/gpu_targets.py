@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.gpu import EIGHT_BIT, FAST, ISOLATED, ISOLATED_FIRST, KEYFRAMES, PREDICTED, QUICK, Record, Row
+from benchmarks.gpu import DEFAULT_LAZY, FAST, KEYFRAMES, PREDICTED, Record, Row
 
 NARROW, WIDE_ONE = "Wan2.1-Fun-1.3B-InP", "Wan2.1-I2V-14B-480P"
 _IN_USE = re.compile(r"([\d.]+) GB in use")
@@ -68,19 +68,12 @@ def _forward(found: Found) -> float | None:
     return _scaled(found.seconds(FAST), 1e3)
 
 
-def _eight_bit(found: Found) -> float | None:
-    return _scaled(found.seconds(EIGHT_BIT), 1e3)
+def _lazy(found: Found) -> float | None:
+    return found.seconds(f"{DEFAULT_LAZY}: steps", KEYFRAMES)
 
 
-def _quick(found: Found) -> float | None:
-    return found.seconds(f"{QUICK}: steps", KEYFRAMES)
-
-
-def _joint(name: str, forwards: int) -> Callable[[Found], float | None]:
-    def measure(found: Found) -> float | None:
-        return _quotient(_scaled(found.seconds(name, KEYFRAMES), 1 / forwards), found.seconds(FAST))
-
-    return measure
+def _joint(found: Found) -> float | None:
+    return _quotient(found.seconds(FAST, KEYFRAMES), found.seconds(FAST))
 
 
 def _together(gpus: int) -> Callable[[Found], float | None]:
@@ -92,7 +85,9 @@ def _together(gpus: int) -> Callable[[Found], float | None]:
 
 
 def _vae_share(found: Found) -> float | None:
-    stages = {name: found.edit(50, name) or 0.0 for name in ("prepare", "steps", "decode")}
+    stages = {
+        name: found.seconds(f"{DEFAULT_LAZY}: {name}", KEYFRAMES) or 0.0 for name in ("prepare", "steps", "decode")
+    }
     share = _quotient(stages["prepare"] + stages["decode"], sum(stages.values()))
     return _scaled(share, 100)
 
@@ -129,24 +124,20 @@ def _scaled(value: float | None, factor: float) -> float | None:
 
 BARS = (
     Bar("1.3B, plain forward on the fast path", 480, "ms", _forward),
-    Bar("the same with 8-bit products", 480, "ms", _eight_bit),
-    Bar("joint forward with 5 keyframes, over the plain one", 1.15, "times", _joint(FAST, 1)),
-    Bar("the same a forward of a guided pair, keyframes isolated", 1.15, "times", _joint(ISOLATED, 2)),
-    Bar("the same, keyframes shown to the prompt's branch", 1.15, "times", _joint(ISOLATED_FIRST, 2)),
-    Bar("1.3B, 50 guided steps with shortcuts, transformer alone", 45, "s", lambda found: found.edit(50, "steps")),
+    Bar("joint forward with 5 keyframes, over the plain one", 1.15, "times", _joint),
     Bar(
-        "1.3B, the default preset (40 of 50 guided steps, two branches) at the pace quick, transformer alone",
+        "1.3B, the default preset (40 of 50 guided steps, two branches) at the pace lazy, transformer alone",
         45,
         "s",
-        _quick,
+        _lazy,
     ),
+    Bar("share of encoding and decoding in that edit", 10, "%", _vae_share),
     Bar(
         "1.3B, 8 unguided steps as of a distilled LoRA, transformer alone",
         20,
         "s",
         lambda found: found.edit(8, "steps"),
     ),
-    Bar("share of encoding and decoding in the 50-step edit", 10, "%", _vae_share),
     Bar("1.3B with weights on the host, GPU memory by the driver's count", 8, "GB", _memory(NARROW)),
     Bar("14B with weights on the host, GPU memory by the driver's count", 24, "GB", _memory(WIDE_ONE)),
     Bar("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together(2)),

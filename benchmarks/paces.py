@@ -1,6 +1,6 @@
-"""What each pace and shortcut does to an edit of the shipped small model, whose weights are trained: error and gap.
+"""What each pace does to an edit of the shipped small model, whose weights are trained: error and gap.
 
-The GPU benchmark has random weights, which say nothing about how much of an edit a shortcut loses. Here the same edit
+The GPU benchmark has random weights, which say nothing about how much of an edit a pace loses. Here the same edit
 is made by every one, and compared with the vendor's blocks in float32.
 """
 
@@ -8,7 +8,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -21,16 +20,12 @@ from benchmarks.cases import Case, own_case
 from benchmarks.gpu_parts import relative_error
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
-from flowedit.frames import slot_count
 from flowedit.metrics import psnr
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import build_pipeline
 from flowedit.wan.adapter import WanVideo
-from flowedit.wan.eight_bit import use_eight_bits
-from flowedit.wan.fast import FastOptions, use_fast_blocks
 from flowedit.wan.pace import set_pace
 from flowedit.wan.resume import write_atomically
-from flowedit.wan.shortcuts import IsolatedKeys, LazyGuidance, using
 
 BEGIN, END = "<!-- paces table: begin, made by `python -m benchmarks paces` -->", "<!-- paces table: end -->"
 FRAMES, STEPS, FEW = 17, 12, (8, 4)
@@ -44,7 +39,7 @@ class PaceRow:
 
     Attributes:
         name: of the way.
-        forwards: of the transformer; one over the keyframes alone counts like any other.
+        forwards: of the transformer.
         seconds: of the steps.
         error: relative root mean square of the difference of the final latents to the plain edit's.
         psnr_db: of the frames against the plain edit's; None where the latents are the same.
@@ -59,7 +54,7 @@ class PaceRow:
     gap: float
 
 
-Setting = Callable[[WanVideo], AbstractContextManager[None]]
+Setting = Callable[[WanVideo], None]
 
 
 def pace_rows(scene: int = 0) -> Iterator[PaceRow]:
@@ -85,7 +80,7 @@ def pace_rows(scene: int = 0) -> Iterator[PaceRow]:
 
 
 def _settings() -> EditSettings:
-    """Joint tokens and guidance, which shortcuts act on; without the token LoRA, as real checkpoints have none."""
+    """Joint tokens and guidance, which lazy guidance acts on; without the token LoRA, as real checkpoints have none."""
     return EditSettings(
         conditioning="tokens", keyframe_encoding="delta", steps=STEPS, guidance=2.0, shift=3.0,
         detail="plain",
@@ -97,51 +92,28 @@ def _ways() -> Iterator[tuple[str, torch.dtype, bool, Setting]]:
     wide, narrow = torch.float32, torch.bfloat16
     yield PLAIN, wide, False, _none
     yield "fast", wide, False, _paced("fast")
-    yield "keyframes isolated, shown to both branches", wide, False, _isolated("both")
-    yield "keyframes isolated, shown to the prompt's branch", wide, False, _isolated("first")
     for every in (2, 3, 4):
         yield f"negative prompt every {every} steps", wide, False, _lazy(every)
-    yield "8-bit products", wide, False, _eight_bit("fast")
-    yield "quick, on a CPU", wide, False, _paced("quick")
-    yield "quick, with 8-bit products as on a GPU", wide, False, _eight_bit("quick")
     yield "bfloat16, state in float32", narrow, False, _none
     yield "bfloat16, state in bfloat16 as the vendor keeps it", narrow, True, _none
 
 
-def _none(model: WanVideo) -> AbstractContextManager[None]:
+def _none(model: WanVideo) -> None:
     del model
-    return nullcontext()
 
 
 def _paced(pace: str) -> Setting:
-    def setting(model: WanVideo) -> AbstractContextManager[None]:
-        set_pace(model, pace, steps=STEPS)
-        return nullcontext()
-
-    return setting
-
-
-def _eight_bit(pace: str) -> Setting:
-    """A pace with the 8-bit products that it has on a GPU; here they are rounded alike and computed in float32."""
-
-    def setting(model: WanVideo) -> AbstractContextManager[None]:
-        set_pace(model, pace, steps=STEPS)
-        use_eight_bits(model.pipe.dit.blocks)
-        return nullcontext()
-
-    return setting
-
-
-def _isolated(shown: Any) -> Setting:  # noqa: ANN401 - one of two words
-    def setting(model: WanVideo) -> AbstractContextManager[None]:
-        store = use_fast_blocks(model.pipe.dit, FastOptions(compiled=False))
-        return using(model.pipe, IsolatedKeys(model.pipe.model_fn, store, slot_count(FRAMES), shown=shown))
+    def setting(model: WanVideo) -> None:
+        set_pace(model, pace)
 
     return setting
 
 
 def _lazy(every: int) -> Setting:
-    return lambda model: using(model.pipe, LazyGuidance(model.pipe.model_fn, every=every))
+    def setting(model: WanVideo) -> None:
+        model.negative_every = every
+
+    return setting
 
 
 def _edit(
@@ -151,12 +123,12 @@ def _edit(
     pipe: Any = model.pipe
     calls, inner = [], pipe.model_fn
     pipe.model_fn = lambda **given: (calls.append(1), inner(**given))[1]
-    with setting(model):
-        prepared = prepare(case.frames, case.keyframes, model, settings)
-        begun = time.perf_counter()
-        last = deque(edit_steps(prepared), maxlen=1).pop()
-        seconds = time.perf_counter() - begun
-        frames = finish(prepared, last.latents).frames
+    setting(model)
+    prepared = prepare(case.frames, case.keyframes, model, settings)
+    begun = time.perf_counter()
+    last = deque(edit_steps(prepared), maxlen=1).pop()
+    seconds = time.perf_counter() - begun
+    frames = finish(prepared, last.latents).frames
     gap = mean(prepared.trace.steps[-1].gap_norm)
     row = PaceRow(name=name, forwards=len(calls), seconds=seconds, error=0.0, psnr_db=0.0, gap=gap)
     return row, (last.latents, frames)

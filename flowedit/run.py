@@ -194,7 +194,7 @@ def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
     said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
     added: dict[str, Any] = {"loras": task.request.loras} if task.request.loras else {}
     model = load_model(name, **added) if fit is None else load_model(name, level=fit, prompts=tuple(said), **added)
-    set_pace(model, task.request.pace, steps=settings.steps, spread=task.request.spread)
+    set_pace(model, task.request.pace, spread=task.request.spread)
     loaded = time.perf_counter()
     result = _edit(task, model)
     # Only a model that got through the run is kept: one that ran out of memory must be let go.

@@ -71,11 +71,11 @@ def velocity(
     context = dit.text_embedding(conditions[0])
     x = dit.patchify(torch.cat([latents, conditions[1]], dim=1))
     f, h, w = x.shape[2:]
-    cosine, sine = tables or rotary_tables(dit, torch.arange(f, device=x.device), h, w)
+    rotation = tables or rotary_tables(dit, torch.arange(f, device=x.device), h, w)
     x = x.flatten(2).transpose(1, 2)
     run = run_block or block_forward
     blocks: Any = dit.blocks
     for block in blocks:
-        x = run(block, x, context, modulation, cosine, sine)
+        x = run(block, x, context, modulation, rotation)
     grid: Any = (f, h, w)
     return dit.unpatchify(dit.head(x, t), grid)

@@ -43,7 +43,7 @@ def _machine_table(resources: "Resources") -> "Table":
     from rich.table import Table
 
     from flowedit.environment import versions
-    from flowedit.wan.fast import lacks_flash3
+    from flowedit.wan.fast import find_flash3, lacks_flash3
 
     table = Table(show_header=False, box=None)
     for name, version in versions().items():
@@ -52,7 +52,8 @@ def _machine_table(resources: "Resources") -> "Table":
     gpu = f"{resources.gpu_name}, {resources.gpu_free / _GB:.1f} of {resources.gpu_total / _GB:.1f} GB free"
     table.add_row("GPU", gpu if resources.gpu_total else "none: the real models run, slowly; the small one is quick")
     if sys.platform == "linux" and lacks_flash3(resources.capability):
-        table.add_row("attention", "pip install 'flowedit\\[hopper]' adds FlashAttention-3, the fastest on this GPU")
+        cure = "pip install 'flowedit\\[hopper]' adds it, the fastest on this GPU"
+        table.add_row("attention", f"{find_flash3().said}; {cure}")
     table.add_row("memory", f"{resources.host_free / _GB:.1f} of {resources.host_total / _GB:.1f} GB free")
     table.add_row("disk", f"{resources.disk_free / _GB:.1f} GB free for checkpoints")
     return table

@@ -60,7 +60,7 @@ def edit(
     sweep: Annotated[str | None, typer.Option(help="Several alphas, such as 2,5,10: one folder each.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Several seeds, such as 0,1,2: one folder each.")] = None,
     fit: Annotated[str, typer.Option(help="auto, resident, offload, fp8, disk or cpu: where weights rest.")] = "auto",
-    pace: Annotated[str, typer.Option(help="auto, plain, fast, or quick, which changes the result.")] = "auto",
+    pace: Annotated[str, typer.Option(help="auto, plain, fast, or lazy, which changes the result.")] = "auto",
     lora: Annotated[
         list[str] | None,
         typer.Option(help="LoRA: FILE, FILE:0.8 at strength 0.8; high=FILE, low=FILE for an expert. Repeatable."),

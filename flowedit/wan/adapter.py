@@ -8,6 +8,7 @@ gives them any position.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class PreparedCondition:
         num_slots: latent slots of the clip.
         clip: what the images add to the transformer's arguments for the clip alone.
         joint: the same for the clip with the keyframes' tokens after it.
-        shortcut: what stands in for the pipeline's model function; None for nothing.
+        lazy: keeps the distance between the two prompts' velocities over some steps; None computes both at each.
     """
 
     positive: Tensor
@@ -49,7 +50,7 @@ class PreparedCondition:
     num_slots: int
     clip: Inputs
     joint: Inputs
-    shortcut: Callable[..., Tensor] | None = None
+    lazy: "LazyGuidance | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class WanVideo:
         pipe: the vendor's pipeline.
         size_multiple: what height and width must divide by.
         trained: what the checkpoint's transformers were trained for.
-        shorten: makes the shortcut that stands in for the pipeline's model function; see `flowedit.wan.pace`.
+        negative_every: steps from one forward of the negative prompt to the next; see `flowedit.wan.pace`.
         loras: what was added to its transformers when they were loaded.
     """
 
@@ -104,7 +105,7 @@ class WanVideo:
         self.pipe = pipe
         self.name = name
         self.trained = trained or Trained()
-        self.shorten: Callable[[Condition], Callable[..., Tensor] | None] | None = None
+        self.negative_every = 1
         self.loras: tuple[Lora, ...] = ()
         self._last: tuple[Pixels, Latent] | None = None
         self._words = words
@@ -123,7 +124,7 @@ class WanVideo:
             words=self._words,
             vendor_state=self._vendor_state,
         )
-        other.shorten, other.loras = self.shorten, self.loras
+        other.negative_every, other.loras = self.negative_every, self.loras
         return other
 
     @property
@@ -165,7 +166,7 @@ class WanVideo:
             num_slots=slot_count(condition.shape.num_frames),
             clip=images,
             joint=joint_inputs(images, condition.key_slots),
-            shortcut=self.shorten(condition) if self.shorten else None,
+            lazy=LazyGuidance(self.negative_every) if guided and self.negative_every > 1 else None,
         )
 
     def velocity(
@@ -183,11 +184,13 @@ class WanVideo:
             "latents": hold_first(latents, images).to(dtype=self.pipe.torch_dtype, device=self.pipe.device),
             "timestep": timestep.to(dtype=self.pipe.torch_dtype, device=self.pipe.device),
         }
-        model_fn = prepared.shortcut or self.pipe.model_fn
+        forward = partial(self.pipe.model_fn, **models, **inputs)
         with positions(models["dit"], position_ids):
-            v = model_fn(**models, **inputs, context=prepared.positive)
+            v = forward(context=prepared.positive)
             if prepared.negative is not None:
-                v = guide(v, model_fn(**models, **inputs, context=prepared.negative), prepared.guidance)
+                negative = partial(forward, context=prepared.negative)
+                v_negative = negative() if prepared.lazy is None else prepared.lazy.negative(v, sigma, negative)
+                v = guide(v, v_negative, prepared.guidance)
         return v.to(dtype=latents.dtype)
 
     def after_step(self, latents: Latent, sigma: float, prepared: PreparedCondition) -> Latent:
@@ -231,6 +234,29 @@ class WanVideo:
             return self._words(prompt).to(device=self.pipe.device, dtype=self.pipe.torch_dtype)
         self.pipe.load_models_to_device(["text_encoder"])
         return vendor.WanVideoUnit_PromptEmbedder().encode_prompt(self.pipe, prompt)
+
+
+class LazyGuidance:
+    """The negative prompt's velocity, computed at every n-th step; between, it keeps its distance from the prompt's.
+
+    A run that begins again at a higher noise level begins afresh, and so does another length of sequence.
+    """
+
+    def __init__(self, every: int) -> None:
+        """Keep a distance for `every` steps, at least 1, which keeps none."""
+        self._every = every
+        self._age, self._sigma = 0, -1.0
+        self._gap: Tensor | None = None
+
+    def negative(self, v: Tensor, sigma: float, compute: Callable[[], Tensor]) -> Tensor:
+        """The negative prompt's velocity at this step, where the prompt's is `v`."""
+        began, self._sigma = sigma > self._sigma, sigma
+        if self._gap is None or self._gap.shape != v.shape or began or self._age >= self._every:
+            v_negative = compute()
+            self._gap, self._age = v - v_negative, 1
+            return v_negative
+        self._age += 1
+        return v - self._gap
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flowedit.environment import launched
 from flowedit.errors import SettingError
-from flowedit.wan.blocks import Attend, Keys
+from flowedit.wan.blocks import Attend
 
 __all__ = ["Spread", "launched", "together"]
 
@@ -60,19 +60,20 @@ class Spread:
         dist.all_gather(shares, x.contiguous())
         return torch.cat(shares, dim=1)
 
-    def attend(self, kernel: Attend, q: Tensor, seen: Keys) -> Tensor:
+    def attend(self, kernel: Attend, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of all tokens, each process for its share of the heads.
 
         Args:
             kernel: attention of whole sequences.
             q: queries of this process's tokens, `(b, heads, tokens / size, d)`.
-            seen: keys and values of its share of the tokens that are seen.
+            k: their keys.
+            v: their values.
 
         Returns:
             `(b, heads, tokens / size, d)`.
         """
-        k, v = self._to_heads(torch.stack([seen.k, seen.v])).unbind(0)
-        return self._to_tokens(kernel(self._to_heads(q.unsqueeze(0))[0], k, v))
+        # Together in one exchange: q, k, v have one shape.
+        return self._to_tokens(kernel(*self._to_heads(torch.stack([q, k, v])).unbind(0)))
 
     def _to_heads(self, x: Tensor) -> Tensor:
         """`(s, b, heads, tokens / size, d)` -> `(s, b, heads / size, tokens, d)`."""

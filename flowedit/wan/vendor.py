@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     )
     from diffsynth.pipelines.wan_video import (
         ModelConfig,
-        TeaCache,
         WanVideoPipeline,
         WanVideoUnit_PromptEmbedder,
         model_fn_wan_video,
@@ -53,7 +52,6 @@ __all__ = [
     "Resample",
     "ResidualBlock",
     "SelfAttention",
-    "TeaCache",
     "VideoVAE_",
     "WanModel",
     "WanTextEncoder",
@@ -81,7 +79,6 @@ _HOMES = {
     "FlowMatchScheduler": "diffsynth.diffusion",
     "HuggingfaceTokenizer": "diffsynth.models.wan_video_text_encoder",
     "ModelConfig": "diffsynth.pipelines.wan_video",
-    "TeaCache": "diffsynth.pipelines.wan_video",
     "VideoVAE_": "diffsynth.models.wan_video_vae",
     "WanModel": "diffsynth.models.wan_video_dit",
     "WanTextEncoder": "diffsynth.models.wan_video_text_encoder",

@@ -7,7 +7,6 @@ from small_wan import FAMILIES, small_dit
 from flowedit.errors import ModelError, SettingError
 from flowedit.wan import fast, vendor
 from flowedit.wan.adapter import positions
-from flowedit.wan.blocks import View
 from flowedit.wan.fast import FastOptions, attention, is_fast, use_fast_blocks, use_plain_blocks
 
 EAGER = FastOptions(compiled=False)
@@ -67,13 +66,12 @@ def test_repeated_positions_reach_the_fast_blocks():
 
 def test_the_block_compiles_without_a_graph_break():
     dit = small_dit("i2v")
-    whole = torch.compile(fast._named(attention("default", next(dit.parameters()))), fullgraph=True, backend="eager")
+    kernel = attention("default", next(dit.parameters()))
+    whole = torch.compile(fast.attending((kernel, kernel)), fullgraph=True, backend="eager")
     x, context = torch.randn(1, 12, 48), torch.randn(1, 257 + 8, 48)
-    view = View(torch.randn(12, 1, 12), torch.randn(12, 1, 12))
+    rotation = torch.randn(12, 1, 12), torch.randn(12, 1, 12)
     with torch.no_grad():
-        out, keys = whole(dit.blocks[0], x, context, torch.randn(1, 6, 48), view)
-        again, _ = whole(dit.blocks[1], x, context, torch.randn(1, 6, 48), view._replace(more=keys))
-    assert out.shape == again.shape == x.shape
+        assert whole(dit.blocks[0], x, context, torch.randn(1, 6, 48), rotation).shape == x.shape
 
 
 def test_a_compiled_forward_equals_the_plain_one():
@@ -98,31 +96,6 @@ def test_two_guidance_branches_at_once_equal_one_after_the_other():
             torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_stored_keys_are_seen_by_another_forward():
-    """What a forward that reads sees is the joint attention with tokens that do not look back."""
-    dit = small_dit("t2v")
-    store = use_fast_blocks(dit, EAGER)
-    alone = call(dit, "t2v")
-    with positions(dit, [1]):
-        store.mode = "write"
-        call(dit, "t2v", frames=1, seed=6)
-    store.mode = "read"
-    joint = call(dit, "t2v")
-    assert (joint - alone).abs().max() > 1e-3
-    store.clear()
-    assert torch.equal(call(dit, "t2v"), alone)
-    store.mode = "read"
-    with pytest.raises(ModelError, match="no stored keys"):  # catches: keys of gigabytes kept after the run
-        call(dit, "t2v")
-
-
-def test_reading_before_writing_is_refused():
-    dit = small_dit("t2v")
-    use_fast_blocks(dit, EAGER).mode = "read"
-    with pytest.raises(ModelError, match="no stored keys"):
-        call(dit, "t2v")
-
-
 def test_what_cannot_run_is_refused():
     dit = small_dit("t2v")
     with pytest.raises(SettingError, match="cudnn"):
@@ -138,14 +111,21 @@ def test_every_family_is_tried():
     assert set(FAMILIES) - {"vace"} == {"t2v", "i2v", "flf2v", "i2v-a14b", "ti2v"}
 
 
-def test_flash_attention_3_is_named_when_it_is_missing_and_taken_when_it_is_there(monkeypatch):
-    """Its stand-in takes what the library takes, tokens before heads, and gives what PyTorch gives."""
-    if fast._flash3_function() is None:
-        like = torch.zeros(1, dtype=torch.bfloat16)
-        monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True))
-        with pytest.raises(SettingError, match=r"FlashAttention-3, which is not installed\. Install fa3-fwd"):
-            attention("flash3", like)
-        monkeypatch.undo()
+@pytest.fixture
+def flash3(monkeypatch):
+    """Sets what is found of FlashAttention-3."""
+    return lambda call: monkeypatch.setattr(fast, "find_flash3", lambda: fast.Flash3(call, "FlashAttention-3 is away"))
+
+
+def test_flash_attention_3_is_named_when_it_is_missing(monkeypatch, flash3):
+    flash3(None)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True))
+    with pytest.raises(SettingError, match=r"FlashAttention-3 is away\. Install fa3-fwd"):
+        attention("flash3", torch.zeros(1, dtype=torch.bfloat16))
+
+
+def test_flash_attention_3_takes_what_the_library_takes(flash3):
+    """Its stand-in takes tokens before heads, and gives what PyTorch gives."""
     q, k, v = (torch.randn(2, 3, n, 16, generator=torch.Generator().manual_seed(n)) for n in (5, 7, 7))
     shapes = []
 
@@ -154,7 +134,7 @@ def test_flash_attention_3_is_named_when_it_is_missing_and_taken_when_it_is_ther
         made = torch.nn.functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (q, k, v)))
         return made.transpose(1, 2).contiguous(), None
 
-    monkeypatch.setattr(fast, "_flash3_function", lambda: library)
+    flash3(library)
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
     found = fast.flash3(q, k, v)
     assert torch.equal(found, expected)
@@ -170,25 +150,30 @@ def test_flash_attention_3_is_named_when_it_is_missing_and_taken_when_it_is_ther
 @pytest.mark.parametrize(
     ("capability", "dtype", "library", "kernel"),
     [
-        ((9, 0), torch.bfloat16, print, "flash3"),
-        ((9, 0), torch.bfloat16, None, "cudnn"),
+        ((9, 0), torch.bfloat16, print, "flash3 (FlashAttention-3 is away)"),
+        ((9, 0), torch.bfloat16, None, "cudnn (FlashAttention-3 is away)"),
         ((9, 0), torch.float16, print, "cudnn"),
         ((10, 0), torch.bfloat16, print, "cudnn"),
         ((8, 0), torch.bfloat16, print, "default"),
+        ((9, 0), torch.float32, print, "default"),
     ],
 )
-def test_each_gpu_gets_the_kernel_that_suits_it(monkeypatch, capability, dtype, library, kernel):
+def test_each_gpu_gets_the_kernel_that_suits_it_and_says_so(monkeypatch, flash3, capability, dtype, library, kernel):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    monkeypatch.setattr(fast, "_flash3_function", lambda: library)
-    assert fast._suited(torch.zeros(1, dtype=dtype)) == kernel
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True))
+    flash3(library)
+    assert fast.attention_name(torch.zeros(1, dtype=dtype)) == kernel
 
 
 @pytest.mark.parametrize("kind", [ImportError, OSError, RuntimeError, AttributeError])
-def test_a_flash_attention_built_for_another_pytorch_is_as_good_as_none(monkeypatch, kind):
+def test_a_flash_attention_built_for_another_pytorch_is_not_used_and_says_why(monkeypatch, kind):
     def broken(name):
-        raise kind(name)
+        raise kind("undefined symbol\nmore")
 
     monkeypatch.setattr(fast, "import_module", broken)
-    fast._flash3_function.cache_clear()
-    assert fast._flash3_function() is None
-    fast._flash3_function.cache_clear()
+    monkeypatch.setattr(fast, "find_spec", lambda name: name == "fa3_fwd_interface")
+    fast.find_flash3.cache_clear()
+    found = fast.find_flash3()
+    fast.find_flash3.cache_clear()
+    assert found.call is None
+    assert found.said == "FlashAttention-3 (fa3_fwd_interface) is installed and does not load: undefined symbol"

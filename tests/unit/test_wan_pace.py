@@ -1,4 +1,4 @@
-"""Paces: which parts of the fast path and which shortcuts each one sets, and that several processes give one result."""
+"""Paces: what of the fast path each one sets and says, and that several processes give one result."""
 
 import subprocess
 import sys
@@ -14,13 +14,10 @@ from flowedit.edit import edit_video
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
-from flowedit.wan import fast, pace
-from flowedit.wan.adapter import WanVideo
-from flowedit.wan.eight_bit import EightBitLinear
+from flowedit.wan.adapter import LazyGuidance, WanVideo
 from flowedit.wan.fast import is_fast
 from flowedit.wan.pace import set_pace
 from flowedit.wan.parallel import Spread
-from flowedit.wan.shortcuts import StepCache
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
 KEYS = [Keyframe(0, 255 - FRAMES[0]), Keyframe(8, 255 - FRAMES[8])]
@@ -32,11 +29,11 @@ def model_of(family, name="wan"):
 
 
 def edited(model, settings=GUIDED):
-    """The edit's last latents, and the length and prompt of each forward."""
+    """The edit's frames, and the prompt of each forward."""
     calls, inner = [], model.pipe.model_fn
 
     def spy(**given):
-        calls.append((given["latents"].shape[2], id(given["context"]), given.get("tea_cache")))
+        calls.append(id(given["context"]))
         return inner(**given)
 
     model.pipe.model_fn = spy
@@ -52,7 +49,7 @@ def edited(model, settings=GUIDED):
 def test_fast_gives_the_plain_frames_and_plain_gives_the_vendor_back():
     model = model_of("i2v-a14b")
     expected, calls = edited(model)
-    assert set_pace(model, "fast") == "fast"
+    assert set_pace(model, "fast") == "pace fast: blocks in real arithmetic, attention by default"
     assert is_fast(model.pipe.dit)
     assert is_fast(model.pipe.dit2)
     found, again = edited(model)
@@ -65,88 +62,66 @@ def test_fast_gives_the_plain_frames_and_plain_gives_the_vendor_back():
 
 
 def test_a_gpu_gets_its_kernels_with_the_pace_and_loses_them_with_it(monkeypatch):
-    """Fast: the VAE's norms in one pass; quick: 8-bit products as well, where there is room for them."""
-    model, free = model_of("t2v"), [10**9]
+    model = model_of("t2v")
     model.pipe.device = "cuda"
-    monkeypatch.setattr(pace, "runs_on", lambda like: True)
-    monkeypatch.setattr(fast, "runs_on", lambda like: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 10**9))
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or function)
-
-    def held():
-        layers = list(model.pipe.dit.modules())
-        norms = [module for module in model.pipe.vae.modules() if "forward" in vars(module)]
-        return any(isinstance(layer, EightBitLinear) for layer in layers), bool(norms)
-
-    for name, expected in (("quick", (True, True)), ("fast", (False, True)), ("plain", (False, False))):
-        set_pace(model, name)
-        assert held() == expected, name
-    assert len(compiled) == 4, "block and norm, at two paces"
-    free[0] = 1000
-    set_pace(model, "quick")
-    assert held() == (False, True)
+    said = set_pace(model, "fast")
+    assert said == "pace fast: blocks compiled, attention by default, the VAE's norms in one pass"
+    assert any("forward" in vars(module) for module in model.pipe.vae.modules())
+    assert len(compiled) == 2, "block and norm"
+    set_pace(model, "plain")
+    assert not any("forward" in vars(module) for module in model.pipe.vae.modules())
 
 
 def test_auto_is_plain_without_a_gpu():
     model = model_of("t2v")
-    assert set_pace(model, "auto") == "plain"
+    assert set_pace(model, "auto") == "pace plain: diffsynth's own blocks"
     assert not is_fast(model.pipe.dit)
 
 
-def test_quick_runs_keyframes_once_a_step_and_the_negative_prompt_every_fourth():
+def test_lazy_runs_the_negative_prompt_at_every_second_step():
     model, settings = model_of("t2v"), GUIDED.with_(steps=5)
-    set_pace(model, "quick", steps=settings.steps)
-    found, calls = edited(model, settings)
-    assert [length for length, *_ in calls] == [2, 3, 3, 2, 3, 2, 3, 2, 3, 2, 3, 3]
-    prompts = [prompt for length, prompt, _ in calls if length == 3]
-    one, other = prompts[:2]
-    assert prompts == [one, other, one, one, one, one, other]
-    assert one != other
-    set_pace(model, "plain")
-    plain, whole = edited(model, settings)
-    assert [length for length, *_ in whole] == [5] * 10
-    assert 0 < np.abs(found - plain).mean() < 40
-
-
-def test_quick_without_guidance_or_tokens_leaves_nothing_out():
-    model = model_of("t2v")
-    plain, _ = edited(model, GUIDED.with_(guidance=1.0, conditioning="none"))
-    set_pace(model, "quick")
-    found, calls = edited(model, GUIDED.with_(guidance=1.0, conditioning="none"))
-    assert len(calls) == 4
-    assert np.abs(found - plain).max() <= 1
-
-
-def test_quick_caches_steps_where_there_is_a_table():
-    model = model_of("t2v", name="Wan2.1-T2V-1.3B")
-    set_pace(model, "quick", steps=GUIDED.steps)
-    _, calls = edited(model)
-    assert all(cache is not None for *_, cache in calls)
-    model = model_of("t2v")
-    set_pace(model, "quick", steps=GUIDED.steps)
-    assert all(cache is None for *_, cache in edited(model)[1])
-
-
-def test_quick_does_not_isolate_where_each_token_has_its_own_time():
-    model = model_of("ti2v")
-    set_pace(model, "quick", steps=2)
-    frames = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
-    keys = [Keyframe(0, 255 - frames[0])]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        result = edit_video(frames, keys, model, GUIDED.with_(steps=2, conditioning="both"))
-    assert np.isfinite(result.trace.steps[-1].gap_norm).all()
-
-
-def test_another_condition_gets_a_shortcut_of_its_own():
-    """The source's and the target's velocities of `difference` must not share a kept distance."""
-    model = model_of("t2v")
-    set_pace(model, "quick", steps=5)
-    settings = GUIDED.with_(method="difference", prompt="a cat", source_prompt="a dog", strength=1.0, steps=5)
+    assert set_pace(model, "lazy").endswith("the negative prompt every 2 steps")
     _, calls = edited(model, settings)
-    lengths = [length for length, *_ in calls]
-    assert lengths == [2, 3, 3] * 2 + [2, 3] * 6 + [2, 3, 3] * 2
+    one, other = calls[:2]
+    assert calls == [one, other, one, one, other, one, one, other]
+    set_pace(model, "plain")
+    assert len(edited(model, settings)[1]) == 10, "plain gives every forward back"
+
+
+def test_source_and_target_do_not_share_a_kept_distance():
+    model = model_of("t2v")
+    set_pace(model, "lazy")
+    settings = GUIDED.with_(method="difference", prompt="a cat", source_prompt="a dog", strength=1.0)
+    _, calls = edited(model, settings)
+    source, its_negative, target, other_negative = calls[:4]
+    assert calls == [source, its_negative, target, other_negative, source, target] * 2
+
+
+class TestLazyGuidance:
+    def negatives(self, lazy, sigmas):
+        """What it gives for velocities 10, 20, ... where the negative prompt's are 1, 2, ..., and what it computed."""
+        computed, given = [], []
+        for number, sigma in enumerate(sigmas, 1):
+            compute = lambda number=number: computed.append(number) or torch.tensor([float(number)])  # noqa: E731
+            given.append(lazy.negative(torch.tensor([10.0 * number]), sigma, compute).item())
+        return given, computed
+
+    def test_every_step_is_the_plain_value(self):
+        assert self.negatives(LazyGuidance(1), [0.9, 0.6, 0.3]) == ([1, 2, 3], [1, 2, 3])
+
+    def test_between_it_keeps_the_distance(self):
+        assert self.negatives(LazyGuidance(2), [0.9, 0.7, 0.5, 0.3]) == ([1, 11, 3, 13], [1, 3])
+
+    def test_a_second_run_begins_afresh(self):
+        assert self.negatives(LazyGuidance(5), [0.9, 0.7, 0.9, 0.7]) == ([1, 11, 3, 13], [1, 3])
+
+    def test_another_length_is_not_given_the_distance_of_the_first(self):
+        lazy = LazyGuidance(5)
+        for size in (2, 3):
+            found = lazy.negative(torch.ones(size), 0.9 - size / 10, lambda size=size: torch.zeros(size))
+            assert torch.equal(found, torch.zeros(size))
 
 
 @pytest.mark.parametrize(
@@ -160,19 +135,6 @@ def test_another_condition_gets_a_shortcut_of_its_own():
 def test_what_does_not_suit_is_refused(family, pace, spread, kind, words):
     with pytest.raises(kind, match=words):
         set_pace(model_of(family), pace, spread=spread)
-
-
-def test_a_cache_of_one_length_is_not_read_by_another():
-    """Keyframes and clip run apart under one prompt; a shared cache would add the wrong residual, or fail."""
-    model = model_of("t2v")
-    cache = StepCache(model.pipe.model_fn, checkpoint="Wan2.1-T2V-1.3B", steps=4, threshold=1e9)
-    context = torch.randn(1, 8, 32, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for time in (900.0, 700.0):
-            for frames in (3, 2):
-                given = {"latents": torch.ones(1, 16, frames, 4, 4), "timestep": torch.tensor([time])}
-                assert cache(dit=model.pipe.dit, context=context, **given).shape[2] == frames
-    assert (cache.computed, cache.skipped) == (2, 2)
 
 
 SCRIPT = """

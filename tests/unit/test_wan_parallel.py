@@ -1,4 +1,4 @@
-"""One sequence over several processes: the velocity of one, for every family, joint and isolated keyframes alike."""
+"""One sequence over several processes: the velocity of one, for every family, joint keyframes included."""
 
 import os
 
@@ -9,33 +9,12 @@ from small_wan import small_dit
 from test_wan_fast import call
 
 from flowedit.errors import SettingError
-from flowedit.wan import vendor
 from flowedit.wan.adapter import positions
 from flowedit.wan.fast import FastOptions, use_fast_blocks
 from flowedit.wan.parallel import Spread, together
-from flowedit.wan.shortcuts import IsolatedKeys, StepCache
 
 EAGER = FastOptions(compiled=False)
 POSITIONS = (0, 1, 2, 0, 2)
-
-
-def isolated(dit, spread):
-    g = torch.Generator().manual_seed(8)
-    given = {"latents": torch.randn(1, 16, 5, 6, 8, generator=g), "context": torch.randn(1, 8, 32, generator=g)}
-    shortcut = IsolatedKeys(vendor.model_fn_wan_video, use_fast_blocks(dit, EAGER, spread), 3)
-    with positions(dit, POSITIONS), torch.no_grad():
-        return shortcut(dit=dit, timestep=torch.tensor([500.0]), **given)
-
-
-def cached(dit, spread):
-    use_fast_blocks(dit, EAGER, spread)
-    cache = StepCache(vendor.model_fn_wan_video, checkpoint="Wan2.1-T2V-1.3B", steps=4, threshold=1e9)
-    g = torch.Generator().manual_seed(8)
-    given = {"latents": torch.randn(1, 16, 3, 6, 8, generator=g), "context": torch.randn(1, 8, 32, generator=g)}
-    with torch.no_grad():
-        steps = [cache(dit=dit, timestep=torch.tensor([time]), **given) for time in (900.0, 700.0)]
-    assert cache.skipped == 1
-    return steps[1]
 
 
 def whole(family, options=EAGER):
@@ -53,8 +32,6 @@ RUNS = {
     "flf2v": whole("flf2v"),
     "ti2v": whole("ti2v"),
     "compiled": whole("t2v", FastOptions(backend="aot_eager")),
-    "isolated": isolated,
-    "cached": cached,
 }
 
 
