@@ -9,7 +9,7 @@ from flowedit.cli.main import main
 from flowedit.cli.measuring import TinyCost, measure_tiny
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import random_pipeline
-from flowedit.wan import resources, speed
+from flowedit.wan import fast, resources, speed
 from flowedit.wan.adapter import Trained, WanVideo
 
 
@@ -49,12 +49,13 @@ def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
     [((9, 0), None, True), ((9, 0), print, False), ((8, 0), None, False), ((0, 0), None, False)],
 )
 def test_a_hopper_gpu_without_flash_attention_3_is_told_of_it(capsys, asked, monkeypatch, capability, library, advised):
-    monkeypatch.setattr("flowedit.wan.fast._flash3_function", lambda: library)
+    monkeypatch.setattr(fast, "find_flash3", lambda: fast.Flash3(library, "FlashAttention-3 is not installed"))
     here = resources.measure_resources()
     monkeypatch.setattr(resources, "measure_resources", lambda: replace(here, capability=capability))
     with pytest.raises(SystemExit):
         main(["doctor", "--no-speed"])
-    assert ("flowedit[hopper]" in capsys.readouterr().out) == advised
+    said = capsys.readouterr().out
+    assert ("flowedit[hopper]" in said) == ("FlashAttention-3 is not installed" in said) == advised
 
 
 def test_its_time_grows_with_the_frames(capsys, asked):
