@@ -4,19 +4,23 @@ The clip is the worst case that a short one can be: a textured scene that moves 
 """
 
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.pages import fill_page, write_whole
 from flowedit.widgets._sprites import encode_clip
 from flowedit.widgets.frame_scrubber import FrameScrubber
-from flowedit.widgets.gallery import chromium, open_exported
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 COMMAND = "python -m benchmarks widgets"
 CHANGES = 200
@@ -96,13 +100,17 @@ def measure_sprites() -> list[Reading]:
 
 def measure_page() -> list[Reading]:
     """Frame changes and first paint of a scrubber with two clips at 480p, drawn at their full 832 x 480."""
+    from playwright.sync_api import sync_playwright
+
     source = grainy_clip(33, 480, 832)
     widget = FrameScrubber({"source": source, "edited": source[:, :, ::-1]}, kilobytes=6000)
     if widget.clips[0]["cell"] != [832, 480]:
         raise RuntimeError(f"The clip was drawn at {widget.clips[0]['cell']}; the measurement needs 832 x 480.")
     readings = []
-    with chromium() as browser, TemporaryDirectory() as folder:
-        page = open_exported(browser.new_page(viewport={"width": 1000, "height": 1000}), widget.to_html(), Path(folder))
+    with sync_playwright() as playwright, TemporaryDirectory() as folder:
+        program = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = _opened(browser, widget, Path(folder))
         page.wait_for_selector("[data-drawn]")
         page.wait_for_timeout(1500)
         for mode in ("side", "wipe", "difference"):
@@ -111,12 +119,21 @@ def measure_page() -> list[Reading]:
             name = f"frame change at 480p, {mode} (median of {CHANGES})"
             readings.append(Reading(name=name, value=statistics.median(times), limit=16, unit="ms"))
         usual = FrameScrubber({"source": grainy_clip(), "edited": grainy_clip(seed=1)})
-        page = open_exported(browser.new_page(), usual.to_html(), Path(folder))
+        page = _opened(browser, usual, Path(folder))
         page.wait_for_timeout(1500)
         paints = [page.evaluate(_FIRST_PAINT) for _ in range(5)]
         name = "first paint after the state arrives, two clips of 81 frames (median of 5)"
         readings.append(Reading(name=name, value=statistics.median(paints), limit=300, unit="ms"))
     return readings
+
+
+def _opened(browser: "Browser", widget: FrameScrubber, folder: Path) -> "Page":
+    """A widget's exported page, opened from disk and drawn."""
+    page = browser.new_page(viewport={"width": 1000, "height": 1000})
+    widget.to_html(folder / "page.html")
+    page.goto((folder / "page.html").resolve().as_uri())
+    page.wait_for_selector("html[data-fe-ready]", state="attached")
+    return page
 
 
 def report_widgets(say: Callable[[str], object], *, store: Path | None = None, page: Path | None = None) -> bool:

@@ -1,43 +1,34 @@
-"""What every widget has in common: its script and style, the picture shown without a script, the exported page.
+"""What every widget has in common: its script and style, what is shown without a script, the exported page.
 
 How to add a widget, say `Meter`:
 
 1. `meter.py`: a subclass of `FlowWidget` whose class body sets `_esm = script(...)`, `_css = style(...)`, the synced
    traits (JSON values only: lists, dicts, strings, numbers; pass data through `plain` so that NaN becomes None and
-   frames through `encode_clip`), and the three methods `_picture`, `_table` and `example`.
+   frames through `encode_clip`), and `_still`. One that starts work in the kernel is a `JobWidget`.
 2. `static/meter.js`: `export default fe.widget("meter", (ctx) => { ... })`. `fe` comes from the shared parts joined in
-   front by `script`: `base` (always; DOM, traits, keys, theme), `player` (sprites and transport), `chart` (SVG plots).
-   `ctx.set({...})` only inside a user's gesture; everything to undo goes to `ctx.cleanup`.
+   front by `script`: `base` (always; DOM, traits, keys, theme), `player` (sprites and transport), `chart` (SVG plots),
+   `controls` (sliders), `job` (progress and cancel). `ctx.set({...})` only inside a user's gesture; everything to undo
+   goes to `ctx.cleanup`.
 3. `static/meter.css`: every class starts with `fe-`; colours only from the `--fe-*` variables of `base.css`.
-4. One line in `flowedit.widgets.REGISTRY`, one in each of the two lists beside it that type checkers read, and
-   `tests/browser/test_meter.py`; the checks that hold for all widgets (keys, theme, 320 px, exported page, axe, no
-   request) find it through the registry and `example`.
+4. Its name in `flowedit.widgets`, one line in `EXAMPLES` of `tests/browser/examples.py`, by which the checks that hold
+   for all widgets (keys, theme, 320 px, exported page, axe, no request) find it, and `tests/browser/test_meter.py`.
 """
 
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, overload
+from typing import Any, ClassVar
 
 import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
 
-from flowedit.display import text_of
+from flowedit.display import write_page
+from flowedit.widgets.export import POLICY, Packed, place, script_of, style_of
 
 _HOST_TRAITS = frozenset(ipywidgets.DOMWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A data table that says in text what a widget draws: a caption, column names and rows of values."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
 
 
 class FlowWidget(anywidget.AnyWidget):
@@ -54,32 +45,24 @@ class FlowWidget(anywidget.AnyWidget):
     heading = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
 
-    @classmethod
-    def example(cls) -> "FlowWidget":
-        """The widget on a small computed case, for a first look, the picture gallery and the tests."""
-        raise NotImplementedError(f"{cls.__name__} defines no example().")
-
-    def _picture(self) -> str:
-        """HTML of a static picture, with its text alternative."""
-        return ""
-
-    def _table(self) -> Table | None:
-        """The data table shown under the picture."""
-        return None
+    def _still(self) -> str:
+        """HTML of a static picture, with its text alternative, and of a data table that says the same."""
+        raise NotImplementedError(f"{type(self).__name__} has no static picture.")
 
     def fallback(self) -> str:
         """Static HTML shown where no script runs or no state was saved: heading, picture and data table."""
         title = html.escape(self.heading or type(self).__name__)
         note = f" <small>{html.escape(self.note)}</small>" if self.note else ""
-        table = self._table()
-        body = self._picture() + (_table_html(table) if table else "")
-        return (
-            f'<figure class="fe-static" style="margin:0"><figcaption><b>{title}</b>{note}</figcaption>{body}</figure>'
-        )
+        caption = f"<figcaption><b>{title}</b>{note}</figcaption>"
+        return f'<figure class="fe-static" style="margin:0">{caption}{self._still()}</figure>'
 
-    def saved_state(self) -> dict:
+    def saved_state(self) -> dict[str, Any]:
         """The widget's own synced traits as JSON values: all that an exported page needs."""
         return self.get_state(key=[name for name in self.keys if name not in _HOST_TRAITS])
+
+    def packed(self) -> Packed:
+        """The widget as an exported page needs it."""
+        return Packed(name=type(self).__name__, script=self._esm, style=self._css, state=self.saved_state())
 
     def to_html(self, path: str | Path | None = None) -> str:
         """A self-contained page with this widget that makes no request and opens from disk.
@@ -90,12 +73,7 @@ class FlowWidget(anywidget.AnyWidget):
         Returns:
             The page's HTML.
         """
-        from flowedit.widgets.export import page
-
-        text = page([self], self.heading or type(self).__name__)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
+        return write_page(page([self], self.heading or type(self).__name__), path)
 
     def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -105,11 +83,35 @@ class FlowWidget(anywidget.AnyWidget):
         return bundle
 
 
-@overload
-def plain(value: dict) -> dict: ...
-@overload
-def plain(value: object) -> object: ...
-def plain(value: object) -> object:
+Link = tuple[tuple[FlowWidget, str], tuple[FlowWidget, str]]
+
+
+def page(widgets: Sequence[FlowWidget], title: str, *, links: Sequence[Link] = ()) -> str:
+    """The HTML of a page with `widgets` one below the other.
+
+    Args:
+        widgets: what to show, in order.
+        title: the page's title and heading.
+        links: pairs of (widget, trait) kept equal in the page, such as `((inspector, "index"), (scrubber, "index"))`.
+
+    Returns:
+        A complete HTML document.
+    """
+    position = {id(widget): i for i, widget in enumerate(widgets)}
+    packed = [widget.packed() for widget in widgets]
+    pairs = [(position[id(a)], name_a, position[id(b)], name_b) for (a, name_a), (b, name_b) in links]
+    places = "\n".join(place(i, widget.fallback()) for i, widget in enumerate(widgets))
+    name = html.escape(title)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title>{style_of(packed)}</head><body><main><h1>{name}</h1>{places}</main>"
+        f"{script_of(packed, pairs)}</body></html>"
+    )
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 what comes in decides what goes out
     """`value` as JSON values: arrays become lists, NumPy numbers become numbers, and what is not finite becomes None.
 
     JSON has no NaN, and a kernel turns it into a string on the way; the scripts write None as a dash.
@@ -126,13 +128,3 @@ def plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _table_html(table: Table) -> str:
-    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(text_of(plain(cell)))}</td>" for cell in row) + "</tr>"
-        for row in table.rows
-    )
-    caption = html.escape(table.caption)
-    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

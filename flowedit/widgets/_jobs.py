@@ -8,7 +8,10 @@ from collections.abc import Callable, Generator
 from inspect import isgenerator
 from typing import Any
 
+import traitlets
+
 from flowedit.errors import FlowEditError
+from flowedit.widgets._base import FlowWidget
 
 IDLE = {"state": "idle", "done": 0, "total": 0, "text": "", "seconds": 0.0}
 """What a `job` trait holds before anything ran; `state` is idle, running, cancelling, done, cancelled or failed."""
@@ -34,22 +37,17 @@ class Job:
         self._thread: threading.Thread | None = None
         self._status = dict(IDLE)
         self._began = self._told = 0.0
-        self._closed = False
+        self.closed = False
         _JOBS.add(self)
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called: nothing is reported or started any more."""
-        return self._closed
 
     @property
     def running(self) -> bool:
         """Whether work is under way."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, work: Callable[[], object], finish: Callable[[Any], None]) -> bool:
+    def start(self, work: Callable[[], object], finish: Callable[[Any], object]) -> bool:
         """Run `work` in a thread and hand its result to `finish`; False, and nothing happens, while one is running."""
-        if self.running or self._closed:
+        if self.running or self.closed:
             return False
         self._cancel.clear()
         self._began = time.monotonic()
@@ -72,18 +70,15 @@ class Job:
             self._thread.join(timeout)
 
     def close(self, seconds: float = _EXIT_SECONDS) -> None:
-        """Say nothing more, ask the work to stop, and wait for it.
+        """Say nothing more, ask the work to stop, and wait for it, `seconds` at most.
 
         Two threads that write to a kernel's closing channel would garble each other.
-
-        Args:
-            seconds: how long to wait at most; a plain callable may go on longer, unheard.
         """
-        self._closed = True
+        self.closed = True
         self.cancel()
         self.wait(seconds)
 
-    def _run(self, work: Callable[[], object], finish: Callable[[Any], None]) -> None:
+    def _run(self, work: Callable[[], object], finish: Callable[[Any], object]) -> None:
         try:
             result = work()
             if isgenerator(result):
@@ -118,8 +113,41 @@ class Job:
             self._status.update(changes)
             self._told = time.monotonic()
             self._status["seconds"] = round(self._told - self._began, 2)
-            if not self._closed:
+            if not self.closed:
                 self._report(dict(self._status))
+
+
+class JobWidget(FlowWidget):
+    """A widget that starts work in the kernel.
+
+    Attributes:
+        job: how the work stands, see `IDLE`.
+        worker: the work itself.
+    """
+
+    job = traitlets.Dict(IDLE).tag(sync=True)
+
+    def __init__(self, **traits: object) -> None:
+        """Listen to the page."""
+        self.worker = Job(self._report)
+        super().__init__(**traits)
+        self.on_msg(self._hear)
+
+    def _asked(self, content: dict) -> None:
+        """What the page asked for, beyond a cancel."""
+
+    def _report(self, status: dict) -> None:
+        self.job = status
+
+    def _hear(self, _: object, content: object, __: object) -> None:
+        """Cancel, or do what is asked; and say in any case that the kernel is there."""
+        if not isinstance(content, dict):
+            return
+        if content.get("type") == "cancel":
+            self.worker.cancel()
+        else:
+            self._asked(content)
+        self.send({"type": "alive"})
 
 
 _JOBS: "weakref.WeakSet[Job]" = weakref.WeakSet()

@@ -17,22 +17,11 @@ NEEDED = ("numpy", "anywidget", "ipywidgets", "pillow")
 EXTRA = ("torch", "diffsynth", "av", "langgraph", "jupyterlab")
 """What single lessons need besides."""
 KEY = "GOOGLE_API_KEY"
-_FOUND = "found"
-_CLOSED = "in Colab's secrets, but not open to this notebook"
-
-_LOW_MEMORY_GB = 1.0
 _GIB = 2**30
 
 
 class Row(NamedTuple):
-    """One line of the report.
-
-    Attributes:
-        name: what was looked at.
-        value: what was found.
-        state: "ok", "warn" (something will not work) or "info".
-        hint: what to do about it, or nothing.
-    """
+    """One line of the report; `state` is "ok", "warn" (something will not work) or "info", `hint` what to do."""
 
     name: str
     value: str
@@ -40,52 +29,45 @@ class Row(NamedTuple):
     hint: str = ""
 
 
+class Gpu(NamedTuple):
+    """An NVIDIA GPU: name and memory, whether torch runs on it, and if not, why."""
+
+    name: str
+    usable: bool = True
+    hint: str = ""
+
+
 def report() -> list[Row]:
-    """Every probe's row, in the order shown."""
-    probes: tuple[tuple[str, Callable[[], list[Row]]], ...] = (
-        ("Host", _host),
-        ("Device", _device),
-        ("Memory", _memory),
-        ("Processor", _cores),
-        ("Gemini key", _key),
-        ("Python", _python),
-        ("Packages", _packages),
-    )
-    return [row for name, probe in probes for row in _safely(name, probe)]
+    """Every probe's rows, in the order shown."""
+    probes = {"Host": _host, "Device": _device, "Memory": _memory, "Processor": _cores, "Gemini key": _key}
+    return [_safely(name, probe) for name, probe in probes.items()] + _packages()
 
 
-def _safely(name: str, probe: Callable[[], list[Row]]) -> list[Row]:
+def _safely(name: str, probe: Callable[[], Row]) -> Row:
     try:
         return probe()
     except Exception as error:  # a card about a broken machine must not break on it
-        return [Row(name, f"not known ({type(error).__name__})", "info")]
+        return Row(name, f"not known ({type(error).__name__})", "info")
 
 
-def _host() -> list[Row]:
+def _host() -> Row:
     marks = {
         "Google Colab": "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules,
-        "Binder": "BINDER_SERVICE_HOST" in os.environ or "BINDER_LAUNCH_HOST" in os.environ,
+        "Binder": "BINDER_SERVICE_HOST" in os.environ,
         "Kaggle": "KAGGLE_KERNEL_RUN_TYPE" in os.environ,
         "VS Code": "VSCODE_PID" in os.environ or "VSCODE_CWD" in os.environ,
+        "Jupyter": "ipykernel" in sys.modules,
     }
-    name = next((name for name, found in marks.items() if found), "Jupyter" if "ipykernel" in sys.modules else "Python")
-    return [Row("Host", f"{name} on {platform.system()} {platform.machine()}", "info")]
-
-
-def _python() -> list[Row]:
-    good = sys.version_info >= (3, 11)
-    return [
-        Row("Python", platform.python_version(), "ok" if good else "warn", "" if good else "Use Python 3.11 or later.")
-    ]
+    name = next((name for name, found in marks.items() if found), "Python")
+    return Row("Host", f"{name} on {platform.system()} {platform.machine()}", "info")
 
 
 def _packages() -> list[Row]:
-    rows = [Row("flowedit", _flowedit_version(), "ok")]
-    for name in (*NEEDED, *EXTRA):
-        found = version_of(name)
+    rows = [Row("Python", platform.python_version(), "ok")]
+    for name in ("flowedit", *NEEDED, *EXTRA):
         missing = "warn" if name in NEEDED else "info"
-        hint = "" if found else f"pip install {name}"
-        rows.append(Row(name, found or "not installed", "ok" if found else missing, hint))
+        found = version_of(name)
+        rows.append(Row(name, found, "ok") if found else Row(name, "not installed", missing, f"pip install {name}"))
     return rows
 
 
@@ -97,35 +79,13 @@ def version_of(name: str) -> str:
         return ""
 
 
-def _flowedit_version() -> str:
-    from flowedit import __version__
-
-    return __version__
-
-
-def _device() -> list[Row]:
+def _device() -> Row:
     gpu = nvidia_gpu()
-    if gpu and not gpu.usable:
-        return [Row("Device", f"{gpu.name}, not used", "info", gpu.hint)]
     if gpu:
-        return [Row("Device", gpu.name, "ok")]
+        return Row("Device", gpu.name, "ok") if gpu.usable else Row("Device", f"{gpu.name}, not used", "info", gpu.hint)
     if find_spec("torch") and platform.system() == "Darwin" and platform.machine() == "arm64":
-        return [Row("Device", "Apple GPU (MPS)", "ok")]
-    return [Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")]
-
-
-class Gpu(NamedTuple):
-    """An NVIDIA GPU.
-
-    Attributes:
-        name: its name and memory.
-        usable: whether torch runs on it.
-        hint: why not, and what to do about it.
-    """
-
-    name: str
-    usable: bool
-    hint: str = ""
+        return Row("Device", "Apple GPU (MPS)", "ok")
+    return Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")
 
 
 def nvidia_gpu() -> Gpu | None:
@@ -133,7 +93,7 @@ def nvidia_gpu() -> Gpu | None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         size = torch.cuda.get_device_properties(0).total_memory / _GIB
-        return Gpu(f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB", usable=True)
+        return Gpu(f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB")
     name = _driver_says()
     if not name:
         return None
@@ -143,7 +103,7 @@ def nvidia_gpu() -> Gpu | None:
         return Gpu(name, usable=False, hint="torch does not see it: its build or the driver does not fit.")
     if find_spec("torch") and not _built_for_cuda():
         return Gpu(name, usable=False, hint="torch is the build for CPUs; install the one for CUDA.")
-    return Gpu(name, usable=True)
+    return Gpu(name)
 
 
 def _driver_says() -> str:
@@ -164,7 +124,7 @@ def _built_for_cuda() -> bool:
     return any(re.search(r"^cuda\b[^=]*=\s*['\"]", text, flags=re.MULTILINE) for text in texts)
 
 
-def _memory() -> list[Row]:
+def _memory() -> Row:
     import psutil
 
     free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
@@ -172,9 +132,8 @@ def _memory() -> list[Row]:
     if limit is not None and limit[0] < total:
         total, free = limit[0], min(free, limit[0] - limit[1])
     own = psutil.Process().memory_info().rss
-    low = free / _GIB < _LOW_MEMORY_GB
     text = f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free; this kernel holds {own / _GIB:.2f} GiB"
-    return [Row("Memory", text, "warn" if low else "ok", "Close other notebooks." if low else "")]
+    return Row("Memory", text, "ok") if free >= _GIB else Row("Memory", text, "warn", "Close other notebooks.")
 
 
 def container_limit(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
@@ -188,27 +147,21 @@ def container_limit(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | No
     return None
 
 
-def _cores() -> list[Row]:
+def _cores() -> Row:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return [Row("Processor", f"{count} cores", "info")]
+    return Row("Processor", f"{count} cores", "info")
 
 
-def _key() -> list[Row]:
+def _key() -> Row:
     """Whether there is a key, where the agent looks for it too: Colab's secrets, then the environment."""
-    said = _colab_secret()
-    if said == _CLOSED and not os.environ.get(KEY, "").strip():
-        return [Row("Gemini key", said, "info", "Open the secrets (the key on the left) and switch access on.")]
-    found = said == _FOUND or bool(os.environ.get(KEY, "").strip())
-    return [Row("Gemini key", _FOUND if found else "none, and none is needed", "info")]
+    hint, found = "", bool(os.environ.get(KEY, "").strip())
+    if not found and "google.colab" in sys.modules:
+        from google.colab import userdata  # pyright: ignore[reportMissingImports] only inside Colab
 
-
-def _colab_secret() -> str:
-    """What Colab's secrets say of the key; nothing outside Colab, and never the key."""
-    if "google.colab" not in sys.modules:
-        return ""
-    from google.colab import userdata  # pyright: ignore[reportMissingImports] only inside Colab
-
-    try:
-        return _FOUND if str(userdata.get(KEY) or "").strip() else ""
-    except Exception as error:  # Colab's own exceptions live in its module
-        return _CLOSED if type(error).__name__ == "NotebookAccessError" else ""
+        try:
+            found = bool(str(userdata.get(KEY) or "").strip())
+        except Exception as error:  # Colab's own exceptions live in its module
+            if type(error).__name__ == "NotebookAccessError":
+                hint = "Open the secrets (the key on the left) and switch access on."
+    closed = "in Colab's secrets, but not open to this notebook" if hint else "none, and none is needed"
+    return Row("Gemini key", "found" if found else closed, "info", hint)

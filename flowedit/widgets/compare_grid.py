@@ -1,16 +1,15 @@
 """Benchmark rows as clips that move in step, with their numbers, sortable by any of them."""
 
-import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import traitlets
 
-from flowedit.display import spread
+from flowedit.display import picture_tag, spread, table_tag
 from flowedit.errors import WidgetError
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table, plain
-from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image
+from flowedit.widgets._base import FlowWidget, plain
+from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips
 
 MAX_ROWS = 24
 
@@ -24,12 +23,10 @@ class CompareGrid(FlowWidget):
     Attributes:
         sort: column and direction, such as `["PSNR", "down"]`; empty column for the given order.
         index: pixel frame shown.
-        loop: first and last frame of the range that plays; empty for the whole clip.
-        speed: playback speed.
     """
 
     _esm = script("player", "compare_grid")
-    _css = style("player", "frame_scrubber", "compare_grid")
+    _css = style("compare_grid")
 
     rows = traitlets.List().tag(sync=True)
     metrics = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -38,8 +35,6 @@ class CompareGrid(FlowWidget):
     fps = traitlets.Float(16.0).tag(sync=True)
     sort = traitlets.List(traitlets.Unicode(), ["", "down"]).tag(sync=True)
     index = traitlets.Int(0).tag(sync=True)
-    loop = traitlets.List(traitlets.Int()).tag(sync=True)
-    speed = traitlets.Float(1.0).tag(sync=True)
 
     def __init__(
         self,
@@ -70,7 +65,7 @@ class CompareGrid(FlowWidget):
             raise WidgetError(f'better= says {wrong}; each metric is "high" or "low".')
         clips = {name: np.asarray(frames) for name, frames, _ in rows}
         check_same_shape(clips)
-        self._clips, self._rows = clips, rows
+        self._clips = clips
         encoded = encode_clips(clips)
         super().__init__(
             rows=[
@@ -83,30 +78,11 @@ class CompareGrid(FlowWidget):
             **{"heading": "Methods side by side", **traits},
         )
 
-    @classmethod
-    def example(cls) -> "CompareGrid":
-        """Four recolourings of one scene, measured against the exact one."""
-        from flowedit.widgets.demo import KEYFRAMES, compared_rows
-
-        rows = compared_rows()
-        return cls(
-            rows,
-            better={"PSNR, dB": "high", "flicker": "low"},
-            references=("source", "exact"),
-            keyframes=KEYFRAMES,
-            sort=["PSNR, dB", "down"],
-            index=8,
-            heading="Recolourings of one scene, against the exact one",
-            note="computed scene",
-        )
-
-    def _picture(self) -> str:
+    def _still(self) -> str:
         first = next(iter(self._clips.values()))
         shown = spread(len(first), self.keyframes, 5)
         words = f"Rows: {', '.join(self._clips)}. Columns: frames {', '.join(map(str, shown))}."
-        strips = [contact_sheet(clip[shown], height=72) for clip in self._clips.values()]
-        return f'<img alt="{html.escape(words)}" src="{encode_image(np.concatenate(strips), max_side=900)}">'
-
-    def _table(self) -> Table:
-        rows = [(name, *(values.get(key) for key in self.metrics)) for name, _, values in self._rows]
-        return Table("Numbers of every row", ("name", *self.metrics), rows)
+        strips = np.concatenate([contact_sheet(clip[shown], height=72) for clip in self._clips.values()])
+        rows = [(row["name"], *(row["metrics"].get(key) for key in self.metrics)) for row in self.rows]
+        table = table_tag("Numbers of every row", ("name", *self.metrics), rows)
+        return picture_tag(strips, words, max_side=900) + table

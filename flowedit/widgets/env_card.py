@@ -1,11 +1,10 @@
 """Does it work here? Lights for the page, the kernel and the way between them, versions, device and memory."""
 
-import html
-
 import traitlets
 
+from flowedit.display import table_tag
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table
+from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._probe import report
 
 
@@ -36,13 +35,9 @@ class EnvCard(FlowWidget):
         Args:
             **traits: `heading` and `note`.
         """
-        super().__init__(rows=_rows(), **{"heading": "Your environment", **traits})
+        super().__init__(**{"heading": "Your environment", **traits})
+        self.refresh()
         self.on_msg(self._on_message)
-
-    @classmethod
-    def example(cls) -> "EnvCard":
-        """This machine."""
-        return cls()
 
     @property
     def ready(self) -> bool:
@@ -57,34 +52,20 @@ class EnvCard(FlowWidget):
 
     def refresh(self) -> None:
         """Look again."""
-        self.rows = _rows()
+        self.rows = [row._asdict() for row in report()]
 
     @traitlets.observe("ask")
     def _reply(self, change: traitlets.Bunch) -> None:
         self.answer = change["new"]
 
     def _on_message(self, _: object, content: object, __: object) -> None:
-        """Answer the page's ping, or look again."""
-        if not isinstance(content, dict):
-            return
-        kind = content.get("type")
-        if kind == "refresh":
-            self.refresh()
-        if kind in ("ping", "refresh"):
+        """Answer the page's ping; a refresh looks again before."""
+        if isinstance(content, dict):
+            if content.get("type") == "refresh":
+                self.refresh()
             self.send({"type": "pong", "token": content.get("token")})
 
-    def _picture(self) -> str:
-        colour, words = ("#2b7338", "Ready") if self.ready else ("#8a5200", "Something is missing")
-        return (
-            '<svg width="220" height="32" viewBox="0 0 220 32" role="img" '
-            f'aria-label="{words}"><circle cx="16" cy="16" r="8" fill="{colour}"/>'
-            f'<text x="32" y="21" font-size="14" fill="currentColor">{html.escape(words)}</text></svg>'
-        )
-
-    def _table(self) -> Table:
+    def _still(self) -> str:
+        words = "✓ Ready" if self.ready else "! Something is missing"
         rows = [(row["name"], row["value"], row["hint"]) for row in self.rows]
-        return Table("What this machine has", ("part", "found", "what to do"), rows)
-
-
-def _rows() -> list[dict[str, str]]:
-    return [row._asdict() for row in report()]
+        return f"<p>{words}</p>" + table_tag("What this machine has", ("part", "found", "what to do"), rows)

@@ -1,18 +1,15 @@
 """Self-contained pages of widgets: they open from disk, make no request, show pictures and tables without a script.
 
-`page` makes one of live widgets. A publisher of whole notebooks uses the parts: `saved` reads the widgets out of an
-executed notebook's metadata, `place` goes where each one stood, `style_of` into the head and `script_of` at the end.
+These are their parts, also for a publisher of whole notebooks: `saved` reads the widgets out of an executed notebook's
+metadata, `place` goes where each one stood, `style_of` into the head and `script_of` at the end.
 """
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from flowedit.widgets._assets import host, page_style
-from flowedit.widgets._base import FlowWidget
-
-Link = tuple[tuple[FlowWidget, str], tuple[FlowWidget, str]]
+from flowedit.widgets._assets import text
 
 POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:"
 """Content security policy of an exported page: the browser itself refuses every request."""
@@ -23,49 +20,16 @@ _HOST_KEYS = ("_esm", "_css", "_anywidget_id", "_dom_classes", "layout", "tabbab
 
 
 @dataclass(frozen=True, kw_only=True)
-class Widget:
+class Packed:
     """A widget as a page needs it: which script and style, and its traits as JSON values."""
 
     name: str
     script: str
     style: str
-    state: dict
+    state: dict[str, Any]
 
 
-def page(widgets: Sequence[FlowWidget], title: str, *, links: Sequence[Link] = (), lead: str = "") -> str:
-    """The HTML of a page with `widgets` one below the other.
-
-    Args:
-        widgets: what to show, in order.
-        title: the page's title and heading.
-        links: pairs of (widget, trait) kept equal in the page, such as `((inspector, "index"), (scrubber, "index"))`.
-        lead: one paragraph of plain text under the heading.
-
-    Returns:
-        A complete HTML document.
-    """
-    position = {id(widget): i for i, widget in enumerate(widgets)}
-    packed = [pack(widget) for widget in widgets]
-    pairs = [(position[id(a)], name_a, position[id(b)], name_b) for (a, name_a), (b, name_b) in links]
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{html.escape(title)}</title>{style_of(packed)}</head><body><main>",
-            f"<h1>{html.escape(title)}</h1>" + (f"<p>{html.escape(lead)}</p>" if lead else ""),
-            *(place(i, widget.fallback()) for i, widget in enumerate(widgets)),
-            f"</main>{script_of(packed, pairs)}</body></html>",
-        ]
-    )
-
-
-def pack(widget: FlowWidget) -> Widget:
-    """A live widget as a page needs it."""
-    return Widget(name=type(widget).__name__, script=widget._esm, style=widget._css, state=widget.saved_state())
-
-
-def saved(metadata: Mapping) -> tuple[dict[str, Widget], list[tuple[str, str, str, str]]]:
+def saved(metadata: Mapping) -> tuple[dict[str, Packed], list[tuple[str, str, str, str]]]:
     """The package's widgets in an executed notebook, and what links them in the browser.
 
     Args:
@@ -77,13 +41,11 @@ def saved(metadata: Mapping) -> tuple[dict[str, Widget], list[tuple[str, str, st
     """
     models = metadata.get("widgets", {}).get(_STATE, {}).get("state", {})
     states = {key: model["state"] for key, model in models.items()}
-    found = {key: _unpack(state) for key, state in states.items() if _is_own(state)}
+    found = {
+        key: _unpack(state) for key, state in states.items() if str(state.get("_anywidget_id", "")).startswith(_OWN)
+    }
     ends = [(state.get("source"), state.get("target")) for state in states.values()]
-    links = [
-        (_model_id(a[0]), a[1], _model_id(b[0]), b[1])
-        for a, b in ends
-        if a and b and {_model_id(a[0]), _model_id(b[0])} <= set(found)
-    ]
+    links = [(*_end(a), *_end(b)) for a, b in ends if a and b and {_end(a)[0], _end(b)[0]} <= set(found)]
     return found, links
 
 
@@ -92,38 +54,32 @@ def place(position: int, fallback: str = "") -> str:
     return f'<section id="fe-widget-{position}">{fallback}</section>'
 
 
-def style_of(widgets: Sequence[Widget]) -> str:
+def style_of(widgets: Sequence[Packed]) -> str:
     """The style element for a page with these widgets."""
-    styles = "\n".join([page_style(), *dict.fromkeys(widget.style for widget in widgets)])
+    styles = "\n".join([text("page.css"), *dict.fromkeys(widget.style for widget in widgets)])
     return f"<style>{styles}</style>"
 
 
-def script_of(widgets: Sequence[Widget], links: Sequence[tuple[int, str, int, str]] = ()) -> str:
+def script_of(widgets: Sequence[Packed], links: Sequence[tuple[int, str, int, str]] = ()) -> str:
     """The script elements for a page with these widgets, in the order of their places; each kind's script once."""
     modules = {widget.name: widget.script for widget in widgets}
-    models = {
-        "models": [{"module": w.name, "state": w.state} for w in widgets],
-        "links": [list(link) for link in links],
-    }
+    models = {"models": [{"module": w.name, "state": w.state} for w in widgets], "links": list(links)}
     return (
         f'<script type="application/json" id="fe-modules">{_json(modules)}</script>'
         f'<script type="application/json" id="fe-models">{_json(models)}</script>'
-        f'<script type="module">{host()}</script>'
+        f'<script type="module">{text("host.js")}</script>'
     )
 
 
-def _is_own(state: Mapping) -> bool:
-    return str(state.get("_anywidget_id", "")).startswith(_OWN)
-
-
-def _unpack(state: Mapping) -> Widget:
+def _unpack(state: Mapping) -> Packed:
     name = state["_anywidget_id"].rpartition(".")[2]
     own = {k: v for k, v in state.items() if k not in _HOST_KEYS and not k.startswith(("_model", "_view"))}
-    return Widget(name=name, script=state["_esm"], style=state["_css"], state=own)
+    return Packed(name=name, script=state["_esm"], style=state["_css"], state=own)
 
 
-def _model_id(reference: str) -> str:
-    return str(reference).removeprefix("IPY_MODEL_")
+def _end(reference: Sequence[str]) -> tuple[str, str]:
+    """Model id and trait of one end of a link."""
+    return str(reference[0]).removeprefix("IPY_MODEL_"), reference[1]
 
 
 def _json(value: object) -> str:

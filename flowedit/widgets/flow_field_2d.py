@@ -5,20 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 import traitlets
 
+from flowedit.display import figure_tag, table_tag
 from flowedit.errors import WidgetError
 from flowedit.schedule import check_grid, wan_sigmas
 from flowedit.toy import SCENES, SOLVERS, Mixture, Scene, difference_field, trajectory
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table
-from flowedit.widgets._picture import image
-from flowedit.widgets._svg import scatter_plot
+from flowedit.widgets._base import FlowWidget
 
 MODES = ("generate", "edit")
 MAX_STEPS = 200
 MAX_PARTICLES = 400
-FINE_STEPS = 256
-"""Heun steps of the solution that errors are measured against."""
-
 _MOST_COMPONENTS = 64
 
 
@@ -45,7 +41,7 @@ class FlowField2D(FlowWidget):
     """
 
     _esm = script("player", "controls", "grid", "flow_field_2d")
-    _css = style("player", "controls", "flow_field_2d")
+    _css = style("flow_field_2d")
 
     scenes = traitlets.Dict().tag(sync=True)
     noise = traitlets.List().tag(sync=True)
@@ -83,11 +79,6 @@ class FlowField2D(FlowWidget):
             **{"scene": next(iter(self._scenes)), "heading": "Flows in the plane", "note": "closed form", **traits},
         )
 
-    @classmethod
-    def example(cls) -> "FlowField2D":
-        """The edit of two clusters into three, half way."""
-        return cls(scene="clusters", mode="edit", solver="heun", steps=20, at=12, pick=7)
-
     def trajectories(self) -> np.ndarray:
         """The particles at every point of the grid, (steps + 1, particles, 2): what the browser computes."""
         scene = self._scenes[self.scene]
@@ -119,36 +110,26 @@ class FlowField2D(FlowWidget):
         check_grid(1, 1.0, proposal["value"])
         return proposal["value"]
 
-    def _sentence(self) -> str:
-        paths = self.trajectories()
-        moved = float(np.linalg.norm(paths[-1] - paths[0], axis=1).mean())
+    def _still(self) -> str:
+        from flowedit.figures import Shown  # matplotlib takes a second to load
+
+        paths, sigmas = self.trajectories(), wan_sigmas(self.steps, shift=self.shift)
+        moved = np.linalg.norm(paths - paths[0], axis=2).mean(axis=1)
         start = "noise" if self.mode == "generate" else "source data"
-        return (
+        words = (
             f"{self._scenes[self.scene].title}: {len(self._noise)} particles from {start}, {self.steps} {self.solver} "
-            f"steps, shift {self.shift:g}; they move {moved:.4g} on average."
+            f"steps, shift {self.shift:g}; they move {moved[-1]:.4g} on average."
         )
-
-    def _picture(self) -> str:
-        paths = self.trajectories()
-        return image(scatter_plot({"start": paths[0], "end": paths[-1]}), self._sentence())
-
-    def _table(self) -> Table:
-        paths = self.trajectories()
-        sigmas = wan_sigmas(self.steps, shift=self.shift)
+        figure = Shown(figsize=(4, 4), layout="constrained")
+        axis = figure.subplots()
+        axis.scatter(*paths[0].T, s=12, facecolors="none", edgecolors="#ad4518", label="start")
+        axis.scatter(*paths[-1].T, s=12, color="#0a6c8f", label="end")
+        axis.set_aspect("equal", "datalim")
+        axis.legend()
         shown = np.unique(np.linspace(0, self.steps, min(self.steps + 1, 9)).round().astype(int)).tolist()
-        return Table(
-            self._sentence(),
-            ("step", "sigma", "mean x", "mean y", "mean distance from the start"),
-            [
-                (
-                    i,
-                    sigmas[i],
-                    *paths[i].mean(axis=0).tolist(),
-                    float(np.linalg.norm(paths[i] - paths[0], axis=1).mean()),
-                )
-                for i in shown
-            ],
-        )
+        rows = [(i, sigmas[i], *paths[i].mean(axis=0).tolist(), float(moved[i])) for i in shown]
+        columns = ("step", "sigma", "mean x", "mean y", "mean distance from the start")
+        return figure_tag(figure, words) + table_tag(words, columns, rows)
 
 
 def _checked(scenes: Mapping[str, Scene]) -> dict[str, Scene]:

@@ -1,17 +1,16 @@
 """Clips in step: scrub, play, zoom, and compare two by wipe, blink or difference, without a kernel."""
 
-import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import traitlets
 
-from flowedit.display import spread
+from flowedit.display import picture_tag, spread, table_tag
 from flowedit.errors import WidgetError
 from flowedit.frames import slot_of
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table
-from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, encode_image
+from flowedit.widgets._base import FlowWidget
+from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips
 
 GAINS = (1, 2, 4, 8, 16)
 MODES = ("side", "wipe", "blink", "difference")
@@ -28,8 +27,6 @@ class FrameScrubber(FlowWidget):
         mode: "side", "wipe", "blink" or "difference".
         pair: positions of the two clips compared.
         gain: factor on the difference, one of `GAINS`.
-        loop: first and last frame of the range that plays; empty for the whole clip.
-        speed: playback speed, 1 is the clip's own.
 
     >>> scrubber = FrameScrubber({"source": np.zeros((5, 16, 16, 3), np.uint8)}, keyframes=[4])
     >>> scrubber.index, scrubber.keyframes
@@ -37,7 +34,7 @@ class FrameScrubber(FlowWidget):
     """
 
     _esm = script("player", "frame_scrubber")
-    _css = style("player", "frame_scrubber")
+    _css = style("frame_scrubber")
 
     clips = traitlets.List().tag(sync=True)
     fps = traitlets.Float(16.0).tag(sync=True)
@@ -46,8 +43,6 @@ class FrameScrubber(FlowWidget):
     mode = traitlets.Enum(MODES, "side").tag(sync=True)
     pair = traitlets.List(traitlets.Int()).tag(sync=True)
     gain = traitlets.Enum(GAINS, 4).tag(sync=True)
-    loop = traitlets.List(traitlets.Int()).tag(sync=True)
-    speed = traitlets.Float(1.0).tag(sync=True)
 
     def __init__(
         self,
@@ -76,7 +71,7 @@ class FrameScrubber(FlowWidget):
             raise WidgetError(f"Keyframes {outside} lie outside the clip's frames 0 to {count - 1}.")
         if not fps > 0:
             raise WidgetError(f"fps is {fps}; it must be positive. Use the clip's own, such as 16.")
-        self._still = _still(clips, [int(i) for i in keyframes])
+        self._drawn = _still(clips, [int(i) for i in keyframes])
         super().__init__(
             clips=encode_clips(clips, kilobytes),
             fps=float(fps),
@@ -90,43 +85,25 @@ class FrameScrubber(FlowWidget):
         count = self.clips[0]["frames"] if self.clips else 1
         return min(max(proposal["value"], 0), count - 1)
 
-    @classmethod
-    def example(cls) -> "FrameScrubber":
-        """A computed scene and its exactly recoloured twin."""
-        from flowedit.widgets.demo import demo_clip
-
-        source, edited = demo_clip()
-        return cls(
-            {"source": source, "edited": edited},
-            keyframes=(0, 16, 32),
-            index=16,
-            heading="A scene and its recoloured twin",
-            note="computed scene",
-        )
-
-    def _picture(self) -> str:
-        return self._still[0]
-
-    def _table(self) -> Table:
-        return self._still[1]
+    def _still(self) -> str:
+        return self._drawn
 
 
-def _still(clips: Mapping[str, np.ndarray], keyframes: Sequence[int]) -> tuple[str, Table]:
-    """The static picture (one row of frames per clip) and the table that says the same in numbers."""
+def _still(clips: Mapping[str, np.ndarray], keyframes: Sequence[int]) -> str:
+    """One row of frames per clip, and a table of how far they lie from the first clip's."""
     names = list(clips)
     first = np.asarray(clips[names[0]])
     shown = spread(len(first), keyframes)
-    rows = [contact_sheet(np.asarray(clip)[shown]) for clip in clips.values()]
     words = f"Rows: {', '.join(names)}. Columns: frames {', '.join(map(str, shown))}."
-    picture = f'<img alt="{html.escape(words)}" src="{encode_image(np.concatenate(rows), max_side=900)}">'
-    others = names[1:]
-    table = Table(
-        words,
-        ("frame", "latent slot", "keyframe", *(f"mean |{name} - {names[0]}|, 0 to 255" for name in others)),
-        [(i, slot_of(i), i in keyframes, *(_distance(clips[name][i], first[i]) for name in others)) for i in shown],
-    )
-    return picture, table
-
-
-def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).mean())
+    rows = np.concatenate([contact_sheet(np.asarray(clip)[shown]) for clip in clips.values()])
+    columns = ("frame", "latent slot", "keyframe", *(f"mean |{name} - {names[0]}|, 0 to 255" for name in names[1:]))
+    values = [
+        (
+            i,
+            slot_of(i),
+            i in keyframes,
+            *(float(np.abs(clips[n][i] - first[i].astype(float)).mean()) for n in names[1:]),
+        )
+        for i in shown
+    ]
+    return picture_tag(rows, words, max_side=900) + table_tag(words, columns, values)

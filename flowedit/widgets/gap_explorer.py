@@ -7,15 +7,14 @@ import numpy as np
 import traitlets
 
 from flowedit.correction import Euler, Exact, Gain, check_beta, unstable_steps
+from flowedit.display import figure_tag, table_tag
 from flowedit.errors import SettingError
 from flowedit.flow import interpolate
 from flowedit.schedule import check_grid, wan_sigmas
 from flowedit.toy import gaussian, kappas_of, last_only, two_branches
 from flowedit.toy.gap import Branches, GapStep
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table
-from flowedit.widgets._picture import image
-from flowedit.widgets._svg import Line, line_plot
+from flowedit.widgets._base import FlowWidget
 
 GAINS = ("exact", "euler")
 MAX_STEPS = 200
@@ -67,7 +66,7 @@ class GapExplorer(FlowWidget):
     """
 
     _esm = script("chart", "controls", "grid", "gap_explorer")
-    _css = style("chart", "controls", "gap_explorer")
+    _css = style("gap_explorer")
 
     steps = traitlets.Int(20, min=1, max=MAX_STEPS).tag(sync=True)
     shift = traitlets.Float(5.0).tag(sync=True)
@@ -88,11 +87,6 @@ class GapExplorer(FlowWidget):
             SettingError: a setting from which no grid or no correction can be made.
         """
         super().__init__(**{"heading": "The gap, step by step", "note": "closed form", **traits})
-
-    @classmethod
-    def example(cls) -> "GapExplorer":
-        """Twenty steps with the literal Euler form, which overshoots at the last step."""
-        return cls(steps=20, alpha=10.0, gain="euler", spread=0.5)
 
     def curves(self) -> GapCurves:
         """The values that the widget draws, from `two_branches` on the package's own equations."""
@@ -140,40 +134,26 @@ class GapExplorer(FlowWidget):
             raise SettingError(f"step is {proposal['value']}; the first step is 0.")
         return proposal["value"]
 
-    def _picture(self) -> str:
-        curves = self.curves()
-        lines = (
-            Line("corrected at every step", curves.corrected),
-            Line("only at the last step", curves.last_only, "8 4"),
-            Line("never corrected", curves.never, "2 4"),
-        )
-        return image(line_plot(lines, x_label="step", y_label="gap / D"), self._sentence(curves))
+    def _still(self) -> str:
+        from flowedit.figures import Shown  # matplotlib takes a second to load
 
-    def _sentence(self, curves: GapCurves) -> str:
+        curves = self.curves()
         unstable = f"The gap grows at {len(curves.unstable)} of {self.steps} steps. " if curves.unstable else ""
-        return (
+        words = (
             f"{self.gain} gain, {self.steps} steps, shift {self.shift:g}, alpha {self.alpha:g}, beta {self.beta:g}, "
             f"spread {self.spread:g}. {unstable}Final gap {curves.corrected[-1]:.4g} of D; corrected only at the last "
             f"step {curves.last_only[-1]:.4g}; never corrected {curves.never[-1]:.4g}."
         )
-
-    def _table(self) -> Table:
-        curves = self.curves()
+        figure = Shown(figsize=(7, 3), layout="constrained")
+        axis = figure.subplots()
+        axis.plot(curves.corrected, label="corrected at every step")
+        axis.plot(curves.last_only, "--", label="only at the last step")
+        axis.plot(curves.never, ":", label="never corrected")
+        axis.set(xlabel="step", ylabel="gap / D")
+        axis.legend()
+        dts = -np.diff(curves.sigmas)
+        series = (curves.sigmas, dts, curves.kappas, curves.residuals, curves.corrected, curves.last_only, curves.never)
         shown = np.unique(np.linspace(0, self.steps - 1, min(12, self.steps)).round().astype(int)).tolist()
-        return Table(
-            self._sentence(curves),
-            ("step", "sigma", "dt", "kappa", "gap without the push", "gap", "gap, last only", "gap, never"),
-            [
-                (
-                    i,
-                    curves.sigmas[i],
-                    curves.sigmas[i] - curves.sigmas[i + 1],
-                    curves.kappas[i],
-                    curves.residuals[i],
-                    curves.corrected[i],
-                    curves.last_only[i],
-                    curves.never[i],
-                )
-                for i in shown
-            ],
-        )
+        columns = ("step", "sigma", "dt", "kappa", "gap without the push", "gap", "gap, last only", "gap, never")
+        table = table_tag(words, columns, [(i, *(float(values[i]) for values in series)) for i in shown])
+        return figure_tag(figure, words) + table

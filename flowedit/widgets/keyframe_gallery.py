@@ -1,18 +1,18 @@
 """Source and styled keyframes in pairs, with approve and redo, for a person who answers a styling run."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import traitlets
 
+from flowedit.display import picture_tag, table_tag
 from flowedit.errors import WidgetError
 from flowedit.frames import slot_of
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table, plain
-from flowedit.widgets._jobs import IDLE, Job
-from flowedit.widgets._sprites import contact_sheet, encode_image, encode_images, room_beside
+from flowedit.widgets._base import plain
+from flowedit.widgets._jobs import JobWidget
+from flowedit.widgets._sprites import contact_sheet, encode_images, room_beside
 
 MAX_PAIRS = 24
 _PICTURE_SIDE = 320
@@ -23,23 +23,21 @@ Pair = tuple[np.ndarray, np.ndarray, int, Mapping[str, Any]]
 sentences under "reasons" is shown as what speaks against it."""
 
 
-class KeyframeGallery(FlowWidget):
+class KeyframeGallery(JobWidget):
     """Keyframes to look at and to answer for.
 
     Attributes:
         pairs: what is shown, as encoded for the page; `update` replaces it.
         decisions: by index, `{"action": "approve", "redo" or "", "reason": ...}`, as the reader gives them.
         index: pixel frame of the keyframe in focus.
-        job: state of the run that was resumed.
     """
 
     _esm = script("job", "keyframe_gallery")
-    _css = style("job", "frame_scrubber", "keyframe_gallery")
+    _css = style("keyframe_gallery")
 
     pairs = traitlets.List().tag(sync=True)
     decisions = traitlets.Dict().tag(sync=True)
     index = traitlets.Int(0).tag(sync=True)
-    job = traitlets.Dict(IDLE).tag(sync=True)
     can_resume = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init__(
@@ -63,25 +61,8 @@ class KeyframeGallery(FlowWidget):
         """
         self._resume = resume
         self._pairs: list[Pair] = []
-        self.worker = Job(self._set_job)
         super().__init__(can_resume=resume is not None, **{"heading": "Styled keyframes", **traits})
         self.update(pairs)
-        self.on_msg(self._answer)
-
-    @classmethod
-    def example(cls) -> "KeyframeGallery":
-        """Three keyframes of a computed scene; the last one's colours were weakened, and its score says so."""
-        from flowedit.widgets.demo import gallery_pairs
-
-        return cls(
-            gallery_pairs(),
-            decisions={
-                "0": {"action": "approve", "reason": ""},
-                "32": {"action": "redo", "reason": "stronger colours"},
-            },
-            heading="Styled keyframes",
-            note="computed scene",
-        )
 
     def update(self, pairs: Sequence[Pair]) -> None:
         """Show other pairs; decisions on indices that are gone are dropped."""
@@ -105,12 +86,10 @@ class KeyframeGallery(FlowWidget):
         """
         return _answer_of(self.decisions, [pair["index"] for pair in self.pairs])
 
-    def _answer(self, _widget: object, content: dict, _buffers: object) -> None:
-        if content.get("type") == "cancel":
-            self.worker.cancel()
-        elif content.get("type") == "resume" and self._resume is not None:
-            resume, decisions = self._resume, content.get("decisions", {})
-            indices = [pair["index"] for pair in self.pairs]
+    def _asked(self, content: dict) -> None:
+        resume = self._resume
+        if content.get("type") == "resume" and resume is not None:
+            decisions, indices = content.get("decisions", {}), [pair["index"] for pair in self.pairs]
             self.worker.start(lambda: resume(_answer_of(decisions, indices)), self._resumed)
 
     def _resumed(self, result: object) -> None:
@@ -118,23 +97,15 @@ class KeyframeGallery(FlowWidget):
             self.decisions = {}
             self.update(result)
 
-    def _set_job(self, status: dict) -> None:
-        self.job = status
-
-    def _picture(self) -> str:
+    def _still(self) -> str:
         if not self._pairs:
             return "<p>There are no keyframes to look at.</p>"
         words = f"Keyframes {', '.join(str(pair[2]) for pair in self._pairs)}; source above, styled below."
-        rows = [contact_sheet(np.stack(side)) for side in ([p[0] for p in self._pairs], [p[1] for p in self._pairs])]
-        return f'<img alt="{html.escape(words)}" src="{encode_image(np.concatenate(rows), max_side=900)}">'
-
-    def _table(self) -> Table:
+        rows = np.concatenate([contact_sheet(np.stack([pair[side] for pair in self._pairs])) for side in (0, 1)])
         names = list(dict.fromkeys(name for pair in self._pairs for name in pair[3] if name != _REASONS))
-        rows = [
-            (pair[2], slot_of(pair[2]), *(pair[3].get(name) for name in names), self._said(pair[2]))
-            for pair in self._pairs
-        ]
-        return Table("Scores and decisions", ("frame", "latent slot", *names, "decision"), rows)
+        values = [(i, slot_of(i), *(scores.get(n) for n in names), self._said(i)) for _, _, i, scores in self._pairs]
+        columns = ("frame", "latent slot", *names, "decision")
+        return picture_tag(rows, words, max_side=900) + table_tag("Scores and decisions", columns, values)
 
     def _said(self, index: int) -> str:
         decision = self.decisions.get(str(index), {})

@@ -1,13 +1,12 @@
 """What each step saw at each keyframe, as heat map, lines and table, beside the stability of the correction."""
 
-import numpy as np
 import traitlets
 
+from flowedit.display import figure_tag, table_tag
 from flowedit.errors import WidgetError
 from flowedit.trace import READINGS, Trace
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table, plain
-from flowedit.widgets._picture import heat_svg, image
+from flowedit.widgets._base import FlowWidget, plain
 
 MAX_CELLS = 20_000
 
@@ -29,7 +28,7 @@ class ResidualInspector(FlowWidget):
     """
 
     _esm = script("chart", "residual_inspector")
-    _css = style("player", "chart", "residual_inspector")
+    _css = style("residual_inspector")
 
     trace = traitlets.Dict().tag(sync=True)
     reading = traitlets.Enum(READINGS, "gap_norm").tag(sync=True)
@@ -58,28 +57,14 @@ class ResidualInspector(FlowWidget):
         self._trace = trace
         self.trace = _values(trace)
 
-    @classmethod
-    def example(cls) -> "ResidualInspector":
-        """Twenty corrected steps on a linear field."""
-        from flowedit.widgets.demo import run_trace
-
-        return cls(run_trace(), heading="Twenty corrected steps on a linear field", note="closed form")
-
-    def _picture(self) -> str:
-        values = self._trace.array(self.reading).T
-        if not values.size:
+    def _still(self) -> str:
+        if not self._trace.array(self.reading).size:
             return "<p>No step at any keyframe was recorded.</p>"
-        rows = [f"frame {i}" for i in self._trace.keyframes]
-        title = f"{self.reading} by step (across) and keyframe (down)"
-        return image(heat_svg(values, [s.step for s in self._trace.steps], rows, title), title)
-
-    def _table(self) -> Table:
-        shown = self._trace.steps[:: max(1, len(self._trace.steps) // 10)]
-        return Table(
-            f"{self.reading} at {len(shown)} of {len(self._trace.steps)} steps",
-            ("step", "sigma", *(f"keyframe {i}" for i in self._trace.keyframes)),
-            [(s.step, float(s.sigma), *np.asarray(getattr(s, self.reading), float).tolist()) for s in shown],
-        )
+        picture = figure_tag(self._trace.plot(), "Gap, residual and velocity difference per keyframe, step by step")
+        steps = self._trace.steps[:: max(1, len(self._trace.steps) // 10)]
+        columns = ("step", "sigma", *(f"keyframe {i}" for i in self._trace.keyframes))
+        rows = [(s.step, float(s.sigma), *map(float, getattr(s, self.reading))) for s in steps]
+        return picture + table_tag(f"{self.reading} at {len(steps)} of {len(self._trace.steps)} steps", columns, rows)
 
 
 def _values(trace: Trace) -> dict:

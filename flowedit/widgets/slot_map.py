@@ -1,20 +1,21 @@
 """Frames to latent slots: which frames share one latent, where keyframes go, and which of them collide."""
 
 import html
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import traitlets
 
+from flowedit.display import figure_tag, table_tag
 from flowedit.errors import FlowEditError, WidgetError
-from flowedit.frames import check_num_frames, group_of, longest_legal, slot_count, slot_of, slots_of
+from flowedit.frames import check_num_frames, group_of, longest_legal, slot_count, slots_of
 from flowedit.widgets._assets import script, style
-from flowedit.widgets._base import FlowWidget, Table
-from flowedit.widgets._picture import image
+from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._sprites import MAX_FRAMES, check_clip, encode_clip
-from flowedit.widgets._svg import slots_plot
 
 _PREVIEW_BYTES = 150_000
+_PER_ROW = 8  # slots in a row of the static picture
 
 
 class SlotMap(FlowWidget):
@@ -34,7 +35,7 @@ class SlotMap(FlowWidget):
     """
 
     _esm = script("player", "slot_map")
-    _css = style("player", "slot_map")
+    _css = style("slot_map")
 
     num_frames = traitlets.Int(33).tag(sync=True)
     keyframes = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -69,13 +70,6 @@ class SlotMap(FlowWidget):
             clip=[] if frames is None else [_preview(frames)],
             **{"heading": "Frames and latent slots", **traits},
         )
-
-    @classmethod
-    def example(cls) -> "SlotMap":
-        """A clip of 33 frames with two keyframes that collide."""
-        from flowedit.widgets.demo import scene
-
-        return cls(frames=scene(33), keyframes=(0, 14, 16, 32), index=14, note="computed scene")
 
     def show_clip(self, frames: np.ndarray) -> None:
         """Change to another clip, uint8 (F, H, W, 3); keyframes outside it are dropped.
@@ -114,19 +108,28 @@ class SlotMap(FlowWidget):
         check_num_frames(proposal["value"])
         return proposal["value"]
 
-    def _picture(self) -> str:
-        words = f"{self.num_frames} frames in {slot_count(self.num_frames)} slots, keyframes {self.keyframes}"
-        return image(slots_plot(self.num_frames, self.keyframes), words) + (
-            f"<p>{html.escape(self.problem)}</p>" if self.problem else ""
-        )
+    def _still(self) -> str:
+        from flowedit.figures import Shown  # matplotlib takes a second to load
 
-    def _table(self) -> Table:
-        rows = []
-        for slot in range(slot_count(self.num_frames)):
-            group = group_of(slot)
-            inside = [i for i in self.keyframes if slot_of(i) == slot]
-            rows.append((slot, group[0], group[-1], ", ".join(map(str, inside)) or "none", len(inside) > 1))
-        return Table("Latent slots", ("slot", "first frame", "last frame", "keyframes", "collision"), rows)
+        words = f"{self.num_frames} frames in {slot_count(self.num_frames)} slots, keyframes {self.keyframes}"
+        groups = [group_of(slot) for slot in range(slot_count(self.num_frames))]
+        inside = [[i for i in self.keyframes if i in group] for group in groups]
+        figure = Shown(figsize=(8, 0.3 + 0.45 * math.ceil(len(groups) / _PER_ROW)))
+        axis = figure.add_axes((0, 0, 1, 1), xlim=(-0.5, 5 * _PER_ROW), ylim=(-len(groups) / _PER_ROW - 0.4, 0.7))
+        axis.set_axis_off()
+        for slot, (group, keys) in enumerate(zip(groups, inside, strict=True)):
+            row, left = divmod(slot, _PER_ROW)
+            for place, frame in enumerate(group):
+                colour = "#ffffff" if frame not in keys else "#f0a173" if len(keys) == 1 else "#ff9a91"
+                box = {"facecolor": colour, "hatch": "//" if frame in keys and len(keys) > 1 else None}
+                axis.text(5 * left + place, -row, str(frame), ha="center", va="center", fontsize=8, bbox=box)
+        rows = [
+            (slot, group[0], group[-1], ", ".join(map(str, keys)) or "none", len(keys) > 1)
+            for slot, (group, keys) in enumerate(zip(groups, inside, strict=True))
+        ]
+        problem = f"<p>{html.escape(self.problem)}</p>" if self.problem else ""
+        columns = ("slot", "first frame", "last frame", "keyframes", "collision")
+        return figure_tag(figure, words) + problem + table_tag("Latent slots", columns, rows)
 
 
 def _frame_count(num_frames: int | None, frames: np.ndarray | None) -> int:

@@ -242,12 +242,16 @@ def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: py
     base, root = lab
     opened: list[Notebook] = []
 
-    def start(*cells: str) -> Notebook:
+    def start(*cells: str, scale: float = 1) -> Notebook:
         name = f"{request.module.__name__}_{len(opened)}.ipynb"
         sheet = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         sheet.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(sheet, root / name)
-        page = lab_window.new_page()
+        page = (
+            lab_window.new_page()
+            if scale == 1
+            else lab_window.browser.new_page(viewport={"width": 1300, "height": 2600}, device_scale_factor=scale)
+        )
         page.set_default_timeout(1000 * PATIENCE)
         notebook = Notebook(page, base)
         page.goto(f"{base}/lab/tree/{name}?reset")

@@ -8,14 +8,14 @@ from PIL import Image
 
 from flowedit.errors import WidgetError
 from flowedit.widgets import AgentTrace
-from flowedit.widgets.demo import demo_clip
 
 from .conftest import image_pixels, until
+from .examples import EXAMPLES, demo_clip
 
 USAGE = {"calls": 1, "tokens_in": 100, "tokens_out": 20, "usd": 0.25}
 EVENTS = [
     {"node": "plan", "seconds": 1.5, "prompt": "paint it <b>blue</b>", "usage": USAGE},
-    {"node": "style", "keyframe": 16, "seconds": 0.5, "tokens": 7, "cost": 0.5},
+    {"node": "style", "keyframe": 16, "seconds": 0.5, "usage": {"tokens_out": 7, "usd": 0.5}},
     {"node": "judge", "seconds": 2.0, "outcome": "failed", "notes": ["The judge gave up."]},
 ]
 SETUP = f"""
@@ -100,7 +100,7 @@ CUT_OFF = """(root) => [...root.querySelectorAll(".fe-eventname")].filter((name)
 @pytest.mark.parametrize("width", [1200, 860, 620, 320])
 def test_a_recorded_run_tells_its_keyframes_apart(open_page, width):
     """Catches rows that all read "style_keyfram...", with the keyframe's number beyond the dots."""
-    root = open_page(AgentTrace.example().to_html(), width=width).root("agent-trace")
+    root = open_page(EXAMPLES["AgentTrace"]().to_html(), width=width).root("agent-trace")
     names = root.locator(".fe-eventname").all_text_contents()
     assert [name for name in names if name.startswith("style_keyframe")][:5] == [
         f"style_keyframe {index}" for index in (8, 0, 24, 16, 32)
@@ -117,7 +117,7 @@ def test_a_long_name_gives_way_to_the_number(open_page):
 
 def test_verdicts_of_a_recorded_run_are_a_table(open_page):
     """Catches a list of records shown as raw JSON."""
-    root = open_page(AgentTrace.example().to_html()).root("agent-trace")
+    root = open_page(EXAMPLES["AgentTrace"]().to_html()).root("agent-trace")
     detail = root.locator(".fe-detail")
     assert detail.locator("tbody tr").count() == 5
     assert detail.locator("th").all_inner_texts() == [
@@ -127,15 +127,15 @@ def test_verdicts_of_a_recorded_run_are_a_table(open_page):
     assert "index 8: It keeps too little of the source's contours" in detail.inner_text()
     slider = root.get_by_label("Event", exact=True)
     slider.press("Home")
-    for place in range(AgentTrace.example().position + 8):
+    for place in range(EXAMPLES["AgentTrace"]().position + 8):
         at(root, place)
         assert not re.search(r"[{}\[\]]|object Object|undefined", detail.inner_text()), place
         slider.press("ArrowRight")
 
 
 def test_words_are_told_to_a_model_only_where_one_was_called(open_page):
-    events = AgentTrace.example().events
-    root = open_page(AgentTrace.example().to_html()).root("agent-trace")
+    events = EXAMPLES["AgentTrace"]().events
+    root = open_page(EXAMPLES["AgentTrace"]().to_html()).root("agent-trace")
     root.get_by_role("button", name="plan").click()
     at(root, [event["node"] for event in events].index("plan"))
     text = root.locator(".fe-detail").inner_text()

@@ -10,15 +10,15 @@ import pytest
 from flowedit.errors import WidgetError
 from flowedit.trace import Trace
 from flowedit.widgets import AlphaExplorer
-from flowedit.widgets.demo import demo_clip, run_trace
 
 from .conftest import DASH, frame_pixels, until
+from .examples import EXAMPLES, demo_clip, run_trace
 
 SETUP = """
 import time
 import numpy as np
 from flowedit.widgets import AlphaExplorer
-from flowedit.widgets.demo import run_trace
+from tests.browser.examples import run_trace
 def make(alpha):
     frames = np.full((5, 24, 32, 3), int(10 * alpha), np.uint8)
     return alpha, frames, run_trace(alpha, steps=6), {"score": alpha / 2}
@@ -46,10 +46,8 @@ MOVED = """(row) => {
 """How far the button beside a job's words goes when they grow."""
 
 
-def run(alpha, *, other=None, size=(5, 24, 32)):
-    frames = np.full((*size, 3), int(10 * alpha), np.uint8)
-    tail = () if other is None else (other,)
-    return (alpha, frames, run_trace(alpha, steps=6), {"score": alpha / 2}, *tail)
+def run(alpha, *, size=(5, 24, 32)):
+    return alpha, np.full((*size, 3), int(10 * alpha), np.uint8), run_trace(alpha, steps=6), {"score": alpha / 2}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +89,7 @@ def test_moving_changes_picture_numbers_and_curves_and_reaches_the_kernel(book):
     slider.press("ArrowRight")
     wait_drawn(root, "10@0")
     assert (colour(root), colour(second)) == (100, 100)
-    assert root.locator("tr[data-on] td").nth(1).inner_text() == "5"
+    assert root.locator("tr[data-on] td").nth(1).text_content() == "5"
     assert slider.get_attribute("aria-valuetext") == "alpha 10, 3 of 3"
     book.wait_for_kernel("print(widget.alpha)", "10.0")
     book.kernel("widget.alpha = 0.0; widget.index = 4")
@@ -146,92 +144,24 @@ def test_without_a_kernel_the_grid_still_works_and_the_button_says_why_not(book)
     book.check_quiet()
 
 
-def test_a_second_setting_selects_its_own_row_of_runs(drawn):
-    grid = [run(a + shift, other={"strength": s}) for s, shift in ((0.5, 0), (0.8, 1)) for a in (0, 10)]
-    watched, root = drawn(*grid, alpha=10.0, other={"strength": 0.5})
-    assert colour(root) == 100
-    assert root.locator("tbody tr").count() == 2
-    root.get_by_role("combobox", name="strength").select_option("0.8")
-    wait_drawn(root, "11@0")
-    assert colour(root) == 110
-    root.get_by_label("Alpha", exact=True).press("Home")
-    wait_drawn(root, "1@0")
-    assert root.get_by_role("button", name="Compute this alpha").count() == 0
-    watched.check_quiet()
-
-
-GRID = """
-import numpy as np
-from flowedit.widgets import AlphaExplorer
-from flowedit.widgets.demo import run_trace
-def make(alpha, **other):
-    level = int(10 * alpha + 100 * other["strength"] + (other["steps"] == 30))
-    return alpha, np.full((5, 24, 32, 3), level, np.uint8), run_trace(alpha, steps=6), {"score": alpha / 2}, other
-runs = [make(a, strength=s, steps=n) for s, n in ((0.5, 20), (0.5, 30), (0.8, 20)) for a in (0, 5)]
-widget = AlphaExplorer(runs, compute=make, alpha=5.0, other={"strength": 0.5, "steps": 30})
-widget
-"""
-
-
-def choose(root, name, value):
-    root.get_by_role("combobox", name=name).select_option(value)
-
-
-def test_settings_that_nobody_ran_show_no_run_and_can_be_computed(open_notebook):
-    """Catches another run's picture, numbers and curves shown under the settings of a hole in the grid."""
-    book = open_notebook(GRID, "1 + 1", "widget")
-    book.page.wait_for_function("document.querySelectorAll('.fe-alpha-explorer[data-drawn]').length === 2")
-    root, second = book.root("alpha-explorer"), book.root("alpha-explorer", 1)
-    assert colour(root) == 101
-    choose(root, "strength", "0.8")
-    for view in (root, second):
-        view.get_by_text("No run at these settings: strength 0.8, steps 30.").wait_for()
-        assert view.locator("canvas:visible").count() == 0
-        assert view.locator("tbody tr, .fe-plot:visible").count() == 0
-        assert view.get_by_label("Alpha", exact=True).is_disabled()
-        assert view.get_attribute("data-drawn") is None
-    choose(root, "steps", "20")
-    wait_drawn(root, "5@0")
-    assert colour(root) == 130
-    choose(root, "steps", "30")
-    root.get_by_role("button", name="Compute alpha 5 here").click()
-    wait_drawn(root, "5@0")
-    wait_drawn(second, "5@0")
-    assert (colour(root), colour(second)) == (131, 131)
-    assert book.kernel("print(len(widget.runs), widget.other)") == "7 {'strength': 0.8, 'steps': 30}"
-    book.check_quiet()
-
-
-def test_runs_that_join_bring_their_settings_and_metrics_into_the_lists(open_notebook):
-    """Catches lists made once: a setting or a metric that a later run has could never be chosen."""
-    book = open_notebook(GRID)
+def test_a_metric_of_a_run_that_joins_can_be_chosen(open_notebook):
+    """Catches a list made once: a metric that only a later run has could never be chosen."""
+    book = open_notebook(SETUP)
     book.page.wait_for_selector(".fe-alpha-explorer[data-drawn]")
     root = book.root("alpha-explorer")
-    options = "(node) => [...node.options].map((option) => option.text)"
-    assert root.get_by_role("combobox", name="strength").evaluate(options) == ["0.5", "0.8"]
-    book.kernel("late = make(2, strength=0.9, steps=20); widget.add((*late[:3], {'score': 1, 'flicker': 7}, late[4]))")
+    book.kernel("widget.add((*make(2)[:3], {'score': 1, 'flicker': 7}))")
     wait_drawn(root, "2@0")
-    assert root.get_by_role("combobox", name="strength").evaluate(options) == ["0.5", "0.8", "0.9"]
-    assert root.get_by_role("combobox", name="strength").input_value() == "0.9"
-    choose(root, "Metric", "flicker")
+    root.get_by_role("combobox", name="Metric").select_option("flicker")
     assert root.locator(".fe-plot").first.locator("circle").count() == 1
-    late = "(*late[:3], {'score': 1}, {**late[4], 'guidance': g})"
-    book.kernel(f"for g in (1.0, 2.0): widget.add({late})")
-    root.get_by_role("combobox", name="guidance").wait_for()
-    assert root.get_by_role("combobox", name="guidance").input_value() == "2"
-    wait_drawn(root, "2@0")
     book.check_quiet()
 
 
-def test_a_hole_in_a_page_without_a_kernel_is_said(drawn):
-    grid = [run(a, other={"strength": s, "steps": n}) for s, n in ((0.5, 20), (0.8, 30)) for a in (0, 10)]
-    watched, root = drawn(*grid, other={"strength": 0.5, "steps": 20})
-    choose(root, "steps", "30")
-    root.get_by_text("No run at these settings: strength 0.5, steps 30. Choose others.").wait_for()
-    assert root.get_by_role("button", name="Compute").count() == 0
-    choose(root, "strength", "0.8")
-    wait_drawn(root, "0@0")
-    watched.check_quiet()
+def test_it_fits_a_laptop(open_page):
+    """Catches picture, curves and table one below the other, so that nobody sees what the slider does."""
+    root = open_page(EXAMPLES["AlphaExplorer"]().to_html(), width=860).root("alpha-explorer")
+    assert root.bounding_box()["height"] < 700
+    plots, picture = root.locator(".fe-plot"), root.locator("canvas").last.bounding_box()
+    assert all(plots.nth(i).bounding_box()["x"] > picture["x"] + picture["width"] for i in (0, 1))
 
 
 def test_every_curve_is_named_and_lies_within_the_axis(drawn):
@@ -311,7 +241,7 @@ def test_keyframes_left_unstyled_leave_a_dash_and_no_error(drawn):
         made[2].steps[:] = steps
     for alpha in (1.0, 2.0):
         watched, root = drawn(some, none, alpha=alpha)
-        finals = root.locator("tbody td:last-child").all_inner_texts()
+        finals = root.locator("tbody td:last-child").all_text_contents()
         assert float(finals[0]) == pytest.approx(some[2].steps[-1].gap_norm[0], rel=1e-3)
         assert finals[1] == DASH
         watched.check_quiet()

@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from flowedit.media.clip import read_video, write_video
-from flowedit.widgets.demo import scene
 
 from .conftest import axe_findings, nothing_left, poor_contrast
+from .examples import scene
 
 PICKER = ".fe-picker"
 CELL = "from flowedit.widgets import ClipPicker\npicker = ClipPicker(area=48 * 80)\npicker"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowedit.toy import SCENES, Mixture, Scene
-from flowedit.widgets.export import page
+from flowedit.widgets import page
 from flowedit.widgets.flow_field_2d import FlowField2D
 
 UNEVEN = Scene(
@@ -67,16 +67,13 @@ def test_equal_fields_are_said_to_be_the_identity(open_page):
     assert "identity" not in root.inner_text()
 
 
-def test_observed_order_table(open_page):
-    """Catches a solver of the wrong order, and an error measured against a solution on another grid."""
-    watched = open_page(FlowField2D(scene="gaussian", particles=30).to_html())
-    root = watched.root("flow-field-2d")
-    root.locator("summary").click()
-    root.locator("tbody tr").last.wait_for()
-    last = root.locator("tbody tr").last.locator("td").all_inner_texts()
-    assert last[0] == "80"
-    assert float(last[2]) == pytest.approx(1, abs=0.1)
-    assert float(last[4]) == pytest.approx(2, abs=0.2)
+def test_a_state_without_numbers_is_refused_in_place(open_page):
+    """Catches a page error for every frame drawn, where a message would do."""
+    broken = re.sub(r'"steps": \d+', '"steps": "many"', FlowField2D(particles=3).to_html())
+    watched = open_page(broken)
+    assert "could not be drawn: its state holds no numbers" in watched.root("flow-field-2d").inner_text()
+    watched.page.wait_for_timeout(300)
+    assert len(watched.errors) == 1  # what the console is told
 
 
 def test_the_picture_shows_the_particles_where_they_are(open_page):
@@ -84,7 +81,6 @@ def test_the_picture_shows_the_particles_where_they_are(open_page):
     scene = Scene(name="one", title="one", source=Mixture.even([(-1.0, 0.5)]), target=Mixture.even([(1.0, 0.5)]))
     watched = open_page(FlowField2D({"one": scene}, particles=1, mode="edit", at=0, steps=4).to_html())
     root = watched.root("flow-field-2d")
-    root.get_by_role("button", name="Paths").click()
 
     def centre():
         return watched.page.evaluate(

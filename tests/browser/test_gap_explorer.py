@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from flowedit.widgets.export import page
+from flowedit.widgets import page
 from flowedit.widgets.gap_explorer import GapExplorer
 
 MINUS = "\N{MINUS SIGN}"
@@ -73,7 +73,11 @@ def test_drawn_curve_passes_through_the_values(open_page):
     widget = GapExplorer(steps=12, gain="exact", spread=0.5)
     watched = open_page(widget.to_html())
     root = watched.root("gap-explorer")
-    paths = root.locator("path[data-curve]").evaluate_all("nodes => nodes.map(n => n.getAttribute('d'))")
+    paths = (
+        root.locator(".fe-plot")
+        .first.locator("path[data-series]")
+        .evaluate_all("nodes => nodes.map(n => n.getAttribute('d'))")
+    )
     drawn = [np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", d), dtype=float) for d in paths]
     curves = widget.curves()
     for points, values in zip(drawn, (curves.never, curves.last_only, curves.corrected), strict=True):
@@ -92,7 +96,7 @@ def book(open_notebook):
         "alpha = W.FloatText()\nW.jslink((widget, 'alpha'), (alpha, 'value'))\nW.VBox([widget, alpha])",
         "widget",
     )
-    notebook.page.wait_for_selector(".fe-gap-explorer svg")
+    notebook.page.wait_for_selector(".fe-gap-explorer .fe-plot svg")
     notebook.page.wait_for_function("document.querySelectorAll('.fe-gap-explorer').length === 2")
     return notebook
 
@@ -102,7 +106,7 @@ def test_gestures_reach_the_kernel_and_both_views(book):
     slider = first.get_by_label("alpha, the rate")
     slider.press("End")
     first.get_by_role("button", name="Euler gain").click()
-    first.get_by_role("slider", name="Step read out").press("End")
+    first.get_by_role("slider", name="Gap after each step").press("End")
     book.wait_for_kernel("print(widget.alpha, widget.gain, widget.step)", "100.0 euler 19")
     assert second.get_by_label("alpha, the rate").get_attribute("aria-valuetext") == "100"
     assert second.get_attribute("data-step") == "19"
@@ -143,8 +147,9 @@ def test_log_scale_and_table(open_page):
     watched = open_page(GapExplorer(steps=10, alpha=100.0, gain="euler", spread=0.5).to_html())
     root = watched.root("gap-explorer")
     root.get_by_role("button", name="log |gap|").click()
-    assert "1e" in root.locator(".fe-panels svg").text_content()
-    assert "NaN" not in root.locator(".fe-panels svg").evaluate("node => node.outerHTML")
+    plot = root.locator(".fe-plot svg").first
+    assert "10000" in plot.text_content()
+    assert "NaN" not in plot.evaluate("node => node.outerHTML")
     root.locator("summary").click()
     root.locator("tbody tr").nth(9).wait_for()
     assert root.locator("tbody tr").count() == 10

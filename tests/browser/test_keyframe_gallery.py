@@ -5,9 +5,9 @@ import pytest
 
 from flowedit.errors import WidgetError
 from flowedit.widgets import KeyframeGallery
-from flowedit.widgets.demo import demo_clip
 
 from .conftest import DASH, image_pixels
+from .examples import demo_clip
 
 SETUP = """
 import numpy as np

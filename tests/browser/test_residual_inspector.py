@@ -14,15 +14,15 @@ from nbclient import NotebookClient
 from flowedit.errors import WidgetError
 from flowedit.trace import READINGS, StepTrace, Trace
 from flowedit.widgets import FrameScrubber, ResidualInspector, page
-from flowedit.widgets.demo import demo_clip, run_trace
 from flowedit.widgets.export import place, saved, script_of, style_of
 
 from .conftest import DASH, until
+from .examples import demo_clip, run_trace
 
 SETUP = """
 import ipywidgets
 from flowedit.widgets import FrameScrubber, ResidualInspector
-from flowedit.widgets.demo import demo_clip, run_trace
+from tests.browser.examples import demo_clip, run_trace
 widget = ResidualInspector(run_trace(steps=8))
 scrubber = FrameScrubber({"source": demo_clip(33, 48, 64)[0]}, keyframes=[0, 16, 32])
 ipywidgets.jslink((widget, "index"), (scrubber, "index"))
@@ -62,7 +62,7 @@ def test_a_click_moves_a_linked_scrubber_and_the_kernel_hears_it(open_notebook):
     book.kernel("widget.index = 32; widget.reading = 'r_k_norm'")
     book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '3,2'")
     assert root.get_by_role("button", name="r_k").get_attribute("aria-pressed") == "true"
-    book.kernel("from flowedit.widgets.demo import run_trace as again; widget.show(again(steps=12))")
+    book.kernel("from tests.browser.examples import run_trace as again; widget.show(again(steps=12))")
     book.page.wait_for_function("document.querySelectorAll('.fe-residual-inspector .fe-hcell').length === 72")
     book.shut_down_kernel()
     root.locator(".fe-heat").press("ArrowUp")

@@ -5,9 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from flowedit.widgets.run_panel import RunPanel
-
 from .conftest import canvas_pixels
+from .examples import EXAMPLES
 
 CELL = """
 import time
@@ -45,7 +44,7 @@ def book(open_notebook):
 
 
 def state(book, expected):
-    book.page.wait_for_selector(f".fe-run-panel[data-state={expected}]")
+    book.page.wait_for_selector(f".fe-run-panel[data-job={expected}]")
 
 
 def test_it_runs_without_blocking_and_shows_where_it_is(book):
@@ -54,9 +53,8 @@ def test_it_runs_without_blocking_and_shows_where_it_is(book):
     state(book, "running")
     book.page.wait_for_function("document.querySelector('.fe-run-panel progress').value > 0.001")
     assert int(book.kernel("print(len(events))")) > 0  # the kernel answers while the run goes on
-    text = root.inner_text()
-    assert re.search(r"step \d+ of 4000 · \d+:\d\d so far · about \d+:\d\d left · [\d.]+ GiB", text)
-    assert other.get_attribute("data-state") == "running"
+    assert re.search(r"\d+ of 4000, about [\d mins]+ left, [\d.]+ GiB", root.inner_text())
+    assert other.get_attribute("data-job") == "running"
     assert root.get_by_role("button", name=re.compile("Start")).is_disabled()
     assert book.page.locator(".jp-OutputArea-output", has_text="not blocked").count() == 1
 
@@ -84,7 +82,7 @@ def test_cancel_stops_the_run(book):
     book.page.wait_for_timeout(500)  # in which a run that only hid would take further steps
     assert book.kernel("print(len(events))") == taken[0]
     assert root.get_by_role("button", name="Start again").is_enabled()
-    assert root.get_by_role("button", name="Cancel").is_disabled()
+    assert root.get_by_role("button", name="Cancel").count() == 0
 
 
 def test_a_failure_is_said_with_its_traceback(book):
@@ -92,9 +90,8 @@ def test_a_failure_is_said_with_its_traceback(book):
     root = book.root("run-panel")
     root.get_by_role("button", name="Start again").click()
     state(book, "failed")
-    assert "ValueError: step 3 went wrong" in root.locator(".fe-message").inner_text()
+    assert root.locator(".fe-failed").inner_text() == "Failed: ValueError: step 3 went wrong"
     root.locator("summary").click()
-    assert "Traceback" not in root.locator(".fe-message").inner_text()
     assert "raise ValueError" in root.locator("pre").inner_text()
 
 
@@ -119,7 +116,7 @@ def test_a_lost_kernel_is_noticed_and_the_preview_stays(book):
     book.page.wait_for_selector(".fe-run-panel[data-drawn]")
     book.kernel("import os, threading; threading.Timer(0.3, os._exit, (1,)).start()")  # as a kernel out of memory ends
     state(book, "lost")
-    assert "No answer from the kernel" in root.locator(".fe-message").inner_text()
+    assert "No kernel answered" in root.locator(".fe-job").inner_text()
     dialog = book.page.locator(".jp-Dialog button")
     if dialog.count():
         dialog.first.click()
@@ -129,11 +126,11 @@ def test_a_lost_kernel_is_noticed_and_the_preview_stays(book):
 
 
 def test_an_exported_panel_says_that_no_kernel_answers(open_page):
-    watched = open_page(RunPanel.example().to_html())
+    watched = open_page(EXAMPLES["RunPanel"]().to_html())
     root = watched.root("run-panel")
-    assert root.get_attribute("data-state") == "done"
+    assert root.get_attribute("data-job") == "done"
     root.get_by_role("button", name="Start again").click()
-    assert "No kernel answers here" in root.locator(".fe-message").inner_text()
+    assert "No kernel answered" in root.locator(".fe-job").inner_text()
     root.get_by_label("Frame", exact=True).press("End")
     watched.page.wait_for_selector(".fe-run-panel[data-drawn='8']")
     watched.check_quiet()

@@ -5,11 +5,11 @@ import pytest
 
 from flowedit.errors import KeyframeError, VideoShapeError, WidgetError
 from flowedit.frames import group_of, slot_count, slots_of
-from flowedit.widgets.demo import scene
-from flowedit.widgets.export import page
+from flowedit.widgets import page
 from flowedit.widgets.slot_map import SlotMap
 
 from .conftest import canvas_pixels
+from .examples import scene
 
 COLLISIONS = [
     [],
@@ -62,7 +62,7 @@ def test_every_frame_stands_in_its_slot(open_page, num_frames):
 def book(open_notebook):
     notebook = open_notebook(
         "import ipywidgets as W\nfrom flowedit.widgets.slot_map import SlotMap\n"
-        "from flowedit.widgets.demo import scene\n"
+        "from tests.browser.examples import scene\n"
         "widget = SlotMap(frames=scene(33, 48, 64))\nW.HBox([widget])",
         "widget",
     )

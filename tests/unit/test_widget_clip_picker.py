@@ -17,7 +17,7 @@ from flowedit.frames import slots_of
 from flowedit.media.clip import read_video, resize_video, write_video
 from flowedit.widgets._picking import keep_upload, open_source
 from flowedit.widgets.clip_picker import ClipPicker
-from flowedit.widgets.demo import scene
+from tests.browser.examples import scene
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ def test_refuses_what_makes_no_grid_or_correction(traits):
 
 
 def test_fallback_says_the_numbers():
-    widget = GapExplorer.example()
+    widget = GapExplorer(gain="euler", spread=0.5)
     text = widget.fallback()
     assert f"{widget.curves().corrected[-1]:.4g}" in text
-    assert "data:image/svg+xml;base64," in text
+    assert '<img alt="euler gain, 20 steps' in text
     assert "The gap grows at 1 of 20 steps" in text

@@ -8,7 +8,6 @@ import pytest
 
 from flowedit.errors import SettingError, WidgetError
 from flowedit.frames import group_of
-from flowedit.widgets import run_panel
 from flowedit.widgets.preview import fit_latent_rgb, latent_rgb, step_preview
 from flowedit.widgets.run_panel import RunPanel
 
@@ -33,7 +32,6 @@ def test_a_run_reports_every_step_previews_every_kth_and_keeps_its_result():
     assert panel.log == [f"Step {i}" for i in range(1, 6)]
     assert (panel.job["state"], panel.job["done"], panel.job["total"]) == ("done", 5, 5)
     assert panel.preview_note == "result"
-    assert panel.left == 0
 
 
 class Slow:
@@ -107,8 +105,8 @@ def test_a_run_ends_with_its_kernel():
     wait_until(lambda: work.steps == 2)
     threading.Timer(0.05, work.go.release, (50,)).start()
     seen = []
-    panel.observe(seen.append, ["job", "log", "left", "clip"])
-    panel._runner.close()
+    panel.observe(seen.append, ["job", "log", "clip"])
+    panel.worker.close()
     assert not panel.running
     assert work.closed
     assert seen == []
@@ -120,10 +118,10 @@ def test_a_new_run_does_not_show_the_picture_of_the_one_before():
     results = iter([clip_of(200), None])
     panel = RunPanel(lambda: iter([1]), total=1, finish=lambda _: next(results))
     panel.run()
-    assert "<p><img" in panel.fallback()
+    assert "<img" in panel.fallback()
     panel.run()
     assert panel.clip == []
-    assert "<p><img" not in panel.fallback()
+    assert "<img" not in panel.fallback()
 
 
 def test_a_note_with_quotes_stays_a_note():
@@ -144,20 +142,6 @@ def test_a_failure_is_told_kept_and_raised():
         panel.run()
     assert (panel.job["state"], panel.job["text"]) == ("failed", "alpha is -1; it must be at least 0. Use 10.")
     assert any("alpha is -1" in line for line in panel.log)
-
-
-def test_time_left_follows_the_last_steps(monkeypatch):
-    """Catches an estimate from the wrong steps: five of 2 s, then five of 4 s."""
-    durations = iter([0.0, *[2.0] * 5, *[4.0] * 5])
-    clock = iter(np.cumsum(list(durations)).tolist())
-    monkeypatch.setattr(run_panel, "monotonic", lambda: next(clock))
-    seen = []
-    panel = RunPanel(lambda: iter(range(10)), total=10)
-    panel.observe(lambda change: seen.append(change["new"]), "left")
-    panel.run()
-    assert seen[:5] == [18, 16, 14, 12, 10]
-    assert seen[5] == pytest.approx(4 * (4 * 2 + 4) / 5)
-    assert seen[-1] == 0
 
 
 def test_a_run_without_steps_is_refused():

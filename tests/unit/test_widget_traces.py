@@ -12,12 +12,12 @@ from PIL import Image
 
 from flowedit.widgets import AgentTrace, AlphaExplorer, KeyframeGallery, ResidualInspector
 from flowedit.widgets._jobs import Job
-from flowedit.widgets.demo import KEYFRAMES, demo_clip, partial_edit, run_trace
+from tests.browser.examples import demo_clip, run_trace
 
 LEAVES = """
 import time
 from flowedit.widgets import AlphaExplorer
-from flowedit.widgets.demo import alpha_run
+from tests.browser.examples import alpha_run
 def slowly(alpha):
     try:
         while True:
@@ -39,15 +39,6 @@ def unstyled(trace, *places):
         gaps = tuple(math.nan if k in places else gap for k, gap in enumerate(step.gap_norm))
         trace.steps[i] = replace(step, gap_norm=gaps)
     return trace
-
-
-def test_a_partial_edit_keeps_the_source_at_an_unstyled_keyframe():
-    """Catches NaN spread over frames, where a cast makes black of it, and a change to the other keyframes' frames."""
-    source, edited = demo_clip(33, 16, 24)
-    whole, part = (partial_edit(source, edited, t) for t in (run_trace(5.0), unstyled(run_trace(5.0), 1)))
-    near = np.abs(np.arange(33)[:, None] - KEYFRAMES).argmin(axis=1) == 1
-    np.testing.assert_array_equal(part[near], source[near])
-    np.testing.assert_array_equal(part[~near], whole[~near])
 
 
 def test_traces_without_a_gap_are_plain_numbers_and_dashes():

@@ -1,58 +1,22 @@
-"""What the widgets stand on: sprite sheets, plain values, jobs, the exported page, lazy names."""
+"""What the widgets stand on: sprite sheets, plain values, jobs, the exported page."""
 
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.widgets import Reading, grainy_clip
-from flowedit import widgets
 from flowedit.display import spread
 from flowedit.errors import SettingError, WidgetError
-from flowedit.widgets import AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector
+from flowedit.widgets import FrameScrubber, ResidualInspector
 from flowedit.widgets import page as make_page
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import Job
-from flowedit.widgets._sprites import decode_frame, encode_clip, encode_image, sheet
-from flowedit.widgets.demo import demo_clip, run_trace
-
-OURS = (AgentTrace, AlphaExplorer, CompareGrid, FrameScrubber, KeyframeGallery, ResidualInspector)
-
-
-def test_importing_the_package_loads_nothing_heavy():
-    code = (
-        "import sys, flowedit.widgets; print([m for m in ('numpy', 'anywidget', 'ipywidgets', 'torch', 'PIL')"
-        " if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_every_registered_name_resolves_and_an_unknown_one_does_not():
-    for name in widgets.REGISTRY:
-        assert getattr(widgets, name).__name__ == name
-        assert name in dir(widgets)
-    with pytest.raises(AttributeError, match="FrameScrubbber"):
-        _ = widgets.FrameScrubbber
-
-
-def test_the_names_are_those_that_type_checkers_see():  # catches: a widget left out of one of the three lists
-    lazy = {*widgets.REGISTRY, *widgets._FUNCTIONS}
-    assert widgets.__all__ == sorted(lazy)
-    source = Path(widgets.__file__).read_text(encoding="utf-8")
-    block = source[source.index("if TYPE_CHECKING") : source.index("REGISTRY =")]
-    homes = {**widgets.REGISTRY, **widgets._FUNCTIONS}
-    for line in block.splitlines()[1:]:
-        if line.strip():
-            module, names = line.strip().removeprefix("from flowedit.widgets.").split(" import ")
-            assert {homes.pop(name) for name in names.split(", ")} == {module}
-    assert not homes
+from flowedit.widgets._sprites import encode_clip, encode_images, sheet
+from tests.browser.examples import EXAMPLES, decode_frame, demo_clip, run_trace
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 33])
@@ -112,9 +76,9 @@ def test_a_missed_limit_is_not_met():
 
 
 def test_an_image_is_scaled_down_never_up_and_a_wrong_one_is_refused():
-    assert len(encode_image(np.zeros((900, 1600, 3), np.uint8), max_side=100)) < 400
+    assert len(encode_images([np.zeros((900, 1600, 3), np.uint8)], max_side=100)[0]) < 400
     with pytest.raises(WidgetError, match="float64"):
-        encode_image(np.zeros((4, 4, 3)))
+        encode_images([np.zeros((4, 4, 3))], max_side=100)
 
 
 def test_plain_values_survive_json():
@@ -129,21 +93,17 @@ def test_spread_keeps_what_is_wanted():
     assert len(spread(100, range(50), 6)) == 6
 
 
-@pytest.mark.parametrize("widget", OURS)
-def test_state_is_json_and_a_page_cannot_be_broken_by_text(widget):
-    made = widget.example()
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_state_is_small_json_and_a_page_cannot_be_broken_by_text(name):
+    made = EXAMPLES[name]()
     made.heading = made.note = "</script><!-- <b>"
     text = made.to_html()
     assert text.count("</script>") == 3
     assert "<b></h1>" not in text
     models = re.search(r'id="fe-models">(.*?)</script>', text, re.S)[1]
+    assert len(models) < 1_000_000
     assert json.loads(models)["models"][0]["state"]["heading"] == "</script><!-- <b>"
     assert "_esm" not in json.loads(models)["models"][0]["state"]
-
-
-@pytest.mark.parametrize("widget", OURS)
-def test_a_million_bytes_hold_a_widgets_state(widget):
-    assert len(json.dumps(widget.example().saved_state())) < 1_000_000
 
 
 def test_two_widgets_of_one_kind_share_their_script_in_a_page():

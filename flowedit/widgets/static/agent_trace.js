@@ -52,20 +52,12 @@ export default fe.widget("agent-trace", (ctx) => {
     onchange: (running) => { fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Replay"); if (!running) ctx.flush(); } });
   const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: last, step: 1, "aria-label": "Event", disabled: last < 1,
     oninput: (event) => { ticker.stop(); go(Number(event.target.value)); } });
-  const keys = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, PageDown: 5, PageUp: -5, Home: -Infinity, End: Infinity };
-  for (const node of [slider, list]) {
-    node.addEventListener("keydown", (event) => {
-      if (event.key === " " && node === slider) { event.preventDefault(); play.click(); return; }
-      if (!keys[event.key]) return;
-      event.preventDefault();
-      ticker.stop();
-      go(position() + keys[event.key]);
-      if (node === list) rows[position()].firstElementChild.focus();
-    });
-  }
-  const step = (by) => () => { ticker.stop(); go(position() + by); };
+  const move = (by) => { ticker.stop(); go(position() + by); };
+  const keys = { ...fe.moves(move), ArrowDown: () => move(1), ArrowUp: () => move(-1), PageDown: () => move(5), PageUp: () => move(-5) };
+  fe.onKeys(slider, { ...keys, " ": () => play.click() });
+  fe.onKeys(list, Object.fromEntries(Object.entries(keys).map(([key, action]) => [key, () => { action(); rows[position()].firstElementChild.focus(); }])));
   const transport = fe.el("div", { class: "fe-transport" }, fe.el("div", { class: "fe-buttons" },
-    fe.button("Previous event", step(-1), { icon: "previous" }), play, fe.button("Next event", step(1), { icon: "next" })), fe.el("div", {}, slider));
+    fe.button("Previous event", () => move(-1), { icon: "previous" }), play, fe.button("Next event", () => move(1), { icon: "next" })), fe.el("div", {}, slider));
 
   const sum = (upTo, name) => events.slice(0, upTo + 1).reduce((all, event) => all + (event.usage[name] ?? 0), 0);
   const totals = fe.el("output", { class: "fe-readout" });

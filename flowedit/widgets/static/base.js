@@ -104,6 +104,19 @@ fe.download = (name, text, type = "text/csv") => {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 };
 
+// Keys of a control: each key named in `actions` calls its function.
+fe.onKeys = (node, actions) => node.addEventListener("keydown", (event) => {
+  if (!actions[event.key] || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  event.preventDefault();
+  actions[event.key]();
+});
+
+// The keys of a slider, for `onKeys`: `go(by)` is called with a number of steps, or with an infinite one for the ends.
+fe.moves = (go, page = 5) => ({
+  ArrowRight: () => go(1), ArrowUp: () => go(1), ArrowLeft: () => go(-1), ArrowDown: () => go(-1),
+  PageUp: () => go(page), PageDown: () => go(-page), Home: () => go(-Infinity), End: () => go(Infinity),
+});
+
 fe.isTextInput = (node) =>
   node instanceof HTMLTextAreaElement || (node instanceof HTMLInputElement && /^(text|search|number)$/.test(node.type));
 

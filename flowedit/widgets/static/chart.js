@@ -207,16 +207,13 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
   box.addEventListener("pointerleave", () => { tip.hidden = true; });
   box.addEventListener("blur", () => { tip.hidden = true; });
   if (onpick) box.addEventListener("click", (event) => { const x = nearest(event); if (x !== null) onpick(x); });
-  box.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 5, PageDown: -5, Home: -Infinity, End: Infinity }[event.key];
-    if (!by || !grid?.xs.length) return;
-    event.preventDefault();
-    const x = grid.xs[fe.clamp(grid.xs.indexOf(place()) + by, 0, grid.xs.length - 1)];
-    spot = x;
-    onpick?.(x);
+  fe.onKeys(box, fe.moves((by) => {
+    if (!grid?.xs.length) return;
+    spot = grid.xs[fe.clamp(grid.xs.indexOf(place()) + by, 0, grid.xs.length - 1)];
+    onpick?.(spot);
     showPlace();
-    point(x);
-  });
+    point(spot);
+  }));
   const redraw = fe.onWidth(ctx, box, draw);
   return { node: box, update(next) { now = next; redraw(); } };
 };
@@ -232,3 +229,7 @@ fe.lineStyle = (i) => ({
   colour: ["var(--fe-accent)", "var(--fe-second)", "var(--fe-good)", "var(--fe-warn)"][i % 4],
   dash: [null, "6 3", "2 3", "8 3 2 3"][Math.floor(i / 4 + (i % 4)) % 4],
 });
+
+// Where a share of the gap that is taken away lies, up to `high`: it closes the gap, overshoots, or makes it grow.
+fe.bands = (high) => [["good", 0, 1], ["warn", 1, 2], ["bad", 2, high]].filter(([, from]) => from < high)
+  .map(([kind, from, to]) => ({ from, to: Math.min(to, high), colour: `var(--fe-${kind})` }));

@@ -1,7 +1,6 @@
 // Particles in the plane, moved by exact velocity fields: the same arithmetic as flowedit.toy.
 
 const FINE_STEPS = 256; // Heun steps of the solution that errors are measured against
-const ORDER_STEPS = [10, 20, 40, 80];
 const STEPS = [...fe.steps(1, 40, 39), 45, 50, 60, 70, 80, 90, 100, 125, 150, 175, 200];
 const SHIFTS = [0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16];
 
@@ -64,11 +63,11 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 export default fe.widget("flow-field-2d", (ctx) => {
   const scenes = ctx.get("scenes");
   const noise = ctx.get("noise");
+  if (![...["steps", "shift", "at", "pick"].map(ctx.get), ...noise.flat()].every(fe.isNumber)) throw new Error("its state holds no numbers");
   const scene = () => scenes[ctx.get("scene")];
   const editing = () => ctx.get("mode") === "edit";
   const at = () => fe.clamp(Math.round(ctx.get("at") ?? 0), 0, ctx.get("steps"));
   const pick = () => fe.clamp(ctx.get("pick") ?? -1, -1, noise.length - 1);
-  const shown = { arrows: true, paths: true };
   let paths = [];
   let sigmas = [];
   let fine = { key: "", ends: [] };
@@ -94,7 +93,7 @@ export default fe.widget("flow-field-2d", (ctx) => {
 
   const canvas = fe.el("canvas", { class: "fe-plane", tabindex: 0, role: "img" });
   const pen = canvas.getContext("2d");
-  const readout = fe.el("div", { class: "fe-flowread" });
+  const readout = fe.el("div", { class: "fe-readout" });
   const verdict = fe.el("p", { class: "fe-muted" });
   const play = fe.button("Play", () => toggle(), { icon: "play", class: "fe-button fe-primary" });
   const ticker = fe.ticker(ctx, {
@@ -120,16 +119,7 @@ export default fe.widget("flow-field-2d", (ctx) => {
   const sceneField = fe.select("Scene", Object.entries(scenes).map(([name, { title }]) => [name, title]), ctx.get("scene"), (value) => { ticker.stop(); ctx.set({ scene: value }); });
   const modes = fe.segments("What moves", [["generate", "Noise to target"], ["edit", "Source to target"]], ctx.get("mode"), (value) => { ticker.stop(); ctx.set({ mode: value }); });
   const solvers = fe.segments("Solver", [["euler", "Euler"], ["heun", "Heun"]], ctx.get("solver"), (value) => { ticker.stop(); ctx.set({ solver: value }); });
-  const toggles = [["arrows", "Field"], ["paths", "Paths"]].map(([name, text]) => {
-    const button = fe.el("button", { type: "button", class: "fe-segment", "aria-pressed": "true", onclick: () => {
-      shown[name] = !shown[name];
-      button.setAttribute("aria-pressed", String(shown[name]));
-      draw();
-    } }, text);
-    return button;
-  });
   const sourceKey = fe.el("li", {}, fe.el("i", { class: "fe-key-source" }), "source, where the edit starts");
-  const order = fe.el("details", { class: "fe-more", ontoggle: () => showOrder() }, fe.el("summary", {}, "Observed order of both solvers"));
   const save = fe.button("Save all positions as CSV", () => fe.download("flow.csv", csvOf()), { text: "CSV" });
 
   const csvOf = () => ["step,sigma,particle,x,y", ...sigmas.flatMap((sigma, i) => paths.map((path, k) => [i, sigma, k, ...path[i]].join(",")))].join("\n");
@@ -246,8 +236,8 @@ export default fe.widget("flow-field-2d", (ctx) => {
     pen.clearRect(0, 0, side, side);
     if (editing()) shade(scene().source, 0, tints.second);
     shade(scene().target, editing() ? 0 : sigma, tints.accent);
-    if (shown.arrows && !editing()) drawField(sigma, tints.ink);
-    if (shown.paths) paths.forEach((path) => line(path.slice(0, at() + 1), { style: tints.ink, alpha: 0.22 }));
+    if (!editing()) drawField(sigma, tints.ink);
+    paths.forEach((path) => line(path.slice(0, at() + 1), { style: tints.ink, alpha: 0.22 }));
     if (editing()) paths.forEach((path) => dot(path[0], 1.6, tints.second));
     paths.forEach((path) => dot(path[at()], 2.8, tints.accent, colour("field")));
     if (pick() >= 0) drawPick(pick(), sigma, tints);
@@ -267,18 +257,9 @@ export default fe.widget("flow-field-2d", (ctx) => {
     time.value = i;
     const words = `step ${i} of ${steps}, sigma ${sigmas[i].toFixed(3)}`;
     time.setAttribute("aria-valuetext", words);
-    readout.replaceChildren(...[words.split(", ")[0], words.split(", ")[1], `moved ${moved.toFixed(3)} on average`].map((text, k) => fe.el(k ? "span" : "strong", {}, text)));
+    readout.replaceChildren(...[words.split(", ")[0], words.split(", ")[1], `moved ${moved.toFixed(3)} on average`].map((text) => fe.el("span", {}, text)));
     ctx.root.dataset.at = i;
     draw();
-  };
-  const showOrder = () => {
-    order.querySelector(".fe-scroll")?.remove();
-    if (!order.open) return;
-    const errors = ["euler", "heun"].map((solver) => ORDER_STEPS.map((steps) => errorOf(run(solver, steps))));
-    const slope = (list, i) => (i && list[i] > 0 && list[i - 1] > 0 ? Math.log2(list[i - 1] / list[i]).toFixed(2) : "–");
-    order.append(fe.table("Mean distance of the ends to a fine solution, and the order: log2 of the fall per doubling",
-      ["steps", "Euler error", "order", "Heun error", "order"],
-      ORDER_STEPS.map((steps, i) => [steps, errors[0][i], slope(errors[0], i), errors[1][i], slope(errors[1], i)])));
   };
   const update = () => {
     const steps = ctx.get("steps");
@@ -293,23 +274,16 @@ export default fe.widget("flow-field-2d", (ctx) => {
     sceneField.querySelector("select").value = ctx.get("scene");
     modes.show(ctx.get("mode"));
     solvers.show(ctx.get("solver"));
-    toggles[0].hidden = editing();
     sourceKey.hidden = !editing();
-    showOrder();
     showAt();
     ctx.announce(verdict.textContent);
   };
   const showSliders = () => sliders.forEach(({ show }) => show());
 
-  const keys = { ArrowRight: () => go(at() + 1), ArrowUp: () => go(at() + 1), ArrowLeft: () => go(at() - 1), ArrowDown: () => go(at() - 1),
-    Home: () => go(0), End: () => go(ctx.get("steps")), " ": toggle,
-    PageUp: () => ctx.set({ pick: Math.min(pick() + 1, noise.length - 1) }), PageDown: () => ctx.set({ pick: Math.max(pick() - 1, -1) }) };
-  canvas.addEventListener("keydown", (event) => {
-    if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    keys[event.key]();
-  });
-  time.addEventListener("keydown", (event) => { if (event.key === " ") { event.preventDefault(); toggle(); } });
+  const move = (by) => go(at() + by);
+  fe.onKeys(canvas, { ...fe.moves(move), " ": toggle, PageUp: () => ctx.set({ pick: Math.min(pick() + 1, noise.length - 1) }),
+    PageDown: () => ctx.set({ pick: Math.max(pick() - 1, -1) }) });
+  fe.onKeys(time, { " ": toggle });
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     const point = [event.clientX - box.left, event.clientY - box.top];
@@ -317,15 +291,14 @@ export default fe.widget("flow-field-2d", (ctx) => {
     ctx.set({ pick: found[0] < 24 ? found[1] : -1 });
   });
 
-  const step = (by) => () => go(at() + by);
   ctx.root.append(fe.el("div", { class: "fe-flowgrid" },
     fe.el("div", { class: "fe-flowstage" }, canvas,
-      fe.el("div", { class: "fe-flowtime" }, fe.button("Step back", step(-1), { icon: "previous" }), play, fe.button("Step forward", step(1), { icon: "next" }), time), readout),
-    fe.el("div", { class: "fe-flowside" }, sceneField, modes.node, fe.el("div", { class: "fe-row" }, solvers.node, fe.el("div", { class: "fe-segments", role: "group", "aria-label": "Shown" }, toggles)),
+      fe.el("div", { class: "fe-flowtime" }, fe.button("Step back", () => move(-1), { icon: "previous" }), play, fe.button("Step forward", () => move(1), { icon: "next" }), time), readout),
+    fe.el("div", { class: "fe-flowside" }, sceneField, modes.node, solvers.node,
       fe.el("div", { class: "fe-sliders" }, sliders.map(({ node }) => node)), verdict,
       fe.el("ul", { class: "fe-flowkey" },
         fe.el("li", {}, fe.el("i", { class: "fe-key-target" }), "target, and the particles"), sourceKey),
-      order, fe.el("div", { class: "fe-row" }, save))));
+      fe.el("div", { class: "fe-row" }, save))));
   const observer = new ResizeObserver(resize);
   observer.observe(canvas);
   ctx.cleanup(() => observer.disconnect());

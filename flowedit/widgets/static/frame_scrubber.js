@@ -127,11 +127,9 @@ export default fe.widget("frame-scrubber", (ctx) => {
     if (event.shiftKey && moves[event.key]) {
       event.preventDefault();
       pan(...moves[event.key].map((by) => (0.1 * by) / view.scale));
-    } else if (event.key === "+" || event.key === "=") zoom(2);
-    else if (event.key === "-") zoom(0.5);
-    else if (event.key === "0") zoom(1 / view.scale);
-    else transport.onkey(event);
+    } else if (event.key === "+") zoom(2); // with shift on many keyboards
   });
+  fe.onKeys(stage, { ...transport.keys, "=": () => zoom(2), "-": () => zoom(0.5), 0: () => zoom(1 / view.scale) });
   // Drag: moves the wipe's edge, or the picture when zoomed in (with shift while wiping).
   stage.addEventListener("pointerdown", (event) => {
     const canvas = event.target.closest("canvas");
@@ -153,21 +151,15 @@ export default fe.widget("frame-scrubber", (ctx) => {
     zoom(event.deltaY < 0 ? 1.25 : 0.8);
   }, { passive: false });
 
-  const setLoop = (from, to) => { if (from < to) ctx.set({ loop: [from, to] }); };
-  const loopRow = fe.el("div", { class: "fe-row fe-tools" },
-    fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Loop"),
-      fe.button("Loop from here", () => setLoop(transport.index(), transport.loop()[1]), { text: "from here" }),
-      fe.button("Loop to here", () => setLoop(transport.loop()[0], transport.index()), { text: "to here" }),
-      fe.button("Loop all", () => ctx.set({ loop: [] }), { text: "all" })),
-    fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Zoom"),
-      fe.button("Zoom out", () => zoom(0.5), { icon: "minus" }), zoomText, fe.button("Zoom in", () => zoom(2), { icon: "plus" }),
-      fe.button("Zoom to fit", () => zoom(1 / view.scale), { text: "fit" })));
+  const zoomRow = fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Zoom"),
+    fe.button("Zoom out", () => zoom(0.5), { icon: "minus" }), zoomText, fe.button("Zoom in", () => zoom(2), { icon: "plus" }),
+    fe.button("Zoom to fit", () => zoom(1 / view.scale), { text: "fit" }));
 
   const { width, height } = data[0];
   const size = clips[0].width === width ? `${width} × ${height}` : `${width} × ${height}, shown at ${clips[0].width} × ${clips[0].height}`;
   ctx.root.style.setProperty("--fe-columns", Math.min(clips.length, width > height ? 2 : 4));
   ctx.root.style.setProperty("--fe-natural", `${Math.max(clips[0].width, 240)}px`);
-  ctx.root.append(stage, transport.node, clips.length > 1 ? compare : "", loopRow,
+  ctx.root.append(stage, transport.node, clips.length > 1 ? compare : "", zoomRow,
     fe.el("div", { class: "fe-muted" }, `${clips[0].frames} frames of ${size}, ${fe.number(ctx.get("fps"))} frames per second`));
 
   ctx.on("index", draw);

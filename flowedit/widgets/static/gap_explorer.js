@@ -3,9 +3,9 @@
 const ALPHAS = [0, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 25, 30, 40, 50, 75, 100];
 const STEPS = [...fe.steps(1, 60, 59), 70, 80, 90, 100, 120, 150, 200];
 const CURVES = [
-  { key: "corrected", name: "corrected at every step", colour: "var(--fe-accent)", dash: null, width: 2.5 },
-  { key: "lastOnly", name: "only at the last step", colour: "var(--fe-second)", dash: "8 4", width: 2 },
-  { key: "never", name: "never corrected", colour: "var(--fe-muted)", dash: "2 4", width: 2 },
+  { key: "never", name: "never corrected", colour: "var(--fe-muted)", dash: "2 4" },
+  { key: "lastOnly", name: "only at the last step", colour: "var(--fe-second)", dash: "8 4" },
+  { key: "corrected", name: "corrected at every step" },
 ];
 
 // Share of the residual that the main branch takes away in a step of length dt.
@@ -77,86 +77,24 @@ export default fe.widget("gap-explorer", (ctx) => {
     scales.show(value);
     redraw();
   });
-  const legend = fe.legend(CURVES);
-  const plot = fe.el("div", { class: "fe-panels", tabindex: 0, role: "slider", "aria-label": "Step read out", "aria-valuemin": 0 });
-  const readout = fe.el("div", { class: "fe-gapread" });
+  const pick = { onpick: (step) => ctx.set({ step }), describe: (step) => `step ${step}` };
+  const gaps = fe.plot(ctx, { label: "Gap after each step", xLabel: "step", yLabel: "gap, in D", height: 220, ...pick });
+  const taken = fe.plot(ctx, { label: "Share of the gap that a step takes away", xLabel: "step", yLabel: "kappa (1 + beta)", height: 150, ...pick });
+  const readout = fe.el("div", { class: "fe-readout" });
   const verdict = fe.el("p", { class: "fe-verdict" });
   const facts = fe.el("ul", { class: "fe-facts" });
   const details = fe.el("details", { class: "fe-more", ontoggle: () => showTable() }, fe.el("summary", {}, "All steps as a table"));
   const save = fe.button("Save all steps as CSV", () => fe.download("gap.csv", csvOf(curves)), { text: "CSV" });
 
-  // Both panels share the horizontal axis: the gap above, the share taken away below.
-  const draw = (width) => {
-    const left = 52;
-    const right = 12;
-    const inner = width - left - right;
-    const count = curves.kappas.length;
-    const x = (i) => left + (inner * (i + 0.5)) / count;
-    const panels = [{ top: 16, height: 180 }, { top: 228, height: 96 }];
-    const upper = gapScale(panels[0]);
-    const lower = bandScale(panels[1]);
-    const svg = fe.svg("svg", { width, height: 352, role: "presentation" },
-      gridOf(upper, left, width - right), bands(lower, left, inner, x(chosen())),
-      gridOf(lower, left, width - right),
-      fe.svg("text", { class: "fe-paneltext", x: left, y: 8 }, scale === "log" ? "size of the gap, in D (log)" : "gap after each step, in D"),
-      fe.svg("text", { class: "fe-paneltext", x: left, y: panels[1].top - 8 }, width < 420 ? "share taken away, kappa (1 + beta)" : "share of the gap that a step takes away, kappa (1 + beta)"),
-      CURVES.map((curve) => fe.svg("path", { d: pathOf(curves[curve.key], x, upper.y), fill: "none", style: `stroke:${curve.colour}`,
-        "stroke-width": curve.width, "stroke-dasharray": curve.dash, "stroke-linejoin": "round", "data-curve": curve.key })).reverse(),
-      curves.totals.map((total, i) => bar(i, total, x, lower, inner / count)),
-      CURVES.map((curve) => fe.svg("circle", { cx: x(last()), cy: upper.y(curves[curve.key][last()]), r: 4, style: `fill:${curve.colour}` })).reverse(),
-      stepTicks(count).map((i) => fe.svg("text", { class: "fe-paneltext", x: x(i), y: 338, "text-anchor": "middle" }, i)),
-      fe.svg("text", { class: "fe-paneltext", x: width - right, y: 350, "text-anchor": "end" }, "step"),
-      fe.svg("path", { class: "fe-gapcursor", d: panels.map(({ top, height }) => `M${x(chosen())} ${top}v${height}`).join("") }));
-    plot.replaceChildren(svg);
-    plot.onpointermove = plot.onpointerdown = (event) => {
-      if (event.type === "pointermove" && event.pointerType !== "mouse") return;
-      const at = Math.floor(((event.clientX - plot.getBoundingClientRect().left - left) / inner) * count);
-      const step = fe.clamp(at, 0, last());
-      if (step !== ctx.get("step")) ctx.set({ step });
-    };
-  };
-
-  const gapScale = ({ top, height }) => {
-    const values = CURVES.flatMap((curve) => curves[curve.key]).filter(Number.isFinite);
-    if (scale === "log") {
-      const sizes = values.map(Math.abs).filter((value) => value > 0);
-      const low = Math.floor(Math.log10(fe.clamp(Math.min(...sizes, 1), 1e-12, 0.1)));
-      const high = Math.max(Math.ceil(Math.log10(Math.max(...sizes, 1))), low + 1);
-      const every = Math.ceil((high - low) / 5);
-      const marks = Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, i) => low + i * every);
-      const y = (value) => top + (height * (high - fe.clamp(Math.log10(Math.abs(value) || 1e-300), low, high))) / (high - low);
-      return { top, height, y, marks: marks.map((power) => [10 ** power, power === 0 ? "1" : `1e${power}`.replace("-", "−")]) };
-    }
-    const low = Math.min(0, ...values);
-    const high = Math.max(1, ...values);
-    return { top, height, y: (value) => top + (height * (high - value)) / (high - low), marks: fe.axisTicks([low, high]).map((value) => [value, fe.number(value).replace("-", "−")]) };
-  };
-  const bandScale = ({ top, height }) => {
-    const most = Math.max(...curves.totals);
-    const high = most >= 1.6 ? fe.clamp(most * 1.05, 2.5, 4) : 1.7;
-    return { top, height, high, y: (value) => top + (height * (high - Math.min(value, high))) / high,
-      marks: [0, 1, 2, 3, 4].filter((value) => value <= high).map((value) => [value, String(value)]) };
-  };
-  const gridOf = ({ y, marks }, from, to) => marks.map(([value, text]) => [
-    fe.svg("path", { class: "fe-gridline", d: `M${from} ${y(value)}H${to}` }),
-    fe.svg("text", { class: "fe-paneltext", x: from - 8, y: y(value) + 4, "text-anchor": "end" }, text)]).flat();
-  // The bands' names stand clear of the cursor.
-  const bands = ({ y, high }, left, inner, cursor) => [["good", 0, 1, "closes"], ["warn", 1, 2, "overshoots"], ["bad", 2, high, "diverges"]]
-    .filter(([, from]) => from < high).flatMap(([kind, from, to, word]) => {
-      const room = y(from) - y(Math.min(to, high));
-      return [fe.svg("rect", { class: `fe-band fe-band-${kind}`, x: left, width: inner, y: y(Math.min(to, high)), height: room }),
-        room > 13 ? fe.svg("text", { class: `fe-bandname fe-word-${kind}`, x: (cursor < left + 90 ? cursor : left) + 6, y: y(Math.min(to, high)) + 12 }, word) : null];
-    });
-  const bar = (i, total, x, { y, high }, room) => {
-    const kind = total >= 2 ? "bad" : total > 1 ? "warn" : "good";
-    const wide = Math.max(1.5, Math.min(18, room * 0.62));
-    return fe.svg("g", {}, fe.svg("rect", { class: `fe-gainbar fe-fill-${kind}`, x: x(i) - wide / 2, width: wide, y: y(total), height: y(0) - y(total) }),
-      total > high ? fe.svg("path", { class: `fe-fill-${kind}`, d: `M${x(i)} ${y(high) - 7}l5 6h-10z` }) : null);
-  };
-  const pathOf = (values, x, y) => values.map((value, i) => (Number.isFinite(value) ? `${i && Number.isFinite(values[i - 1]) ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}` : "")).join("");
-  const stepTicks = (count) => {
-    const every = [1, 2, 5, 10, 20, 50].find((size) => count / size <= 10) ?? 50;
-    return Array.from({ length: Math.ceil(count / every) }, (_, i) => i * every);
+  const redraw = () => {
+    const x = { whole: true, domain: last() ? [0, last()] : [-0.5, 0.5] };
+    const log = scale === "log";
+    gaps.update({ x, y: { log }, cursor: chosen(), series: CURVES.map((curve) =>
+      ({ ...curve, points: curves[curve.key].map((gap, i) => [i, log ? Math.max(Math.abs(gap), 1e-12) : gap]) })) });
+    const high = Math.max(1.5, 1.1 * Math.max(...curves.totals));
+    taken.update({ x, y: { domain: [0, high] }, cursor: chosen(),
+      series: [{ name: "takes away", dots: last() < 60, points: curves.totals.map((total, i) => [i, total]) }],
+      bands: fe.bands(high), lines: [{ y: 1, text: "overshoots above 1" }, { y: 2, text: "diverges from 2 on" }] });
   };
 
   const showStep = () => {
@@ -164,9 +102,6 @@ export default fe.widget("gap-explorer", (ctx) => {
     const item = (name, value) => fe.el("span", {}, fe.el("span", { class: "fe-muted" }, name), ` ${value}`);
     readout.replaceChildren(fe.el("strong", {}, `step ${i} of ${last()}`), item("sigma", `${share(curves.sigmas[i])} → ${share(curves.sigmas[i + 1])}`),
       item("dt", share(curves.dts[i])), item("kappa", share(curves.kappas[i])), item("residual", share(curves.residuals[i])), item("gap", share(curves.corrected[i])));
-    plot.setAttribute("aria-valuenow", i);
-    plot.setAttribute("aria-valuemax", last());
-    plot.setAttribute("aria-valuetext", `step ${i}, takes away ${share(curves.totals[i])}, gap ${share(curves.corrected[i])}`);
     ctx.root.dataset.step = i;
   };
 
@@ -213,16 +148,8 @@ export default fe.widget("gap-explorer", (ctx) => {
     if (spoken) speaking = setTimeout(() => ctx.announce(words), 600);
   };
 
-  const moves = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 5, PageDown: -5, Home: -Infinity, End: Infinity };
-  plot.addEventListener("keydown", (event) => {
-    if (!(event.key in moves)) return;
-    event.preventDefault();
-    ctx.set({ step: fe.clamp(chosen() + moves[event.key], 0, last()) });
-  });
-
-  ctx.root.append(fe.el("div", { class: "fe-row fe-spaced" }, legend, scales.node), plot, readout, verdict, facts,
+  ctx.root.append(fe.el("div", { class: "fe-row fe-spaced" }, fe.legend([...CURVES].reverse()), scales.node), gaps.node, taken.node, readout, verdict, facts,
     fe.el("div", { class: "fe-row fe-spaced" }, gains.node, save), fe.el("div", { class: "fe-sliders" }, sliders.map(({ node }) => node)), details);
-  const redraw = fe.onWidth(ctx, plot, draw);
   ctx.on(names, () => update(true));
   ctx.on("step", () => { showStep(); redraw(); });
   ctx.cleanup(() => clearTimeout(speaking));

@@ -56,8 +56,6 @@ fe.canvas = (clip, label) => {
   return { canvas, pen: canvas.getContext("2d", { alpha: false }) };
 };
 
-fe.timecode = (frame, fps) => `${(frame / fps).toFixed(2)} s`;
-
 // Moves a frame counter in time: one requestAnimationFrame loop that ends with the view.
 fe.ticker = (ctx, { interval, step, onchange }) => {
   let request = 0;
@@ -87,45 +85,30 @@ fe.ticker = (ctx, { interval, step, onchange }) => {
 };
 
 // Keyframe marks and latent slots drawn under the slider, each frame at its own place.
-fe.track = (count, marks, loop) => {
+fe.track = (count, marks) => {
   const place = (frame) => (count > 1 ? (100 * fe.clamp(frame, 0, count - 1)) / (count - 1) : 0);
-  const box = fe.el("div", { class: "fe-track", "aria-hidden": "true" });
   const slots = fe.el("div", { class: "fe-slots" });
   for (let slot = 0; count > 1 && slot <= fe.slotOf(count - 1); slot += 1) {
     const from = place(slot === 0 ? 0 : 4 * slot - 3.5);
-    slots.append(fe.el("i", { style: `left:${from}%;width:${place(4 * slot + 0.5) - from}%`, "data-odd": slot % 2 === 1 }));
+    const to = place(4 * slot + 0.5);
+    slots.append(fe.el("i", { "data-odd": slot % 2 === 1, style: `left:${from}%;width:${to - from}%` }));
   }
-  const range = fe.el("i", { class: "fe-loop" });
-  box.append(slots, range, ...marks.map((mark) => fe.el("i", { class: "fe-mark", style: `left:${place(mark)}%` })));
-  const show = (index, [from, to]) => {
-    [...slots.children].forEach((node, slot) => node.toggleAttribute("data-on", slot === fe.slotOf(index)));
-    range.style.left = `${place(from)}%`;
-    range.style.width = `${place(to) - place(from)}%`;
-    range.hidden = from === 0 && to === count - 1;
-  };
-  show(0, loop);
-  return { box, show };
+  const box = fe.el("div", { class: "fe-track", "aria-hidden": "true" }, slots,
+    marks.map((mark) => fe.el("i", { class: "fe-mark", style: `left:${place(mark)}%` })));
+  return { box, show: (index) => [...slots.children].forEach((node, slot) => node.toggleAttribute("data-on", slot === fe.slotOf(index))) };
 };
 
-// The transport: slider, steps, play, speed, keyframe jumps. It reads and writes the traits `index`, `speed` and `loop`.
+// The transport: slider, steps, play, speed, keyframe jumps. It reads and writes the trait `index`.
 fe.transport = (ctx, { count, fps, marks = [], slots = true }) => {
   const last = count - 1;
-  const loop = () => {
-    const [from, to] = ctx.get("loop") ?? [];
-    return fe.isNumber(from) && fe.isNumber(to) && from < to ? [fe.clamp(from, 0, last), fe.clamp(to, 0, last)] : [0, last];
-  };
+  let speed = 1;
   const index = () => fe.clamp(Math.round(ctx.get("index") ?? 0), 0, last);
   const go = (frame) => ctx.set({ index: fe.clamp(frame, 0, last) });
-  const speed = () => ctx.get("speed") || 1;
+  const step = (by) => { ticker.stop(); go(index() + by); };
   const play = fe.button("Play", () => ticker.toggle(), { icon: "play", class: "fe-button fe-primary" });
   const ticker = fe.ticker(ctx, {
-    interval: () => 1000 / (fps * speed()),
-    step: (due) => {
-      const [from, to] = loop();
-      const next = index() + due;
-      go(next > to || next < from ? from + ((next - from) % (to - from + 1)) : next);
-      return count > 1;
-    },
+    interval: () => 1000 / (fps * speed),
+    step: (due) => { go((index() + due) % count); return count > 1; },
     onchange: (running) => {
       fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Play");
       if (!running) ctx.flush();
@@ -133,46 +116,34 @@ fe.transport = (ctx, { count, fps, marks = [], slots = true }) => {
   });
   const jump = (direction) => {
     const ahead = marks.filter((mark) => (direction > 0 ? mark > index() : mark < index()));
+    ticker.stop();
     if (ahead.length) go(direction > 0 ? Math.min(...ahead) : Math.max(...ahead));
   };
   const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: Math.max(last, 0), step: 1, "aria-label": "Frame",
     disabled: count < 2, oninput: (event) => { ticker.stop(); go(Number(event.target.value)); } });
-  const track = fe.track(count, marks, loop());
+  const track = fe.track(count, marks);
   const readout = fe.el("output", { class: "fe-readout" });
   const describe = (frame) => [`frame ${frame} of ${last}`, slots ? `latent slot ${fe.slotOf(frame)}` : null,
-    fe.timecode(frame, fps), marks.includes(frame) ? "keyframe" : null].filter(Boolean);
+    `${(frame / fps).toFixed(2)} s`, marks.includes(frame) ? "keyframe" : null].filter(Boolean);
   const show = () => {
     const frame = index();
     slider.value = frame;
     slider.setAttribute("aria-valuetext", describe(frame).join(", "));
     readout.replaceChildren(...describe(frame).map((text) => fe.el("span", { "data-key": text === "keyframe" }, text)));
-    track.show(frame, loop());
+    track.show(frame);
     ctx.root.dataset.frame = frame;
-    ctx.root.dataset.slot = fe.slotOf(frame);
   };
-  const keys = {
-    ArrowRight: () => go(index() + 1), ArrowUp: () => go(index() + 1), ArrowLeft: () => go(index() - 1), ArrowDown: () => go(index() - 1),
-    Home: () => go(0), End: () => go(last), PageUp: () => go(index() + 4), PageDown: () => go(index() - 4),
-    " ": () => ticker.toggle(), "[": () => jump(-1), "]": () => jump(1),
-  };
-  const onkey = (event) => {
-    if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    event.preventDefault();
-    if (event.key !== " ") ticker.stop();
-    keys[event.key]();
-  };
-  slider.addEventListener("keydown", onkey);
-  const step = (by) => () => { ticker.stop(); go(index() + by); };
-  const rate = fe.select("Speed", [0.25, 0.5, 1, 2].map((value) => [value, `${value}×`]), speed(), (value) => ctx.set({ speed: Number(value) }));
+  const keys = { ...fe.moves(step, 4), " ": () => ticker.toggle(), "[": () => jump(-1), "]": () => jump(1) };
+  fe.onKeys(slider, keys);
+  const rate = fe.select("Speed", [0.25, 0.5, 1, 2].map((value) => [value, `${value}×`]), speed, (value) => { speed = Number(value); });
   const node = fe.el("div", { class: "fe-transport" },
     fe.el("div", { class: "fe-buttons" },
-      fe.button("Previous frame", step(-1), { icon: "previous" }), play, fe.button("Next frame", step(1), { icon: "next" }),
+      fe.button("Previous frame", () => step(-1), { icon: "previous" }), play, fe.button("Next frame", () => step(1), { icon: "next" }),
       marks.length ? [fe.button("Previous keyframe", () => jump(-1), { icon: "keyBack" }),
         fe.button("Next keyframe", () => jump(1), { icon: "keyNext" })] : null),
     fe.el("div", { class: "fe-line" }, slider, track.box),
     fe.el("div", { class: "fe-readrow" }, readout, rate));
-  ctx.on(["index", "loop"], show);
-  ctx.on("speed", () => { rate.querySelector("select").value = speed(); });
+  ctx.on("index", show);
   show();
-  return { node, index, go, loop, last, onkey, stop: ticker.stop };
+  return { node, index, keys };
 };

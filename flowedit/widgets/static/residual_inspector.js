@@ -48,7 +48,9 @@ export default fe.widget("residual-inspector", (ctx) => {
     const { steps, keyframes } = trace();
     const log = ctx.get("scale") === "log";
     const all = steps.flatMap((_, s) => keyframes.map((_, k) => value(s, k)));
-    const domain = log ? fe.domain(all, true) : all.some(fe.isNumber) ? fe.domain([0, ...all]) : [0, 1];
+    // Of the gap, 0 and 1 mean something: its colours are the same for every run.
+    const domain = fe.domain(log ? all : [0, ...all], log);
+    if (ctx.get("reading") === "gap_norm" || !all.some(fe.isNumber)) domain[1] = Math.max(1, domain[1]);
     const scale = fe.scale(domain, log);
     const left = 44;
     const cell = (width - left) / steps.length;
@@ -96,14 +98,12 @@ export default fe.widget("residual-inspector", (ctx) => {
   heatBox.addEventListener("pointermove", ({ target }) => { if (target.dataset.step) say(Number(target.dataset.step), Number(target.dataset.keyframe)); });
   heatBox.addEventListener("pointerleave", () => say(row(), column()));
   heatBox.addEventListener("click", ({ target }) => { if (target.dataset.step) pick(Number(target.dataset.step), Number(target.dataset.keyframe)); });
-  heatBox.addEventListener("keydown", (event) => {
-    const [ds, dk] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1], PageDown: [10, 0], PageUp: [-10, 0],
-      Home: [-Infinity, 0], End: [Infinity, 0] }[event.key] ?? [0, 0];
-    if (!ds && !dk) return;
-    event.preventDefault();
+  const move = (ds, dk) => () => {
     const { steps, keyframes } = trace();
     pick(fe.clamp(row() + ds, 0, steps.length - 1), fe.clamp(Math.max(0, column()) + dk, 0, keyframes.length - 1));
-  });
+  };
+  fe.onKeys(heatBox, { ArrowRight: move(1, 0), ArrowLeft: move(-1, 0), ArrowDown: move(0, 1), ArrowUp: move(0, -1), PageDown: move(10, 0),
+    PageUp: move(-10, 0), Home: move(-Infinity, 0), End: move(Infinity, 0) });
 
   const drawLines = () => {
     const { steps, keyframes } = trace();
@@ -132,8 +132,7 @@ export default fe.widget("residual-inspector", (ctx) => {
     const growing = literal.filter(([, y]) => y >= 2).length;
     const over = literal.filter(([, y]) => y > 1 && y < 2).length;
     gains.update({ series, x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] }, y: { domain: [0, top] }, cursor: row(),
-      bands: [{ from: 0, to: 1, colour: "var(--fe-good)" }, { from: 1, to: 2, colour: "var(--fe-warn)" }, { from: 2, to: top, colour: "var(--fe-bad)" }],
-      lines: [{ y: 1, text: "overshoots above 1" }, { y: 2, text: "the gap grows above 2" }] });
+      bands: fe.bands(top), lines: [{ y: 1, text: "overshoots above 1" }, { y: 2, text: "diverges from 2 on" }] });
     const verdict = literal.length ? `the literal form overshoots at ${over} and diverges at ${growing} of ${steps.length} steps` : "kappa was given, there is no alpha";
     if (!stability.childElementCount) stability.open = growing > 0; // worth seeing at once; closed by hand it stays closed
     stability.replaceChildren(fe.el("summary", {}, `Stability of alpha dt: ${verdict}`), gains.node, fe.legend(series));

@@ -118,16 +118,15 @@ export default fe.widget("slot-map", (ctx) => {
     drawFrame();
   };
 
-  const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: GROUP, ArrowUp: -GROUP, PageDown: 4 * GROUP, PageUp: -4 * GROUP, Home: -Infinity, End: Infinity };
-  list.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const act = (action) => () => {
     hovered = null;
-    if (event.key in moves) go(index() + moves[event.key]);
-    else if (event.key === " " || event.key === "Enter") toggle(index());
-    else return;
-    event.preventDefault();
+    action();
     cells[index()].scrollIntoView({ block: "nearest" });
-  });
+  };
+  const move = (by) => act(() => go(index() + by));
+  const pickHere = act(() => toggle(index()));
+  fe.onKeys(list, { ArrowRight: move(1), ArrowLeft: move(-1), ArrowDown: move(GROUP), ArrowUp: move(-GROUP), PageDown: move(4 * GROUP),
+    PageUp: move(-4 * GROUP), Home: move(-Infinity), End: move(Infinity), " ": pickHere, Enter: pickHere });
   const frameAt = (event) => event.target.closest?.(".fe-frame")?.dataset.frame;
   // A move, not only an entry: after a key the pointer may still stand in the cell that it is moved in.
   list.addEventListener("pointermove", (event) => {
