@@ -100,10 +100,14 @@ class KeyframeGallery(JobWidget):
     def _still(self) -> str:
         if not self._pairs:
             return "<p>There are no keyframes to look at.</p>"
-        words = f"Keyframes {', '.join(str(pair[2]) for pair in self._pairs)}; source above, styled below."
-        rows = np.concatenate([contact_sheet(np.stack([pair[side] for pair in self._pairs])) for side in (0, 1)])
-        names = list(dict.fromkeys(name for pair in self._pairs for name in pair[3] if name != _REASONS))
-        values = [(i, slot_of(i), *(scores.get(n) for n in names), self._said(i)) for _, _, i, scores in self._pairs]
+        sources, styled, indices, scores = zip(*self._pairs, strict=True)
+        rows = np.concatenate([contact_sheet(np.stack(side)) for side in (sources, styled)])
+        words = f"Keyframes {', '.join(map(str, indices))}; source above, styled below."
+        names = list(dict.fromkeys(name for one in scores for name in one if name != _REASONS))
+        values = [
+            (i, slot_of(i), *(one.get(name) for name in names), self._said(i))
+            for i, one in zip(indices, scores, strict=True)
+        ]
         columns = ("frame", "latent slot", *names, "decision")
         return picture_tag(rows, words, max_side=900) + table_tag("Scores and decisions", columns, values)
 

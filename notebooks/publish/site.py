@@ -44,7 +44,7 @@ class Page:
     """
 
     lesson: Lesson
-    found: Mapping[str, export.Widget]
+    found: Mapping[str, export.Packed]
     models: Mapping[str, Any]
     order: list[str]
 
