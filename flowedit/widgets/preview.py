@@ -64,7 +64,7 @@ def latent_rgb(latents: object, rgb_map: np.ndarray) -> np.ndarray:
     pictures = np.rint(255 * np.clip(np.nan_to_num(colours), 0, 1)).astype(np.uint8)
     scale = max(1, -(-MIN_SIDE // min(pictures.shape[1:3])))
     size = (pictures.shape[2] * scale, pictures.shape[1] * scale)
-    return np.stack([Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR) for picture in pictures])
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in pictures])
 
 
 def step_preview(rgb_map: np.ndarray) -> Callable[[object], np.ndarray]:
