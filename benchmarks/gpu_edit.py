@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.gpu import DEFAULT_LAZY, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.gpu_parts import peak_gb, relative_error, timed
+from benchmarks.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.frames import slot_count
 from flowedit.keyframes import Keyframe
@@ -19,7 +20,6 @@ from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fast import FastOptions, use_fast_blocks
 from flowedit.wan.pace import set_pace
-from flowedit.wan.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
 from flowedit.wan.vae import use_channels_last, use_fast_vae
 
 FEW = 8

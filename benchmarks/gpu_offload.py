@@ -10,6 +10,7 @@ import torch
 from benchmarks.gpu import GB, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.gpu_edit import drawn_clip
 from benchmarks.gpu_parts import peak_gb
+from benchmarks.synthetic import Wordless, synthetic_pipeline
 from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
 from flowedit.model import Condition
@@ -17,7 +18,6 @@ from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fit import fit_for
 from flowedit.wan.memory import CONTEXT_BYTES
 from flowedit.wan.resources import Resources
-from flowedit.wan.synthetic import Wordless, synthetic_pipeline
 from flowedit.wan.vram import manage
 
 _NARROW_CARD, _WIDE_CARD = 8_000_000_000, 24_000_000_000

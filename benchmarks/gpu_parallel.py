@@ -13,13 +13,13 @@ from torch import Tensor
 
 from benchmarks.gpu import FAST, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.gpu_parts import call, clean_up, forward_operations, peak_gb, relative_error, timed
+from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.fast import FastOptions, use_fast_blocks
 from flowedit.wan.memory import token_count
 from flowedit.wan.parallel import Spread
-from flowedit.wan.synthetic import forward_inputs, synthetic_pipeline
 
 _SEED = 0
 

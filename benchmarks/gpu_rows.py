@@ -24,6 +24,7 @@ from benchmarks.gpu import (
 from benchmarks.gpu_edit import WHOLE, edit_rows, edits, vae_rows
 from benchmarks.gpu_offload import offload_rows
 from benchmarks.gpu_parts import call, forward_operations, peak_gb, relative_error, timed
+from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
@@ -31,7 +32,6 @@ from flowedit.wan.checkpoints import Checkpoint, Width
 from flowedit.wan.fast import FastOptions, attention, use_fast_blocks, use_plain_blocks
 from flowedit.wan.memory import token_count
 from flowedit.wan.speed import measure_speed, predict_minutes
-from flowedit.wan.synthetic import forward_inputs, synthetic_pipeline
 
 _MATRIX, _COPY = 8192, 1 << 30
 _LARGE = 500

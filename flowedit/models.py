@@ -101,7 +101,7 @@ def check_loras(
         return reading.check_loras(asked, checkpoint_of(name))
     from flowedit.tiny.config import SHIPPED
     from flowedit.tiny.model import build_dit
-    from flowedit.wan.skeleton import Skeleton
+    from flowedit.tiny.skeleton import Skeleton
 
     with Skeleton():
         layers = reading.linear_layers(build_dit(SHIPPED))
@@ -195,9 +195,8 @@ def _load_checkpoint(
     loras: "Sequence[Lora]",
 ) -> "WanVideo":
     from flowedit.wan.adapter import Trained, WanVideo
-    from flowedit.wan.cache import EncodingCache, remember_encodings
+    from flowedit.wan.encodings import EncodingCache, encode_prompts, remember_encodings
     from flowedit.wan.loading import load_pipeline, locate
-    from flowedit.wan.text import encode_prompts
 
     place = fit.device if fit else device
     kind = dtype or (fit.dtype_name if fit else "bfloat16")

@@ -18,8 +18,8 @@ def list_() -> None:
     from rich.table import Table
 
     from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS
+    from flowedit.wan.files import models_folder
     from flowedit.wan.fit import needs_of, own_clip
-    from flowedit.wan.loading import models_folder
 
     names = {official: alias for alias, official in ALIASES.items()}
     table = Table("checkpoint", "also", "keyframes by", "weights, bf16", "least GPU", "here")
@@ -80,7 +80,7 @@ def fetch(
     from flowedit.errors import SettingError
     from flowedit.wan.fetch import fetch as run
     from flowedit.wan.fetch import make_plan
-    from flowedit.wan.loading import BASE_PATH_VARIABLE, models_folder
+    from flowedit.wan.files import BASE_PATH_VARIABLE, models_folder
     from flowedit.wan.resources import measure_resources
 
     if source not in ("modelscope", "huggingface"):
@@ -111,7 +111,7 @@ def _resolved(name: str) -> "Checkpoint":
 
 def _is_here(entry: "Checkpoint", folder: Path) -> bool:
     from flowedit.errors import ModelError
-    from flowedit.wan.loading import is_fetched
+    from flowedit.wan.files import is_fetched
 
     try:
         return all(is_fetched(part, folder) for part in entry.parts)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from flowedit.errors import ModelError
 from flowedit.tiny.config import SHIPPED, SMOKE, TinySize
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_latent_statistics
+from flowedit.tiny.skeleton import Skeleton
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan import vendor
-from flowedit.wan.folding import fold_convolutions
-from flowedit.wan.skeleton import Skeleton
+from flowedit.wan.vae import use_conv2d
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights."""
@@ -41,7 +41,7 @@ def build_pipeline(
     dit, text = load_transformer(weights / DIT_FILE)
     pipe = assemble(dit, vae, text, device=device, dtype=dtype)
     if torch.device(device).type == "cpu":
-        fold_convolutions(vae)
+        use_conv2d(vae)
     return pipe
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from flowedit.tiny.config import SPATIAL, TinySize
+from flowedit.tiny.skeleton import Skeleton
 from flowedit.tiny.text import TinyTextEncoder
 from flowedit.wan import vendor
-from flowedit.wan.skeleton import Skeleton
 
 
 def build_vae(size: TinySize) -> "vendor.WanVideoVAE":

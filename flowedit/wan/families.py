@@ -16,6 +16,7 @@ from torch import Tensor
 
 from flowedit.errors import ModelError
 from flowedit.model import ClipShape
+from flowedit.wan import vendor
 from flowedit.wan.checkpoints import ImageRoute
 from flowedit.wan.routes import i2v_condition, unit_images
 
@@ -102,13 +103,6 @@ def vace_clip(images: Images, shape: ClipShape) -> tuple[list[Image.Image], list
     return frames, [black if i in images else white for i in range(shape.num_frames)]
 
 
-def _unit(name: str) -> Any:  # noqa: ANN401
-    """Make one of the vendor's pipeline units."""
-    from diffsynth.pipelines import wan_video
-
-    return getattr(wan_video, f"WanVideoUnit_{name}")()
-
-
 def _encode(pipe: Any, tiles: Mapping[str, Any], clip: Tensor) -> Tensor:  # noqa: ANN401
     pipe.load_models_to_device(["vae"])
     latent = pipe.vae.encode(clip.to(pipe.torch_dtype), device=pipe.device, **tiles)
@@ -159,7 +153,7 @@ def _vace_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str
     frames, masks = vace_clip(images, shape)
     size = {"height": shape.height, "width": shape.width, "num_frames": shape.num_frames}
     given = {"vace_video": frames, "vace_video_mask": masks, "vace_reference_image": None, "vace_scale": 1.0}
-    return _unit("VACE").process(pipe, **given, **size, **tiles)
+    return vendor.WanVideoUnit_VACE().process(pipe, **given, **size, **tiles)
 
 
 def _first_latent_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:  # noqa: ANN401
@@ -175,7 +169,7 @@ def _first_latent_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Map
     rows, columns = (side // pipe.vae.upsampling_factor for side in size.values())
     scratch = torch.zeros(1, pipe.vae.z_dim, 1, rows, columns, dtype=pipe.torch_dtype, device=pipe.device)
     picture = Image.fromarray(images[0])
-    made = _unit("ImageEmbedderFused").process(pipe, input_image=picture, latents=scratch, **size, **tiles)
+    made = vendor.WanVideoUnit_ImageEmbedderFused().process(pipe, input_image=picture, latents=scratch, **size, **tiles)
     first = made["first_frame_latents"].to(dtype=pipe.torch_dtype, device=pipe.device)
     return {"first_frame_latents": first, "fuse_vae_embedding_in_latents": True}
 

@@ -1,35 +1,37 @@
-"""Fetch a checkpoint's files: ask for the size first, look at the disk, then let diffsynth's downloader do the work.
+"""Fetch a checkpoint's files: ask for the size first, look at the disk, then let the hub's own client do the work.
 
-The downloader goes on with a file that it had begun. What came as `.pth` is copied to safetensors tensor by tensor, so
+The client goes on with a file that it had begun, and checks what came. What came as `.pth` is copied to safetensors, so
 that loading it later needs no more host memory than the model itself.
 """
 
-import fnmatch
-import json
 import logging
 import shutil
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan.checkpoints import TOKENIZER, Checkpoint, Part
-from flowedit.wan.files import read_shapes, read_weights, unwrap
-from flowedit.wan.loading import is_fetched, models_folder
+from flowedit.wan.files import is_fetched, models_folder, read_fetched, unwrap
 from flowedit.wan.resources import existing_parent
 
 Source = Literal["modelscope", "huggingface"]
-FileSizes = Mapping[str, int]
-"""Path inside a repository -> bytes."""
-Lister = Callable[[str], FileSizes]
-"""Repository -> its files, as a hub's own client lists them."""
-Downloader = Callable[[str, str, Path], None]
-"""(repository, file pattern, models folder): leaves the files in `models folder / repository`."""
 _MARGIN = 1.05
-_TYPES = {"torch.float32": "F32", "torch.bfloat16": "BF16", "torch.float16": "F16", "torch.int64": "I64"}
 log = logging.getLogger(__name__)
+
+
+class Hub(NamedTuple):
+    """What is asked of a hub's own client; both take (repository, file pattern, models folder).
+
+    Attributes:
+        sizes: bytes of each matching file.
+        download: leaves the files in `models folder / repository`.
+    """
+
+    sizes: Callable[[str, str, Path], list[int]]
+    download: Callable[[str, str, Path], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Download:
     Attributes:
         repository: on the source hub.
         pattern: files wanted there.
-        size: bytes of those files.
+        size: bytes of those files; 0 where they are here.
         part: the checkpoint's part that they are; None for the tokenizer.
         here: whether they are there already, whole.
     """
@@ -63,52 +65,42 @@ class Plan:
     @property
     def missing_bytes(self) -> int:
         """Bytes still to download."""
-        return sum(download.size for download in self.downloads if not download.here)
+        return sum(download.size for download in self.downloads)
 
     @property
     def peak_bytes(self) -> int:
         """Room wanted on the disk: the files, and the largest `.pth` a second time while it is copied."""
-        copied = [d.size for d in self.downloads if not d.here and d.pattern.endswith(".pth")]
+        copied = [download.size for download in self.downloads if download.pattern.endswith(".pth")]
         return int(_MARGIN * (self.missing_bytes + max(copied, default=0)))
 
 
-def make_plan(
-    checkpoint: Checkpoint, *, source: Source = "modelscope", folder: Path | None = None, lister: Lister | None = None
-) -> Plan:
+def make_plan(checkpoint: Checkpoint, *, source: Source = "modelscope", folder: Path | None = None) -> Plan:
     """Ask the hub what the files take, and the disk what is there.
 
     Args:
         checkpoint: the registry entry.
         source: the hub.
         folder: models folder; None means the default one.
-        lister: lists a repository; None means the hub's own client.
 
     Raises:
         ModelError: the hub cannot be reached, or lacks a file; or a file that is there is broken.
     """
     folder = folder or models_folder()
-    listing = lister or _LISTERS[source]
     wanted: list[tuple[str, str, Part | None]] = [(*getattr(part, source), part) for part in checkpoint.parts]
-    wanted.append((*TOKENIZER, None))
-    known: dict[str, FileSizes] = {}
-    downloads = []
+    wanted.append((TOKENIZER[0], f"{TOKENIZER[1]}*", None))
+    downloads: list[Download] = []
     for repository, pattern, part in wanted:
         here = is_fetched(part, folder) if part else _tokenizer_here(folder)
-        size = 0
-        if not here:
-            if repository not in known:
-                known[repository] = _list(listing, repository, source)
-            size = _matching_bytes(known[repository], pattern, repository)
+        size = 0 if here else _size(source, repository, pattern, folder)
         downloads.append(Download(repository=repository, pattern=pattern, size=size, part=part, here=here))
     return Plan(checkpoint=checkpoint, source=source, folder=folder, downloads=tuple(downloads))
 
 
-def fetch(plan: Plan, *, download: Downloader | None = None, report: Callable[[str], None] = print) -> None:
-    """Download what is missing, check it, and copy `.pth` parts to safetensors.
+def fetch(plan: Plan, *, report: Callable[[str], None] = print) -> None:
+    """Download what is missing, check what it holds, and copy `.pth` parts to safetensors.
 
     Args:
         plan: from `make_plan`.
-        download: gets one pattern; None means diffsynth's downloader for the plan's source.
         report: called with a line per part.
 
     Raises:
@@ -121,7 +113,6 @@ def fetch(plan: Plan, *, download: Downloader | None = None, report: Callable[[s
             f"{plan.checkpoint.name} needs {plan.peak_bytes / 1e9:.1f} GB in {plan.folder} and {free / 1e9:.1f} GB are "
             "free. Free some, or choose another folder with --to."
         )
-    get = download or _vendor_downloader(plan.source)
     for item in plan.downloads:
         label = item.part.role if item.part else "tokenizer"
         if item.here:
@@ -129,111 +120,92 @@ def fetch(plan: Plan, *, download: Downloader | None = None, report: Callable[[s
             continue
         report(f"{label}: {item.repository} {item.pattern}, {item.size / 1e9:.2f} GB")
         try:
-            get(item.repository, item.pattern, plan.folder)
+            HUBS[plan.source].download(item.repository, item.pattern, plan.folder)
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ModelError(
-                f"{item.repository} could not be fetched from {plan.source} ({reason}). Run the command again to go "
-                "on where it stopped, or choose the other hub with --source."
-            ) from error
+            raise _unanswered(plan.source, item.repository, error) from error
         if item.part:
-            _settle(item.part, plan, item)
+            _settle(item.part, plan)
 
 
 def convert_pth(path: Path) -> Path:
-    """Copy a `.pth` to a safetensors file beside it, one tensor at a time, and return the copy's path.
+    """Copy a `.pth` to a safetensors file beside it, and return the copy's path.
 
-    The file is mapped, not read, and opened weights-only, so the copy needs the memory of its largest tensor.
+    The file is mapped, not read, and opened weights-only, so the copy needs next to no memory.
 
     Raises:
-        ModelError: the file is broken, or holds more than tensors.
+        ModelError: it holds more than a plain dictionary of tensors.
     """
     import torch
+    from safetensors.torch import save_file
 
-    shapes = read_shapes(path)
     state = unwrap(torch.load(path, map_location="cpu", weights_only=True, mmap=True), path)
-    header, end = {}, 0
-    for name in shapes:
-        tensor = state[name]
-        size = tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _TYPES[str(tensor.dtype)], "shape": shapes[name], "data_offsets": [end, end + size]}
-        end += size
     target = path.with_suffix(".safetensors")
     unfinished = target.with_name(f".{target.name}.part")
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with unfinished.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name in header:
-            file.write(state[name].contiguous().view(-1).view(torch.uint8).numpy().data)
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, unfinished)
     unfinished.replace(target)
     return target
 
 
-def hub_sizes_modelscope(repository: str) -> FileSizes:
-    """List a repository's files on ModelScope."""
+def _huggingface_sizes(repository: str, pattern: str, folder: Path) -> list[int]:
+    from huggingface_hub import snapshot_download
+
+    files = snapshot_download(repository, local_dir=folder / repository, allow_patterns=pattern, dry_run=True)
+    return [file.file_size or 0 for file in files]
+
+
+def _huggingface_download(repository: str, pattern: str, folder: Path) -> None:
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(repository, local_dir=folder / repository, allow_patterns=pattern)
+
+
+def _modelscope_sizes(repository: str, pattern: str, folder: Path) -> list[int]:
     from modelscope.hub.api import HubApi
 
-    return {entry["Path"]: int(entry["Size"] or 0) for entry in HubApi().get_model_files(repository, recursive=True)}
+    del folder
+    files = HubApi().get_model_files(repository, recursive=True)
+    return [int(file["Size"] or 0) for file in files if fnmatch(file["Path"], pattern)]
 
 
-def hub_sizes_huggingface(repository: str) -> FileSizes:
-    """List a repository's files on Hugging Face."""
-    from huggingface_hub import HfApi
+def _modelscope_download(repository: str, pattern: str, folder: Path) -> None:
+    from modelscope import snapshot_download
 
-    siblings = HfApi().model_info(repository, files_metadata=True).siblings or []
-    return {entry.rfilename: int(entry.size or 0) for entry in siblings}
+    snapshot_download(repository, local_dir=str(folder / repository), allow_file_pattern=pattern)
 
 
-_LISTERS: Mapping[Source, Lister] = {"modelscope": hub_sizes_modelscope, "huggingface": hub_sizes_huggingface}
+HUBS: Mapping[Source, Hub] = {
+    "modelscope": Hub(_modelscope_sizes, _modelscope_download),
+    "huggingface": Hub(_huggingface_sizes, _huggingface_download),
+}
 
 
-def _vendor_downloader(source: Source) -> Downloader:
-    def download(repository: str, pattern: str, folder: Path) -> None:
-        from flowedit.wan import vendor
-
-        folder.mkdir(parents=True, exist_ok=True)
-        vendor.ModelConfig(
-            model_id=repository, origin_file_pattern=pattern, download_source=source, local_model_path=str(folder)
-        ).download()
-
-    return download
-
-
-def _settle(part: Part, plan: Plan, item: Download) -> None:
-    """Check what came, and make the safetensors copy of a `.pth`; the original goes once the copy is checked."""
-    files = sorted((plan.folder / item.repository).glob(item.pattern))
-    if not files:
-        raise ModelError(f"{item.repository} brought no {item.pattern}. Choose the other hub with --source.")
-    found = read_weights(files)
-    if found.hash != part.hash:
-        raise ModelError(
-            f"{files[0].name} of {item.repository} holds {found.describe()}, not the {part.role} of "
-            f"{plan.checkpoint.name}: the repository has changed. Choose the other hub with --source."
-        )
-    if files[0].suffix == ".pth":
-        copy = convert_pth(files[0])
-        if read_weights([copy]).hash == part.hash:
-            files[0].unlink()
-
-
-def _list(listing: Lister, repository: str, source: str) -> FileSizes:
+def _size(source: Source, repository: str, pattern: str, folder: Path) -> int:
     try:
-        return listing(repository)
+        sizes = HUBS[source].sizes(repository, pattern, folder)
     except Exception as error:
-        log.debug("listing %s failed", repository, exc_info=error)
-        raise ModelError(
-            f"{source} does not answer for {repository} ({type(error).__name__}). Check the network, or choose the "
-            "other hub with --source."
-        ) from error
-
-
-def _matching_bytes(files: FileSizes, pattern: str, repository: str) -> int:
-    wanted = f"{pattern}*" if pattern.endswith("/") else pattern
-    sizes = [size for path, size in files.items() if fnmatch.fnmatch(path, wanted)]
+        raise _unanswered(source, repository, error) from error
     if not sizes:
         raise ModelError(f"{repository} has no file {pattern}. Choose the other hub with --source.")
     return sum(sizes)
+
+
+def _unanswered(source: Source, repository: str, error: Exception) -> ModelError:
+    """One line of whatever a hub's client or the network raised."""
+    log.debug("%s failed", repository, exc_info=error)
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ModelError(
+        f"{repository} could not be fetched from {source} ({reason}). Check the network and run the command again to "
+        "go on where it stopped, or choose the other hub with --source."
+    )
+
+
+def _settle(part: Part, plan: Plan) -> None:
+    """Check what came, and make the safetensors copy of a `.pth`; the original goes once the copy is checked."""
+    (first, *_) = read_fetched(part, plan.checkpoint, plan.folder).paths
+    if first.suffix == ".pth":
+        convert_pth(first)
+        read_fetched(part, plan.checkpoint, plan.folder)
+        first.unlink()
 
 
 def _tokenizer_here(folder: Path) -> bool:

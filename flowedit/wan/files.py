@@ -1,27 +1,29 @@
-"""What a weight file really holds, told from its header before anything is loaded.
+"""Weight files on this machine: where fetched ones lie, and what a file really holds, told before anything is loaded.
 
 A safetensors header states every tensor's name, shape and place, so that a file that was cut, renamed or swapped is
 found in milliseconds. A `.pth` is opened weights-only and without reading its values.
 """
 
 import hashlib
-import json
+import os
 import pickle
 import re
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
 
 from flowedit.errors import ModelError
-from flowedit.wan.checkpoints import CHECKPOINTS, Role
+from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part, Role
 
 if TYPE_CHECKING:
     import torch
 
 Shapes = dict[str, list[int]]
 SUFFIXES = (".safetensors", ".pth")
+BASE_PATH_VARIABLE = "DIFFSYNTH_MODEL_BASE_PATH"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})$")
 _WRAPPERS = ("state_dict", "module", "model_state")
 """Keys under which a `.pth` may hold its weights, the ones that diffsynth unwraps."""
@@ -38,7 +40,6 @@ _WORDS: Mapping[Role, str] = {
     "vae": "VAE",
     "image": "image encoder",
 }
-_MAX_HEADER = 100 << 20
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,55 @@ class WeightFile:
         return f"a Wan {_WORDS[self.role]}" if several else f"the {_WORDS[self.role]} of {' or '.join(owners)}"
 
 
+def models_folder() -> Path:
+    """Where fetched checkpoints lie: diffsynth's own variable if it is set, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    given = os.environ.get(BASE_PATH_VARIABLE)
+    return Path(given) if given else user_cache_path("flowedit") / "models"
+
+
+def read_fetched(part: Part, checkpoint: Checkpoint, root: Path) -> WeightFile:
+    """The files of one part under a models folder, from either hub, safetensors before `.pth`.
+
+    Raises:
+        ModelError: they are not there, broken, or hold something else.
+    """
+    found = _find_fetched(part, root)
+    if not found:
+        raise ModelError(
+            f"The {part.role} of {checkpoint.name} is not on this machine. Run `flowedit models fetch "
+            f"{checkpoint.name}`, or set {BASE_PATH_VARIABLE} to the folder that holds {part.huggingface[0]}."
+        )
+    file = read_weights(found)
+    if file.hash != part.hash:
+        raise ModelError(
+            f"{file.paths[0].name} should be the {part.role} of {checkpoint.name} and holds {file.describe()}. "
+            "Put each checkpoint's files back in their own folder, or fetch it again."
+        )
+    return file
+
+
+def is_fetched(part: Part, root: Path) -> bool:
+    """Whether every file of a part lies under a models folder, whole.
+
+    Raises:
+        ModelError: files are there, but broken.
+    """
+    found = _find_fetched(part, root)
+    return bool(found) and read_weights(found).hash == part.hash
+
+
+def _find_fetched(part: Part, root: Path) -> list[Path]:
+    for repository, pattern in (part.modelscope, part.huggingface):
+        stem = pattern.removesuffix(Path(pattern).suffix)
+        for suffix in SUFFIXES:
+            found = sorted((root / repository).glob(stem + suffix))
+            if found:
+                return found
+    return []
+
+
 def read_shapes(path: Path) -> Shapes:
     """Names and shapes of the tensors in a weight file, without reading their values.
 
@@ -86,9 +136,9 @@ def read_shapes(path: Path) -> Shapes:
 
 def fingerprint(shapes: Shapes) -> str:
     """Compute diffsynth's model hash from tensor names and shapes."""
-    from diffsynth.core.loader.file import convert_keys_dict_to_single_str
+    from flowedit.wan import vendor
 
-    text = convert_keys_dict_to_single_str(shapes)
+    text = vendor.convert_keys_dict_to_single_str(shapes)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -133,30 +183,15 @@ def scan(folder: Path) -> list[WeightFile]:
 
 
 def _safetensors_shapes(path: Path, start: bytes) -> Shapes:
-    kind = "a .pth (zip) file" if start[:2] == b"PK" else "another format"
-    wrong = f"{path.name} is not a safetensors file; it looks like {kind}. Give it its own name, or fetch it again."
-    size = path.stat().st_size
-    (length,) = struct.unpack("<Q", start[:8].ljust(8, b"\0"))
-    if not 2 <= length <= _MAX_HEADER:
-        raise ModelError(wrong)
-    with path.open("rb") as file:
-        file.seek(8)
-        text = file.read(length)
-    if len(text) < length:
-        raise ModelError(
-            f"{path.name} was cut: its header is {length} bytes and {len(text)} are there. Fetch it again."
-        )
     try:
-        header = json.loads(text)
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        shapes = {name: list(entry["shape"]) for name, entry in entries.items()}
-        end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(wrong) from error
-    if size != end:
-        state = "was cut" if size < end else "has bytes after its end"
-        raise ModelError(f"{path.name} {state}: {size} bytes where its header promises {end}. Fetch it again.")
-    return shapes
+        # As for NumPy: for PyTorch the file is mapped so that its whole size counts as memory that was asked for.
+        with safe_open(path, framework="np") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - no dictionary
+    except SafetensorError as error:
+        like = "it looks like a .pth (zip) file" if start[:2] == b"PK" else str(error).rpartition(": ")[2]
+        raise ModelError(
+            f"{path.name} was cut, or is not a safetensors file: {like}. Fetch it again, or give it its own name."
+        ) from error
 
 
 def _pth_shapes(path: Path, start: bytes) -> Shapes:
@@ -206,8 +241,17 @@ def _check_shards(paths: tuple[Path, ...]) -> None:
 
 
 def _role_of(value: str) -> Role | None:
-    from diffsynth.configs import MODEL_CONFIGS
+    from flowedit.wan import vendor
 
-    names = [config["model_name"] for config in MODEL_CONFIGS if config["model_hash"] == value]
+    names = [config["model_name"] for config in vendor.MODEL_CONFIGS if config["model_hash"] == value]
     roles: list[Role] = [_ROLES[name] for name in names if name in _ROLES]
     return roles[0] if roles else None
+
+
+def transformer_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Arguments of the vendor's `WanModel` for a checkpoint, from the vendor's own table."""
+    from flowedit.wan import vendor
+
+    value = checkpoint.part("dit").hash
+    entries = [config for config in vendor.MODEL_CONFIGS if config["model_hash"] == value]
+    return dict(next(config for config in entries if config["model_name"] == "wan_video_dit")["extra_kwargs"])

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowedit.errors import ModelError
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TOKENIZER, Checkpoint, Part, Role, resolve
-from flowedit.wan.files import SUFFIXES, WeightFile, read_weights, scan
+from flowedit.wan.files import WeightFile, models_folder, read_fetched, read_weights, scan
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from flowedit.wan.lora import Lora
 
 log = logging.getLogger(__name__)
-BASE_PATH_VARIABLE = "DIFFSYNTH_MODEL_BASE_PATH"
 
 
 class Loaded(NamedTuple):
@@ -46,14 +44,6 @@ class Located:
     tokenizer: Path | None
 
 
-def models_folder() -> Path:
-    """Where fetched checkpoints lie: diffsynth's own variable if it is set, else the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    given = os.environ.get(BASE_PATH_VARIABLE)
-    return Path(given) if given else user_cache_path("flowedit") / "models"
-
-
 def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Located:
     """Find and check a checkpoint's files without loading them.
 
@@ -70,7 +60,9 @@ def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Loc
         return _locate_path(path, roles)
     checkpoint = resolve(str(name_or_path))
     root = models_folder()
-    files: dict[Role, WeightFile] = {part.role: _fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)}
+    files: dict[Role, WeightFile] = {
+        part.role: read_fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)
+    }
     return Located(checkpoint, files, _tokenizer(root))
 
 
@@ -160,46 +152,6 @@ def _path_argument(file: WeightFile) -> str | list[str]:
     return paths[0] if len(paths) == 1 else paths
 
 
-def _fetched(part: Part, checkpoint: Checkpoint, root: Path) -> WeightFile:
-    """The files of one part under the models folder, from either hub, safetensors before `.pth`."""
-    found = _find_fetched(part, root)
-    if not found:
-        raise ModelError(
-            f"The {part.role} of {checkpoint.name} is not on this machine. Run `flowedit models fetch "
-            f"{checkpoint.name}`, or set {BASE_PATH_VARIABLE} to the folder that holds {part.huggingface[0]}."
-        )
-    return _checked(part, checkpoint, read_weights(found))
-
-
-def _find_fetched(part: Part, root: Path) -> list[Path]:
-    for repository, pattern in (part.modelscope, part.huggingface):
-        stem = pattern.removesuffix(Path(pattern).suffix)
-        for suffix in SUFFIXES:
-            found = sorted((root / repository).glob(stem + suffix))
-            if found:
-                return found
-    return []
-
-
-def is_fetched(part: Part, root: Path) -> bool:
-    """Whether every file of a part lies under a models folder, whole.
-
-    Raises:
-        ModelError: files are there, but broken or something else.
-    """
-    found = _find_fetched(part, root)
-    return bool(found) and read_weights(found).hash == part.hash
-
-
-def _checked(part: Part, checkpoint: Checkpoint, file: WeightFile) -> WeightFile:
-    if file.hash != part.hash:
-        raise ModelError(
-            f"{file.paths[0].name} should be the {part.role} of {checkpoint.name} and holds {file.describe()}. "
-            "Put each checkpoint's files back in their own folder, or fetch it again."
-        )
-    return file
-
-
 def _tokenizer(root: Path) -> Path | None:
     folder = root / TOKENIZER[0] / TOKENIZER[1]
     return folder if folder.is_dir() and any(folder.iterdir()) else None
@@ -241,7 +193,7 @@ def _locate_path(path: Path, roles: Sequence[Role] | None) -> Located:
                 f"{path} mixes checkpoints: {own[0].paths[0].name} holds {own[0].describe()}, which {checkpoint.name} "
                 "does not use. Keep each checkpoint in a folder of its own."
             )
-        chosen = _expert(fitting, part.role, checkpoint) if fitting else _fetched(part, checkpoint, root)
+        chosen = _expert(fitting, part.role, checkpoint) if fitting else read_fetched(part, checkpoint, root)
         files[part.role] = chosen
     beside = next((folder for folder in path.rglob("umt5-xxl") if folder.is_dir()), None) if path.is_dir() else None
     return Located(checkpoint, files, beside or _tokenizer(root))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flowedit.errors import ModelError, SettingError
-from flowedit.wan.files import Shapes, read_shapes
+from flowedit.wan.files import Shapes, read_shapes, transformer_settings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -129,11 +129,11 @@ def linear_layers(dit: "nn.Module") -> Layers:
 @cache
 def checkpoint_layers(checkpoint: "Checkpoint") -> Layers:
     """Name -> (out, in) of a checkpoint's linear layers, from the vendor's table: its files need not be there."""
-    from flowedit.wan import vendor
-    from flowedit.wan.skeleton import Skeleton
-    from flowedit.wan.synthetic import transformer_settings
+    import torch
 
-    with Skeleton():
+    from flowedit.wan import vendor
+
+    with torch.device("meta"):
         return linear_layers(vendor.WanModel(**transformer_settings(checkpoint)))
 
 
@@ -212,10 +212,11 @@ def _closed(pipe: Any, dit: "nn.Module", lora: Lora) -> "dict[str, Tensor]":  # 
 
     The vendor adds nothing to the outputs of those layers, and says nothing of it.
     """
-    from diffsynth.core.vram.layers import LoRAHotLoadMixin
     from safetensors import safe_open
 
-    open_layers = {str(module.name) for module in dit.modules() if isinstance(module, LoRAHotLoadMixin)}
+    from flowedit.wan import vendor
+
+    open_layers = {str(module.name) for module in dit.modules() if isinstance(module, vendor.LoRAHotLoadMixin)}
     inside = {path.replace(".module", ""): path for path, _ in dit.named_modules()}
     tensors: dict[str, Tensor] = {}
     pairs = _pairs(_shapes(lora.path), lora.path.name)
@@ -254,10 +255,10 @@ def _shapes(path: Path) -> Shapes:
 
 def _pairs(shapes: Shapes, name: str) -> dict[str, _Pair]:
     """The pairs of a file by layer, told apart by the vendor's own reading of their names."""
-    from diffsynth.utils.lora.general import GeneralLoRALoader
+    from flowedit.wan import vendor
 
     try:
-        named = GeneralLoRALoader().get_name_dict(shapes)
+        named = vendor.GeneralLoRALoader().get_name_dict(shapes)
     except ValueError:  # a name that only resembles a half's
         named = {}
     if not named:

@@ -44,7 +44,7 @@ def measure_resources(folder: Path | None = None) -> Resources:
     """
     import torch
 
-    from flowedit.wan.loading import models_folder
+    from flowedit.wan.files import models_folder
 
     host = psutil.virtual_memory()
     limit = _container_limit()

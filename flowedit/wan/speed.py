@@ -135,18 +135,19 @@ def _block_seconds(
 ) -> tuple[float, float]:
     """Median seconds of one block at each length."""
     import torch
-    from diffsynth.models.wan_video_dit import DiTBlock, precompute_freqs_cis
+
+    from flowedit.wan import vendor
 
     device, dtype = place
     with torch.device("meta"):
-        block = DiTBlock(False, width.dim, width.heads, width.ffn)  # noqa: FBT003 - the vendor's signature
+        block = vendor.DiTBlock(False, width.dim, width.heads, width.ffn)  # noqa: FBT003 - the vendor's signature
     block = _filled(block, device, dtype)
     if fast:
         from flowedit.wan.fast import use_fast_blocks
 
         alone: Any = _Alone(block)
         use_fast_blocks(alone, fast)
-    table = precompute_freqs_cis(width.dim // width.heads)
+    table = vendor.precompute_freqs_cis(width.dim // width.heads)
     seconds = []
     for length in lengths:
         tokens = torch.randn(1, length, width.dim, device=device, dtype=dtype)
@@ -170,11 +171,11 @@ def _vae_seconds(
 ) -> tuple[float, float]:
     """Seconds per pixel and frame of encoding, and of decoding, a small clip."""
     import torch
-    from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_
 
+    from flowedit.wan import vendor
     from flowedit.wan.vae import use_fast_vae
 
-    kind = VideoVAE_ if latent_channels == 16 else VideoVAE38_
+    kind = vendor.VideoVAE_ if latent_channels == 16 else vendor.VideoVAE38_
     with torch.device("meta"):
         vae = kind(z_dim=latent_channels)
     vae = _filled(vae, device, dtype)

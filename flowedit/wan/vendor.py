@@ -1,22 +1,124 @@
-"""The one place where diffsynth is imported: the classes and functions of it that flowedit uses, by name.
+# ruff: noqa: F401 - what is imported here is what the other modules use
+"""The one place where diffsynth is imported: what flowedit uses of it, by name.
 
-Each name is loaded when it is first read, so that training, which needs two model classes, does not wait for the
-whole pipeline and its tokenizer libraries.
+Its files name transformers, torchvision, pandas and others at their top, and an edit uses none of them: loading them
+costs more processor time than three steps of an edit, and 150 MB. They wait here until something uses them.
 """
 
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
-from flowedit.wan.deferred import deferring
+WAITING = (
+    "accelerate",
+    "ftfy",
+    "huggingface_hub",
+    "imageio",
+    "modelscope",
+    "pandas",
+    "torch.nn.attention.flex_attention",
+    "torchvision",
+    "transformers",
+)
+"""What the vendor's files name and an edit does not use."""
 
-if TYPE_CHECKING:
+
+class Deferred:
+    """Stands for a value that takes long to make, and makes it when it is first used.
+
+    It can be called, asked for attributes, used as a base class, and on the right of `isinstance`.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """Remember how the value is made."""
+        self._make = make
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the value returns
+        """Call the value."""
+        return self._make()(*arguments, **named)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the value
+        """An attribute of the value."""
+        if name.startswith("__"):  # what Python asks of every object: the stand-in's own answer will do
+            raise AttributeError(name)
+        return getattr(self._make(), name)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The value itself, where a class is derived from it."""
+        return (self._make(),)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        """Whether something is an instance of the value."""
+        return isinstance(instance, self._make())
+
+
+class DeferredModule(ModuleType):
+    """Stands for a module: every name of it is a `Deferred`."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any name of the module
+        """A name of the module, loaded when it is used."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Deferred(lambda: getattr(import_module(self.__name__), name))
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Answers for the modules that shall wait, and for what lies in them."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = tuple(modules)
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """A stand-in for a module that shall wait; None leaves the others to Python."""
+        del path, target
+        waits = any(fullname == name or fullname.startswith(f"{name}.") for name in self._modules)
+        return ModuleSpec(fullname, self, is_package=True) if waits else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The stand-in."""
+        return DeferredModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing: it is filled when it is used."""
+
+
+@contextmanager
+def deferring(*modules: str) -> Iterator[None]:
+    """Within the block, an import of these modules gives stand-ins; after it, the real ones again.
+
+    Args:
+        modules: full names, such as `transformers`; what is already loaded stays what it is.
+    """
+    finder = _Finder([name for name in modules if name not in sys.modules])
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in [name for name, module in sys.modules.items() if isinstance(module, DeferredModule)]:
+            del sys.modules[name]
+
+
+with deferring(*WAITING):
+    from diffsynth.configs import MODEL_CONFIGS, VRAM_MANAGEMENT_MODULE_MAPS
+    from diffsynth.core import enable_vram_management
+    from diffsynth.core.loader.file import convert_keys_dict_to_single_str
+    from diffsynth.core.vram.layers import LoRAHotLoadMixin
     from diffsynth.diffusion import FlowMatchScheduler
+    from diffsynth.models import wan_video_vae
+    from diffsynth.models.model_loader import ModelPool
     from diffsynth.models.wan_video_dit import (
         CrossAttention,
         DiTBlock,
         RMSNorm,
         SelfAttention,
         WanModel,
+        precompute_freqs_cis,
         precompute_freqs_cis_3d,
         rope_apply,
         sinusoidal_embedding_1d,
@@ -28,6 +130,7 @@ if TYPE_CHECKING:
         Resample,
         ResidualBlock,
         RMS_norm,
+        VideoVAE38_,
         VideoVAE_,
         WanVideoVAE,
         WanVideoVAE38,
@@ -35,91 +138,12 @@ if TYPE_CHECKING:
     from diffsynth.pipelines.wan_video import (
         ModelConfig,
         WanVideoPipeline,
+        WanVideoUnit_ImageEmbedderFused,
         WanVideoUnit_PromptEmbedder,
+        WanVideoUnit_VACE,
         model_fn_wan_video,
     )
+    from diffsynth.utils.lora.general import GeneralLoRALoader
 
-__all__ = [
-    "AttentionBlock",
-    "CausalConv3d",
-    "CrossAttention",
-    "DiTBlock",
-    "FlowMatchScheduler",
-    "HuggingfaceTokenizer",
-    "ModelConfig",
-    "RMSNorm",
-    "RMS_norm",
-    "Resample",
-    "ResidualBlock",
-    "SelfAttention",
-    "VideoVAE_",
-    "WanModel",
-    "WanTextEncoder",
-    "WanVideoPipeline",
-    "WanVideoUnit_PromptEmbedder",
-    "WanVideoVAE",
-    "WanVideoVAE38",
-    "model_fn_wan_video",
-    "precompute_freqs_cis_3d",
-    "rope_apply",
-    "sinusoidal_embedding_1d",
-]
-
-_HOMES = {
-    "sinusoidal_embedding_1d": "diffsynth.models.wan_video_dit",
-    "RMSNorm": "diffsynth.models.wan_video_dit",
-    "CrossAttention": "diffsynth.models.wan_video_dit",
-    "SelfAttention": "diffsynth.models.wan_video_dit",
-    "DiTBlock": "diffsynth.models.wan_video_dit",
-    "RMS_norm": "diffsynth.models.wan_video_vae",
-    "ResidualBlock": "diffsynth.models.wan_video_vae",
-    "Resample": "diffsynth.models.wan_video_vae",
-    "CausalConv3d": "diffsynth.models.wan_video_vae",
-    "AttentionBlock": "diffsynth.models.wan_video_vae",
-    "FlowMatchScheduler": "diffsynth.diffusion",
-    "HuggingfaceTokenizer": "diffsynth.models.wan_video_text_encoder",
-    "ModelConfig": "diffsynth.pipelines.wan_video",
-    "VideoVAE_": "diffsynth.models.wan_video_vae",
-    "WanModel": "diffsynth.models.wan_video_dit",
-    "WanTextEncoder": "diffsynth.models.wan_video_text_encoder",
-    "WanVideoPipeline": "diffsynth.pipelines.wan_video",
-    "WanVideoUnit_PromptEmbedder": "diffsynth.pipelines.wan_video",
-    "WanVideoVAE": "diffsynth.models.wan_video_vae",
-    "WanVideoVAE38": "diffsynth.models.wan_video_vae",
-    "model_fn_wan_video": "diffsynth.pipelines.wan_video",
-    "precompute_freqs_cis_3d": "diffsynth.models.wan_video_dit",
-    "rope_apply": "diffsynth.models.wan_video_dit",
-}
-
-_LATER = (
-    "accelerate",
-    "ftfy",
-    "huggingface_hub",
-    "imageio",
-    "modelscope",
-    "pandas",
-    "torch.nn.attention.flex_attention",
-    "torchvision",
-    "transformers",
-)
-"""What the vendor's files name at their top and an edit does not use: most of the time that importing them takes."""
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be anything
-    """Load one vendor name.
-
-    Args:
-        name: one of ``__all__``.
-
-    Returns:
-        The vendor's object.
-
-    Raises:
-        AttributeError: the name is not one that flowedit uses.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"flowedit.wan.vendor has no {name!r}; it offers {', '.join(__all__)}.")
-    with deferring(*_LATER):
-        value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+# The vendor draws a bar for the tiles of each clip; the only bar is the run's own.
+wan_video_vae.tqdm = lambda tiles, **_: tiles

@@ -39,18 +39,16 @@ def enable_vram_management(pipe: "vendor.WanVideoPipeline", vram_limit: float | 
 
 def manage(pipe: "vendor.WanVideoPipeline", vram_limit: float | None) -> None:
     """Wrap the layers of every part in the vendor's managed ones, by the vendor's own table."""
-    from diffsynth.configs import VRAM_MANAGEMENT_MODULE_MAPS
-    from diffsynth.core import enable_vram_management as wrap
-    from diffsynth.models.model_loader import ModelPool
+    from flowedit.wan import vendor
 
-    find = ModelPool().import_model_class
+    pool = vendor.ModelPool()
     places = {"offload": "cpu", "onload": "cpu", "preparing": pipe.device, "computation": pipe.device}
     stages = {f"{stage}_device": device for stage, device in places.items()}
     stages |= {f"{stage}_dtype": pipe.torch_dtype for stage in places}
     for name, part in list(pipe.named_children()):
-        table = VRAM_MANAGEMENT_MODULE_MAPS.get(f"{type(part).__module__}.{type(part).__name__}")
-        if table is None or getattr(part, "vram_management_enabled", False):
-            continue
-        layers = {find(source): find(target) for source, target in table.items()}
-        setattr(pipe, name, wrap(part.to("cpu"), layers, vram_config=stages, vram_limit=vram_limit))
+        kind = f"{type(part).__module__}.{type(part).__name__}"
+        if kind in vendor.VRAM_MANAGEMENT_MODULE_MAPS and not getattr(part, "vram_management_enabled", False):
+            layers = pool.fetch_module_map(kind, stages)
+            managed = vendor.enable_vram_management(part.to("cpu"), layers, vram_config=stages, vram_limit=vram_limit)
+            setattr(pipe, name, managed)
     pipe.vram_management_enabled = pipe.check_vram_management_state()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from full_size import check_two_steps, lay_out_random
 
-from flowedit.wan import loading
+from flowedit.wan import files
 from flowedit.wan.checkpoints import resolve
 
 pytestmark = [
@@ -29,7 +29,7 @@ NAMES = (
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(tmp_path))
     yield tmp_path
     shutil.rmtree(tmp_path)
     torch.cuda.empty_cache()

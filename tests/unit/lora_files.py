@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from small_wan import FAMILIES, TEXT_DIM, SmallText, small_dit, small_vae
 
 from flowedit.models import load_model
-from flowedit.wan import files, loading
+from flowedit.wan import files
 from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part, Width
 from flowedit.wan.fit import Fit, Needs
 from flowedit.wan.lora import linear_layers
@@ -75,7 +75,7 @@ def small_checkpoint(family, folder, monkeypatch):
         "extra_kwargs": {**SIZES, **DEPTH, **FAMILIES[family]},
     }
     monkeypatch.setitem(CHECKPOINTS, name, entry)
-    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(folder))
+    monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(folder))
     configs.MODEL_CONFIGS.append(config)
     try:
         yield name

@@ -15,9 +15,10 @@ from benchmarks.__main__ import app
 from benchmarks.gpu import Row, plan_of, read_record, run_gpu
 from benchmarks.gpu_parts import forward_operations, relative_error
 from benchmarks.gpu_table import marks_of, to_markdown, write_into
+from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from flowedit.errors import FlowEditError, OutputError, SettingError
 from flowedit.wan.checkpoints import resolve
-from flowedit.wan.synthetic import forward_inputs, synthetic_pipeline, transformer_settings
+from flowedit.wan.files import transformer_settings
 
 FUN = "Wan2.1-Fun-1.3B-InP"
 

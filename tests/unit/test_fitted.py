@@ -12,8 +12,8 @@ from flowedit.errors import ModelError, SettingError
 from flowedit.media.clip import write_image, write_video
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
+from flowedit.wan import encodings, loading
 from flowedit.wan import fit as fitting
-from flowedit.wan import loading, text
 from flowedit.wan.adapter import WanVideo
 
 
@@ -113,7 +113,7 @@ def test_words_are_encoded_before_the_transformer_is_loaded_and_without_it(monke
 
     monkeypatch.setattr(loading, "locate", lambda name: SimpleNamespace(checkpoint=entry, files={}))
     monkeypatch.setattr(loading, "load_pipeline", load)
-    monkeypatch.setattr(text, "encode_prompts", encode)
+    monkeypatch.setattr(encodings, "encode_prompts", encode)
     model = models.load_model("Wan2.2-I2V-A14B", level=a_fit("cpu"), prompts=("cat", "horse"))
     assert order == [("cat", "horse"), ("dit", "vae", "image")]
     assert model._context("horse").flatten()[0] == 5

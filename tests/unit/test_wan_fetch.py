@@ -1,6 +1,7 @@
-"""Fetching: sizes first, room on the disk, the vendor's downloader, checked arrivals, `.pth` copied to safetensors."""
+"""Fetching: sizes first, room on the disk, the hubs' own clients, checked arrivals, `.pth` copied to safetensors."""
 
-import diffsynth.core.loader.config as vendor_config
+from types import SimpleNamespace
+
 import pytest
 import torch
 from official import official_shapes, write_sparse
@@ -9,31 +10,25 @@ from typer.testing import CliRunner
 
 from flowedit.cli import models as command
 from flowedit.errors import ModelError, OutputError
-from flowedit.wan import fetch, loading
+from flowedit.wan import fetch, files, loading
 from flowedit.wan.checkpoints import TOKENIZER, resolve
 from flowedit.wan.fit import needs_of, own_clip
 
 ENTRY = resolve("Wan2.1-T2V-1.3B")
 SIZES = {
-    "Wan-AI/Wan2.1-T2V-1.3B": {
-        "diffusion_pytorch_model.safetensors": 5_000,
-        "models_t5_umt5-xxl-enc-bf16.pth": 700,
-        "Wan2.1_VAE.pth": 60,
-        "google/umt5-xxl/tokenizer.json": 5,
-        "google/umt5-xxl/tokenizer_config.json": 1,
-        "README.md": 10**9,
-    },
-    "DiffSynth-Studio/Wan-Series-Converted-Safetensors": {
-        "models_t5_umt5-xxl-enc-bf16.safetensors": 800,
-        "Wan2.1_VAE.safetensors": 70,
-    },
+    "diffusion_pytorch_model*.safetensors": [3_000, 2_000],
+    "models_t5_umt5-xxl-enc-bf16.pth": [700],
+    "models_t5_umt5-xxl-enc-bf16.safetensors": [800],
+    "Wan2.1_VAE.pth": [60],
+    "Wan2.1_VAE.safetensors": [70],
+    "google/umt5-xxl/*": [5, 1],
 }
 
 
 def arrive(repository, pattern, folder):
     """Leave what the hub would leave: true headers, no weights."""
-    if repository == TOKENIZER[0] and pattern == TOKENIZER[1]:
-        target = folder / repository / pattern
+    if pattern == f"{TOKENIZER[1]}*":
+        target = folder / repository / TOKENIZER[1]
         target.mkdir(parents=True)
         (target / "tokenizer_config.json").write_text("{}")
         return
@@ -48,72 +43,96 @@ def arrive(repository, pattern, folder):
         write_sparse(path, official_shapes(part.hash))
 
 
+@pytest.fixture
+def hub(monkeypatch):
+    """Both hubs, answering from `SIZES`; what is asked of them is noted, and can be replaced."""
+    hub = SimpleNamespace(asked=[], download=arrive, sizes=lambda repository, pattern, folder: SIZES[pattern])
+
+    def download(repository, pattern, folder):
+        hub.asked.append(pattern)
+        hub.download(repository, pattern, folder)
+
+    for name in fetch.HUBS:
+        monkeypatch.setitem(fetch.HUBS, name, fetch.Hub(lambda *given: hub.sizes(*given), download))
+    return hub
+
+
 def plan_for(folder, source="modelscope"):
-    return fetch.make_plan(ENTRY, source=source, folder=folder, lister=SIZES.__getitem__)
+    return fetch.make_plan(ENTRY, source=source, folder=folder)
+
+
+def run(plan):
+    said = []
+    fetch.fetch(plan, report=said.append)
+    return said
 
 
 @pytest.mark.parametrize(("source", "size"), [("modelscope", 5876), ("huggingface", 5766)])
-def test_the_size_counts_what_is_wanted_and_nothing_else(tmp_path, source, size):
+def test_the_size_counts_what_is_wanted_and_nothing_else(tmp_path, hub, source, size):
     assert plan_for(tmp_path, source).missing_bytes == size
 
 
-def test_fetched_parts_are_found_by_the_loader_and_not_fetched_again(tmp_path, monkeypatch):
-    said = []
-    fetch.fetch(plan_for(tmp_path), download=arrive, report=said.append)
-    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(tmp_path))
+def test_fetched_parts_are_found_by_the_loader_and_not_fetched_again(tmp_path, monkeypatch, hub):
+    run(plan_for(tmp_path))
+    monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(tmp_path))
     located = loading.locate(ENTRY.name)
     assert set(located.files) == {"dit", "text", "vae"}
     assert located.tokenizer == tmp_path / TOKENIZER[0] / TOKENIZER[1]
-    again = plan_for(tmp_path)
+    again, hub.download = plan_for(tmp_path), pytest.fail
     assert again.missing_bytes == 0
-    fetch.fetch(again, download=None, report=said.append)
-    assert said[-4:] == ["dit: already here", "text: already here", "vae: already here", "tokenizer: already here"]
+    assert run(again) == [f"{part}: already here" for part in ("dit", "text", "vae", "tokenizer")]
 
 
-def test_a_stopped_download_goes_on_with_what_is_missing(tmp_path):
-    asked = []
-
+def test_a_stopped_download_goes_on_with_what_is_missing(tmp_path, hub):
     def break_at_the_text(repository, pattern, folder):
-        asked.append(pattern)
         if "t5" in pattern:
             raise ConnectionError("reset by peer\nmore")
         arrive(repository, pattern, folder)
 
+    hub.download = break_at_the_text
     with pytest.raises(ModelError, match=r"reset by peer.*again") as caught:
-        fetch.fetch(plan_for(tmp_path), download=break_at_the_text, report=lambda line: None)
+        run(plan_for(tmp_path))
     assert "\n" not in str(caught.value)
     assert plan_for(tmp_path).missing_bytes == 876
-    asked.clear()
-    fetch.fetch(plan_for(tmp_path), download=lambda *a: (asked.append(a[1]), arrive(*a)), report=lambda line: None)
-    assert [pattern.split(".")[0] for pattern in asked] == ["models_t5_umt5-xxl-enc-bf16", "Wan2", "google/umt5-xxl/"]
+    hub.asked.clear()
+    hub.download = arrive
+    run(plan_for(tmp_path))
+    names = [pattern.split(".")[0] for pattern in hub.asked]
+    assert names == [
+        "models_t5_umt5-xxl-enc-bf16",
+        "Wan2",
+        "google/umt5-xxl/*",
+    ]
 
 
-def test_too_little_room_is_said_before_anything_is_downloaded(tmp_path):
-    big = {repository: {path: size * 10**12 for path, size in files.items()} for repository, files in SIZES.items()}
-    plan = fetch.make_plan(ENTRY, folder=tmp_path, lister=big.__getitem__)
+def test_too_little_room_is_said_before_anything_is_downloaded(tmp_path, hub):
+    hub.sizes, hub.download = lambda *_: [10**15], pytest.fail
     with pytest.raises(OutputError, match="--to"):
-        fetch.fetch(plan, download=pytest.fail, report=lambda line: None)
+        run(plan_for(tmp_path))
 
 
-def test_a_silent_hub_is_one_line(tmp_path):
-    def offline(repository):
+def test_a_silent_hub_is_one_line(tmp_path, hub):
+    def offline(*_):
         raise ConnectionError("no route")
 
-    with pytest.raises(ModelError, match="does not answer"):
-        fetch.make_plan(ENTRY, folder=tmp_path, lister=offline)
+    hub.sizes = offline
+    with pytest.raises(ModelError, match=r"could not be fetched from modelscope \(no route\)"):
+        plan_for(tmp_path)
 
 
-def test_a_repository_that_lacks_the_file(tmp_path):
+def test_a_repository_that_lacks_the_file(tmp_path, hub):
+    hub.sizes = lambda *_: []
     with pytest.raises(ModelError, match="has no file"):
-        fetch.make_plan(ENTRY, folder=tmp_path, lister=lambda repository: {"README.md": 1})
+        plan_for(tmp_path)
 
 
-def test_what_came_is_checked(tmp_path):
+def test_what_came_is_checked(tmp_path, hub):
     def swapped(repository, pattern, folder):
         write_sparse(folder / repository / pattern.replace("*", ""), official_shapes(ENTRY.part("vae").hash))
 
-    with pytest.raises(ModelError, match="holds a Wan VAE, not the dit"):
-        fetch.fetch(plan_for(tmp_path), download=swapped, report=lambda line: None)
+    hub.download = swapped
+    with pytest.raises(ModelError, match=r"should be the dit of .* and holds a Wan VAE"):
+        run(plan_for(tmp_path))
 
 
 def test_a_pth_becomes_the_same_safetensors(tmp_path):
@@ -133,45 +152,47 @@ def test_a_pth_becomes_the_same_safetensors(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.pth", "x.safetensors"]
 
 
-def test_a_pth_part_is_copied_and_found(tmp_path):
+def test_a_pth_part_is_copied_and_found(tmp_path, hub):
     part = ENTRY.part("vae")
-    plan = fetch.Plan(
-        checkpoint=ENTRY,
-        source="huggingface",
-        folder=tmp_path,
-        downloads=(
-            fetch.Download(repository=part.huggingface[0], pattern=part.huggingface[1], size=10, part=part, here=False),
-        ),
-    )
-    fetch.fetch(plan, download=arrive, report=lambda line: None)
-    assert [path.suffix for path in (tmp_path / part.huggingface[0]).iterdir()] == [".safetensors"]
-    assert loading.is_fetched(part, tmp_path)
+    (repository, pattern) = part.huggingface
+    item = fetch.Download(repository=repository, pattern=pattern, size=10, part=part, here=False)
+    run(fetch.Plan(checkpoint=ENTRY, source="huggingface", folder=tmp_path, downloads=(item,)))
+    assert [path.suffix for path in (tmp_path / repository).iterdir()] == [".safetensors"]
+    assert files.is_fetched(part, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("source", "name", "argument"),
-    [
-        ("modelscope", "snapshot_download", "allow_file_pattern"),
-        ("huggingface", "hf_snapshot_download", "allow_patterns"),
-    ],
-)
-def test_the_vendors_downloader_gets_repository_pattern_and_folder(tmp_path, monkeypatch, source, name, argument):
+def test_the_hubs_clients_get_repository_pattern_and_folder(tmp_path, monkeypatch):
+    """Catches: a client's own cache folder, and every file of a repository that holds six checkpoints."""
     calls = []
-    monkeypatch.setattr(vendor_config, name, lambda repository, **given: calls.append((repository, given)))
-    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, "/somewhere/else")
-    fetch._vendor_downloader(source)("owner/name", "part*.safetensors", tmp_path)
-    ((repository, given),) = calls
-    assert repository == "owner/name"
-    assert given[argument] == "part*.safetensors"
-    assert given["local_dir"] == str(tmp_path / "owner/name")
+
+    def client(repository, **given):
+        calls.append((repository, given))
+        return [SimpleNamespace(file_size=7), SimpleNamespace(file_size=None)]
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", client)
+    monkeypatch.setattr("modelscope.snapshot_download", client)
+    from modelscope.hub.api import HubApi
+
+    listed = [{"Path": "part-1.safetensors", "Size": 7}, {"Path": "README.md", "Size": 9}]
+    monkeypatch.setattr(HubApi, "get_model_files", lambda *_, **__: listed)
+    asked = ("owner/name", "part*.safetensors", tmp_path)
+    assert fetch.HUBS["huggingface"].sizes(*asked) == [7, 0]
+    assert fetch.HUBS["modelscope"].sizes(*asked) == [7]
+    for hub in fetch.HUBS.values():
+        hub.download(*asked)
+    assert [repository for repository, _ in calls] == ["owner/name"] * 3
+    assert calls[0][1].pop("dry_run") is True
+    for _, given in calls:
+        assert str(given["local_dir"]) == str(tmp_path / "owner/name")
+        assert "part*.safetensors" in given.values()
+        assert len(given) == 2
 
 
 class TestCommand:
     @pytest.fixture(autouse=True)
-    def folder(self, tmp_path, monkeypatch):
-        monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(tmp_path))
+    def folder(self, tmp_path, monkeypatch, hub):
+        monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(tmp_path))
         monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setitem(fetch._LISTERS, "modelscope", SIZES.__getitem__)
 
     def run(self, *arguments, **given):
         return CliRunner().invoke(command.app, list(arguments), **given)
@@ -195,15 +216,14 @@ class TestCommand:
             assert f"{needs.host / 1e9:.1f} GB" in row
             assert not needs.gpu or f"{needs.gpu / 1e9:.1f} GB" in row
 
-    def test_fetch_shows_the_size_and_asks_before_downloading(self, monkeypatch):
-        monkeypatch.setattr(fetch, "_vendor_downloader", lambda source: pytest.fail)
+    def test_fetch_shows_the_size_and_asks_before_downloading(self, hub):
+        hub.download = pytest.fail
         result = self.run("fetch", ENTRY.name, input="n\n")
         assert result.exit_code == 1
         assert "0.0 GB to download" in result.output
         assert "free there" in result.output
 
-    def test_fetch_downloads_to_the_folder_asked_for(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(fetch, "_vendor_downloader", lambda source: arrive)
+    def test_fetch_downloads_to_the_folder_asked_for(self, tmp_path):
         result = self.run("fetch", ENTRY.name, "--to", str(tmp_path / "other"), "--yes")
         assert result.exit_code == 0, result.output
         assert f"Give {tmp_path / 'other'} as the model" in result.output

@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from full_size import check_two_steps, lay_out_random
 from small_wan import in_float32
 
-from flowedit.wan import loading
+from flowedit.wan import files
 
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     for name in ("conv2d", "conv3d"):
         monkeypatch.setattr(F, name, in_float32(getattr(F, name)))
-    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(tmp_path))
     yield tmp_path
     shutil.rmtree(tmp_path)
 

@@ -13,7 +13,7 @@ import textwrap
 import pytest
 from official import lay_out
 
-from flowedit.wan import loading
+from flowedit.wan import files
 from flowedit.wan.checkpoints import TOKENIZER, resolve
 
 LIMIT = 8_000_000_000
@@ -83,7 +83,7 @@ def models(tmp_path_factory):
 
 def run(models, tmp_path, place):
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(LIMIT), place]
-    given = {loading.BASE_PATH_VARIABLE: str(models), "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    given = {files.BASE_PATH_VARIABLE: str(models), "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     given["PYTHONPATH"] = os.pathsep.join(sys.path)
     return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=given)
 

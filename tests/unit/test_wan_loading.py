@@ -8,8 +8,7 @@ from safetensors.torch import save_file
 from small_wan import FAMILIES, TEXT_DIM, small_dit, small_pipeline
 
 from flowedit.errors import ModelError
-from flowedit.wan import files, loading, text, vram
-from flowedit.wan.cache import EncodingCache
+from flowedit.wan import files, loading, vram
 from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part, Width
 from flowedit.wan.fit import Fit, Needs
 
@@ -39,7 +38,7 @@ def name(dit, tmp_path, monkeypatch):
     }
     monkeypatch.setitem(CHECKPOINTS, "small", entry)
     configs.MODEL_CONFIGS.append(config)
-    monkeypatch.setenv(loading.BASE_PATH_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(tmp_path))
     (tmp_path / "a" / "b").mkdir(parents=True)
     save_file(dit.state_dict(), tmp_path / "a" / "b" / "x.safetensors")
     yield "small"
@@ -125,24 +124,3 @@ def test_text_without_a_tokenizer_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKPOINTS, name, Checkpoint(**{**vars(entry), "parts": (stand_in,)}))
     with pytest.raises(ModelError, match="tokenizer"):
         loading.load_pipeline(name)
-
-
-def test_a_prompt_is_encoded_once_and_the_encoder_let_go(tmp_path, monkeypatch):
-    loads, encoded = [], []
-
-    def load(name, **given):
-        loads.append(given["roles"])
-        return small_pipeline("t2v"), None
-
-    def encode(pipe, prompt):
-        encoded.append(prompt)
-        return torch.full((1, 4, 8), float(len(prompt)))
-
-    monkeypatch.setattr(text, "load_pipeline", load)
-    monkeypatch.setattr(text, "encode_prompt", encode)
-    cache = EncodingCache(tmp_path)
-    first = text.encode_prompts("1.3B", ["a cat", "", "a cat"], cache=cache)
-    again = text.encode_prompts("14B", ["", "a cat"], cache=cache)
-    assert loads == [("text",)]
-    assert encoded == ["a cat", ""]
-    assert [context[0, 0, 0].item() for context in [*first, *again]] == [5, 0, 5, 0, 5]

@@ -261,7 +261,7 @@ def _wrong_files(folder):
     [
         ("none.safetensors", r"There is no LoRA file .*none\.safetensors\. Check the path"),
         ("turbo.pth", r"turbo\.pth is no \.safetensors file, .* could run code"),
-        ("text.safetensors", r"text\.safetensors is not a safetensors file"),
+        ("text.safetensors", r"text\.safetensors was cut, or is not a safetensors file"),
         ("cut.safetensors", r"cut\.safetensors was cut"),
         ("whole.safetensors", r"whole\.safetensors holds 1 tensors and no LoRA pair"),
         ("half.safetensors", r"half\.safetensors holds .*lora_up.weight without its other half"),

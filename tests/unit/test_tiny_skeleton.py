@@ -5,7 +5,7 @@ from torch import nn
 
 from flowedit.tiny.config import SMOKE
 from flowedit.tiny.model import build_dit
-from flowedit.wan.skeleton import Skeleton
+from flowedit.tiny.skeleton import Skeleton
 
 
 def test_weights_take_no_memory_and_tables_are_computed():

@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from flowedit.wan.cache import EncodingCache, remember_encodings
+from flowedit.wan import encodings
+from flowedit.wan.encodings import EncodingCache, remember_encodings
 
 
 def never():
@@ -63,13 +64,6 @@ def test_what_is_over_the_cap_is_given_but_not_kept(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_clear_frees_everything(tmp_path):
-    cache = EncodingCache(tmp_path)
-    cache.get(("a",), lambda: {"x": torch.ones(10)})
-    assert cache.clear() > 40
-    assert not list(tmp_path.iterdir())
-
-
 class SmallVae:
     """Stands in for the vendor's: counts what it encodes."""
 
@@ -118,8 +112,30 @@ class TestRemembering:
             vae.encode(clip)
         assert vae.calls == 3
 
-    def test_a_folder_that_cannot_be_written_stops_nothing(self, tmp_path):
+    def test_a_folder_that_cannot_be_written_stops_nothing_and_is_said(self, tmp_path):
         (tmp_path / "cache").write_text("a file")
         vae = self.vae(tmp_path)
-        assert torch.equal(vae.encode(self.CLIP), vae.encode(self.CLIP))
+        with pytest.warns(UserWarning, match="not kept: .* cannot be written"):
+            assert torch.equal(vae.encode(self.CLIP), vae.encode(self.CLIP))
         assert vae.calls == 2
+
+
+def test_a_prompt_is_encoded_once_and_the_encoder_let_go(tmp_path, monkeypatch):
+    loads, encoded = [], []
+
+    def load(name, **given):
+        loads.append(given["roles"])
+        return object(), None
+
+    def encode(pipe, prompt):
+        encoded.append(prompt)
+        return torch.full((1, 4, 8), float(len(prompt)))
+
+    monkeypatch.setattr(encodings, "load_pipeline", load)
+    monkeypatch.setattr(encodings, "encode_prompt", encode)
+    cache = EncodingCache(tmp_path)
+    first = encodings.encode_prompts("1.3B", ["a cat", "", "a cat"], cache=cache)
+    again = encodings.encode_prompts("14B", ["", "a cat"], cache=cache)
+    assert loads == [("text",)]
+    assert encoded == ["a cat", ""]
+    assert [context[0, 0, 0].item() for context in [*first, *again]] == [5, 0, 5, 0, 5]

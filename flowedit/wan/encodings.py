@@ -1,20 +1,31 @@
-"""Encodings kept on disk, keyed by what they are the encoding of: text is encoded once, on any day.
+"""Encodings kept on disk, keyed by what they are the encoding of: words and clips are encoded once, on any day.
 
 An entry is one safetensors file named by a digest of its content's key. Entries are written in one move; when the
 folder grows over its cap, those used longest ago go first.
 """
 
-from collections.abc import Callable, Mapping
+import gc
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from flowedit.errors import OutputError
+from flowedit.wan import vendor
+from flowedit.wan.checkpoints import TEXT
+from flowedit.wan.loading import load_pipeline
 from flowedit.wan.resume import hash_settings, write_atomically
+
+if TYPE_CHECKING:
+    from flowedit.wan.fit import Fit
 
 DEFAULT_CAP = 4_000_000_000
 """Bytes that the folder may hold."""
@@ -40,7 +51,7 @@ class EncodingCache:
         self.cap = cap
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors of a key: read if they are there, else made and kept.
+        """The tensors of a key: read if they are there, else made, and kept if the folder takes them.
 
         Args:
             key: everything that decides the tensors: kind, model hash, text or pixels, type.
@@ -49,40 +60,34 @@ class EncodingCache:
         Returns:
             The tensors on the CPU; the very values that `make` gave, in their types.
 
-        Raises:
-            OutputError: the folder cannot be written.
+        Warns:
+            UserWarning: the folder cannot be written, so that they will be made again.
         """
         found = self.read(key)
         if found is not None:
             return found
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in make().items()}
-        self._write(key, tensors)
+        try:
+            self._write(key, tensors)
+        except OutputError as error:
+            warnings.warn(f"Encodings are not kept: {error}", stacklevel=2)
         return tensors
 
     def read(self, key: tuple[Any, ...]) -> dict[str, Tensor] | None:
         """The tensors of a key, or None; a broken entry counts as none and is removed."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
         path = self._path(key)
         try:
             tensors = load(path.read_bytes())
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except SafetensorError:
             path.unlink(missing_ok=True)
             return None
-        with suppress(OSError):
+        with suppress(PermissionError):  # a folder that may only be read keeps no times
             path.touch()
         return tensors
 
-    def clear(self) -> int:
-        """Remove every entry; the bytes that were freed."""
-        return self._trim(0)
-
     def _write(self, key: tuple[Any, ...], tensors: dict[str, Tensor]) -> None:
-        from safetensors.torch import save
-
         content = save({name: tensor.clone() for name, tensor in tensors.items()})
         if len(content) <= self.cap:
             self._trim(self.cap - len(content))
@@ -91,17 +96,15 @@ class EncodingCache:
     def _path(self, key: tuple[Any, ...]) -> Path:
         return self.folder / f"{hash_settings(*key)}.safetensors"
 
-    def _trim(self, room: int) -> int:
+    def _trim(self, room: int) -> None:
         """Remove the entries used longest ago until the rest fits."""
         entries = [(path.stat(), path) for path in self.folder.glob("*.safetensors")]
-        entries.sort(key=lambda entry: entry[0].st_mtime_ns)
-        held, freed = sum(stat.st_size for stat, _ in entries), 0
-        for stat, path in entries:
-            if held - freed <= room:
+        held = sum(stat.st_size for stat, _ in entries)
+        for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
+            if held <= room:
                 break
             path.unlink(missing_ok=True)
-            freed += stat.st_size
-        return freed
+            held -= stat.st_size
 
 
 def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None:  # noqa: ANN401 - the vendor's VAE
@@ -121,17 +124,56 @@ def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None: 
         tiles = [(name, str(value)) for name, value in sorted(how.items()) if name != "device"]
         shown = videos.detach().cpu().contiguous()
         pixels = sha256(shown.view(torch.uint8).numpy().data).hexdigest()
-        clip = (str(shown.dtype), list(shown.shape), pixels)
-        key = ("latents", source, clip, videos.device.type, tiles)
-        found = cache.read(key)
-        if found is not None:
-            return found["latents"].to(how.get("device", videos.device))
-        latents = encode(videos, **how)
-        with suppress(OutputError):  # a full disk is no reason to stop an edit
-            cache.get(key, lambda: {"latents": latents})
-        return latents
+        key = ("latents", source, (str(shown.dtype), list(shown.shape), pixels), videos.device.type, tiles)
+        latents = cache.get(key, lambda: {"latents": encode(videos, **how)})["latents"]
+        return latents.to(how.get("device", videos.device))
 
     vae.encode = remembered
+
+
+def encode_prompts(
+    name_or_path: str | Path,
+    prompts: Sequence[str],
+    *,
+    fit: "Fit | None" = None,
+    device: str = "cpu",
+    cache: EncodingCache | None = None,
+) -> list[Float[Tensor, "1 n d"]]:
+    """Encode prompts with a checkpoint's text encoder, loading it only for those that are not in the cache.
+
+    All Wan checkpoints share one text encoder, so an encoding made for one serves every other. It is loaded alone,
+    runs, and is let go.
+
+    Args:
+        name_or_path: a registered name or alias, or a folder.
+        prompts: the texts.
+        fit: where the encoder rests and computes, from `flowedit.wan.fit`.
+        device: where it computes without one.
+        cache: where encodings are kept; None means the user's cache folder.
+
+    Returns:
+        One context per prompt, on the CPU, in bfloat16 (float32 where the GPU has no bfloat16).
+
+    Raises:
+        ModelError: the encoder or the tokenizer is not there, or broken.
+    """
+    cache = cache or EncodingCache()
+    keys = {p: ("text", TEXT.hash, p, fit.dtype_name if fit else "bfloat16") for p in prompts}
+    missing = [prompt for prompt, key in keys.items() if cache.read(key) is None]
+    made: dict[str, Tensor] = {}
+    if missing:
+        pipe, _ = load_pipeline(name_or_path, fit=fit, device=device, roles=("text",))
+        made = {prompt: encode_prompt(pipe, prompt) for prompt in missing}
+        del pipe
+        gc.collect()
+    return [cache.get(keys[prompt], lambda prompt=prompt: {"context": made[prompt]})["context"] for prompt in prompts]
+
+
+def encode_prompt(pipe: "vendor.WanVideoPipeline", prompt: str) -> Float[Tensor, "1 n d"]:
+    """Encode one prompt with a loaded pipeline, through the vendor's own unit."""
+    pipe.load_models_to_device(["text_encoder"])
+    with torch.no_grad():
+        return vendor.WanVideoUnit_PromptEmbedder().encode_prompt(pipe, prompt).detach().cpu()
 
 
 def _file_digest(path: Path) -> str:

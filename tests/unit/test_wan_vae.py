@@ -1,15 +1,19 @@
-"""The VAE as a GPU computes it fastest: the vendor's numbers, for both kinds, and no trace once it is off."""
+"""The VAE as it is computed fastest: the vendor's numbers, and the vendor's own arithmetic back on demand."""
 
 import pytest
 import torch
 from small_wan import small_vae
 from torch import nn
 
-from flowedit.wan.folding import fold_convolutions
-from flowedit.wan.vae import use_fast_vae, use_plain_vae, use_whole_norms
+from flowedit.tiny.load import build_pipeline, random_pipeline
+from flowedit.wan import vae as fast_vae
+from flowedit.wan.vae import use_conv2d, use_conv3d, use_fast_vae, use_plain_vae, use_whole_norms
 
 pytestmark = pytest.mark.usefixtures("nothing_compiled")
-CLIP = torch.rand(1, 3, 9, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+
+
+def clip(frames, width=32):
+    return torch.rand(1, 3, frames, 32, width, generator=torch.Generator().manual_seed(3)) * 2 - 1
 
 
 @pytest.fixture
@@ -20,9 +24,9 @@ def nothing_compiled():
     torch._dynamo.reset()
 
 
-def both_ways(vae):
+def both_ways(vae, frames=9, width=32):
     with torch.no_grad():
-        latents = vae.encode(CLIP, device="cpu")
+        latents = vae.encode(clip(frames, width), device="cpu")
         return latents, vae.decode(latents, device="cpu")
 
 
@@ -49,9 +53,9 @@ def test_it_gives_the_vendors_numbers_and_the_vendors_layers_back(family):
 
 
 def test_another_order_of_weights_in_memory_is_left_alone():
-    """Convolutions folded for a processor lie in an order of their own, which a pace must not undo."""
+    """Weights for the 2-D form lie in an order of their own, which a pace must not undo."""
     vae = small_vae()
-    fold_convolutions(vae)
+    use_conv2d(vae)
     before = {name: weight.stride() for name, weight in vae.named_parameters()}
     assert any(not weight.is_contiguous() for weight in vae.parameters())
     use_plain_vae(vae)
@@ -82,3 +86,30 @@ def test_one_code_serves_every_length():
     torch._dynamo.utils.counters.clear()
     both_ways(vae)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == len({8, 16, 32})
+
+
+@pytest.mark.parametrize("frames", [1, 5, 17])  # one chunk, two, and enough that every cache is filled and refilled
+@pytest.mark.parametrize("make", [lambda: random_pipeline(0).vae, small_vae], ids=["tiny", "wan"])
+def test_the_2d_form_gives_the_vendors_numbers_and_is_taken_back_to_the_bit(make, frames):
+    """Catches predecessors in the wrong order, padding on the wrong side, and frames before the chunk that are lost."""
+    vae = make()
+    expected = both_ways(vae, frames, 48)
+    names, weights = zip(*((n, p.clone()) for n, p in vae.state_dict().items()), strict=True)
+    use_conv2d(vae)
+    for mine, theirs in zip(both_ways(vae, frames, 48), expected, strict=True):
+        assert not torch.equal(mine, theirs)  # it is the other arithmetic that ran
+        torch.testing.assert_close(mine, theirs, atol=2e-5, rtol=1e-4)
+    assert tuple(vae.state_dict()) == names
+    assert all(torch.equal(p, w) for p, w in zip(vae.state_dict().values(), weights, strict=True))
+    use_conv3d(vae)
+    if frames == 5:
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(both_ways(vae, 5, 48), expected, strict=True))
+
+
+def test_the_shipped_model_takes_the_2d_form_on_a_processor(monkeypatch):
+    seen, inner = [], fast_vae._as_conv2d
+    monkeypatch.setattr(fast_vae, "_as_conv2d", lambda conv, *given: seen.append(conv) or inner(conv, *given))
+    vae = build_pipeline().vae
+    with torch.inference_mode():
+        vae.encode(torch.zeros(1, 3, 1, 16, 16), device="cpu")
+    assert len(seen) > 10

@@ -10,6 +10,7 @@ from flowedit.wan import vendor
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.blocks import IMAGE_TOKENS
 from flowedit.wan.checkpoints import Checkpoint
+from flowedit.wan.files import transformer_settings
 
 TEXT_TOKENS, TEXT_WIDTH = 512, 4096
 IMAGE_WIDTH = 1280
@@ -73,16 +74,6 @@ def synthetic_vae(
         narrow = {"dim": 8, "z_dim": checkpoint.latent_channels, **({} if wide else {"dec_dim": 8})}
         vae.model = type(vae.model)(**narrow)
     return randomise(vae.to(dtype=dtype, device=device))
-
-
-def transformer_settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Arguments of the vendor's `WanModel` for a checkpoint, from the vendor's own table."""
-    from diffsynth.configs import MODEL_CONFIGS
-
-    fingerprint = checkpoint.part("dit").hash
-    entries = [entry for entry in MODEL_CONFIGS if entry["model_hash"] == fingerprint]
-    found = next(entry for entry in entries if entry["model_name"] == "wan_video_dit")
-    return dict(found["extra_kwargs"])
 
 
 def forward_inputs(
