@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from diffsynth.pipelines import wan_video
 from PIL import Image
 from small_wan import record, small_pipeline
 
@@ -122,7 +123,8 @@ def test_the_image_encoder_sees_pictures_laid_out_in_memory_as_the_vendor_lays_t
     inner = pipe.image_encoder.encode_image
     pipe.image_encoder.encode_image = lambda images: (seen.extend(images), inner(images))[1]
     pictures = {0: picture(0), LAST: picture(1)}
-    families._unit("ImageEmbedderCLIP").process(pipe, **ends_call(pictures), height=SHAPE.height, width=SHAPE.width)
+    size = {"height": SHAPE.height, "width": SHAPE.width}
+    wan_video.WanVideoUnit_ImageEmbedderCLIP().process(pipe, **ends_call(pictures), **size)
     theirs, seen[:] = list(seen), []
     families.image_inputs(pipe, pictures, SHAPE)
     assert len(seen) == len(theirs) == 2
