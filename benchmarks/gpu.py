@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from flowedit.environment import machine, versions
 from flowedit.errors import SettingError
 from flowedit.model import ClipShape
+from flowedit.resuming import write_atomically
 from flowedit.wan.checkpoints import Checkpoint, resolve
-from flowedit.wan.resume import write_atomically
 
 if TYPE_CHECKING:
     import torch

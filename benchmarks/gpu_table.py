@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, PREDICTED, Record, Row, names
 from benchmarks.gpu_targets import bar_table
 from flowedit.errors import OutputError
-from flowedit.wan.resume import write_atomically
+from flowedit.resuming import write_atomically
 
 STEPS, GUIDED = 50, 2
 Cells = dict[str, Callable[[Row], str]]

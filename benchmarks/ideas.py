@@ -49,9 +49,9 @@ def faded(problem: EditProblem, weights: Sequence[float]) -> EditProblem:
         gaps = latents[:, :, list(problem.slots)] - source + (1 - sigma) * (source - problem.keys)
         for slot, (key, distance) in nearest.items():
             moved[:, :, slot] -= weights[distance - 1] * share / (1 - share) * gaps[:, :, key]
-        return problem.after_step(moved, sigma)
+        return problem.hook(moved, sigma)
 
-    return replace(problem, after_step=after_step)
+    return replace(problem, hook=after_step)
 
 
 def _nearest(num_slots: int, slots: Sequence[int], reach: int) -> dict[int, tuple[int, int]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowedit.estimate.blend import Guess, guess
+from flowedit.estimate import Estimate, estimate
 from flowedit.keyframes import Keyframe
 from flowedit.model import Condition, JointLatent, Latent, Pixels, VideoModel
 
@@ -31,7 +31,7 @@ class Remembering:
         self.name, self.size_multiple = model.name, model.size_multiple
         self.inner = model
         self._encoded: deque[tuple[Tensor, Tensor]] = deque(maxlen=DEPTH)
-        self._guesses: deque[tuple[np.ndarray, list[np.ndarray], Guess]] = deque(maxlen=DEPTH)
+        self._estimates: deque[tuple[np.ndarray, list[np.ndarray], Estimate]] = deque(maxlen=DEPTH)
         self._decoded: deque[tuple[Tensor, Tensor]] = deque(maxlen=DEPTH)
 
     def encode(self, video: Pixels) -> Latent:
@@ -42,19 +42,19 @@ class Remembering:
         """See `VideoModel.decode`."""
         return _recall(self._decoded, latents, self.inner.decode)
 
-    def guess(self, frames: np.ndarray, keyframes: Sequence[Keyframe]) -> Guess:
-        """The classical guess, made once for the same keyframes.
+    def estimate(self, frames: np.ndarray, keyframes: Sequence[Keyframe]) -> Estimate:
+        """The classical estimate, made once for the same keyframes.
 
         Args:
             frames: the source, uint8 (F, H, W, 3).
             keyframes: styled keyframes, in order.
         """
         images = [keyframe.image for keyframe in keyframes]
-        for seen, own, made in self._guesses:
+        for seen, own, made in self._estimates:
             if seen is frames and len(own) == len(images) and all(map(operator.is_, own, images)):
                 return made
-        made = guess(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
-        self._guesses.append((frames, images, made))
+        made = estimate(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
+        self._estimates.append((frames, images, made))
         return made
 
     def prepare(self, condition: Condition) -> Any:  # noqa: ANN401 - opaque, as in the port

@@ -21,11 +21,11 @@ from benchmarks.gpu_parts import relative_error
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
 from flowedit.metrics import psnr
+from flowedit.resuming import write_atomically
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import build_pipeline
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.pace import set_pace
-from flowedit.wan.resume import write_atomically
 
 BEGIN, END = "<!-- paces table: begin, made by `python -m benchmarks paces` -->", "<!-- paces table: end -->"
 FRAMES, STEPS, FEW = 17, 12, (8, 4)

@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks.cases import Case, disagree
 from benchmarks.ideas import faded, in_phases
 from benchmarks.memory import Remembering
-from flowedit.edit import Given, PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.detail import Reference
+from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.encoding import to_frames, to_pixels
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
@@ -23,6 +24,8 @@ Row = Callable[[Case, VideoModel], np.ndarray]
 """(case, model) -> edited frames, uint8 (F, H, W, 3)."""
 
 _STYLER_SEED = 55_000
+_ONE_LOOK = {"method": "coupled", "alpha": 0.0, "strength": 0.08, "steps": 1}
+"""The default's grid without its estimate."""
 
 
 def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
@@ -35,15 +38,16 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
 
 
 def _edited(case: Case, model: VideoModel, settings: EditSettings) -> np.ndarray:
-    """Edit as `edit_video` does, with a guess that the model remembers where it remembers any."""
-    if not (isinstance(model, Remembering) and settings.fill == "guess"):
+    """Edit as `edit_video` does, with an estimate that the model remembers where it remembers any."""
+    if not (isinstance(model, Remembering) and settings.method == "refine"):
         return edit_video(case.frames, case.keyframes, model, settings).frames
     return _finished(_prepared(case, model, settings))
 
 
 def _prepared(case: Case, model: VideoModel, settings: EditSettings) -> PreparedEdit:
-    known = Given(guess=model.guess(case.frames, case.keyframes) if isinstance(model, Remembering) else None)
-    return prepare(case.frames, case.keyframes, model, settings, known)
+    refines = isinstance(model, Remembering) and settings.method == "refine"
+    known = model.estimate(case.frames, case.keyframes) if refines else None
+    return prepare(case.frames, case.keyframes, model, settings, None, known)
 
 
 def _finished(prepared: PreparedEdit) -> np.ndarray:
@@ -57,21 +61,19 @@ def _settings(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa:
 
 
 def laid_everywhere(case: Case, model: VideoModel) -> np.ndarray:
-    """The default with its change laid on the whole guess, trusted or not: what trust is worth."""
+    """The default with its change laid on the whole estimate, sure or not: what confidence is worth."""
     prepared = _prepared(case, model, _settings(case, "default"))
-    prepared.share = None
+    prepared.reference = Reference(frames=prepared.reference.frames, latents=prepared.reference.latents)
     return _finished(prepared)
 
 
 def shown_less(**changes: Any) -> Row:  # noqa: ANN401 - any setting
-    """The default whose model is shown less; the guess stays what its change is laid on.
-
-    Settings without `fill="guess"` alone would also take the guess out of the decode: another edit altogether.
-    """
+    """The default whose model is shown less; the estimate stays what its change is laid on."""
 
     def row(case: Case, model: VideoModel) -> np.ndarray:
         prepared = _prepared(case, model, _settings(case, "default"))
-        prepared.problem = _prepared(case, model, _settings(case, "default", fill="grey", **changes)).problem
+        prepared.problem = _prepared(case, model, _settings(case, "default", **_ONE_LOOK, **changes)).problem
+        prepared.settings = prepared.settings.with_(method="coupled")
         return _finished(prepared)
 
     return row
@@ -179,20 +181,16 @@ ROWS: Mapping[str, Row] = {
     "draft": edit_row("draft"),
     "method": METHOD,
     "default": DEFAULT,
-    "guess": edit_row("default", method="guess"),
+    "guess": edit_row("default", method="estimate"),
     "default strength 0.04": edit_row("default", strength=0.04),
     "default strength 0.15": edit_row("default", strength=0.15),
     "default strength 0.3": edit_row("default", strength=0.3),
     "default two steps": edit_row("default", strength=0.15, steps=2),
-    "default both": edit_row("default", conditioning="both"),
     "default guidance 2": edit_row("default", guidance=2.0),
-    "default with correction": edit_row("default", alpha=10.0),
-    "default two steps with correction": edit_row("default", strength=0.15, steps=2, alpha=10.0),
-    "default correction of both branches": edit_row("default", alpha=10.0, beta=1.0),
     "default laid everywhere": laid_everywhere,
     "default shown keyframes alone": shown_less(),
     "default shown no keyframes": shown_less(conditioning="none"),
-    "default without any guess": edit_row("default", fill="grey"),
+    "default without any guess": edit_row("default", **_ONE_LOOK),
     "default keyframes swapped": swapped(DEFAULT),
 }
 CLASSICAL_ROWS = ("source", "colour map", "propagation")

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
     from flowedit.errors import FlowEditError, UnusualSettingWarning
     from flowedit.keyframes import Keyframe
-    from flowedit.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
     from flowedit.media.clip import Clip, probe, read_video, write_video
     from flowedit.media.images import read_image, resize_image, resize_video, write_image
     from flowedit.methods.branches import Step
+    from flowedit.methods.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
     from flowedit.models import load_model
     from flowedit.presets import preset_settings
     from flowedit.result import EditResult
@@ -67,7 +67,7 @@ _HOMES = {
     "errors": ("FlowEditError", "UnusualSettingWarning"),
     "media.images": ("read_image", "resize_image", "resize_video", "write_image"),
     "keyframes": ("Keyframe",),
-    "latentops": ("compute_velocity_correction", "construct_rope_ids", "prepare_coupled_noise"),
+    "methods.latentops": ("compute_velocity_correction", "construct_rope_ids", "prepare_coupled_noise"),
     "methods.branches": ("Step",),
     "models": ("load_model",),
     "presets": ("preset_settings",),

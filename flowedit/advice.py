@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from flowedit.estimate.colour_map import colour_map, explains
-from flowedit.methods import CLASSICAL
 from flowedit.presets import KNOWN, model_defaults
 from flowedit.result import EditResult
 from flowedit.settings import EditSettings
@@ -55,8 +54,7 @@ def lora_advice(settings: EditSettings, given: Collection[str]) -> str | None:
 
 def _gap_advice(result: EditResult) -> str | None:
     """The keyframes were not reached."""
-    held = result.settings.fill == "guess"  # the guess shows the keyframes, whatever the latents do
-    if held or not result.trace.steps or not result.keyframes:
+    if not result.trace.steps or not result.trace.keyframes:
         return None
     gaps = np.nan_to_num(result.trace.steps[-1].gap_norm, nan=0.0)  # an unstyled keyframe has nothing to reach
     worst = int(np.argmax(gaps))
@@ -80,7 +78,7 @@ def _ways_to_reach(settings: EditSettings) -> list[str]:
 
 def _colour_map_advice(result: EditResult) -> str | None:
     """A plain colour map would do."""
-    if not result.keyframes or result.settings.method in CLASSICAL:
+    if not result.keyframes or result.settings.classical:
         return None
     reached = explains(result.source, {k.index: k.image for k in result.keyframes})
     least = min(reached.values())
@@ -128,7 +126,7 @@ def _speed_advice(result: EditResult) -> str | None:
 def _ways_to_hurry(result: EditResult) -> list[str]:
     """What would take less work, in half sentences."""
     settings = result.settings
-    ways = _draft_ways(settings, model_defaults(result.model).presets["draft"]) if result.model in KNOWN else []
+    ways = _draft_ways(settings, model_defaults(result.model).settings("draft")) if result.model in KNOWN else []
     if settings.guidance != 1:
         ways.append(f"set guidance to 1 (now {settings.guidance:g}) to halve the work of each step")
     return ways
@@ -140,7 +138,7 @@ def _draft_ways(settings: EditSettings, draft: Mapping[str, Any]) -> list[str]:
     less = [
         f"{name} {draft[name]:g} (now {now[name]:g})" for name in _WORK if name in draft and draft[name] < now[name]
     ]
-    if less and (settings.method, draft["method"]) == ("difference", "coupled"):
+    if less and (settings.method, draft["method"]) == ("difference", "refine"):
         less.append("one velocity a step (now two)")
     return [f"use --preset draft for {' and '.join(less)}"] if less else []
 

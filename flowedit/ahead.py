@@ -1,7 +1,7 @@
-"""What a run asks for, and what of it needs no torch: reading the files, and the classical guess.
+"""What a run asks for, and what of it needs no torch: reading the files, and the classical estimate.
 
-Loading torch takes seconds of one processor core, and so does the guess; whoever has torch still to load lets another
-process make the guess meanwhile. (A thread would share Python's lock with the import, and took twice as long.)
+Loading torch takes seconds of one processor core, and so does the estimate; whoever has torch to load lets another
+process make the estimate meanwhile. (A thread would share Python's lock with the import, and took twice as long.)
 """
 
 import os
@@ -16,9 +16,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from flowedit.estimate.blend import Guess, guess
+from flowedit.estimate import Estimate, estimate
 from flowedit.job import EditJob, load_job, video_window
-from flowedit.methods import CLASSICAL, check_method
 from flowedit.presets import model_defaults
 from flowedit.settings import EditSettings
 
@@ -102,50 +101,49 @@ def read_job(request: EditRequest) -> EditJob:
 
 
 class Ahead:
-    """A request's clip and keyframes, read, and the guess in the making where the edit wants one.
+    """A request's clip and keyframes, read, and the estimate in the making where the edit wants one.
 
     Attributes:
         begun: when, on the clock of `time.perf_counter`.
         job: what was read.
-        guess: waits for the guess and gives it; None where the edit makes none, or makes its own for several windows.
+        estimate: waits for the estimate and gives it; None where the edit makes none, or its own for windows.
     """
 
-    guess: Callable[[], Guess] | None
+    estimate: Callable[[], Estimate] | None
 
     def __init__(self, request: EditRequest) -> None:
-        """Read the files, then begin the guess; the process that makes it ends with this object at the latest.
+        """Read the files, then begin the estimate; the process that makes it ends with this object at the latest.
 
         Raises:
             FlowEditError: the request does not fit its files.
         """
         self.begun = time.perf_counter()
         settings = request.settings
-        check_method(settings.method)
-        wanted = settings.fill == "guess" and settings.method not in CLASSICAL and bool(request.keyframes)
+        wanted = settings.method == "refine" and bool(request.keyframes)
         # Its Python starts while this one reads the files.
         process = _started() if wanted else None
         if process is not None:
             weakref.finalize(self, process.kill)
         self.job = read_job(request)
-        self.guess = None
+        self.estimate = None
         if process is not None and len(self.job.frames) <= model_defaults(request.model).window:
             self._given = self.job.frames, {keyframe.index: keyframe.image for keyframe in self.job.keyframes}
             self._process, self._said = process, b""
             self._thread = Thread(target=self._make, daemon=True)
             self._thread.start()
-            self.guess = self._wait
+            self.estimate = self._wait
 
     def _make(self) -> None:
         self._said, _ = self._process.communicate(pickle.dumps(self._given))
 
-    def _wait(self) -> Guess:
+    def _wait(self) -> Estimate:
         self._thread.join()
-        # Whatever kept the other process from it is seen and said by making the guess here.
-        return pickle.loads(self._said) if self._process.returncode == 0 else guess(*self._given)
+        # Whatever kept the other process from it is seen and said by making the estimate here.
+        return pickle.loads(self._said) if self._process.returncode == 0 else estimate(*self._given)
 
 
 def _started() -> "subprocess.Popen[bytes]":
-    """A process that reads what `guess` takes and writes what it gives."""
+    """A process that reads what `estimate` takes and writes what it gives."""
     code = f"from {__name__} import answer; answer()"
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
@@ -153,6 +151,6 @@ def _started() -> "subprocess.Popen[bytes]":
 
 
 def answer() -> None:
-    """Make one guess from standard input to standard output, both this program's own pickles."""
+    """Make one estimate from standard input to standard output, both this program's own pickles."""
     frames, images = pickle.load(sys.stdin.buffer)
-    pickle.dump(guess(frames, images), sys.stdout.buffer)
+    pickle.dump(estimate(frames, images), sys.stdout.buffer)

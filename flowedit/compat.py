@@ -17,10 +17,9 @@ from flowedit.correction import Exact
 from flowedit.edit import edit_video
 from flowedit.errors import ModelError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, fit_size, longest_legal
-from flowedit.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
 from flowedit.media.clip import probe, read_video, write_video
 from flowedit.media.images import resize_video
-from flowedit.methods import CLASSICAL
+from flowedit.methods.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
 from flowedit.models import TINY, load_model
 from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
 from flowedit.presets import KNOWN, model_defaults, preset_settings
@@ -152,7 +151,7 @@ class WanVideoEditorPipeline:
                  f"{target[0]}x{target[1]}; give size to choose.")  # fmt: skip
         clip = resize_video(frames, target)
         model = self.model if tiled is None else self.model.retiled({} if tiled else None)
-        if chosen.method in CLASSICAL:
+        if chosen.classical:
             self.result = edit_video(clip, keyframes, model, chosen)
         else:
             self.result = edit_long_video(clip, keyframes, model, chosen, window=defaults.window)
@@ -169,8 +168,13 @@ class WanVideoEditorPipeline:
             given = {"conditioning": "tokens", **given}
         if given.get("kappa") is not None and given["alpha"] == Exact.rate:
             given = {**given, "alpha": None}  # the signature's own, not the caller's
-        # Every default preset but the small model's own suits any weights; that one asks for training with guesses.
-        preset = "default" if self.model.repairs or self.model.name != TINY else "method"
+        # The small model's default refines an estimate, which takes training, and corrects nothing.
+        corrects = given["alpha"] != Exact.rate or any(given.get(name) for name in ("beta", "kappa", "gain"))
+        preset = "method" if self.model.name == TINY and (corrects or not self.model.repairs) else "default"
+        if self.model.name == TINY and corrects and "method" not in given:
+            warn_unusual(
+                "The small model's default corrects nothing: alpha, beta, kappa or gain choose its preset method."
+            )
         settings = preset_settings(
             self._known_as, preset, **{name: value for name, value in given.items() if value is not None}
         )

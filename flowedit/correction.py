@@ -129,7 +129,7 @@ class Constant:
     def __post_init__(self) -> None:
         """Refuse a share that makes no sense."""
         if not 0 <= self.share <= 1:
-            raise SettingError(f"kappa is {self.share}; it must lie in [0, 1]. 0 corrects nothing, 1 all at once.")
+            raise SettingError(f"kappa is {self.share}; it must be in [0, 1]. 0 corrects nothing, 1 all at once.")
 
     def __call__(self, dt: float, beta: float = 0.0) -> float:
         """The main branch's share `kappa` of the residual, whatever the step."""

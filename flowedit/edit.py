@@ -4,38 +4,43 @@
 plain `for` around it), `finish` decodes, and `edit_video` is the three in one call.
 """
 
+import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
-import numpy as np
 import torch
 
-from flowedit.detail import DETAILS, lay_repair
-from flowedit.encoding import to_frames, to_pixels
-from flowedit.errors import NumericalError
-from flowedit.keyframes import Keyframe, check_keyframes
-from flowedit.methods import CLASSICAL, METHODS, Step, check_method
-from flowedit.methods.branches import Begun
+from flowedit.detail import DETAILS
+from flowedit.encoding import to_frames
+from flowedit.errors import ModelError, NumericalError
+from flowedit.estimate import CLASSICAL
+from flowedit.frames import ClipShape, Video, slot_count
+from flowedit.keyframes import Keyframe, check_frames, check_keyframes
+from flowedit.methods import METHODS
+from flowedit.methods.branches import EditProblem, State, Step, rms_per_slot
 from flowedit.model import Latent, VideoModel
-from flowedit.preparation import Given, PreparedEdit, Video, clip_shape, prepare, sigma_grid
+from flowedit.preparation import PreparedEdit, prepare
 from flowedit.result import EditResult
+from flowedit.resuming import ResumeState
 from flowedit.settings import EditSettings
-from flowedit.trace import Trace
+from flowedit.trace import StepTrace, Trace
 
-__all__ = ["Given", "PreparedEdit", "clip_shape", "edit_steps", "edit_video", "finish", "prepare", "sigma_grid"]
+__all__ = ["PreparedEdit", "edit_steps", "edit_video", "finish", "prepare"]
 
 
 def edit_video(
-    frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings | None = None
+    frames: Video, keyframes: Sequence[Keyframe], model: VideoModel | None = None, settings: EditSettings | None = None
 ) -> EditResult:
     """Carry the style of a few keyframes to every frame of a clip.
 
     Args:
         frames: the clip, uint8 (F, H, W, 3); F is `4n + 1`, H and W multiples of the model's `size_multiple`.
         keyframes: styled pictures at pixel frames of the clip, in order, at most one per latent slot.
-        model: the video model.
+        model: the video model; a classical method needs none.
         settings: how to edit; the defaults when None.
 
     Returns:
@@ -46,55 +51,53 @@ def edit_video(
         NumericalError: a step produced values that are not finite.
     """
     settings = settings or EditSettings()
-    check_method(settings.method)
-    if settings.method in CLASSICAL:
+    if settings.classical:
         return _classical_edit(frames, keyframes, model, settings)
+    if model is None:
+        raise ModelError(f"Method {settings.method} needs a model: load one, or use {', '.join(CLASSICAL)}.")
     prepared = prepare(frames, keyframes, model, settings)
     last = deque(edit_steps(prepared), maxlen=1).pop()
     return finish(prepared, last.latents)
 
 
-def edit_steps(prepared: PreparedEdit, begun: Begun | None = None) -> Iterator[Step]:
+def edit_steps(prepared: PreparedEdit, resumed: ResumeState | None = None) -> Iterator[Step]:
     """Run the method one step at a time; the trace of `prepared` grows with every step.
 
     A prepared edit can be run again: each run begins a trace of its own and gives the same steps.
 
     Args:
         prepared: from `prepare`.
-        begun: a stopped run of the same edit, to go on with; None begins at the beginning.
+        resumed: a stopped run of the same edit, to go on with; None begins at the beginning.
 
     Raises:
         NumericalError: a step produced values that are not finite; the trace keeps the steps before it.
     """
-    clock = time.perf_counter()
-    prepared.trace = replace(prepared.trace, steps=list(begun.steps) if begun else [])
-    method = METHODS[prepared.settings.method]
-    steps = method(prepared.problem) if begun is None else method(prepared.problem, begun)
-    while True:
+    begun = clock = time.perf_counter()
+    done = list(resumed.traces) if resumed else []
+    prepared.trace = replace(prepared.trace, steps=done)
+    problem = replace(prepared.problem, sigmas=prepared.problem.sigmas[len(done) :])
+    states = METHODS[prepared.settings.method](problem, resumed.carried if resumed else None)
+    for sigma, sigma_next in pairwise(problem.sigmas):
         with torch.inference_mode():
-            step = next(steps, None)
-        if step is None:
-            return
-        if not (torch.isfinite(step.x_main).all() and torch.isfinite(step.x_key).all()):
-            raise NumericalError(
-                f"Step {step.trace.step} (sigma {step.trace.sigma:.3f}) gave values that are not finite; "
-                "try a smaller alpha, guidance nearer 1, or dtype float32."
-            )
-        prepared.trace.steps.append(step.trace)
-        prepared.seconds["steps"] = time.perf_counter() - clock
-        yield step
+            state = next(states)
+        _check_finite(state, len(done), sigma)
+        now = time.perf_counter()
+        trace = StepTrace(
+            step=len(done), sigma=sigma, sigma_next=sigma_next, seconds=now - clock, **_readings(problem, state)
+        )
+        done.append(trace)
+        prepared.seconds["steps"] = now - begun
+        yield Step(**vars(state), trace=trace)
+        clock = time.perf_counter()
 
 
 @torch.inference_mode()
 def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     """Decode the edited latents and gather what the run recorded."""
-    begun = time.perf_counter()
+    clock = time.perf_counter()
     decode = DETAILS[prepared.settings.detail]
-    reference = to_pixels(prepared.reference, latents.device)
-    pixels = decode(prepared.model, latents, reference, prepared.reference_latents)
-    if prepared.share is not None:
-        pixels = lay_repair(reference, pixels, prepared.share, prepared.agreement, prepared.given.mask)
-    prepared.seconds["decode"] = time.perf_counter() - begun
+    pixels = prepared.reference.lay(decode(prepared.model, latents, prepared.reference))
+    prepared.seconds["decode"] = time.perf_counter() - clock
     return EditResult(
         frames=to_frames(pixels),
         source=prepared.frames,
@@ -106,20 +109,47 @@ def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     )
 
 
+def _check_finite(state: State, step: int, sigma: float) -> None:
+    if not all(torch.isfinite(latents).all() for latents in state.carried):
+        raise NumericalError(
+            f"Step {step} (sigma {sigma:.3f}) gave values that are not finite; "
+            "try a smaller alpha, guidance nearer 1, or dtype float32."
+        )
+
+
+def _readings(problem: EditProblem, state: State) -> dict[str, Any]:
+    """What a step read at the keyframes; a method without a correction reads nothing."""
+    if state.gap is None:
+        return {"kappa": 0.0, "r_k_norm": (), "v_diff_norm": (), "z_diff_norm": (), "gap_norm": ()}
+    kappa, before, left = state.gap
+    style = rms_per_slot(problem.source[:, :, list(problem.slots)] - problem.keys)
+    # NaN where the keyframe's latent is the source's own and there is nothing to compare with.
+    gaps = (gap / whole if whole > 0 else math.nan for gap, whole in zip(rms_per_slot(left), style, strict=True))
+    return {
+        "kappa": kappa,
+        "r_k_norm": rms_per_slot(before.r),
+        "v_diff_norm": rms_per_slot(before.v_diff),
+        "z_diff_norm": rms_per_slot(before.z_diff),
+        "gap_norm": tuple(gaps),
+    }
+
+
 def _classical_edit(
-    frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings
+    frames: Video, keyframes: Sequence[Keyframe], model: VideoModel | None, settings: EditSettings
 ) -> EditResult:
     """A method that needs no model, through the same call."""
-    begun = time.perf_counter()
-    slots = check_keyframes(keyframes, clip_shape(frames, model))
-    images: Mapping[int, np.ndarray] = {keyframe.index: keyframe.image for keyframe in keyframes}
-    edited = CLASSICAL[settings.method](frames, images)
+    clock = time.perf_counter()
+    check_frames(frames)
+    num_frames, height, width = frames.shape[:3]
+    slot_count(num_frames)
+    slots = check_keyframes(keyframes, ClipShape(num_frames=num_frames, height=height, width=width))
+    images = {keyframe.index: keyframe.image for keyframe in keyframes}
     return EditResult(
-        frames=edited,
+        frames=CLASSICAL[settings.method](frames, images),
         source=frames,
         keyframes=tuple(keyframes),
         settings=settings,
-        model=model.name,
+        model="none" if model is None else model.name,
         trace=Trace(keyframes=tuple(images), slots=slots, method=settings.method),
-        seconds={"steps": time.perf_counter() - begun},
+        seconds={"steps": time.perf_counter() - clock},
     )

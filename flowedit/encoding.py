@@ -13,22 +13,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowedit.errors import SettingError
-from flowedit.frames import GROUP
-from flowedit.keyframes import Image, Keyframe, Video
-from flowedit.model import KeyLatent, Latent, VideoModel
+from flowedit.frames import GROUP, Image, Video
+from flowedit.keyframes import Keyframe
+from flowedit.model import KeyLatent, Latent, Pixels, VideoModel
 
 OneSlot = Float[Tensor, "b c 1 h w"]
 Encoder = Callable[[VideoModel, Keyframe, Image, Latent], OneSlot]
 """(model, styled keyframe, the source's own frame, the source's latents) -> clean latent of the keyframe's slot."""
 
 
-def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Float[Tensor, "1 3 F H W"]:
+def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Pixels:
     """Frames as a model takes them: float32 in [-1, 1]."""
     video = torch.as_tensor(np.ascontiguousarray(frames)).to(device)
     return video.permute(3, 0, 1, 2).unsqueeze(0).float() * (2 / 255) - 1
 
 
-def to_frames(pixels: Float[Tensor, "1 3 F H W"]) -> Video:
+def to_frames(pixels: Pixels) -> Video:
     """Pixels in [-1, 1] as uint8 frames, rounded to the nearest value."""
     video = ((pixels[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return video.permute(1, 2, 3, 0).cpu().numpy()

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from jaxtyping import UInt8
+
 from flowedit.errors import KeyframeError, VideoShapeError
+
+Image = UInt8[np.ndarray, "H W 3"]
+Video = UInt8[np.ndarray, "F H W 3"]
 
 GROUP = 4
 """Pixel frames in every latent slot but the first, which holds one."""

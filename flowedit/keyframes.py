@@ -1,13 +1,11 @@
-"""Keyframes: styled images at pixel frames of a clip, and what makes them fit it. How they are encoded: `encoding`."""
+"""Keyframes: styled images at pixel frames of a clip, and what makes them fit it; see also `encoding`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
 
 from flowedit.display import Displayed, picture_tag
 from flowedit.errors import KeyframeError, VideoShapeError
@@ -15,22 +13,6 @@ from flowedit.frames import ClipShape, slot_of, slots_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from flowedit.encoding import encode_keyframes, to_frames, to_pixels
-
-__all__ = [
-    "Image",
-    "Keyframe",
-    "Video",
-    "check_frames",
-    "check_keyframes",
-    "encode_keyframes",
-    "to_frames",
-    "to_pixels",
-]
-
-Image = UInt8[np.ndarray, "H W 3"]
-Video = UInt8[np.ndarray, "F H W 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +97,3 @@ def _is_rgb(image: np.ndarray) -> bool:
 
 def _kind(value: object) -> str:
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of `encoding`
-    """What turns pictures into tensors is offered here too, and loads torch when it is first asked for.
-
-    Raises:
-        AttributeError: no such name.
-    """
-    if name not in __all__:
-        raise AttributeError(f"flowedit.keyframes has no {name!r}; it offers {', '.join(__all__)}.")
-    return getattr(import_module("flowedit.encoding"), name)

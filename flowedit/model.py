@@ -33,9 +33,9 @@ class Condition:
         negative_prompt: what guidance moves away from.
         guidance: classifier-free guidance scale; 1 switches it off.
         images: pixel index -> image uint8 (H, W, 3) that the model shall show at that frame; empty for none.
-        guess: the clip that the images belong to, guessed, uint8 (F, H, W, 3), for models that repair one: it stands
-            where others see grey. None for none.
-        trust: how far each pixel of the guess needs no repair, float32 (F, H, W) in [0, 1]; given with `guess`.
+        estimate: the edited clip as the classical estimate has it, uint8 (F, H, W, 3), for models that refine one: it
+            stands where others see grey. None for none.
+        confidence: how far each pixel of it needs no model, float32 (F, H, W) in [0, 1]; given with `estimate`.
         key_slots: latent slots whose tokens follow the clip's own in a joint sequence; empty for none.
     """
 
@@ -44,8 +44,8 @@ class Condition:
     negative_prompt: str = ""
     guidance: float = 1.0
     images: dict[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
-    guess: np.ndarray | None = None
-    trust: np.ndarray | None = None
+    estimate: np.ndarray | None = None
+    confidence: np.ndarray | None = None
     key_slots: tuple[int, ...] = ()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowedit.errors import SettingError
+from flowedit.settings import CLASSICAL
 
 if TYPE_CHECKING:
     import torch
@@ -86,8 +87,6 @@ def check_loras(
     """
     if not loras:
         return []
-    from flowedit.methods import CLASSICAL
-
     if method in CLASSICAL:
         raise SettingError(
             f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora."

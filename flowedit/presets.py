@@ -15,43 +15,52 @@ KNOWN = (TINY, *ALIASES, *CHECKPOINTS)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDefaults:
-    """The clip a model was trained on, and its presets.
+    """The clip a model was trained on, the methods it can run, and its presets.
 
     Attributes:
         area: pixels of a frame; an edit keeps the clip's own aspect, and its frame rate.
         window: frames of the longest clip it edits at once, `4n + 1`.
         multiple: what height and width must divide by.
-        presets: settings by preset name; every model has `default`, `draft` and `method`.
+        methods: settings of each method that the model can run, by its name.
+        presets: method of each preset, and what it sets otherwise; every model has `default`, `draft` and `method`.
     """
 
     area: int
     window: int
     multiple: int
+    methods: dict[str, dict[str, Any]]
     presets: dict[str, dict[str, Any]]
 
+    def settings(self, preset: str, method: str | None = None) -> dict[str, Any]:
+        """What a preset sets, by name, where another method was chosen by that method's own grid.
 
-_REPAIR = {
-    "method": "coupled",
-    "fill": "guess",
-    "keyframe_encoding": "delta",
-    "alpha": 0.0,
-    "strength": 0.08,
-    "shift": 3.0,
-}
-"""The small model was trained to repair a guess from a source with little noise."""
-_REPAIRING = {("coupled", "i2v"), ("coupled", "both")}
-"""Methods and conditionings that show a guess to the model."""
+        Raises:
+            SettingError: no such preset, or a method that the model was not trained for.
+        """
+        if preset not in self.presets:
+            raise SettingError(f"preset is {preset!r}; use one of {', '.join(self.presets)}.")
+        chosen = self.presets[preset]
+        method = method or chosen["method"]
+        if method == "refine" and method not in self.methods:
+            raise SettingError(f"method is refine; the model was not trained for it. Use {' or '.join(self.methods)}.")
+        return {**self.methods.get(method, {}), **chosen, "method": method}
+
+
+_GRID = {"keyframe_encoding": "delta", "strength": 0.7, "steps": 8, "shift": 3.0}
 _TINY = ModelDefaults(
     area=128 * 128,
     window=33,
     multiple=16,
+    methods={
+        "coupled": _GRID,
+        "difference": _GRID,
+        # It was trained to refine an estimate from a source with little noise, in one step.
+        "refine": {"strength": 0.08, "steps": 1, "shift": 3.0},
+    },
     presets={
-        "default": {**_REPAIR, "steps": 1},
-        "draft": {**_REPAIR, "steps": 1, "scale": 0.5},
-        "method": {
-            **{"method": "difference", "keyframe_encoding": "delta"},
-            **{"strength": 0.7, "steps": 8, "shift": 3.0},
-        },
+        "default": {"method": "refine"},
+        "draft": {"method": "refine", "scale": 0.5},
+        "method": {"method": "difference"},
     },
 )
 _ANY_FRAME = ("i2v", "vace")
@@ -76,43 +85,37 @@ def model_defaults(model: str | Path) -> ModelDefaults:
 
 
 def _defaults_of(entry: Checkpoint) -> ModelDefaults:
-    area = entry.height * entry.width_px
-    return ModelDefaults(area=area, window=entry.num_frames, multiple=entry.size_multiple, presets=_presets_of(entry))
-
-
-def _presets_of(entry: Checkpoint) -> dict[str, dict[str, Any]]:
     """The authors' steps, shift and guidance; keyframes as images where any frame can be one, else as tokens."""
-    whole = {
-        "method": "difference",
+    grid = {
         "strength": 0.8,
         "steps": entry.steps,
         "shift": entry.shift,
         "guidance": entry.guidance,
         "conditioning": "i2v" if entry.image_route in _ANY_FRAME else "tokens",
     }
-    return {"default": whole, "draft": {**whole, "steps": round(_DRAFT_SHARE * entry.steps)}, "method": whole}
+    return ModelDefaults(
+        area=entry.height * entry.width_px,
+        window=entry.num_frames,
+        multiple=entry.size_multiple,
+        methods={"coupled": grid, "difference": grid},
+        presets={
+            "default": {"method": "difference"},
+            "draft": {"method": "difference", "steps": round(_DRAFT_SHARE * entry.steps)},
+            "method": {"method": "difference"},
+        },
+    )
 
 
 def preset_settings(model: str | Path, preset: str = "default", **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
-    """The settings of a preset, with some changed; what cannot repair a guess starts from the preset `method` instead.
+    """The settings of a preset, with some changed; a method that is not the preset's own brings its own grid.
 
     Args:
         model: the model, as `model_defaults` takes it.
         preset: `default`, `draft` or `method`.
-        changes: settings by name that replace the preset's; a `kappa` also takes the place of the preset's `alpha`.
+        changes: settings by name that replace the preset's, in the words of `EditSettings.of`.
 
     Raises:
         ModelError: no such model.
-        SettingError: no such preset, a setting that makes no sense, or `alpha` and `kappa` both given.
+        SettingError: no such preset, a method that the model was not trained for, or a setting that makes no sense.
     """
-    presets = model_defaults(model).presets
-    if preset not in presets:
-        raise SettingError(f"preset is {preset!r}; use one of {', '.join(presets)}.")
-    base = presets[preset]
-    repairs = (changes.get("method", base["method"]), changes.get("conditioning", "i2v")) in _REPAIRING
-    if base.get("fill") == "guess" and "fill" not in changes and not repairs:
-        # One step with little noise and no correction repairs a guess; without one it would leave the clip as it is.
-        base = {**presets["method"], **{name: base[name] for name in ("scale",) if name in base}}
-    if changes.get("kappa") is not None:
-        base = {name: value for name, value in base.items() if name != "alpha"}
-    return EditSettings.of(**{**base, **changes})
+    return EditSettings.of(**{**model_defaults(model).settings(preset, changes.get("method")), **changes})

@@ -1,23 +1,91 @@
-"""Keep a long edit's state on disk while it runs, and go on from it after a crash with the same result."""
+"""Keep a long edit's state on disk while it runs, and go on from it after a crash with the same result.
+
+A state is one safetensors file, moved to its place whole: after a crash at any moment there is the old state or the new
+one, never half of one.
+"""
 
 import json
-from dataclasses import asdict
+import os
+import tempfile
+from dataclasses import asdict, dataclass, is_dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from flowedit.errors import ModelError
-from flowedit.methods import Step
-from flowedit.methods.branches import Begun
-from flowedit.preparation import PreparedEdit
+from flowedit.errors import ModelError, OutputError
 from flowedit.runfolder import STATE
-from flowedit.trace import READINGS, StepTrace
-from flowedit.wan.resume import hash_settings, load_state, save_state
+from flowedit.trace import StepTrace
 
+if TYPE_CHECKING:
+    from flowedit.methods.branches import Step
+    from flowedit.preparation import PreparedEdit
+
+FORMAT = "flowedit-state-2"
 SAVE_EVERY = 5
 """Steps between two states on disk: what a crash can cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeState:
+    """A stopped run, to go on with: the same edit then takes the same remaining steps, to the last bit.
+
+    Attributes:
+        traces: what the steps done so far read, first to last.
+        carried: the latents that the next step begins with.
+    """
+
+    traces: tuple[StepTrace, ...]
+    carried: tuple[Tensor, ...]
+
+    def save(self, path: Path, digest: str) -> None:
+        """Write it, replacing the state before in a single move; latents are kept bit for bit in their types.
+
+        Raises:
+            OutputError: the folder cannot be written; a state that is there stays whole.
+        """
+        from safetensors.torch import save
+
+        tensors = {str(i): latents.detach().cpu().contiguous().clone() for i, latents in enumerate(self.carried)}
+        traces = json.dumps([asdict(trace) for trace in self.traces])
+        metadata = {"format": FORMAT, "edit": digest, "traces": traces}
+        write_atomically(path, save(tensors, metadata=metadata))
+
+    @classmethod
+    def load(cls, path: Path, digest: str, device: torch.device | str = "cpu") -> "ResumeState | None":
+        """Read it; None when there is none.
+
+        Args:
+            path: where `save` wrote it.
+            digest: of the edit that wants to go on.
+            device: where its latents go.
+
+        Raises:
+            ModelError: the state is of another edit, or the file is none.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                carried = tuple(file.get_tensor(name).to(device) for name in sorted(file.keys()))
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"{path} is no saved state, or a broken one. Delete it to start from the beginning."
+            ) from error
+        if metadata.get("format") != FORMAT:
+            raise ModelError(f"{path} was not written by this version's runs. Delete it to start from the beginning.")
+        if metadata["edit"] != digest:
+            raise ModelError(
+                f"{path} belongs to a run with other settings, source, keyframes or LoRAs. "
+                "Give those, or delete it to start from the beginning."
+            )
+        return cls(traces=tuple(map(_trace, json.loads(metadata["traces"]))), carried=carried)
 
 
 class StateKeeper:
@@ -28,7 +96,7 @@ class StateKeeper:
     """
 
     def __init__(
-        self, folder: Path, prepared: PreparedEdit, *more: np.ndarray | dict[str, Any], every: int = SAVE_EVERY
+        self, folder: Path, prepared: "PreparedEdit", *more: np.ndarray | dict[str, Any], every: int = SAVE_EVERY
     ) -> None:
         """Keep the state of an edit in a folder.
 
@@ -41,45 +109,75 @@ class StateKeeper:
         self.path = folder / STATE
         self._every = every
         self._prepared = prepared
-        self._traces: list[StepTrace] = []
-        images = [(keyframe.index, keyframe.image.tobytes()) for keyframe in prepared.keyframes]
-        indices, pictures = [index for index, _ in images], [picture for _, picture in images]
+        keyframes = [part for keyframe in prepared.keyframes for part in (keyframe.index, keyframe.image)]
         # Latents are left out: a GPU may encode the same clip to other last bits, which must not bar the way.
-        self._hash = hash_settings(
-            prepared.settings.to_dict(), prepared.model.name, indices, *pictures, prepared.frames, *more
-        )
+        settings = prepared.settings.to_dict()
+        self._digest = digest_of(settings, prepared.model.name, *keyframes, prepared.frames, *more)
 
-    def begun(self) -> Begun | None:
+    def load(self) -> ResumeState | None:
         """What a stopped run of this very edit left; None when there is nothing to go on with.
 
         Raises:
             ModelError: the state is of another edit, or broken.
         """
-        state = load_state(self.path, self._hash)
-        if state is None:
-            return None
-        like = self._prepared.problem.source
-        try:
-            main, key = (state.tensors[name].to(like.device) for name in ("main", "key"))
-            steps = json.loads(state.tensors["trace"].numpy().tobytes())
-        except (KeyError, ValueError) as error:
-            raise ModelError(f"{self.path} holds no edit's state. Delete it to start from the beginning.") from error
-        traces = tuple(_trace(step) for step in steps)
-        self._traces = list(traces)
-        return Begun(steps=traces, carried=(main, key))
+        return ResumeState.load(self.path, self._digest, self._prepared.problem.source.device)
 
-    def keep(self, step: Step) -> None:
-        """Take note of a step, and write the state when it is time; the last step needs none."""
-        self._traces.append(step.trace)
-        if step.carried is None or len(self._traces) % self._every or step.trace.sigma_next == 0:
-            return
-        main, key = step.carried
-        written = json.dumps([asdict(trace) for trace in self._traces]).encode()
-        trace = torch.frombuffer(bytearray(written), dtype=torch.uint8)
-        save_state(self.path, len(self._traces), {"main": main, "key": key, "trace": trace}, self._hash)
+    def keep(self, step: "Step") -> None:
+        """Write the state after a step, when it is time; the last step needs none."""
+        traces = self._prepared.trace.steps
+        if len(traces) % self._every == 0 and step.trace.sigma_next > 0:
+            ResumeState(traces=tuple(traces), carried=step.carried).save(self.path, self._digest)
 
 
 def _trace(step: dict[str, Any]) -> StepTrace:
     """One step's readings, whose lists JSON made of tuples."""
-    values: dict[str, Any] = {name: tuple(value) if name in READINGS else value for name, value in step.items()}
-    return StepTrace(**values)
+    return StepTrace(**{name: tuple(value) if isinstance(value, list) else value for name, value in step.items()})
+
+
+def digest_of(*parts: Any) -> str:  # noqa: ANN401 - settings, names, arrays: whatever decides the result
+    """Digest of everything that decides a run's result, so that a state is never carried into another run.
+
+    Args:
+        parts: dataclasses, plain values, bytes, NumPy arrays or tensors, in a fixed order.
+    """
+    digest = sha256()
+    for part in parts:
+        for piece in _pieces(part):
+            digest.update(len(piece).to_bytes(8, "little"))
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside its place, flush it to disk, and move it there in one step.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}). Free the disk, or choose another folder."
+        ) from error
+
+
+def _pieces(part: Any) -> list[bytes]:  # noqa: ANN401
+    if isinstance(part, bytes):
+        return [b"bytes", part]
+    if isinstance(part, Tensor):
+        part = part.detach().cpu().float().numpy()
+    if hasattr(part, "tobytes") and hasattr(part, "dtype"):
+        return [f"array {part.dtype} {part.shape}".encode(), part.tobytes()]
+    if is_dataclass(part) and not isinstance(part, type):
+        part = {"": type(part).__name__, **asdict(part)}
+    return [json.dumps(part, sort_keys=True, default=str).encode()]

@@ -13,7 +13,7 @@ import numpy as np
 
 from flowedit.advice import advise
 from flowedit.ahead import Ahead, EditRequest, read_job
-from flowedit.edit import Given, edit_steps, edit_video, finish, prepare
+from flowedit.edit import edit_steps, edit_video, finish, prepare
 from flowedit.environment import peak_memory_mb, versions
 from flowedit.errors import FlowEditError, SettingError, UnknownWordsWarning
 from flowedit.guided import carry_change
@@ -21,7 +21,7 @@ from flowedit.job import EditJob
 from flowedit.manifest import lora_record, manifest_of, sha256
 from flowedit.masks import apply_mask, read_mask
 from flowedit.media.clip import write_image, write_video
-from flowedit.methods import CLASSICAL, Step, check_method
+from flowedit.methods.branches import Step
 from flowedit.model import ClipShape, VideoModel
 from flowedit.models import check_loras, load_model
 from flowedit.placing import run_placed
@@ -99,7 +99,6 @@ def run_edit(
             this one is.
     """
     begun = time.perf_counter() if ahead is None else ahead.begun
-    check_method(request.settings.method)
     loras = check_loras(request.model, request.loras, request.settings.method)
     job = read_job(request) if ahead is None else ahead.job
     mask = _Mask.read(request, job)
@@ -205,7 +204,7 @@ def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
 
 def _edit(task: _Task, model: VideoModel) -> EditResult:
     request, job, watch, mask = task.request, task.job, task.watch, task.mask.small
-    if request.settings.method in CLASSICAL:
+    if request.settings.classical:
         watch(f"running {request.settings.method}", 0, 0, None)
         return edit_video(job.frames, job.keyframes, model, request.settings)
     watch("encoding", 0, 0, None)
@@ -215,15 +214,15 @@ def _edit(task: _Task, model: VideoModel) -> EditResult:
             raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(job.frames)}.")
         return _edit_windows(task, model, window)
     if task.shared.prepared is None:
-        given = Given(guess=None if task.ahead is None else task.ahead.guess, mask=mask)
-        task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, given)
+        estimate = None if task.ahead is None or task.ahead.estimate is None else task.ahead.estimate()
+        task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, mask, estimate)
     prepared = varied(task.shared.prepared, request.settings)
     keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]), *task.loras)
-    begun = keeper.begun() if request.resume else None
+    resumed = keeper.load() if request.resume else None
     total = len(prepared.problem.sigmas) - 1
-    latents = prepared.reference_latents
+    latents = prepared.reference.latents
     try:
-        for step in edit_steps(prepared, begun):
+        for step in edit_steps(prepared, resumed):
             latents = step.latents
             keeper.keep(step)
             watch("denoising", step.trace.step + 1, total, step)

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 from flowedit.correction import DEFAULT_GAIN, Euler, Gain, check_beta, gain_from
 from flowedit.errors import SettingError, UnusualSettingWarning
 
+Method = Literal["coupled", "difference", "refine", "colour-map", "propagation", "estimate"]
 Encoding = Literal["still", "hold", "delta"]
 Conditioning = Literal["tokens", "i2v", "both", "none"]
-Fill = Literal["grey", "guess"]
 Detail = Literal["plain", "residual", "guided"]
 Positions = Literal["shared", "appended", "restarted"]
 
@@ -23,14 +23,13 @@ class EditSettings:
     `EditSettings.of` takes the same, and how strongly to correct in the user's words: `alpha`, `kappa`.
 
     Attributes:
-        method: name of an editing method; see `flowedit.methods.METHODS`.
+        method: name of an editing method: of `flowedit.methods.METHODS`, or a classical one, which needs no model, of
+            `flowedit.estimate.CLASSICAL`.
         prompt: what the edited clip shows.
         source_prompt: what the source shows; only `difference` reads it. Empty means the same as `prompt`.
         negative_prompt: what guidance moves away from.
         keyframe_encoding: how a keyframe becomes a latent: `still`, `hold` or `delta`.
-        conditioning: how the model sees keyframes: `tokens`, `i2v`, `both` or `none`.
-        fill: what a model on the `i2v` route sees between the keyframes: `grey`, as Wan was trained, or the classical
-            `guess`, with its trust in the mask, for models that were trained to repair one.
+        conditioning: how the model sees keyframes: `tokens`, `i2v`, `both` or `none`; `refine` takes the `i2v` route.
         positions: temporal RoPE index of keyframe tokens: `shared` with their slot, or for comparison `appended`
             after the clip or `restarted` at 0.
         gain: how strongly the correction pulls: a rate, `Exact(10.0)` or `Euler(10.0)`, or a `Constant` share.
@@ -47,13 +46,12 @@ class EditSettings:
         seed: seed of the noise.
     """
 
-    method: str = "coupled"
+    method: Method = "coupled"
     prompt: str = ""
     source_prompt: str = ""
     negative_prompt: str = ""
     keyframe_encoding: Encoding = "hold"
     conditioning: Conditioning = "i2v"
-    fill: Fill = "grey"
     positions: Positions = "shared"
     gain: Gain = DEFAULT_GAIN
     beta: float = 0.0
@@ -68,6 +66,9 @@ class EditSettings:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense; warn about what is merely unusual."""
+        if self.method == "guess":
+            warnings.warn("method guess is now called estimate.", FutureWarning, stacklevel=4)
+            object.__setattr__(self, "method", "estimate")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
@@ -111,23 +112,29 @@ class EditSettings:
 
     @property
     def alpha(self) -> float | None:
-        """Rate of the correction per unit of sigma; None where it takes the same share at every step."""
-        return getattr(self.gain, "rate", None)
+        """Rate of the correction per unit of sigma; None where it takes a fixed share, and where there is none."""
+        return None if self.method == "refine" else getattr(self.gain, "rate", None)
 
     @property
     def kappa(self) -> float | None:
         """Fixed share of the residual per step; None where it follows a rate."""
         return getattr(self.gain, "share", None)
 
+    @property
+    def classical(self) -> bool:
+        """Whether the method needs no model."""
+        return self.method in CLASSICAL
+
     def _check_together(self) -> None:
-        if self.fill == "guess" and self.conditioning not in ("i2v", "both"):
+        if self.method == "refine" and self.conditioning != "i2v":
             raise SettingError(
-                f"fill is guess and conditioning is {self.conditioning}; only the i2v route shows it to the model. "
-                "Use conditioning i2v or both, or fill grey."
+                f"method is refine and conditioning is {self.conditioning}; the estimate is shown on the i2v route. "
+                "Use conditioning i2v, or the method coupled or difference."
             )
-        if self.fill == "guess" and self.method != "coupled":
+        if self.method == "refine" and (self.gain != DEFAULT_GAIN or self.beta):
             raise SettingError(
-                f"fill is guess and the method is {self.method}; only coupled repairs a guess. Use fill grey."
+                "method is refine, which has no correction that alpha, kappa, gain or beta could steer. Leave them "
+                "out, or use the method difference or coupled."
             )
         if self.scale != 1 and self.detail == "plain":
             raise SettingError(
@@ -136,7 +143,7 @@ class EditSettings:
             )
 
     def _warn_if_unusual(self) -> None:
-        fewest = 1 if self.fill == "guess" else 4
+        fewest = 1 if self.method == "refine" else 4
         for name, low, high in (("alpha", 1, 20), ("guidance", 1, 10), ("steps", fewest, 100)):
             value = getattr(self, name)
             if value is not None and not low <= value <= high and not (name == "alpha" and value == 0):
@@ -161,10 +168,12 @@ class EditSettings:
         return {**own, "alpha": self.alpha, "kappa": self.kappa, "gain": form}
 
 
+CLASSICAL = ("colour-map", "propagation", "estimate")
+"""Methods that need no model."""
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "method": get_args(Method),
     "keyframe_encoding": get_args(Encoding),
     "conditioning": get_args(Conditioning),
-    "fill": get_args(Fill),
     "positions": get_args(Positions),
     "detail": get_args(Detail),
 }

@@ -115,11 +115,7 @@ def varied(prepared: "PreparedEdit", settings: EditSettings) -> "PreparedEdit":
         )
     problem = replace(prepared.problem, gain=settings.gain)
     if settings.seed != ours.seed:
-        if prepared.given.mask is not None:
-            raise SettingError(
-                "Outside a mask the source is held with the first seed's noise. Sweep alphas, or no mask."
-            )
-        problem = replace(problem, noise=draw_noise(problem.source, settings.seed, prepared.given))
+        problem = replace(problem, noise=draw_noise(problem.source, settings.seed))
     return replace(
         prepared,
         settings=settings,

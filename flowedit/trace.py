@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 READINGS = ("r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm")
+"""As `trace.csv` calls them; `delta_v_norm` is the name in circulation for `z_diff_norm`."""
+FIELDS = ("r_k_norm", "v_diff_norm", "z_diff_norm", "gap_norm")
+"""The same as `StepTrace` holds them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class StepTrace:
         kappa: share of the residual that the correction took away on the main branch, in [0, 1) when exact.
         r_k_norm: residual before the correction: the gap this step would have left.
         v_diff_norm: difference of the two branches' velocities.
-        delta_v_norm: difference of the two branches' latents before the step.
+        z_diff_norm: difference of the two branches' latents before the step.
         gap_norm: gap after the step, divided by the rms of `z_src[slots] - z_key`: 1 = nothing carried over, 0 = there;
             NaN for an unstyled keyframe whose latent is the source's own, where there is nothing to divide by.
         seconds: wall-clock time of the step.
@@ -42,15 +45,20 @@ class StepTrace:
     kappa: float
     r_k_norm: tuple[float, ...]
     v_diff_norm: tuple[float, ...]
-    delta_v_norm: tuple[float, ...]
+    z_diff_norm: tuple[float, ...]
     gap_norm: tuple[float, ...]
     seconds: float = 0.0
+
+    @property
+    def delta_v_norm(self) -> tuple[float, ...]:
+        """`z_diff_norm` under the name in circulation."""
+        return self.z_diff_norm
 
     def line(self) -> str:
         """One line for a log: means over the keyframes.
 
         >>> StepTrace(step=10, sigma=0.9, sigma_next=0.8, kappa=0.5, r_k_norm=(0.1,), v_diff_norm=(0.2,),
-        ...           delta_v_norm=(0.3,), gap_norm=(0.4,)).line()
+        ...           z_diff_norm=(0.3,), gap_norm=(0.4,)).line()
         'Step 10: r_k=0.1000, v_diff=0.2000, Δv=0.3000, gap=0.4000'
         """
         r_k, v_diff, delta_v, gap = (_mean(getattr(self, name)) for name in READINGS)
@@ -62,7 +70,7 @@ class Trace(Displayed):
     """The readings of a run, step by step; a notebook shows them over sigma.
 
     Attributes:
-        keyframes: pixel indices of the keyframes in the clip.
+        keyframes: pixel indices of the keyframes at which the method reads; none where it corrects nothing.
         slots: their latent slots.
         method: name of the editing method that made it.
         alpha: rate of the correction, or None when kappa was given.
@@ -175,8 +183,9 @@ class Trace(Displayed):
 
 def _step(row: dict[str, Any]) -> StepTrace:
     """One step's readings from what JSON made of them: lists for tuples, None for NaN."""
-    values: dict[str, Any] = {**row, **{name: tuple(_or_nan(value) for value in row[name]) for name in READINGS}}
-    return StepTrace(**values)
+    read = {field: tuple(_or_nan(value) for value in row[name]) for field, name in zip(FIELDS, READINGS, strict=True)}
+    values: dict[str, Any] = {name: value for name, value in row.items() if name not in READINGS}
+    return StepTrace(**values, **read)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,41 +1,35 @@
 """Clips longer than a model's window: overlapping windows, anchored by shared keyframes and one noise.
 
 Windows start at multiples of four, so that a window's latent slots are slots of the whole clip. Every window edits the
-source's own latents at the same strength under the same settings; the noise is one for the whole clip; of the classical
-guess, where a preset asks for it, each frame is made once, when a window needs it; and what two windows share is held
-together by the result of the one done first, which enters the other as keyframes where the user has given none.
+source's own latents under the same settings; the noise is one for the whole clip; of the classical estimate, where the
+method refines one, each frame is made once, when a window needs it; and what two windows share is held together by the
+result of the one done first, which enters the other as keyframes where the user has given none.
 
-With a guess, which knows every keyframe, windows run from the first to the last. Without one, those with keyframes of
-the user's run first, then those next to them, and so on outwards: a style fades as it is handed from one to the next,
-so it is handed on as seldom as can be, and windows that meet between two keyframes are held from both sides.
-
-One window is encoded at a time: when its frames are laid down, its readings and seconds are all that is kept of it.
+With an estimate, which knows every keyframe, windows run from the first to the last. Without one, those with keyframes
+of the user's run first, then those next to them, and so on outwards: a style fades as it is handed from one to the
+next, so it is handed on as seldom as can be, and windows that meet between two keyframes are held from both sides.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowedit.edit import edit_steps, finish
+from flowedit.edit import edit_steps, finish, prepare
 from flowedit.errors import FlowEditError, VideoShapeError
-from flowedit.estimate.blend import WindowGuesses
+from flowedit.estimate import WindowEstimates
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
-from flowedit.methods import Step
+from flowedit.methods.branches import Step
 from flowedit.model import VideoModel
-from flowedit.preparation import Given, PreparedEdit, clip_shape, prepare
+from flowedit.preparation import PreparedEdit, clip_shape, draw_noise
 from flowedit.result import EditResult
 from flowedit.settings import EditSettings
-from flowedit.trace import READINGS, StepTrace, Trace
+from flowedit.trace import FIELDS, StepTrace, Trace
 
 OVERLAP = 9
 """Frames that neighbouring windows share: two whole slots and the frame before them."""
-
-LongStep = tuple[int, int, Step]
-"""(steps done in all windows, steps in all, the step just done)."""
 
 
 def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[int]:
@@ -60,6 +54,22 @@ def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[
         )
     last = max(0, num_frames - window)
     return [*range(0, last, window - overlap), last]
+
+
+def window_order(starts: Sequence[int], window: int, keyframes: Sequence[Keyframe]) -> list[int]:
+    """The windows that hold keyframes, then their neighbours, and so on; those equally near from the first to the last.
+
+    Args:
+        starts: first frames of the windows.
+        window: frames of a window.
+        keyframes: by clip index.
+
+    >>> window_order([0, 24, 48, 72, 96], 33, [Keyframe(i, np.zeros((8, 8, 3), np.uint8)) for i in (0, 128)])
+    [0, 96, 24, 72, 48]
+    """
+    holding = [n for n, start in enumerate(starts) if any(start <= k.index < start + window for k in keyframes)]
+    away = {start: min((abs(n - other) for other in holding), default=0) for n, start in enumerate(starts)}
+    return sorted(starts, key=lambda start: away[start])
 
 
 def edit_long_video(
@@ -96,15 +106,10 @@ def edit_long_video(
 
 @dataclass(kw_only=True)
 class LongEdit:
-    """An edit in windows, one step at a time.
+    """An edit in windows, one step at a time; the attributes are the arguments of `edit_long_video`.
 
     Attributes:
-        frames: the clip, uint8 (F, H, W, 3), F `4n + 1`.
-        keyframes: styled keyframes by clip index, in order.
-        model: the video model.
-        settings: of every window.
-        window: frames that the model edits at once, `4n + 1`.
-        mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
+        trace: readings of the windows done, of the first one its steps so far; None before there are any.
 
     Raises:
         VideoShapeError, KeyframeError: the clip has no such window, or a keyframe does not fit it.
@@ -125,36 +130,42 @@ class LongEdit:
 
     def _begin(self) -> None:
         self._edited = np.zeros_like(self.frames)
-        self._done = _Done()
-        self._running: tuple[int, PreparedEdit] | None = None
+        self._traces: dict[int, Trace] = {}
+        self._seconds: dict[str, float] = {}
+        self.trace: Trace | None = None
 
-    @property
-    def trace(self) -> Trace | None:
-        """Readings of the windows done, of the first one its steps so far; None before there are any."""
-        return self._done.until(self._running)
-
-    def steps(self) -> Iterator[LongStep]:
+    def steps(self) -> Iterator[tuple[int, int, Step]]:
         """Edit window after window, from the beginning.
+
+        Yields:
+            Steps done in all windows, steps in all, and the step just done.
 
         Raises:
             FlowEditError: as from `edit_video`.
         """
         self._begin()
-        guesses = None
-        if self.settings.fill == "guess" and self.keyframes:
-            guesses = WindowGuesses(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
-        order = self._starts if guesses is not None else window_order(self._starts, self.window, self.keyframes)
-        for number, start in enumerate(order):
+        estimates, order = None, window_order(self._starts, self.window, self.keyframes)
+        if self.settings.method == "refine":
+            estimates = WindowEstimates(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
+            order = self._starts
+        done = 0
+        for start in order:
             inside = slice(start, min(start + self.window, len(self.frames)))
-            shared = self._done.shared(inside, self.window)
-            prepared = self._prepare(inside, shared, guesses)
-            self._running = start, prepared
-            result = yield from self._run(prepared, number)
+            shared = self._shared(inside)
+            prepared = self._prepare(inside, shared, estimates)
+            total = len(order) * (len(prepared.problem.sigmas) - 1)
+            for step in edit_steps(prepared):
+                done += 1
+                self.trace = self.trace if self._traces else prepared.trace
+                yield done, total, step
+            result = finish(prepared, step.latents)
             _blend(self._edited, result.frames, start, shared)
-            self._done.add(start, result)
-            # Latents, conditions and noise of a window, before the next one has its own.
-            self._running = None
-            del result, prepared
+            self._traces[start] = result.trace
+            self.trace = _joined(self._traces)
+            for name, seconds in result.seconds.items():
+                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+            # Latents, conditions and noise of a window go before the next one has its own.
+            del result, prepared, step
 
     def finish(self) -> EditResult:
         """The whole clip, once `steps` has come to its end; its trace holds the shared keyframes too.
@@ -162,8 +173,8 @@ class LongEdit:
         Raises:
             FlowEditError: windows are missing.
         """
-        done, windows = len(self._done.traces), len(self._starts)
-        if done < windows:
+        if self.trace is None or len(self._traces) < len(self._starts):
+            done, windows = len(self._traces), len(self._starts)
             raise FlowEditError(f"{done} of {windows} windows are done; go through all of steps() first.")
         return EditResult(
             frames=self._edited,
@@ -171,92 +182,36 @@ class LongEdit:
             keyframes=tuple(self.keyframes),
             settings=self.settings,
             model=self.model.name,
-            trace=_joined(self._done.traces),
-            seconds=self._done.seconds,
+            trace=self.trace,
+            seconds=self._seconds,
         )
 
-    def _prepare(self, inside: slice, shared: "_Shared", guesses: WindowGuesses | None) -> PreparedEdit:
+    def _prepare(self, inside: slice, shared: tuple[int, int], estimates: WindowEstimates | None) -> PreparedEdit:
+        """A window, with the whole clip's noise."""
         own = _window_keyframes(self.keyframes, self._edited, inside, shared)
-        given = Given(
-            guess=None if guesses is None else guesses.window(inside),
-            first_slot=inside.start // GROUP,
-            slots=slot_of(len(self.frames) - 1) + 1,
-            mask=None if self.mask is None else self.mask[inside],
-        )
-        return prepare(self.frames[inside], own, self.model, self.settings, given)
+        mask = None if self.mask is None else self.mask[inside]
+        estimate = None if estimates is None else estimates.window(inside)
+        prepared = prepare(self.frames[inside], own, self.model, self.settings, mask, estimate)
+        slots = slot_of(len(self.frames) - 1) + 1
+        noise = draw_noise(prepared.problem.source, self.settings.seed, first=inside.start // GROUP, slots=slots)
+        prepared.problem = replace(prepared.problem, noise=noise)
+        return prepared
 
-    def _run(self, prepared: PreparedEdit, number: int) -> Generator[LongStep, None, EditResult]:
-        steps = len(prepared.problem.sigmas) - 1
-        latents = prepared.reference_latents
-        for step in edit_steps(prepared):
-            latents = step.latents
-            yield number * steps + step.trace.step + 1, len(self._starts) * steps, step
-        return finish(prepared, latents)
-
-
-class _Shared(NamedTuple):
-    """How many frames at the beginning and at the end of a window lie in windows that are done."""
-
-    left: int
-    right: int
-
-
-@dataclass
-class _Done:
-    """What is kept of the windows done.
-
-    Attributes:
-        traces: their readings, by first frame.
-        seconds: their wall-clock time of each stage, summed.
-    """
-
-    traces: dict[int, Trace] = field(default_factory=dict[int, Trace])
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
-
-    def shared(self, inside: slice, window: int) -> _Shared:
-        """What a window shares with those before and after it that are done."""
-        before = max((start + window for start in self.traces if start < inside.start), default=inside.start)
-        after = min((start for start in self.traces if start > inside.start), default=inside.stop)
-        return _Shared(max(0, before - inside.start), max(0, inside.stop - after))
-
-    def add(self, start: int, result: EditResult) -> None:
-        """Take down a window that is done."""
-        self.traces[start] = result.trace
-        for name, value in result.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + value
-
-    def until(self, running: tuple[int, PreparedEdit] | None) -> Trace | None:
-        """The trace of a run that stops in a window: of the windows done, or of the first one so far."""
-        if self.traces:
-            return _joined(self.traces)
-        return None if running is None else _joined({running[0]: running[1].trace})
-
-
-def window_order(starts: Sequence[int], window: int, keyframes: Sequence[Keyframe]) -> list[int]:
-    """The windows that hold keyframes, then their neighbours, and so on; those equally near from the first to the last.
-
-    Args:
-        starts: first frames of the windows.
-        window: frames of a window.
-        keyframes: by clip index.
-
-    >>> window_order([0, 24, 48, 72, 96], 33, [Keyframe(i, np.zeros((8, 8, 3), np.uint8)) for i in (0, 128)])
-    [0, 96, 24, 72, 48]
-    """
-    holding = [n for n, start in enumerate(starts) if any(start <= k.index < start + window for k in keyframes)]
-    away = {start: min((abs(n - other) for other in holding), default=0) for n, start in enumerate(starts)}
-    return sorted(starts, key=lambda start: away[start])
+    def _shared(self, inside: slice) -> tuple[int, int]:
+        """Frames at the beginning and at the end of a window that lie in windows that are done."""
+        before = max((start + self.window for start in self._traces if start < inside.start), default=inside.start)
+        after = min((start for start in self._traces if start > inside.start), default=inside.stop)
+        return max(0, before - inside.start), max(0, inside.stop - after)
 
 
 def _window_keyframes(
-    keyframes: Sequence[Keyframe], edited: np.ndarray, inside: slice, shared: _Shared
+    keyframes: Sequence[Keyframe], edited: np.ndarray, inside: slice, shared: tuple[int, int]
 ) -> list[Keyframe]:
     """The user's keyframes in a window, and done windows' results where they overlap it and the user gave none."""
     own = [Keyframe(k.index - inside.start, k.image) for k in keyframes if inside.start <= k.index < inside.stop]
     taken = {k.slot for k in own}
-    length = inside.stop - inside.start
-    sides = range(0, shared.left, GROUP), range(-(-(length - shared.right) // GROUP) * GROUP, length, GROUP)
-    for side in sides:
+    length, (left, right) = inside.stop - inside.start, shared
+    for side in (range(0, left, GROUP), range(-(-(length - right) // GROUP) * GROUP, length, GROUP)):
         free = [i for i in side if slot_of(i) not in taken]
         ends = free[:1] + free[-1:] if len(free) > 1 else free
         own += [Keyframe(i, edited[inside.start + i]) for i in ends]
@@ -264,12 +219,13 @@ def _window_keyframes(
     return sorted(own, key=lambda k: k.index)
 
 
-def _blend(edited: np.ndarray, part: np.ndarray, start: int, shared: _Shared) -> None:
+def _blend(edited: np.ndarray, part: np.ndarray, start: int, shared: tuple[int, int]) -> None:
     """Lay a window's frames down, fading over to and from the windows that it overlaps."""
+    left, right = shared
     weight = np.ones(len(part))
-    weight[: shared.left] = np.arange(1, shared.left + 1) / (shared.left + 1)
-    falling = np.arange(shared.right, 0, -1) / (shared.right + 1)
-    weight[len(part) - shared.right :] = np.minimum(weight[len(part) - shared.right :], falling)
+    weight[:left] = np.arange(1, left + 1) / (left + 1)
+    falling = np.arange(right, 0, -1) / (right + 1)
+    weight[len(part) - right :] = np.minimum(weight[len(part) - right :], falling)
     for i, w in enumerate(weight):
         there = edited[start + i]
         edited[start + i] = part[i] if w == 1 else np.round((1 - w) * there + w * part[i])
@@ -280,7 +236,7 @@ def _joined(traces: Mapping[int, Trace]) -> Trace:
     ordered = sorted(traces.items())
     steps: list[StepTrace] = []
     for rows in zip(*(trace.steps for _, trace in ordered), strict=True):
-        readings = {name: tuple(value for row in rows for value in getattr(row, name)) for name in READINGS}
+        readings = {name: tuple(value for row in rows for value in getattr(row, name)) for name in FIELDS}
         steps.append(replace(rows[0], seconds=sum(row.seconds for row in rows), **readings))
     keyframes = [k + start for start, trace in ordered for k in trace.keyframes]
     return replace(ordered[0][1], keyframes=tuple(keyframes), slots=tuple(slot_of(k) for k in keyframes), steps=steps)

@@ -23,14 +23,15 @@ from method_gap_law import gap_law
 from method_schematic import path
 
 from benchmarks.cases import Condition, own_case, under
-from flowedit.edit import edit_video, sigma_grid
+from flowedit.edit import edit_video
 from flowedit.errors import KeyframeError
-from flowedit.estimate.blend import classical_guess
+from flowedit.estimate import estimate
 from flowedit.frames import group_of, slot_count, slot_of, slots_of
 from flowedit.lessons.look import COLOURS, use_house_style
 from flowedit.methods.branches import shared_positions
 from flowedit.metrics import psnr
 from flowedit.models import load_model
+from flowedit.preparation import sigma_grid
 from flowedit.presets import preset_settings
 from flowedit.schedule import wan_sigmas
 from flowedit.wan.routes import keyframe_mask
@@ -112,15 +113,15 @@ def slots() -> Figure:
 
 
 def strip() -> Figure:
-    """Source, keyframes, guess, the default's edit and the truth of a test scene, and both errors."""
+    """Source, keyframes, estimate, the default's edit and the truth of a test scene, and both errors."""
     case = under(own_case(SCENE), Condition.DISAGREEING)
     images = {k.index: k.image for k in case.keyframes}
-    guess = classical_guess(case.frames, images)
+    made = estimate(case.frames, images).frames
     edit = edit_video(
         case.frames, case.keyframes, load_model("tiny"), preset_settings("tiny", "default", prompt=case.caption)
     ).frames
-    far = [i for i in range(len(guess)) if min(abs(i - k) for k in images) >= 4]
-    means = [float(psnr(clip[far], case.truth[far]).mean()) for clip in (case.frames, guess, edit)]
+    far = [i for i in range(len(made)) if min(abs(i - k) for k in images) >= 4]
+    means = [float(psnr(clip[far], case.truth[far]).mean()) for clip in (case.frames, made, edit)]
     fig, axes = plt.subplots(3, 6, figsize=(WIDTH, 5.0))
     for column, index in enumerate(images):
         _show(axes[0, column], case.frames[index], f"source, frame {index}")
@@ -129,13 +130,13 @@ def strip() -> Figure:
         upper, lower = axes[1, 3 * block :], axes[2, 3 * block :]
         _show(upper[0], case.frames[i], f"source, frame {i}")
         _show(lower[0], case.truth[i], f"truth, frame {i}")
-        for ax, below, clip, name in zip(upper[1:], lower[1:], (guess, edit), ("guess", "edit"), strict=False):
+        for ax, below, clip, name in zip(upper[1:], lower[1:], (made, edit), ("estimate", "edit"), strict=False):
             _show(ax, clip[i], f"{name}, {psnr(clip[[i]], case.truth[[i]])[0]:.1f} dB")
             error = np.abs(clip[i].astype(np.float32) - case.truth[i]).mean(axis=2)
             _show(below, error, rf"|{name} $-$ truth|")
     fig.suptitle(
         f"All {len(far)} frames far from the keyframes against the truth: "
-        f"source {means[0]:.2f} dB, guess {means[1]:.2f} dB, edit {means[2]:.2f} dB\n"
+        f"source {means[0]:.2f} dB, estimate {means[1]:.2f} dB, edit {means[2]:.2f} dB\n"
         f"Errors: mean over the channels, black 0, brightest {LARGE_ERROR} levels or more",
         fontsize=10,
     )

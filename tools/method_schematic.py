@@ -27,17 +27,23 @@ def path() -> Figure:
 def _inputs(ax: Axes) -> None:
     _box(ax, (2, 91, 29, 8), "source clip", f"{FRAMES} frames", "sky")
     _box(ax, (35, 91, 29, 8), "styled keyframes", "at frames " + ", ".join(map(str, KEYFRAMES)), "gold")
-    _box(ax, (68, 91, 30, 8), "classical guess", "of both, with its trust", "orange")
+    _box(ax, (68, 91, 30, 8), "classical estimate", "of both, with its confidence", "orange")
     _box(ax, (2, 77, 29, 8), "encode", r"$z_{src}$", "sky")
     _box(ax, (35, 77, 29, 8), "still / hold / delta", r"$z_{key}$, one frame a keyframe", "gold")
-    _box(ax, (68, 73, 30, 12), "what the model is shown", "words; keyframe images, or\nthe guess and its trust", "grey")
+    _box(
+        ax,
+        (68, 73, 30, 12),
+        "what the model is shown",
+        "words; keyframe images, or\nestimate and confidence",
+        "grey",
+    )
     for x in (16.5, 49.5, 83):
         _arrow(ax, (x, 91), (x, 85))
     _arrow(ax, (64, 96), (68, 96))
     _arrow(ax, (62, 91), (70, 85))
     _arrow(ax, (29, 91), (37, 85))
     ax.text(34.8, 87.9, "delta", fontsize=9, color=COLOURS["ink"])
-    ax.text(84.5, 87.9, 'fill="guess"', fontsize=9, va="center", color=COLOURS["ink"])
+    ax.text(84.5, 87.9, "refine", fontsize=9, va="center", color=COLOURS["ink"])
 
 
 def _loop(ax: Axes) -> None:
@@ -109,7 +115,7 @@ def _loop(ax: Axes) -> None:
 
 
 def _output(ax: Axes) -> None:
-    _box(ax, (2, 2, 29, 12), "reference", "source, or the guess\nwhere one was made;\n" r"its latents $z_{ref}$", "sky")
+    _box(ax, (2, 2, 29, 12), "reference", "source, or the estimate\nfor refine;\n" r"its latents $z_{ref}$", "sky")
     _box(
         ax, (35, 2, 36, 12), "decode the change", r"$D(z_{edit})-D(z_{ref})$" "\n" r"times the repair's share", "green"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowedit.estimate.blend import guesses
+from flowedit.estimate import estimates
 from flowedit.tiny.config import SPATIAL
 from flowedit.wan.routes import trust_frames
 
@@ -87,11 +87,11 @@ def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
     return [
         Made(
             made.frames,
-            trust_frames(made.trust, height, width),
-            np.rint(made.repair_share() * 255).astype(np.uint8),
+            trust_frames(made.confidence, height, width),
+            np.rint(made.need() * 255).astype(np.uint8),
             made.agreement,
         )
-        for made in guesses(frames, sets)
+        for made in estimates(frames, sets)
     ]
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from flowedit.detail import lay_repair
+from flowedit.methods.refine import lay_change
 from flowedit.preparation import sigma_grid
 from flowedit.presets import preset_settings
 from flowedit.tiny.text import START, encode_prompts
@@ -133,7 +133,7 @@ def repair_errors(
     guess, truth = (rows[name].float() / 127.5 - 1 for name in ("guess", "truth"))
     edited = (guess + encoder.decode(repaired) - rows["drawn"].float()).clamp(-1, 1)
     share = (rows["share"].float() / 255).unsqueeze(1)
-    final = lay_repair(guess, edited, share, rows["agreement"])
+    final = lay_change(guess, edited, share, rows["agreement"])
     before, after = ((video - truth).div(2).pow(2).mean((1, 3, 4)) + FLOOR for video in (guess, final))
     return before, after
 

@@ -35,10 +35,11 @@ def edit(
     negative_prompt: Annotated[str | None, typer.Option(help="What guidance moves away from.")] = None,
     model: Annotated[str, typer.Option(help="tiny, 1.3B, 14B, a checkpoint's name or a path.")] = "tiny",
     preset: Annotated[str, typer.Option(help="default, draft or method.")] = "default",
-    method: Annotated[str | None, typer.Option(help="coupled, difference, colour-map, propagation or guess.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="refine, coupled, difference, colour-map, propagation, estimate.")
+    ] = None,
     encoding: Annotated[str | None, typer.Option(help="still, hold or delta.")] = None,
     conditioning: Annotated[str | None, typer.Option(help="tokens, i2v, both or none.")] = None,
-    fill: Annotated[str | None, typer.Option(help="grey, or guess: what is shown between the keyframes.")] = None,
     detail: Annotated[str | None, typer.Option(help="plain, residual or guided.")] = None,
     scale: Annotated[float | None, typer.Option(help="Side the model works at, such as 0.5 for a draft.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Rate of the correction.")] = None,
@@ -76,7 +77,6 @@ def edit(
     from flowedit.environment import launched, leads
     from flowedit.errors import FlowEditError, KeyframeError, SettingError
     from flowedit.job import parse_indices, parse_size, video_window
-    from flowedit.methods import check_method
     from flowedit.presets import model_defaults, preset_settings
     from flowedit.runfolder import RunFolder
     from flowedit.sweep import check_sweep, parse_sweep
@@ -96,10 +96,9 @@ def edit(
         **{"keyframe_encoding": encoding, "conditioning": conditioning},
         **{"detail": detail, "alpha": alpha, "kappa": kappa, "beta": beta, "gain": gain, "strength": strength},
         **{"steps": steps, "guidance": cfg, "source_guidance": source_cfg, "shift": shift, "seed": seed},
-        **{"fill": fill, "scale": scale},
+        **{"scale": scale},
     }
     given = {name: value for name, value in given.items() if value is not None}
-    check_method(given.get("method", "coupled"))
     planned = preset_settings(model, preset, **given)
     loras = _checked_loras(model, lora or [], planned.method)
     if loras and leads():
@@ -177,7 +176,7 @@ def show_run(request: Any, *, verbose: bool) -> "EditOutcome":  # noqa: ANN401 -
         watch("reading", 0, 0, None)
         ahead = Ahead(request)
         folder = RunFolder(request.output, overwrite=request.overwrite)
-        # This import loads torch, while the process that `ahead` started makes the guess.
+        # This import loads torch, while the process that `ahead` started makes the estimate.
         from flowedit.run import run_edit
 
         announce = partial(console.print, highlight=False, markup=False, soft_wrap=True)

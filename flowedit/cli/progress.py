@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from flowedit.methods import Step
+    from flowedit.methods.branches import Step
     from flowedit.run import Watch
 
 

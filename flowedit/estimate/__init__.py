@@ -1,1 +1,18 @@
 """The classical estimate of an edit: colour map, propagation, local regression, and their blend; no torch."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from flowedit.estimate.blend import Estimate, WindowEstimates, estimate, estimated_frames, estimates
+from flowedit.estimate.colour_map import colour_map
+from flowedit.estimate.propagation import propagation
+
+__all__ = ["CLASSICAL", "Estimate", "WindowEstimates", "estimate", "estimates"]
+
+CLASSICAL: Mapping[str, Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]] = {
+    "colour-map": colour_map,
+    "propagation": propagation,
+    "estimate": estimated_frames,
+}
+"""Editing methods that need no model, by name: (frames, keyframe images by pixel index) -> edited frames."""

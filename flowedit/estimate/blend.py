@@ -1,4 +1,4 @@
-"""The best classical guess: two maps common to all keyframes, and on top the keyframes' own detail carried along.
+"""The classical estimate: two maps common to all keyframes, and on top the keyframes' own detail carried along.
 
 The colour map knows what every colour becomes, occluded or not, but nothing of lines and texture; the map from a
 pixel's surroundings knows outlines and glow; propagation knows everything, but not behind an occlusion, and it carries
@@ -30,7 +30,7 @@ _UNEXPLAINED = 12.0
 _NOTHING = 1.5
 """Detail up to which the colour map has explained the style, and surroundings have nothing to tell."""
 _EAGER = 8.0
-"""How many times the doubt a repair is laid on the guess: it is better nearly from where doubt begins."""
+"""How many times the doubt a refinement is laid on the estimate: it is better nearly from where doubt begins."""
 _SHARPEST, _SOFTEST = 0.125, 0.5
 """Power of the confidence with which carried detail is laid down, where keyframes agree and where they do not."""
 _STEADY = 12.0
@@ -42,50 +42,46 @@ _NEAR = 1 / 128
 _AGREE, _DISAGREE = 3.0, 7.0
 """Tints, root mean square in 8-bit levels, up to which keyframes count as agreeing and from which as disagreeing."""
 _COMMON = 1.0
-"""Share of the repair everywhere when keyframes disagree, for then the guess is uncertain everywhere."""
+"""Need everywhere when keyframes disagree, for then the estimate is uncertain everywhere."""
 
 
 @dataclass(frozen=True, eq=False)
-class Guess:
-    """A classical guess of the edited clip.
+class Estimate:
+    """A classical estimate of the edited clip.
 
     Attributes:
         frames: uint8 (F, H, W, 3).
-        trust: float32 (F, H, W) in [0, 1]: where the guess needs no repair: the motion is sure, or the colour map
-            explains the style so well that there is no detail to carry; 1 at the keyframes.
+        confidence: float32 (F, H, W) in [0, 1]: where the estimate needs no model: the motion is sure, or the colour
+            map explains the style so well that there is no detail to carry; 1 at the keyframes.
         tint: how far the keyframes' own colours are from the common map, root mean square in 8-bit levels, the mean
             over the keyframes: near 0 where they agree.
     """
 
     frames: UInt8[np.ndarray, "F H W 3"]
-    trust: Float32[np.ndarray, "F H W"]
+    confidence: Float32[np.ndarray, "F H W"]
     tint: float = 0.0
 
-    def repair_share(self) -> Float32[np.ndarray, "F H W"]:
-        """How far a model's repair takes the guess's place at each pixel, in [0, 1].
+    def need(self) -> Float32[np.ndarray, "F H W"]:
+        """How far a model's refinement takes the estimate's place at each pixel, in [0, 1].
 
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
-        return np.clip(_EAGER * (1 - self.trust), np.float32(_COMMON * (1 - self.agreement)), 1)
+        return np.clip(_EAGER * (1 - self.confidence), np.float32(_COMMON * (1 - self.agreement)), 1)
 
     @property
     def agreement(self) -> float:
         """How far the keyframes bear one another out in their colours, in [0, 1]: how far the map of all is right."""
         return 1 - _disagreement(self.tint)
 
-    def window(self, part: slice) -> "Guess":
-        """The guess of some of the frames."""
-        return Guess(self.frames[part], self.trust[part], self.tint)
 
-
-def classical_guess(
+def estimated_frames(
     frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]
 ) -> UInt8[np.ndarray, "F H W 3"]:
-    """The frames of `guess`, without the trust."""
-    return guess(frames, keyframes).frames
+    """The frames of `estimate`, without the confidence."""
+    return estimate(frames, keyframes).frames
 
 
-def guess(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]) -> Guess:
+def estimate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]) -> Estimate:
     """Recolour the clip by the common map and carry the keyframes' detail to every frame.
 
     Args:
@@ -95,31 +91,33 @@ def guess(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
-    return guesses(frames, [keyframes])[0]
+    return estimates(frames, [keyframes])[0]
 
 
-def guesses(
+def estimates(
     frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
-) -> list[Guess]:
-    """`guess` for several sets of keyframes at the same indices, which share motion and surroundings.
+) -> list[Estimate]:
+    """`estimate` for several sets of keyframes at the same indices, which share motion and surroundings.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
         sets: styled images by pixel index, the same indices in each.
 
     Raises:
-        KeyframeError: as for `guess`, or sets that differ in their indices.
+        KeyframeError: as for `estimate`, or sets that differ in their indices.
     """
     drawings = _Drawings(frames, sets)
-    made = [Guess(np.empty_like(frames), np.empty(frames.shape[:3], np.float32), each.tint) for each in drawings.each]
+    made = [
+        Estimate(np.empty_like(frames), np.empty(frames.shape[:3], np.float32), each.tint) for each in drawings.each
+    ]
     for i, parts in drawings.painted():
         for one, part in zip(made, parts, strict=True):
-            one.frames[i], one.trust[i] = part
+            one.frames[i], one.confidence[i] = part
     return made
 
 
-class WindowGuesses:
-    """`guess` for the windows of a long clip, from the first to the last: equal to the bit, and never made whole.
+class WindowEstimates:
+    """`estimate` for the windows of a long clip, from the first to the last: equal to the bit, and never made whole.
 
     Memory: the frames of a window, and the motion of 32 frames and of one in 32 between two keyframes.
 
@@ -128,7 +126,7 @@ class WindowGuesses:
         keyframes: styled images, uint8 (H, W, 3), by pixel index.
 
     Raises:
-        KeyframeError: as for `guess`.
+        KeyframeError: as for `estimate`.
     """
 
     def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> None:
@@ -136,8 +134,8 @@ class WindowGuesses:
         self._tint, self._coming = drawings.each[0].tint, drawings.painted()
         self._start, self._known = 0, dict[int, _Painted]()
 
-    def window(self, part: slice) -> Guess:
-        """The guess of some of the frames.
+    def window(self, part: slice) -> Estimate:
+        """The estimate of some of the frames.
 
         Raises:
             VideoShapeError: they begin before those asked for last, of which nothing earlier is kept.
@@ -153,18 +151,18 @@ class WindowGuesses:
             if i >= part.start:
                 self._known[i] = one
         parts = [self._known[i] for i in wanted]
-        return Guess(np.stack([one.frame for one in parts]), np.stack([one.trust for one in parts]), self._tint)
+        return Estimate(np.stack([one.frame for one in parts]), np.stack([one.confidence for one in parts]), self._tint)
 
 
 class _Painted(NamedTuple):
-    """One frame of a guess, uint8 (H, W, 3), and its trust, float32 (H, W)."""
+    """One frame of an estimate, uint8 (H, W, 3), and its confidence, float32 (H, W)."""
 
     frame: np.ndarray
-    trust: np.ndarray
+    confidence: np.ndarray
 
 
 class _Drawings:
-    """Guesses in the making, of sets of keyframes at the same indices: all is learned at once, frames come in turn.
+    """Estimates in the making, of sets of keyframes at the same indices: all is learned at once, frames come in turn.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
@@ -184,7 +182,7 @@ class _Drawings:
             each.forget()
 
     def painted(self) -> Iterator[tuple[int, list[_Painted]]]:
-        """Each index with its frame of every guess, once, in the order of `carry`."""
+        """Each index with its frame of every estimate, once, in the order of `carry`."""
         for i, carried in self._carried:
             details, wholes = carried[: len(self.each)], carried[len(self.each) :]
             parts = zip(self.each, self._bases(i), details, wholes, strict=True)

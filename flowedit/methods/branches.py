@@ -1,22 +1,32 @@
-"""What both editing methods share: the prepared problem, the two branches, and one corrected step."""
+"""What the methods share: an edit with everything encoded, the state a step yields, and the correction in between."""
 
-import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from flowedit.correction import Gain, correct, residual
-from flowedit.flow import euler_step, interpolate
-from flowedit.model import JointLatent, KeyLatent, Latent, VideoModel
+from flowedit.correction import Residual, correct, residual
+from flowedit.model import KeyLatent, Latent, VideoModel
 from flowedit.trace import StepTrace
 
-PairVelocity = Callable[[Latent, KeyLatent, float], Latent]
+Velocity = Callable[[Latent, KeyLatent, float], Latent]
 """(main branch, keyframe branch, sigma) -> velocity of the main one; the model may see the other as tokens."""
+
+
+class Gap(NamedTuple):
+    """What the correction of a step read at the keyframes' slots, and what it left.
+
+    Attributes:
+        kappa: share of the residual that it took away on the main branch.
+        before: the residual and its parts, uncorrected.
+        left: the gap after an Euler step with the corrected velocities.
+    """
+
+    kappa: float
+    before: Residual
+    left: KeyLatent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +42,10 @@ class EditProblem:
         sigmas: decreasing noise levels, the last one 0.
         gain: share of the residual to correct, of a step's length and `beta`.
         beta: share of it that the keyframe branch takes.
-        v_target: velocities under the target prompt and the styled keyframes.
-        v_source: velocities under the source prompt and the source's own frames.
-        after_step: the model's own hook on the clip's latents.
+        v_target: velocity under the target prompt and the styled keyframes.
+        v_source: velocity under the source prompt and the source's own frames.
+        hook: what the model does to the clip's latents after a step that ends at a sigma.
+        free: how far each latent cell may change, (f, h, w) in [0, 1]; None for all of them.
     """
 
     source: Latent
@@ -43,48 +54,64 @@ class EditProblem:
     slots: tuple[int, ...]
     noise: Latent
     sigmas: tuple[float, ...]
-    gain: Gain
+    gain: Callable[[float, float], float]
     beta: float
-    v_target: PairVelocity
-    v_source: PairVelocity
-    after_step: Callable[[Latent, float], Latent]
+    v_target: Velocity
+    v_source: Velocity
+    hook: Callable[[Latent, float], Latent]
+    free: Tensor | None = None
 
     @property
     def noise_key(self) -> KeyLatent:
         """The noise of the keyframes, coupled to the clip's."""
         return coupled_noise(self.noise, self.slots)
 
+    def correct(
+        self, x_main: Latent, x_key: KeyLatent, v_main: Latent, v_key: KeyLatent, dt: float
+    ) -> tuple[Latent, KeyLatent, Gap]:
+        """Both velocities after the correction at the keyframes' slots, and what it read."""
+        at, kappa = list(self.slots), self.gain(dt, self.beta)
+        x_slots, v_slots = x_main[:, :, at], v_main[:, :, at]
+        before = residual(x_slots, x_key, v_slots, v_key, dt)
+        v_slots, v_key = correct(v_slots, v_key, before.r, kappa / dt, self.beta)
+        v_main = v_main.clone()
+        v_main[:, :, at] = v_slots
+        return v_main, v_key, Gap(kappa, before, residual(x_slots, x_key, v_slots, v_key, dt).r)
+
+    def after_step(self, latents: Latent, own: Latent, sigma: float) -> Latent:
+        """The clip's latents as the model leaves them; where nothing may change, `own`, the source's at this level."""
+        latents = self.hook(latents, sigma)
+        return latents if self.free is None else own + self.free * (latents - own)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """The state after one step.
+class State:
+    """Where a method stands after a step.
 
     Attributes:
         latents: best estimate of the edited clip's clean latents so far.
-        x_main: main branch at `trace.sigma_next`.
-        x_key: keyframe branch at `trace.sigma_next`.
-        trace: what the step read.
-        carried: what the method's next step begins with, of the clip and of the keyframes; None where nobody asked.
+        x_main: main branch at the sigma that the step reached.
+        x_key: keyframe branch at that sigma; no frame where the method has none.
+        gap: what the correction read; None where the method has none.
+        carried: what the next step begins with.
     """
 
     latents: Latent
     x_main: Latent
     x_key: KeyLatent
-    trace: StepTrace
-    carried: tuple[Latent, KeyLatent] | None = None
+    gap: Gap | None
+    carried: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
-    """A run that was stopped, to go on with: the same problem then gives the same remaining steps, to the last bit.
+class Step(State):
+    """A state, and what was recorded on the way to it.
 
     Attributes:
-        steps: what the steps done so far read, first to last.
-        carried: of the last of them.
+        trace: the readings of the step.
     """
 
-    steps: tuple[StepTrace, ...]
-    carried: tuple[Latent, KeyLatent]
+    trace: StepTrace
 
 
 def coupled_noise(noise: Latent, slots: Sequence[int]) -> KeyLatent:
@@ -110,17 +137,17 @@ def restarted_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]
 POSITIONS = {"shared": shared_positions, "appended": appended_positions, "restarted": restarted_positions}
 
 
-def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
+def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> Velocity:  # noqa: ANN401
     """The clip's velocity in one joint sequence with the keyframes: the model sees their tokens."""
 
     def joint(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
-        v: JointLatent = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
+        v = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
         return v[:, :, : x_main.shape[2]]
 
     return joint
 
 
-def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> PairVelocity:  # noqa: ANN401
+def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> Velocity:  # noqa: ANN401
     """The velocity of the clip alone: the model does not see keyframe tokens."""
 
     def alone(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
@@ -130,66 +157,6 @@ def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...
     return alone
 
 
-@dataclass(frozen=True)
-class Branches:
-    """Positions and velocities of both branches at one sigma; the main ones for the whole clip."""
-
-    x_main: Latent
-    x_key: KeyLatent
-    v_main: Latent
-    v_key: KeyLatent
-
-
-def correct_step(
-    problem: EditProblem, at: Branches, step: int, sigma: float, sigma_next: float
-) -> tuple[Latent, KeyLatent, StepTrace]:
-    """Both velocities after the correction at the keyframe slots, and what it read.
-
-    The gap in the trace is that of the positions which an Euler step with these velocities reaches.
-    """
-    slots = list(problem.slots)
-    dt = sigma - sigma_next
-    kappa = problem.gain(dt, problem.beta)
-    x_slots, v_slots = at.x_main[:, :, slots], at.v_main[:, :, slots]
-    gap = residual(x_slots, at.x_key, v_slots, at.v_key, dt)
-    v_slots, v_key = correct(v_slots, at.v_key, gap.r, kappa / dt, problem.beta)
-    v_main = at.v_main.clone()
-    v_main[:, :, slots] = v_slots
-    left = euler_step(x_slots, v_slots, sigma, sigma_next) - euler_step(at.x_key, v_key, sigma, sigma_next)
-    trace = StepTrace(
-        step=step,
-        sigma=sigma,
-        sigma_next=sigma_next,
-        kappa=kappa,
-        r_k_norm=rms_per_slot(gap.r),
-        v_diff_norm=rms_per_slot(gap.v_diff),
-        delta_v_norm=rms_per_slot(gap.z_diff),
-        gap_norm=_relative(rms_per_slot(left), rms_per_slot(problem.source[:, :, slots] - problem.keys)),
-    )
-    return v_main, v_key, trace
-
-
-def steps_left(problem: EditProblem, begun: Begun | None) -> list[tuple[int, tuple[float, float]]]:
-    """The steps to do: index, and the sigmas before and after; all of them unless some are done."""
-    return list(enumerate(pairwise(problem.sigmas)))[len(begun.steps) if begun else 0 :]
-
-
-def took(trace: StepTrace, begun: float) -> StepTrace:
-    """The trace with the seconds since `begun`, a reading of `time.perf_counter`."""
-    return replace(trace, seconds=time.perf_counter() - begun)
-
-
 def rms_per_slot(latents: Tensor) -> tuple[float, ...]:
     """Root mean square over everything but the frame axis, one value per latent frame."""
     return tuple(latents.double().square().mean(dim=(0, 1, 3, 4)).sqrt().tolist())
-
-
-def _relative(values: tuple[float, ...], scales: tuple[float, ...]) -> tuple[float, ...]:
-    """Value over scale; NaN where the keyframe's latent is the source's own and there is nothing to compare with."""
-    return tuple(value / scale if scale > 0 else math.nan for value, scale in zip(values, scales, strict=True))
-
-
-def noised_start(problem: EditProblem) -> tuple[Latent, KeyLatent]:
-    """Both branches at the first sigma, on one noise."""
-    sigma = problem.sigmas[0]
-    return interpolate(problem.source, problem.noise, sigma), interpolate(problem.keys, problem.noise_key, sigma)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -59,7 +58,7 @@ class Trained:
 
     Attributes:
         boundary: sigma under which the second expert takes over, where there is one.
-        repairs: whether they were trained to see a classical guess between the keyframes.
+        repairs: whether they were trained to see a classical estimate between the keyframes.
         joint: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None runs them
             through the pipeline's own.
     """
@@ -129,7 +128,7 @@ class WanVideo:
 
     @property
     def repairs(self) -> bool:
-        """Whether the transformers were trained to see a classical guess between the keyframes."""
+        """Whether the transformers were trained to see a classical estimate between the keyframes."""
         return self.trained.repairs
 
     @property
@@ -155,7 +154,7 @@ class WanVideo:
         """Encode words and images once.
 
         Raises:
-            ModelError: images that the checkpoint has no route for, or a guess that it was not trained to see.
+            ModelError: images that the checkpoint has no route for, or an estimate that it was not trained to see.
         """
         images = self._image_inputs(condition)
         guided = condition.guidance != 1
@@ -199,14 +198,14 @@ class WanVideo:
         return hold_first(latents, prepared.clip)
 
     def _image_inputs(self, condition: Condition) -> Inputs:
-        if condition.guess is None:
+        if condition.estimate is None or condition.confidence is None:
             return image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
         if not self.repairs:
             raise ModelError(
-                f"{self.name} was not trained to see a guess between the keyframes (fill is guess). Use fill grey."
+                f"{self.name} was not trained to see an estimate between the keyframes (method refine). Use difference."
             )
-        trust = np.zeros(condition.guess.shape[:3], np.float32) if condition.trust is None else condition.trust
-        return {"y": guess_condition(to_pixels(condition.guess), trust, list(condition.images), self._encode)}
+        clip, confidence = to_pixels(condition.estimate), condition.confidence
+        return {"y": guess_condition(clip, confidence, list(condition.images), self._encode)}
 
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""
@@ -225,7 +224,7 @@ class WanVideo:
         given, video = video, video.to(dtype=self.pipe.torch_dtype)
         latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
         latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
-        # A guess is encoded twice, as what the decoded change is laid on and as what the model sees.
+        # An estimate is encoded twice, as what the decoded change is laid on and as what the model sees.
         self._last = (given, latents) if self.repairs else None
         return latents
 

@@ -19,10 +19,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from flowedit.errors import OutputError
+from flowedit.resuming import digest_of, write_atomically
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline
-from flowedit.wan.resume import hash_settings, write_atomically
 
 if TYPE_CHECKING:
     from flowedit.wan.fit import Fit
@@ -94,7 +94,7 @@ class EncodingCache:
             write_atomically(self._path(key), content)
 
     def _path(self, key: tuple[Any, ...]) -> Path:
-        return self.folder / f"{hash_settings(*key)}.safetensors"
+        return self.folder / f"{digest_of(*key)}.safetensors"
 
     def _trim(self, room: int) -> None:
         """Remove the entries used longest ago until the rest fits."""

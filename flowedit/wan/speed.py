@@ -98,17 +98,18 @@ def vae_frames(
         keyframes: how many, the first of them at frame 0.
         image_route: of the checkpoint; on the `i2v` route a grey clip is encoded even where no image is shown.
     """
+    decoded = num_frames * (1 if settings.detail == "plain" else 2)
+    if settings.method == "refine":  # the source, and the estimate, which the model and the decode share
+        return 2 * num_frames, decoded
     later = max(keyframes - 1, 0) * (1 if settings.keyframe_encoding == "still" else 1 + GROUP)
     clips, sides = 1, 2 if settings.method == "difference" else 1
     # `delta` encodes the source's own frames for the change of style, which on the source's side is none.
     keys = (min(keyframes, 1) + later) * (2 if settings.keyframe_encoding == "delta" else sides)
-    if settings.fill == "guess":
-        clips += 1
-    if image_route == "i2v" and settings.fill != "guess":  # a guess that the model sees is encoded once
+    if image_route == "i2v":
         clips += sides
     elif settings.conditioning in ("i2v", "both") and image_route == "vace":
         clips += 2 * sides
-    return clips * num_frames + keys, num_frames * (1 if settings.detail == "plain" else 2)
+    return clips * num_frames + keys, decoded
 
 
 def predict_minutes(

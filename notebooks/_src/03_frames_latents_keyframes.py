@@ -48,7 +48,7 @@
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 import numpy as np, torch
-from flowedit.keyframes import Keyframe, encode_keyframes, to_pixels
+from flowedit.encoding import encode_keyframes, to_pixels
 clip, model, small = lessons.clip(), lessons.small_model(), lessons.clip().frames[:17, 32:96, 32:96]
 rms = lambda latents: latents.square().mean((0, 1, 3, 4)).sqrt().cpu().numpy()
 def encoded(frames):
@@ -119,6 +119,7 @@ def hold(image, index):
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
+from flowedit.keyframes import Keyframe
 source, truth, spots = encoded(clip.frames), encoded(clip.truth), (0, 4, 8, 12, 16)
 styled, distance = [Keyframe(i, clip.truth[i]) for i in spots], {}
 for way in ("still", "hold", "delta"):

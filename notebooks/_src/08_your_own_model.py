@@ -51,7 +51,7 @@
 import numpy as np, torch
 from einops import rearrange, repeat
 from flowedit.frames import slot_of
-from flowedit.keyframes import to_pixels
+from flowedit.encoding import to_pixels
 def encode(self, video):
     first = repeat(video[:, :, :1], "b c 1 h w -> b c 4 h w")
     grouped = torch.cat([first, video[:, :, 1:]], dim=2)

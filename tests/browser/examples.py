@@ -72,7 +72,7 @@ def run_trace(alpha: float = 10.0, steps: int = 20) -> Trace:
         v_main, v_key = correct(v_main, v_key, r, kappa / dt)
         x_main, x_key = (euler_step(x, v, sigma, sigma_next) for x, v in ((x_main, v_main), (x_key, v_key)))
         gap = np.divide(_rms(x_main - x_key), _rms(source - styled))
-        norms = {"r_k_norm": _rms(r), "v_diff_norm": _rms(v_diff), "delta_v_norm": _rms(z_diff), "gap_norm": gap}
+        norms = {"r_k_norm": _rms(r), "v_diff_norm": _rms(v_diff), "z_diff_norm": _rms(z_diff), "gap_norm": gap}
         readings = {name: tuple(map(float, values)) for name, values in norms.items()}
         trace.steps.append(StepTrace(step=step, sigma=sigma, sigma_next=sigma_next, kappa=float(kappa), **readings))
     return trace

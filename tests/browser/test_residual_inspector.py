@@ -180,7 +180,7 @@ def test_a_plot_that_takes_keys_is_no_picture(drawn):
 def _step(values, step=0):
     return StepTrace(
         step=step, sigma=1.0, sigma_next=0.0, kappa=0.5, r_k_norm=values, v_diff_norm=values,
-        delta_v_norm=values, gap_norm=values,
+        z_diff_norm=values, gap_norm=values,
     )  # fmt: skip
 
 

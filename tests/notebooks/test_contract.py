@@ -4,8 +4,8 @@ import pytest
 import torch
 from einops import rearrange, repeat
 
+from flowedit.encoding import to_pixels
 from flowedit.frames import slot_of
-from flowedit.keyframes import to_pixels
 from flowedit.lessons.contract import check_model, point_velocity
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from flowedit.edit import sigma_grid
 from flowedit.errors import OutputError
 from flowedit.keyframes import Keyframe
 from flowedit.lessons.record import FOLDER, live, recorded, save
+from flowedit.preparation import sigma_grid
 from flowedit.result import EditResult
 from flowedit.settings import EditSettings
-from flowedit.trace import READINGS, StepTrace, Trace
+from flowedit.trace import FIELDS, StepTrace, Trace
 
 BYTES = 2_000_000
 
@@ -18,7 +18,7 @@ def made_up():
     """A run of one step on a smooth clip, in the form that the editor returns."""
     ramp = np.linspace(0, 255, 16 * 32).reshape(16, 32, 1)
     source = np.stack([np.roll(ramp, 3 * i, axis=1).repeat(3, axis=2) for i in range(5)]).astype(np.uint8)
-    step = StepTrace(step=0, sigma=1.0, sigma_next=0.0, kappa=0.5, **dict.fromkeys(READINGS, (0.25, 0.5)))
+    step = StepTrace(step=0, sigma=1.0, sigma_next=0.0, kappa=0.5, **dict.fromkeys(FIELDS, (0.25, 0.5)))
     return EditResult(
         frames=255 - source,
         source=source,

@@ -110,7 +110,7 @@ def point_problem(sigmas, *, gain=None, beta=0.0, seed=0, slots=(0, 2), target=N
             "beta": beta,
             "v_target": point_velocity(target),
             "v_source": point_velocity(source),
-            "after_step": lambda latents, sigma: latents,
+            "hook": lambda latents, sigma: latents,
             **changes,
         }
     ), target

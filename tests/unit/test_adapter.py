@@ -10,8 +10,9 @@ from PIL import Image
 from small_wan import TEXT_DIM, small_pipeline
 
 from flowedit.edit import edit_steps, prepare
+from flowedit.encoding import to_pixels
 from flowedit.errors import ModelError, UnknownWordsWarning
-from flowedit.keyframes import Keyframe, to_pixels
+from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition, VideoModel
 from flowedit.settings import EditSettings
 from flowedit.tiny.config import SMOKE
@@ -343,8 +344,8 @@ def test_unusual_words_warn_once_for_each_prompt(i2v_pipe):
 def test_only_a_model_that_repairs_guesses_is_shown_one(i2v_pipe):
     """Catches a guess that is ignored, or shown to a checkpoint that never saw one in training."""
     trust = np.full((FRAMES, HEIGHT, WIDTH), 0.5, np.float32)
-    condition = Condition(shape=SHAPE, images={0: STYLED[0]}, guess=CLIP, trust=trust)
-    with pytest.raises(ModelError, match="was not trained to see a guess"):
+    condition = Condition(shape=SHAPE, images={0: STYLED[0]}, estimate=CLIP, confidence=trust)
+    with pytest.raises(ModelError, match="was not trained to see an estimate"):
         WanVideo(i2v_pipe).prepare(condition)
     model = WanVideo(i2v_pipe, trained=Trained(repairs=True))
     assert model.retiled(None).prepare(condition).clip["y"].shape == (1, 4 + LATENT[1], *LATENT[2:])

@@ -13,8 +13,8 @@ import flowedit
 from flowedit import ahead
 from flowedit import run as runner
 from flowedit.ahead import Ahead, EditRequest
-from flowedit.errors import KeyframeError, SettingError
-from flowedit.estimate.blend import guess
+from flowedit.errors import KeyframeError
+from flowedit.estimate import estimate
 from flowedit.media.clip import write_image, write_video
 from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
@@ -78,9 +78,9 @@ def test_bad_input_is_answered_without_torch(request_of, tmp_path, arguments, wo
 
 def test_the_guess_made_ahead_is_the_editors(request_of):
     request = request_of()
-    made = Ahead(request).guess()
+    made = Ahead(request).estimate()
     job = ahead.read_job(request)
-    here = guess(job.frames, {keyframe.index: keyframe.image for keyframe in job.keyframes})
+    here = estimate(job.frames, {keyframe.index: keyframe.image for keyframe in job.keyframes})
     assert np.array_equal(made.frames, here.frames)
 
 
@@ -91,12 +91,12 @@ def test_the_guess_made_ahead_is_the_editors(request_of):
 )
 def test_no_guess_is_made_that_nobody_wants(request_of, monkeypatch, settings):
     monkeypatch.setattr(ahead, "_started", lambda: pytest.fail("a guess was begun"))
-    assert Ahead(request_of(settings)).guess is None
+    assert Ahead(request_of(settings)).estimate is None
 
 
 def test_several_windows_make_their_own_guess(request_of, monkeypatch):
     monkeypatch.setattr(ahead, "model_defaults", lambda name: replace(runner.model_defaults(name), window=5))
-    assert Ahead(request_of(num_frames=9)).guess is None
+    assert Ahead(request_of(num_frames=9)).estimate is None
 
 
 def test_the_process_ends_with_a_request_that_is_refused(request_of, monkeypatch):
@@ -112,22 +112,16 @@ def test_a_process_that_fails_is_made_up_for(request_of, monkeypatch):
     monkeypatch.setattr(ahead.sys, "executable", "/bin/false")
     request = request_of()
     job = ahead.read_job(request)
-    here = guess(job.frames, {keyframe.index: keyframe.image for keyframe in job.keyframes})
-    assert np.array_equal(Ahead(request).guess().frames, here.frames)
+    here = estimate(job.frames, {keyframe.index: keyframe.image for keyframe in job.keyframes})
+    assert np.array_equal(Ahead(request).estimate().frames, here.frames)
 
 
 def test_an_error_of_the_guess_is_seen_where_it_is_wanted(request_of, monkeypatch):
     monkeypatch.setattr(ahead.sys, "executable", "/bin/false")
-    monkeypatch.setattr(ahead, "guess", lambda *_: (_ for _ in ()).throw(KeyframeError("no guess.")))
+    monkeypatch.setattr(ahead, "estimate", lambda *_: (_ for _ in ()).throw(KeyframeError("no guess.")))
     begun = Ahead(request_of())
     with pytest.raises(KeyframeError, match="no guess"):
-        begun.guess()
-
-
-def test_a_method_that_does_not_exist_is_refused_before_reading(request_of, monkeypatch):
-    monkeypatch.setattr(ahead, "read_job", lambda _: pytest.fail("the files were read"))
-    with pytest.raises(SettingError, match="magic"):
-        Ahead(request_of(EditSettings(method="magic")))
+        begun.estimate()
 
 
 def test_a_run_from_what_was_made_ahead_is_the_same(request_of, monkeypatch):
@@ -137,9 +131,9 @@ def test_a_run_from_what_was_made_ahead_is_the_same(request_of, monkeypatch):
     whole = runner.run_edit(request_of())
     begun = Ahead(request_of(overwrite=True))
     asked = []
-    take = begun.guess
-    begun.guess = lambda: asked.append(True) or take()
-    monkeypatch.setattr("flowedit.preparation.guess", lambda *_: pytest.fail("it was made twice"))
+    take = begun.estimate
+    begun.estimate = lambda: asked.append(True) or take()
+    monkeypatch.setattr("flowedit.preparation.estimate_of", lambda *_: pytest.fail("it was made twice"))
     ours = runner.run_edit(request_of(overwrite=True), ahead=begun)
     assert asked == [True]
     assert np.array_equal(ours.result.frames, whole.result.frames)

@@ -18,8 +18,8 @@ def test_each_phase_has_its_own_share():  # catches: phases in another order, or
     problem, _ = point_problem(SIGMAS)
     halves = in_phases(problem, (0.8, 0.0))
     for _again in range(2):
-        assert [step.trace.kappa for step in difference(halves)] == [0.8, 0.8, 0.8, 0.0, 0.0]
-    kappas = [step.trace.kappa for step in difference(in_phases(problem, (0.1, 0.2, 0.3, 0.4, 0.5)))]
+        assert [state.gap.kappa for state in difference(halves)] == [0.8, 0.8, 0.8, 0.0, 0.0]
+    kappas = [state.gap.kappa for state in difference(in_phases(problem, (0.1, 0.2, 0.3, 0.4, 0.5)))]
     assert kappas == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
@@ -40,7 +40,7 @@ def test_neighbours_move_by_their_share_of_what_the_correction_took(slots):
 
 def test_the_models_own_hook_still_runs():
     seen = []
-    problem, _ = point_problem(SIGMAS, gain=Exact(4.0), after_step=lambda x, sigma: (seen.append(sigma), x)[1])
+    problem, _ = point_problem(SIGMAS, gain=Exact(4.0), hook=lambda x, sigma: (seen.append(sigma), x)[1])
     deque(difference(faded(problem, (0.5,))), maxlen=0)
     assert seen == list(SIGMAS[1:])
 

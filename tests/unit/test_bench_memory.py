@@ -71,7 +71,7 @@ def test_rows_give_the_same_frames_with_and_without_memory():
         for case in (one, other, one):
             row = edit_row("default", **changes)
             np.testing.assert_array_equal(row(case, model), row(case, PointMass()))
-    assert model.guess(one.frames, one.keyframes) is model.guess(one.frames, one.keyframes)
+    assert model.estimate(one.frames, one.keyframes) is model.estimate(one.frames, one.keyframes)
 
 
 def test_every_row_can_be_asked_for_on_the_command_line():
@@ -90,8 +90,8 @@ def test_the_next_row_of_a_scene_encodes_no_clip_again():
 
     model = Remembering(Noting())
     three = replace(case, keyframes=tuple(Keyframe(i, case.truth[i]) for i in (0, 4, 12)))
-    ROWS["default"](three, model)
-    edit_row("default", strength=0.5)(three, model)
+    ROWS["method"](three, model)
+    edit_row("method", strength=0.5)(three, model)
     longer = [clip for clip in clips if clip.shape[2] > 1]
-    assert len(longer) >= 6
+    assert len(longer) >= 5
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(longer, 2) if a.shape == b.shape)

@@ -3,12 +3,15 @@
 import json
 import math
 import warnings
+from typing import get_args
 
 import pytest
 
 from flowedit.correction import Constant, Euler, Exact
 from flowedit.errors import SettingError, UnusualSettingWarning
-from flowedit.settings import EditSettings
+from flowedit.estimate import CLASSICAL
+from flowedit.methods import METHODS
+from flowedit.settings import EditSettings, Method
 
 
 def test_the_defaults_are_silent():
@@ -43,8 +46,14 @@ def test_the_defaults_are_silent():
         ({"gain": "euler", "kappa": 0.5}, "gain is euler and kappa is 0.5; .* Leave one of them out"),
         ({"alpha": 10.0, "kappa": 0.5}, "alpha is 10.0 and kappa is 0.5; .* Leave one of them out"),
         ({"init": "source"}, "There is no setting 'init'; there are alpha, beta"),
-        ({"fill": "guess", "conditioning": "tokens"}, "only the i2v route shows it"),
-        ({"fill": "guess", "method": "difference"}, "only coupled repairs a guess"),
+        ({"method": "magic"}, "method is 'magic'; use one of coupled, difference, refine, colour-map, propagation"),
+        (
+            {"method": "refine", "conditioning": "tokens"},
+            "the estimate is shown on the i2v route. Use conditioning i2v",
+        ),
+        ({"method": "refine", "alpha": 3.0}, "method is refine, which has no correction .* Leave them out"),
+        ({"method": "refine", "kappa": 0.5}, "method is refine, which has no correction"),
+        ({"method": "refine", "beta": 0.5}, "method is refine, which has no correction"),
         ({"detail": "sharp"}, "detail is 'sharp'; use one of plain, residual"),
     ],
     ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
@@ -109,3 +118,14 @@ def test_every_setting_goes_into_the_manifest(words):  # catches: a setting that
     data = json.loads(json.dumps(settings.to_dict()))
     assert EditSettings.of(**data) == settings
     assert data == {**data, **words}
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_method_that_was_renamed_is_found_under_its_old_name_for_one_version():
+    with pytest.warns(FutureWarning, match="method guess is now called estimate"):
+        assert EditSettings.of(method="guess") == EditSettings(method="estimate")
+
+
+def test_the_methods_that_can_be_chosen_are_those_that_there_are():  # catches: a method registered in one place alone
+    assert get_args(Method) == (*METHODS, *CLASSICAL)
+    assert [name for name in CLASSICAL if EditSettings(method=name).classical] == [*CLASSICAL]

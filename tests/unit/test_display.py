@@ -18,7 +18,7 @@ from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.result import EditResult
 from flowedit.settings import EditSettings
-from flowedit.trace import READINGS, StepTrace, Trace
+from flowedit.trace import FIELDS, StepTrace, Trace
 
 NAN = math.nan
 
@@ -27,7 +27,7 @@ def trace(*gaps):
     """One step per tuple of gaps; the other readings tell step, keyframe and reading apart."""
     steps = []
     for i, gap in enumerate(gaps):
-        others = {name: tuple(100 * n + 10 * i + k for k in range(len(gap))) for n, name in enumerate(READINGS[:3], 1)}
+        others = {name: tuple(100 * n + 10 * i + k for k in range(len(gap))) for n, name in enumerate(FIELDS[:3], 1)}
         steps.append(StepTrace(step=i, sigma=1 - i / 9, sigma_next=1 - (i + 1) / 9, kappa=0.5, gap_norm=gap, **others))
     return Trace(keyframes=(0, 4), slots=(0, 1), method="coupled", alpha=3.0, steps=steps)
 

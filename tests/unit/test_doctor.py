@@ -94,6 +94,6 @@ def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, give
     ((clip, keys, settings),) = seen
     assert clip.shape == (model_defaults("tiny").window, 128, 128, 3)
     assert [key.index for key in keys] == at
-    assert (settings.method, settings.fill, settings.scale) == ("coupled", "guess", 1.0)
+    assert (settings.method, settings.scale) == ("refine", 1.0)
     assert cost.seconds > 0
     assert cost.host > 100_000_000

@@ -9,13 +9,22 @@ import pytest
 import torch
 from oracles import SIZE, Curved, PointMass, pictures
 
-from flowedit import methods, preparation
-from flowedit.detail import decode_residual
-from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare, sigma_grid
-from flowedit.errors import KeyframeError, NumericalError, SettingError, UnusualSettingWarning, VideoShapeError
-from flowedit.estimate.blend import Guess
-from flowedit.keyframes import Keyframe, to_pixels
-from flowedit.methods.branches import Step
+from flowedit import edit as editor
+from flowedit import methods
+from flowedit.detail import decode_residual, enlarge_change
+from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.encoding import to_pixels
+from flowedit.errors import (
+    KeyframeError,
+    ModelError,
+    NumericalError,
+    SettingError,
+    UnusualSettingWarning,
+    VideoShapeError,
+)
+from flowedit.keyframes import Keyframe
+from flowedit.methods.branches import State
+from flowedit.preparation import at_scale, sigma_grid
 from flowedit.schedule import wan_sigmas
 from flowedit.settings import EditSettings
 
@@ -94,22 +103,20 @@ def test_the_residual_decode_of_no_edit_is_the_source_to_the_last_bit(method):  
     model = PointMass()
     prepared = prepare(FRAMES, OWN, model, settings(method=method, detail="residual"))
     assert (
-        prepared.reference_latents.dtype == torch.float64
+        prepared.reference.latents.dtype == torch.float64
     )  # so that the decoded change rounds otherwise than the source
-    result = finish(prepared, prepared.reference_latents)
+    result = finish(prepared, prepared.reference.latents)
     assert (result.frames == FRAMES).all()
-    reference = to_pixels(FRAMES)
-    assert torch.equal(
-        decode_residual(model, prepared.reference_latents, reference, prepared.reference_latents), reference
-    )
-    plain = finish(prepare(FRAMES, OWN, model, settings(method=method)), prepared.reference_latents)
+    pixels = decode_residual(model, prepared.reference.latents, prepared.reference)
+    assert torch.equal(pixels, to_pixels(FRAMES))
+    plain = finish(prepare(FRAMES, OWN, model, settings(method=method)), prepared.reference.latents)
     assert (plain.frames != FRAMES).mean() > 0.5
 
 
 def test_the_residual_decode_lays_the_change_on_the_reference():  # catches: a change taken from the wrong latents
     model = PointMass()
     prepared = prepare(FRAMES // 4 + 96, STYLED, model, settings(detail="residual"))
-    result = finish(prepared, prepared.reference_latents + 0.25)
+    result = finish(prepared, prepared.reference.latents + 0.25)
     assert (result.frames == np.round(FRAMES // 4 + 96 + 0.25 * 127.5)).all()
 
 
@@ -214,17 +221,6 @@ def test_an_unstable_literal_form_warns():
         prepare(FRAMES, STYLED, PointMass(), settings(gain="euler"))
 
 
-def test_the_guess_stays_where_it_can_be_trusted_and_the_model_answers_elsewhere(monkeypatch):
-    trust = np.zeros((13, *FRAMES.shape[1:3]), np.float32)
-    trust[:, :, :6] = 1
-    guess = pictures(13, seed=21)
-    monkeypatch.setattr(preparation, "guess", lambda frames, images: Guess(guess, trust))
-    prepared = prepare(FRAMES, STYLED, PointMass(), settings(fill="guess", detail="residual"))
-    changed = finish(prepared, prepared.reference_latents + 1.0).frames
-    assert (changed[:, :, :6] == guess[:, :, :6]).all()
-    assert (changed[:, :, 6:] != guess[:, :, 6:]).mean() > 0.5
-
-
 def test_pure_noise_forgets_the_source():
     changes = {"strength": 1.0, "alpha": 0.0, "conditioning": "none"}
     assert torch.equal(edited(**changes), edited(frames=pictures(13, seed=9), **changes))
@@ -253,9 +249,9 @@ def test_a_prepared_edit_runs_again_to_the_same_result(method):  # catches: a tr
 def test_one_call_holds_no_more_than_the_last_steps(monkeypatch):  # catches: every step kept until the end
     alive, most, coupled = weakref.WeakSet(), [], methods.METHODS["coupled"]
 
-    def watched(problem):
-        for step in coupled(problem):
-            copy = Step(latents=step.latents.clone(), x_main=step.x_main, x_key=step.x_key, trace=step.trace)
+    def watched(problem, begun):
+        for state in coupled(problem, begun):
+            copy = State(**{**vars(state), "latents": state.latents.clone()})
             alive.add(copy.latents)
             most.append(len(alive))
             yield copy
@@ -266,22 +262,22 @@ def test_one_call_holds_no_more_than_the_last_steps(monkeypatch):  # catches: ev
 
 
 class Breaking(PointMass):
-    """Gives NaN from the given call on: in the clip's part, or only in the keyframes' tokens."""
+    """Gives NaN in one slot of the clip from the given call on."""
 
-    def __init__(self, call, where):
+    def __init__(self, call):
         super().__init__()
-        self.call, self.where = call, where
+        self.call = call
 
     def velocity(self, latents, sigma, prepared, position_ids):
         v = super().velocity(latents, sigma, prepared, position_ids)
         if len(self.calls) > self.call:
-            v[:, :, self.where] = torch.nan
+            v[:, :, 2] = torch.nan
         return v
 
 
-@pytest.mark.parametrize(("where", "changes"), [(2, {}), (2, {"conditioning": "tokens", "method": "difference"})])
-def test_values_that_are_not_finite_stop_the_run_and_name_the_step(where, changes):  # catches: a black video
-    prepared = prepare(FRAMES, STYLED, Breaking(2, where), settings(**changes))
+@pytest.mark.parametrize(("call", "changes"), [(2, {}), (4, {"conditioning": "tokens", "method": "difference"})])
+def test_values_that_are_not_finite_stop_the_run_and_name_the_step(call, changes):  # catches: a black video
+    prepared = prepare(FRAMES, STYLED, Breaking(call), settings(**changes))
     with pytest.raises(NumericalError, match=r"Step 2 \(sigma 0\.\d+\) gave values that are not finite; try a smaller"):
         list(edit_steps(prepared))
     assert [step.step for step in prepared.trace.steps] == [0, 1]
@@ -316,14 +312,17 @@ def test_kappa_replaces_alpha_in_the_record():
 
 @pytest.mark.parametrize("method", ["colour-map", "propagation"])
 def test_a_classical_method_goes_through_the_same_call(monkeypatch, method):
-    monkeypatch.setitem(methods.CLASSICAL, method, lambda frames, images: frames + sum(images))
-    model = PointMass()
-    result = edit_video(FRAMES, STYLED, model, settings(method=method))
+    monkeypatch.setitem(editor.CLASSICAL, method, lambda frames, images: frames + sum(images))
+    result = edit_video(FRAMES, STYLED, settings=settings(method=method))
     assert (result.frames == FRAMES + 15).all()
     assert result.trace.steps == []
-    assert result.trace.keyframes == (0, 3, 12)
-    assert model.conditions == []
+    assert (result.trace.keyframes, result.model) == ((0, 3, 12), "none")
     assert result.manifest()["final_gap"] is None
+
+
+def test_a_method_that_runs_a_model_says_that_it_needs_one():
+    with pytest.raises(ModelError, match="Method coupled needs a model: load one, or use colour-map, propagation"):
+        edit_video(FRAMES, STYLED, settings=settings())
 
 
 @pytest.mark.parametrize("method", ["coupled", "colour-map"])
@@ -331,7 +330,6 @@ def test_a_classical_method_goes_through_the_same_call(monkeypatch, method):
     ("frames", "keyframes", "error", "words"),
     [
         (FRAMES[:12], [], VideoShapeError, "got 12. Use 9 or 13"),
-        (FRAMES[:, :7], [], VideoShapeError, "multiples of 4; got 7x12. Use 4x12 or 8x12"),
         (FRAMES[:0], [], VideoShapeError, "got 0. Use 1 or 5"),
         (FRAMES.astype(np.float32), [], VideoShapeError, "The clip is float32"),
         (FRAMES, [Keyframe(13, FRAMES[0])], KeyframeError, "Keyframe 13 is outside"),
@@ -347,15 +345,14 @@ def test_inputs_that_do_not_fit_are_refused_before_anything_runs(method, frames,
     assert model.conditions == []
 
 
+def test_a_size_that_the_model_cannot_divide_is_refused():
+    with pytest.raises(VideoShapeError, match=r"multiples of 4; got 7x12\. Use 4x12 or 8x12"):
+        edit_video(FRAMES[:, :7], [], PointMass(), settings())
+
+
 def test_a_method_without_steps_cannot_be_prepared():
-    with pytest.raises(SettingError, match="'propagation' has no steps; call edit_video, or use coupled or difference"):
+    with pytest.raises(SettingError, match="'propagation' has no steps; call edit_video, or use coupled or"):
         prepare(FRAMES, STYLED, PointMass(), settings(method="propagation"))
-
-
-def test_an_unknown_method_is_refused():
-    for call in (edit_video, prepare):
-        with pytest.raises(SettingError, match="method is 'magic'; use one of coupled"):
-            call(FRAMES, STYLED, PointMass(), settings(method="magic"))
 
 
 def test_a_model_needs_nothing_but_the_port():  # catches: an isinstance check on the adapter
@@ -363,14 +360,40 @@ def test_a_model_needs_nothing_but_the_port():  # catches: an isinstance check o
     assert PointMass.__mro__ == (PointMass, object)
 
 
-def test_a_guess_between_the_keyframes_reaches_the_model_and_the_decode_but_not_the_start(monkeypatch):
-    """Catches a guess that the model never sees, one that takes the source's place, and a decode on the source."""
-    guess = pictures(13, seed=21)
-    trust = np.full(guess.shape[:3], 0.25, np.float32)
-    monkeypatch.setattr(preparation, "guess", lambda frames, images: Guess(guess, trust))
+def test_half_the_side_is_what_the_model_sees_and_its_change_is_laid_on_the_whole_source():
     model = PointMass()
-    prepared = prepare(FRAMES, STYLED, model, settings(fill="guess", detail="residual"))
-    assert (model.conditions[-1].guess == guess).all()
-    assert (model.conditions[-1].trust == trust).all()
-    assert torch.equal(prepared.problem.source, model.encode(to_pixels(FRAMES)))
-    assert (finish(prepared, prepared.reference_latents).frames == guess).all()
+    edit = prepare(FRAMES, STYLED, model, settings(method="difference", detail="residual", scale=0.5))
+    result = finish(edit, final_latents(edit))
+    assert result.frames.shape == result.source.shape == FRAMES.shape
+    seen = model.conditions[-1]
+    assert (seen.shape.height, seen.shape.width) == (4, 8)
+    assert (finish(edit, edit.reference.latents).frames == FRAMES).all()
+
+
+def test_a_change_is_enlarged_frame_by_frame():
+    ramp = torch.arange(8.0).view(1, 1, 1, 1, 8).expand(1, 3, 2, 4, 8) + torch.tensor([0.0, 10.0]).view(1, 1, 2, 1, 1)
+    large = enlarge_change(ramp, (8, 16))
+    assert large.shape == (1, 3, 2, 8, 16)
+    # A pixel of twice the size has its middle between two of its own.
+    torch.testing.assert_close(large[0, 2, 1, 4, 6:10], torch.tensor([12.75, 13.25, 13.75, 14.25]))
+    assert enlarge_change(ramp, (4, 8)) is ramp
+
+
+@pytest.mark.parametrize(
+    ("scale", "multiple", "size"),
+    [(0.5, 4, (4, 8)), (0.5, 16, (16, 16)), (0.01, 4, (4, 4)), (1.0, 4, SIZE), (0.9, 4, SIZE)],
+)
+def test_sides_are_multiples_and_never_grow(scale, multiple, size):
+    frames, keyframes = at_scale(FRAMES, STYLED, scale, multiple)
+    assert frames.shape[1:3] == keyframes[1].image.shape[:2] == size
+    assert (frames is FRAMES) == (size == SIZE)
+
+
+def test_where_a_mask_is_black_the_latents_stay_the_sources():  # catches: a mask in the wrong slot, or one step late
+    mask = np.zeros((13, *SIZE), np.float32)
+    mask[:, :, :4] = 1
+    for method in ("coupled", "difference"):
+        prepared = prepare(FRAMES, STYLED, Curved(), settings(method=method), mask)
+        latents, source = final_latents(prepared), prepared.problem.source
+        assert torch.equal(latents[..., 1:], source[..., 1:])
+        assert (latents - source)[..., :1].abs().mean() > 0.01

@@ -33,7 +33,7 @@ number = int(sys.argv[2])
 frames = np.empty((number, 128, 128, 3), np.uint8)
 for index in range(number):
     frames[index] = np.random.default_rng(index).integers(0, 256, frames.shape[1:], dtype=np.uint8)
-settings = EditSettings(method=sys.argv[3], fill=sys.argv[4], steps=4, strength=0.6)
+settings = EditSettings(method=sys.argv[3], steps=4, strength=0.6)
 # No colour map tells a blur, so that a guess looks at the surroundings too.
 keyframes = [Keyframe(index, 255 - cv2.blur(frames[index], (3, 3))) for index in range(0, number, 64)]
 edit_long_video(frames, keyframes, Curved(), settings, window=33)
@@ -118,10 +118,10 @@ def test_colours_drift_no_more_over_all_windows_than_within_one():
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak that Linux keeps")
 @pytest.mark.parametrize(
-    ("method", "fill", "most"),
-    [("coupled", "grey", 2.5), ("difference", "grey", 2.5), ("coupled", "guess", 4.5)],
+    ("method", "most"),
+    [("coupled", 2.5), ("difference", 2.5), ("refine", 4.5)],
 )
-def test_memory_grows_by_source_and_result_alone(method, fill, most):
+def test_memory_grows_by_source_and_result_alone(method, most):
     """From 65 to 257 frames by at most 2.5 times their bytes: once the source, once the result, and half for the rest.
 
     The keyframes are in that half. With a classical guess by at most 4.5 times: it keeps no more than a
@@ -130,7 +130,7 @@ def test_memory_grows_by_source_and_result_alone(method, fill, most):
     here = str(Path(__file__).parent)
     peaks = []
     for number in (65, FRAMES):
-        command = [sys.executable, "-c", MEMORY, here, str(number), method, fill]
+        command = [sys.executable, "-c", MEMORY, here, str(number), method]
         said = subprocess.run(command, capture_output=True, text=True, env=alone(), check=True)
         peaks.append(float(said.stdout))
     frames_mb = (FRAMES - 65) * 128 * 128 * 3 / 1e6

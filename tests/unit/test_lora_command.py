@@ -136,7 +136,7 @@ def test_the_advice_is_given_before_anything_loads(job, capsys, monkeypatch):  #
     assert "distilled" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", ["guess", "propagation", "colour-map"])
+@pytest.mark.parametrize("method", ["estimate", "propagation", "colour-map"])
 def test_a_method_without_a_transformer_refuses_one(job, capsys, method):
     """The run's record would name a LoRA that changed nothing."""
     assert edit(job, "--lora", job / "turbo.safetensors", quick=("--method", method)) == 2

@@ -66,9 +66,25 @@ def test_a_model_that_does_not_exist_is_refused(name, words):  # catches: defaul
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_rate_beside_a_share_is_refused_and_a_presets_own_rate_gives_way(name):
-    """Catches an alpha that nobody reads, also where it is the default's own, and a preset that takes no kappa."""
+def test_a_rate_beside_a_share_is_refused_and_each_alone_is_taken(name):
+    """Catches an alpha that nobody reads, and a preset that takes no kappa."""
     with pytest.raises(SettingError, match=r"alpha is 10.0 and kappa is 0.5; .*Leave one of them out"):
-        preset_settings(name, alpha=10.0, kappa=0.5)
-    assert preset_settings(name, kappa=0.5).gain == Constant(0.5)
-    assert preset_settings(name, alpha=3.0, kappa=None).alpha == 3.0
+        preset_settings(name, "method", alpha=10.0, kappa=0.5)
+    assert preset_settings(name, "method", kappa=0.5).gain == Constant(0.5)
+    assert preset_settings(name, "method", alpha=3.0, kappa=None).alpha == 3.0
+
+
+def test_a_method_brings_its_own_grid_whatever_the_preset():
+    """Catches one step with little noise left to a method that needs eight, and a draft that is none any more."""
+    for method in ("difference", "coupled"):
+        settings = preset_settings("tiny", "draft", method=method)
+        assert (settings.method, settings.scale) == (method, 0.5)
+        assert settings.with_(scale=1.0) == preset_settings("tiny", "method", method=method)
+    assert preset_settings("1.3B", "draft", method="coupled").steps == preset_settings("1.3B", "draft").steps
+    assert preset_settings("1.3B", method="propagation").classical
+
+
+def test_only_a_model_that_was_trained_for_it_refines():
+    assert preset_settings("tiny").method == "refine"
+    with pytest.raises(SettingError, match=r"was not trained for it\. Use coupled or difference"):
+        preset_settings("1.3B", method="refine")

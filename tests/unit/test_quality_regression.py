@@ -78,7 +78,7 @@ def test_a_new_colour_travels_from_tokens_at_their_slots_positions(scene, model)
 
 def test_the_default_repairs_its_guess(case, model):
     ours = figures(case, model, "default")
-    guess = figures(case, model, "default", method="guess")
+    guess = figures(case, model, "default", method="estimate")
     assert ours["psnr_far"] > FLOORS[case.scene]["default"]
     assert guess["psnr_far"] < FLOORS[case.scene]["default"]
     assert ours["psnr_key"] > 39

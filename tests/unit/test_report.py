@@ -10,7 +10,7 @@ from flowedit.keyframes import Keyframe
 from flowedit.report.lines import PANELS, readings_plot
 from flowedit.report.page import _plot
 from flowedit.report.pictures import BAND, GAP, contact_sheet
-from flowedit.trace import READINGS, StepTrace, Trace
+from flowedit.trace import FIELDS, StepTrace, Trace
 
 
 def trace(gaps, sigmas):
@@ -21,7 +21,7 @@ def trace(gaps, sigmas):
             sigma=sigma,
             sigma_next=0.0,
             kappa=0.5,
-            **{name: tuple(n * g for g in gap) for n, name in enumerate(READINGS[:3], 2)},
+            **{name: tuple(n * g for g in gap) for n, name in enumerate(FIELDS[:3], 2)},
             gap_norm=gap,
         )
         for i, (gap, sigma) in enumerate(zip(gaps, sigmas, strict=True))

@@ -1,20 +1,25 @@
 """A run killed with signal 9 goes on and ends with the frames of an unbroken one; a state never serves another edit."""
 
+import math
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from flowedit.edit import edit_steps, prepare
-from flowedit.errors import ModelError
+from flowedit.errors import ModelError, OutputError
 from flowedit.keyframes import Keyframe
-from flowedit.resuming import STATE, StateKeeper
+from flowedit.resuming import STATE, ResumeState, StateKeeper, digest_of
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
+from flowedit.trace import StepTrace
 from flowedit.wan.adapter import WanVideo
 
 SETTINGS = EditSettings.of(steps=8, conditioning="both", alpha=4.0, strength=1.0 - 1e-6, beta=0.5)
@@ -47,8 +52,7 @@ def test_the_remaining_steps_are_those_of_an_unbroken_run(model, tmp_path, setti
         if step.trace.step == 4:
             break
     again = edit(model, settings)
-    begun = StateKeeper(tmp_path, again, every=3).begun()
-    rest = list(edit_steps(again, begun))
+    rest = list(edit_steps(again, StateKeeper(tmp_path, again, every=3).load()))
     assert [step.trace.step for step in rest] == list(range(3, len(whole)))
     for found, expected in zip(rest, whole[3:], strict=True):
         assert torch.equal(found.latents, expected.latents)
@@ -68,12 +72,12 @@ def test_another_edits_state_is_refused(model, tmp_path):
     ]
     for other in others:
         with pytest.raises(ModelError, match="other settings"):
-            other.begun()
-    assert keeper.begun() is not None
+            other.load()
+    assert keeper.load() is not None
 
 
 def test_nothing_to_go_on_with_is_no_error(model, tmp_path):
-    assert StateKeeper(tmp_path, edit(model)).begun() is None
+    assert StateKeeper(tmp_path, edit(model)).load() is None
 
 
 SCRIPT = """
@@ -119,3 +123,94 @@ def test_a_run_killed_with_signal_9_ends_with_the_same_frames(tmp_path):
     assert np.array_equal(found, expected)
     left, expected = (sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("cut", "whole"))
     assert left == expected
+
+
+def state(value=0.0, steps=1, dtype=torch.float32):
+    traces = [
+        StepTrace(
+            step=step, sigma=0.9, sigma_next=0.5, kappa=0.1, r_k_norm=(0.1,), v_diff_norm=(0.2,), z_diff_norm=(0.3,),
+            gap_norm=(math.pi,),
+        )
+        for step in range(steps)
+    ]  # fmt: skip
+    return ResumeState(traces=tuple(traces), carried=(torch.full((2, 3), value, dtype=dtype), torch.arange(6.0)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_every_bit_type_and_reading_comes_back(tmp_path, dtype):
+    saved = state(math.pi, 2, dtype)
+    turned = torch.arange(6.0).view(2, 3).T  # a view of another storage
+    saved = ResumeState(traces=saved.traces, carried=(*saved.carried, turned))
+    saved.save(tmp_path / "run" / "s.safetensors", "abc")
+    found = ResumeState.load(tmp_path / "run" / "s.safetensors", "abc")
+    assert found.traces == saved.traces
+    for one, two in zip(found.carried, saved.carried, strict=True):
+        assert one.dtype == two.dtype
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 9])
+def test_a_broken_file_and_some_other_one_are_refused(tmp_path, content):
+    (tmp_path / "s.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match="Delete it"):
+        ResumeState.load(tmp_path / "s.safetensors", "abc")
+    save_file({"x": torch.zeros(1)}, tmp_path / "s.safetensors")
+    with pytest.raises(ModelError, match="not written by"):
+        ResumeState.load(tmp_path / "s.safetensors", "abc")
+
+
+def test_a_failed_write_leaves_the_old_state_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "s.safetensors"
+    state(1.0).save(path, "abc")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        state(2.0).save(path, "abc")
+    assert (ResumeState.load(path, "abc").carried[0] == 1).all()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_part_of_an_edit_changes_the_digest():
+    frames = np.zeros((2, 4, 4, 3), np.uint8)
+    changed = frames.copy()
+    changed[1, 0, 0, 0] = 1
+    exact, euler = EditSettings().to_dict(), EditSettings.of(gain="euler").to_dict()
+    base = digest_of(exact, "1.3B", frames)
+    assert base == digest_of(exact, "1.3B", frames.copy())
+    others = [
+        digest_of(euler, "1.3B", frames),
+        digest_of(exact, "14B", frames),
+        digest_of(exact, "1.3B", changed),
+        digest_of(exact, "1.3B", frames.reshape(4, 2, 4, 3)),
+        digest_of("1.3B", exact, frames),
+    ]
+    assert len({base, *others}) == 6
+    assert digest_of("ab", "c") != digest_of("a", "bc")
+    assert digest_of(b"x", b"y") != digest_of(b"xbytesy")
+
+
+SAVER = textwrap.dedent("""
+    import sys, torch
+    from pathlib import Path
+    from flowedit.resuming import ResumeState
+    for step in range(1, 10_000):
+        ResumeState(traces=(), carried=(torch.full((1 << 16,), float(step)),)).save(Path(sys.argv[1]), "abc")
+        print(step, flush=True)
+""")
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path):
+    path = tmp_path / "state.safetensors"
+    saver = subprocess.Popen([sys.executable, "-c", SAVER, str(path)], stdout=subprocess.PIPE, text=True)
+    for _ in range(5):
+        assert saver.stdout.readline()
+    time.sleep(0.037)
+    saver.send_signal(signal.SIGKILL)
+    printed = [int(line) for line in saver.stdout]
+    saver.wait()
+    (values,) = ResumeState.load(path, "abc").carried
+    assert values[0] >= max(printed, default=5)
+    assert (values == values[0]).all()

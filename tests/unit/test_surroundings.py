@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError
-from flowedit.estimate.blend import guess, guesses
+from flowedit.estimate import estimate, estimates
 from flowedit.estimate.local_regression import Learned, Surroundings
 from flowedit.estimate.propagation import propagate, propagate_sets
 
@@ -78,10 +78,10 @@ def clip():
 def test_sets_that_share_motion_and_surroundings_are_what_each_is_alone():
     """Catches one set's pictures used for another, and a base changed by the set before."""
     frames, sets = clip()
-    for made, keys in zip(guesses(frames, sets), sets, strict=True):
-        alone = guess(frames, keys)
+    for made, keys in zip(estimates(frames, sets), sets, strict=True):
+        alone = estimate(frames, keys)
         assert (made.frames == alone.frames).all()
-        assert (made.trust == alone.trust).all()
+        assert (made.confidence == alone.confidence).all()
         assert made.tint == alone.tint
     for made, keys in zip(propagate_sets(frames, sets), sets, strict=True):
         assert (made.frames == propagate(frames, keys).frames).all()

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flowedit.edit import edit_steps, prepare
+from flowedit.encoding import encode_keyframes
 from flowedit.errors import ModelError, SettingError
-from flowedit.keyframes import Keyframe, encode_keyframes
+from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition
 from flowedit.settings import EditSettings
 from flowedit.tiny import load

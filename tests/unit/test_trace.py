@@ -20,7 +20,7 @@ def step(number, gap=(0.5, 0.25)):
         kappa=0.3,
         r_k_norm=(0.1, 1 / 3),
         v_diff_norm=(0.2, 2 / 3),
-        delta_v_norm=(0.3, 1e-9),
+        z_diff_norm=(0.3, 1e-9),
         gap_norm=gap,
         seconds=0.25,
     )

@@ -11,7 +11,7 @@ import torch
 from oracles import Curved, pictures
 
 from flowedit import windows
-from flowedit.edit import Given, edit_steps, edit_video, finish, prepare
+from flowedit.edit import edit_steps, edit_video, finish, prepare
 from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.keyframes import Keyframe
 from flowedit.preparation import PreparedEdit, draw_noise
@@ -51,8 +51,8 @@ def test_clip_of_one_window_is_the_plain_edit():
 def test_windows_share_one_noise():  # catches: each window drawing its own
     frames, model = pictures(33), Curved()
     whole = prepare(frames, [], model, SETTINGS)
-    part = prepare(frames[16:33], [], model, SETTINGS, Given(first_slot=4, slots=9))
-    torch.testing.assert_close(part.problem.noise, whole.problem.noise[:, :, 4:9], rtol=0, atol=0)
+    part = draw_noise(whole.problem.source[:, :, 4:9], SETTINGS.seed, first=4, slots=9)
+    torch.testing.assert_close(part, whole.problem.noise[:, :, 4:9], rtol=0, atol=0)
 
 
 def test_second_window_is_anchored_by_the_first_ones_result():
@@ -94,12 +94,17 @@ def test_a_stopped_run_keeps_the_readings_of_the_windows_done(taken, keyframes, 
         edit.finish()
 
 
+def with_noise(prepared, first):
+    noise = draw_noise(prepared.problem.source, prepared.settings.seed, first=first, slots=11)
+    return replace(prepared, problem=replace(prepared.problem, noise=noise))
+
+
 def by_hand(frames, styled, model, settings):
     """Two windows of 25 frames over 41, every part of each alive to the end: frames, keyframes of each, traces."""
-    first = prepare(frames[:25], styled, model, settings, Given(first_slot=0, slots=11))
+    first = with_noise(prepare(frames[:25], styled, model, settings), first=0)
     one = finish(first, list(edit_steps(first))[-1].latents)
     shared = [Keyframe(index, one.frames[16 + index]) for index in (0, 8)]
-    second = prepare(frames[16:], shared, model, settings, Given(first_slot=4, slots=11))
+    second = with_noise(prepare(frames[16:], shared, model, settings), first=4)
     two = finish(second, list(edit_steps(second))[-1].latents)
     weight = (np.arange(1, 10) / 10)[:, None, None, None]
     mixed = np.round((1 - weight) * one.frames[16:] + weight * two.frames[:9]).astype(np.uint8)
@@ -143,22 +148,21 @@ def test_windows_between_keyframes_are_held_from_both_sides_and_fade_both_ways()
 
 def test_a_window_fades_in_over_the_one_before_and_out_over_the_one_after():
     edited = np.zeros((12, 1, 1, 3), np.uint8)
-    windows._blend(edited, np.full((9, 1, 1, 3), 240, np.uint8), 2, windows._Shared(left=3, right=2))
+    windows._blend(edited, np.full((9, 1, 1, 3), 240, np.uint8), 2, (3, 2))
     assert edited[:, 0, 0, 0].tolist() == [0, 0, 60, 120, 180, 240, 240, 240, 240, 160, 80, 0]
 
 
-def test_windows_with_keyframes_run_first_and_a_guess_keeps_them_in_order(monkeypatch):
+def test_windows_with_keyframes_run_first_and_an_estimate_keeps_them_in_order(monkeypatch):
     styled = [Keyframe(index, picture) for index, picture in zip((0, 88), pictures(2, seed=5), strict=True)]
-    first_slots = []
-    real = windows.prepare
+    first_slots, real = [], windows.draw_noise
 
-    def seen(frames, keyframes, model, settings, given):
-        first_slots.append(given.first_slot)
-        return real(frames, keyframes, model, settings, given)
+    def seen(like, seed, *, first, slots):
+        first_slots.append(first)
+        return real(like, seed, first=first, slots=slots)
 
-    monkeypatch.setattr(windows, "prepare", seen)
+    monkeypatch.setattr(windows, "draw_noise", seen)
     edit_long_video(pictures(89), styled, Curved(), SETTINGS, window=25)
-    edit_long_video(pictures(89), styled, Curved(), replace(SETTINGS, fill="guess"), window=25)
+    edit_long_video(pictures(89), styled, Curved(), replace(SETTINGS, method="refine"), window=25)
     assert first_slots == [0, 16, 4, 12, 8, 0, 4, 8, 12, 16]
 
 
@@ -184,10 +188,6 @@ def test_a_window_is_let_go_before_the_next_is_encoded(monkeypatch):
 
 
 def test_a_windows_noise_is_not_a_view_of_the_whole_clips():  # catches: each window holding the noise of all slots
-    part = prepare(pictures(17), [], Curved(), SETTINGS, Given(first_slot=4, slots=99))
-    noise = part.problem.noise
-    assert noise.untyped_storage().nbytes() == noise.nbytes
     # Float64 models get a copy by the cast; those in float32, as the noise is drawn, would get a view.
-    single = draw_noise(part.problem.source.float(), 0, Given(first_slot=4, slots=99))
-    assert single.untyped_storage().nbytes() == single.nbytes
-    torch.testing.assert_close(single.double(), noise, rtol=0, atol=0)
+    noise = draw_noise(torch.zeros(1, 2, 5, 3, 4), 0, first=4, slots=99)
+    assert noise.untyped_storage().nbytes() == noise.nbytes

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError, VideoShapeError
-from flowedit.estimate.blend import WindowGuesses, guess
+from flowedit.estimate import WindowEstimates, estimate
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
 from flowedit.metrics import psnr
@@ -42,17 +42,17 @@ def lined(frames):
     return np.clip(frames.astype(int) - stripes, 0, 255).astype(np.uint8)
 
 
-def test_a_style_of_colours_is_exact_behind_the_object_too_and_wholly_trusted():
+def test_a_style_of_colours_is_exact_behind_the_object_too_and_wholly_sure():
     frames, _ = scene()
-    made = guess(frames, keyframes(recoloured(frames)))
+    made = estimate(frames, keyframes(recoloured(frames)))
     assert psnr(made.frames, recoloured(frames)).min() > 38
-    assert made.trust.min() > 0.9, "there is nothing to repair in a style that the map explains"
+    assert made.confidence.min() > 0.9, "there is nothing to repair in a style that the map explains"
 
 
 def test_detail_beyond_colours_is_carried():  # catches: the detail lost between map and propagation
     frames, _ = scene()
     truth = lined(frames)
-    made = guess(frames, keyframes(truth)).frames
+    made = estimate(frames, keyframes(truth)).frames
     assert psnr(made, truth).mean() > psnr(colour_map(frames, keyframes(truth)), truth).mean() + 3
 
 
@@ -67,7 +67,7 @@ def test_what_the_maps_get_wrong_anew_in_each_frame_is_carried_whole():
     )
     shown = (shown + rng.normal(0, 4, shown.shape)).clip(0, 255).astype(np.uint8)
     keys = keyframes(truth)
-    assert psnr(guess(shown, keys).frames, truth).mean() > psnr(propagation(shown, keys), truth).mean() - 1
+    assert psnr(estimate(shown, keys).frames, truth).mean() > psnr(propagation(shown, keys), truth).mean() - 1
 
 
 def test_the_tints_of_keyframes_that_disagree_are_averaged():  # catches: each keyframe's own tint carried along
@@ -78,38 +78,38 @@ def test_the_tints_of_keyframes_that_disagree_are_averaged():  # catches: each k
         for i, shift in zip(KEYS, (-25, 0, 25), strict=True)
     }
     away = [i for i in range(COUNT) if i not in KEYS]
-    made, carried = guess(frames, shifted).frames, propagation(frames, shifted)
+    made, carried = estimate(frames, shifted).frames, propagation(frames, shifted)
     assert psnr(made[away], truth[away]).mean() > psnr(carried[away], truth[away]).mean() + 1.5
 
 
 def test_doubt_lies_where_no_keyframe_shows_the_place():
     frames, inside = scene()
-    trust = guess(frames, {0: lined(frames)[0]}).trust
+    trust = estimate(frames, {0: lined(frames)[0]}).confidence
     revealed = inside[0] & ~inside[-1]
     assert trust[0].min() == 1
     assert trust[-1][revealed].mean() < trust[-1][~inside[0] & ~inside[-1]].mean() - 0.2
 
 
-def test_a_repair_is_laid_where_doubt_is_and_everywhere_when_keyframes_disagree():
+def test_the_change_is_laid_where_doubt_is_and_everywhere_when_keyframes_disagree():
     """Catches a repair over what the guess has right, and one kept to doubtful places under doubtful keyframes."""
     frames, _ = scene()
     truth = lined(frames)
-    agreeing = guess(frames, keyframes(truth))
-    assert agreeing.repair_share()[list(KEYS)].max() == 0
-    assert (agreeing.repair_share() >= 1 - agreeing.trust - 1e-6).all()
+    agreeing = estimate(frames, keyframes(truth))
+    assert agreeing.need()[list(KEYS)].max() == 0
+    assert (agreeing.need() >= 1 - agreeing.confidence - 1e-6).all()
     tints = {i: np.clip(truth[i] * s, 0, 255).astype(np.uint8) for i, s in zip(KEYS, (0.8, 1, 1.2), strict=True)}
-    disagreeing = guess(frames, tints)
+    disagreeing = estimate(frames, tints)
     assert disagreeing.tint > agreeing.tint + 5
     assert agreeing.agreement == 1
     assert disagreeing.agreement < 0.5
-    assert disagreeing.repair_share().min() > 0.5
-    assert (disagreeing.window(slice(4, 9)).repair_share() == disagreeing.repair_share()[4:9]).all()
+    assert disagreeing.need().min() > 0.5
+    assert (disagreeing.window(slice(4, 9)).need() == disagreeing.need()[4:9]).all()
 
 
 def test_a_clip_without_keyframes_is_refused():
     frames, _ = scene()
     with pytest.raises(KeyframeError):
-        guess(frames, {})
+        estimate(frames, {})
 
 
 WINDOWS = (slice(0, 9), slice(4, 13), slice(8, 17))
@@ -117,15 +117,15 @@ WINDOWS = (slice(0, 9), slice(4, 13), slice(8, 17))
 
 @pytest.mark.parametrize("indices", [(0, 8, 16), (6,), (3, 4, 12)])
 @pytest.mark.parametrize("style", [lined, recoloured])
-def test_windows_have_the_guess_of_the_whole_clip_to_the_bit(indices, style):
+def test_windows_have_the_estimate_of_the_whole_clip_to_the_bit(indices, style):
     """Catches a window fitted on its own keyframes, and frames lost where a stretch ends inside a window."""
     frames, _ = scene()
     keys = {i: style(frames)[i] for i in indices}
-    whole, windows = guess(frames, keys), WindowGuesses(frames, keys)
+    whole, windows = estimate(frames, keys), WindowEstimates(frames, keys)
     for part in WINDOWS:
         made, asked = windows.window(part), whole.window(part)
         assert np.array_equal(made.frames, asked.frames)
-        assert np.array_equal(made.trust, asked.trust)
+        assert np.array_equal(made.confidence, asked.confidence)
         assert made.tint == asked.tint
     with pytest.raises(VideoShapeError, match="the last began at frame 8, this one at 4"):
         windows.window(slice(4, 13))
@@ -138,7 +138,7 @@ def test_memory_of_windows_does_not_grow_with_the_clip():
     peaks = []
     for clip in (frames, long):
         tracemalloc.start()
-        windows = WindowGuesses(clip, keys)
+        windows = WindowEstimates(clip, keys)
         tracemalloc.reset_peak()  # what is learned of the keyframes is the same for both
         for start in range(0, len(clip) - 8, 8):
             windows.window(slice(start, start + 9))
