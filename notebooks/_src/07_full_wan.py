@@ -129,7 +129,7 @@ model, words = load_model("tiny"), clip.source_prompt
 settings = preset_settings("tiny", "method", prompt=f"comic {words}", source_prompt=words)
 predicted, begun = lessons.predict_seconds(model, clip.frames, settings, keyframes=3), time.process_time()
 ready, encoding = prepare(clip.frames, keyframes, model, settings), time.process_time() - begun
-preview = step_preview(fit_latent_rgb(ready.reference_latents, ready.reference))
+preview = step_preview(fit_latent_rgb(ready.reference.latents, ready.reference.frames))
 panel = RunPanel(lambda: edit_steps(ready), total=len(ready.problem.sigmas) - 1, heading="The edit", note="small model",
                  preview=preview, every=1, finish=lambda step: finish(ready, step.latents))
 panel
