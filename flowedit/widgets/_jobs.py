@@ -69,11 +69,14 @@ class Job:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def close(self) -> None:
-        """Say nothing more, ask the work to stop, and wait a little: two threads would garble a closing channel."""
+    def close(self, seconds: float = _EXIT_SECONDS) -> None:
+        """Say nothing more, ask the work to stop, and wait for it, `seconds` at most.
+
+        Two threads that write to a kernel's closing channel would garble each other.
+        """
         self.closed = True
         self.cancel()
-        self.wait(_EXIT_SECONDS)
+        self.wait(seconds)
 
     def _run(self, work: Callable[[], object], finish: Callable[[Any], object]) -> None:
         try:
