@@ -14,11 +14,10 @@ from benchmarks.synthetic import Wordless, synthetic_pipeline
 from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
 from flowedit.model import Condition
+from flowedit.wan import vendor
 from flowedit.wan.checkpoints import Checkpoint
-from flowedit.wan.fit import fit_for
-from flowedit.wan.memory import CONTEXT_BYTES
-from flowedit.wan.resources import Resources
-from flowedit.wan.vram import manage
+from flowedit.wan.memory import CONTEXT_BYTES, Resources
+from flowedit.wan.placement import placement_at
 
 _NARROW_CARD, _WIDE_CARD = 8_000_000_000, 24_000_000_000
 """Bytes of the card that a transformer is to run on with the rest of its weights on the host."""
@@ -28,12 +27,12 @@ def offload_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
     """The parts of an edit within a smaller card's memory, which PyTorch is kept to, the weights on the host."""
     device, dtype = place(plan)
     card = _WIDE_CARD if checkpoint.width.dim > WIDE else _NARROW_CARD
-    fit = fit_for(checkpoint, plan.shape, _resources(card), "offload", keyframes=KEYFRAMES)
+    placement = placement_at(checkpoint, plan.shape, _resources(card), "offload", keyframes=KEYFRAMES)
     pipe = synthetic_pipeline(checkpoint, device=device, dtype=dtype, small=plan.rehearse)
     if not plan.rehearse:
-        manage(pipe, fit.vram_limit)
+        manage(pipe, placement.vram_limit)
         torch.cuda.empty_cache()
-    note = f"kept to a card of {card / GB:.0f} GB; predicted need {fit.needs.gpu / GB:.1f} GB"
+    note = f"kept to a card of {card / GB:.0f} GB; predicted need {placement.needs.gpu / GB:.1f} GB"
     model = Wordless(pipe, name=checkpoint.name, tiling={})
     with torch.inference_mode(), _kept_to(card, device):
         for name, work in _works(plan, checkpoint, model).items():
@@ -98,3 +97,17 @@ def _resources(card: int) -> Resources:
         device="cuda", gpu_name="a smaller card", gpu_total=card, gpu_free=card, capability=(9, 0),
         host_total=half, host_free=half, disk_free=half, cpu="", cores=1,
     )  # fmt: skip
+
+
+def manage(pipe: vendor.WanVideoPipeline, vram_limit: float | None) -> None:
+    """Wrap the layers of every part in the vendor's managed ones, by the vendor's own table."""
+    places = {"offload": "cpu", "onload": "cpu", "preparing": pipe.device, "computation": pipe.device}
+    stages = {f"{stage}_device": device for stage, device in places.items()}
+    stages |= {f"{stage}_dtype": pipe.torch_dtype for stage in places}
+    for name, part in list(pipe.named_children()):
+        kind = f"{type(part).__module__}.{type(part).__name__}"
+        if kind in vendor.VRAM_MANAGEMENT_MODULE_MAPS and not getattr(part, "vram_management_enabled", False):
+            layers: Any = vendor.ModelPool().fetch_module_map(kind, stages)
+            managed = vendor.enable_vram_management(part.to("cpu"), layers, vram_config=stages, vram_limit=vram_limit)
+            setattr(pipe, name, managed)
+    pipe.vram_management_enabled = pipe.check_vram_management_state()

@@ -43,7 +43,7 @@ _CHANGE_FRAMES = """(changes) => {
 
 # Time from handing the state to the widget until its first frame is on the canvas.
 _FIRST_PAINT = """async () => {
-    const { models } = JSON.parse(document.getElementById("fe-models").textContent);
+    const models = JSON.parse(document.getElementById("fe-models").textContent);
     const code = JSON.parse(document.getElementById("fe-modules").textContent)[models[0].module];
     const { default: widget } = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
     const state = models[0].state;

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from flowedit.model import ClipShape
     from flowedit.wan.adapter import WanVideo
-    from flowedit.wan.fit import Fit, Level
     from flowedit.wan.lora import CheckedLora, Lora
+    from flowedit.wan.placement import Level, Placement
 
 TINY = "tiny"
 """Name of the model that ships with the package."""
@@ -27,7 +27,7 @@ def load_model(  # noqa: PLR0913 - what a call of it says is more than a setting
     device: str | None = None,
     dtype: str | None = None,
     shape: "ClipShape | None" = None,
-    level: "Level | Literal['auto'] | Fit" = "auto",
+    level: "Level | Literal['auto'] | Placement" = "auto",
     prompts: Sequence[str] = (),
     loras: "Sequence[Lora | str | Path]" = (),
 ) -> "WanVideo":
@@ -114,7 +114,7 @@ def fits_for(
     level: str = "auto",
     keyframes: int = 0,
     loras: "Sequence[Lora]" = (),
-) -> "list[Fit]":
+) -> "list[Placement]":
     """Ways to place a checkpoint on this machine that are worth trying, the fastest first; none for `tiny`.
 
     Args:
@@ -131,9 +131,9 @@ def fits_for(
     from typing import get_args
 
     from flowedit.model import ClipShape
-    from flowedit.wan.fit import Level, choose_fits
     from flowedit.wan.loading import locate
-    from flowedit.wan.resources import measure_resources
+    from flowedit.wan.memory import measure_resources
+    from flowedit.wan.placement import Level, placements
 
     levels = ("auto", *get_args(Level))
     if level not in levels:
@@ -149,7 +149,7 @@ def fits_for(
     resources = measure_resources()
     beside = sum(lora.path.stat().st_size for lora in loras)
     free = {name: getattr(resources, name) - beside for name in ("gpu_free", "host_free")}
-    return choose_fits(checkpoint, shape or own, replace(resources, **free), keyframes=keyframes, level=chosen)
+    return placements(checkpoint, shape or own, replace(resources, **free), keyframes=keyframes, level=chosen)
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
@@ -187,7 +187,7 @@ def _load_tiny(device: str | None, dtype: str | None, loras: "Sequence[Lora]") -
 
 def _load_checkpoint(
     name: str | Path,
-    fit: "Fit | None",
+    fit: "Placement | None",
     device: str,
     dtype: str | None,
     prompts: Sequence[str],
@@ -201,16 +201,16 @@ def _load_checkpoint(
     kind = dtype or (fit.dtype_name if fit else "bfloat16")
     more: dict[str, Any] = {}
     if prompts:
-        contexts = dict(zip(prompts, encode_prompts(name, prompts, fit=fit, device=place), strict=True))
+        contexts = dict(zip(prompts, encode_prompts(name, prompts, placement=fit, device=place), strict=True))
 
         def words(prompt: str) -> "torch.Tensor":
             if prompt not in contexts:
-                contexts[prompt] = encode_prompts(name, [prompt], fit=fit, device=place)[0]
+                contexts[prompt] = encode_prompts(name, [prompt], placement=fit, device=place)[0]
             return contexts[prompt]
 
         more["words"] = words
     roles: Any = ("dit", "vae", "image") if prompts else None
-    loaded = load_pipeline(name, fit=fit, device=place, dtype=_dtype(kind), roles=roles, loras=loras)
+    loaded = load_pipeline(name, placement=fit, device=place, dtype=_dtype(kind), roles=roles, loras=loras)
     vae = locate(name).files.get("vae")
     if vae is not None:
         remember_encodings(loaded.pipe.vae, EncodingCache(), *vae.paths)

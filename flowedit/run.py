@@ -45,7 +45,7 @@ from flowedit.trace import Trace
 from flowedit.windows import LongEdit
 
 if TYPE_CHECKING:
-    from flowedit.wan.fit import Fit
+    from flowedit.wan.placement import Placement
 
 __all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"]
 
@@ -184,7 +184,7 @@ def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
     return run_placed(request.model, request.fit, clip, announce, partial(_load_and_edit, task), request.loras)
 
 
-def _load_and_edit(task: _Task, fit: "Fit | None") -> EditResult:
+def _load_and_edit(task: _Task, fit: "Placement | None") -> EditResult:
     from flowedit.wan.pace import set_pace
 
     begun = time.perf_counter()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from flowedit.model import ClipShape
     from flowedit.wan.checkpoints import Checkpoint
-    from flowedit.wan.fit import Fit
-    from flowedit.wan.resources import Resources
+    from flowedit.wan.memory import Resources
+    from flowedit.wan.placement import Placement
     from flowedit.wan.speed import Speed
 
 _GB = 1e9
@@ -28,7 +28,7 @@ def doctor(
     """Show versions, processor, memory and disk, and what each checkpoint would need and take here."""
     from rich.console import Console
 
-    from flowedit.wan.resources import measure_resources
+    from flowedit.wan.memory import measure_resources
 
     console = Console()
     resources = measure_resources()
@@ -103,22 +103,26 @@ def _row(
 ) -> tuple[str, ...]:
     from flowedit.errors import ModelError
     from flowedit.model import ClipShape
-    from flowedit.wan.fit import choose_fits
+    from flowedit.wan.placement import placements
 
     shape = ClipShape(num_frames=frames or entry.num_frames, height=entry.height, width=entry.width_px)
     clip = f"{shape.num_frames} of {shape.width}x{shape.height}"
     try:
-        fit = choose_fits(entry, shape, resources, keyframes=keyframes)[0]
+        placement = placements(entry, shape, resources, keyframes=keyframes)[0]
     except ModelError as error:
         return clip, "does not fit", "", "", str(error).rsplit("; ", 1)[-1].split(". ")[0]
-    needs = f"{fit.needs.gpu / _GB:.1f} GB", f"{fit.needs.host / _GB:.1f} GB"
+    needs = f"{placement.needs.gpu / _GB:.1f} GB", f"{placement.needs.host / _GB:.1f} GB"
     if speeds is None:
-        return clip, fit.level, *needs, "not measured"
-    return clip, fit.level, *needs, _minutes(entry, fit, shape, keyframes, speeds)
+        return clip, placement.level, *needs, "not measured"
+    return clip, placement.level, *needs, _minutes(entry, placement, shape, keyframes, speeds)
 
 
 def _minutes(
-    entry: "Checkpoint", fit: "Fit", shape: "ClipShape", keyframes: int, speeds: "dict[tuple[int, int, bool], Speed]"
+    entry: "Checkpoint",
+    placement: "Placement",
+    shape: "ClipShape",
+    keyframes: int,
+    speeds: "dict[tuple[int, int, bool], Speed]",
 ) -> str:
     """Predicted time in words; each width is measured once."""
     from flowedit.presets import preset_settings
@@ -126,14 +130,14 @@ def _minutes(
     from flowedit.wan.speed import measure_speed, predict_minutes
 
     # A transformer that the GPU holds whole runs on the fast path; see `flowedit.wan.pace`.
-    resident = fit.level == "resident"
+    resident = placement.level == "resident"
     key = entry.width.dim, entry.latent_channels, resident
     if key not in speeds:
         speeds[key] = measure_speed(
             entry.width,
             latent_channels=entry.latent_channels,
-            device=fit.device,
-            dtype=fit.dtype,
+            device=placement.device,
+            dtype=placement.dtype,
             fast=FastOptions() if resident else None,
         )
     settings = preset_settings(entry.name)

@@ -19,7 +19,7 @@ def list_() -> None:
 
     from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS
     from flowedit.wan.files import models_folder
-    from flowedit.wan.fit import needs_of, own_clip
+    from flowedit.wan.placement import needs_of, own_clip
 
     names = {official: alias for alias, official in ALIASES.items()}
     table = Table("checkpoint", "also", "keyframes by", "weights, bf16", "least GPU", "here")
@@ -40,7 +40,7 @@ def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 
     from rich.console import Console
     from rich.table import Table
 
-    from flowedit.wan.fit import LEVELS, needs_of, own_clip
+    from flowedit.wan.placement import LEVELS, needs_of, own_clip
 
     entry = _resolved(name)
     table = Table(show_header=False, box=None)
@@ -81,7 +81,7 @@ def fetch(
     from flowedit.wan.fetch import fetch as run
     from flowedit.wan.fetch import make_plan
     from flowedit.wan.files import BASE_PATH_VARIABLE, models_folder
-    from flowedit.wan.resources import measure_resources
+    from flowedit.wan.memory import measure_resources
 
     if source not in ("modelscope", "huggingface"):
         raise SettingError(f"source is {source!r}; use modelscope or huggingface.")

@@ -10,9 +10,8 @@ from flowedit.lessons.quality import FILE as QUALITY_FILE
 from flowedit.model import ClipShape, VideoModel
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint, resolve
-from flowedit.wan.fit import GB, Fit, choose_fits, needs_of
-from flowedit.wan.memory import token_count
-from flowedit.wan.resources import Resources, measure_resources
+from flowedit.wan.memory import Resources, measure_resources, token_count
+from flowedit.wan.placement import GB, Placement, needs_of, placements
 from flowedit.wan.speed import Speed, predict_minutes
 
 FILE = QUALITY_FILE.with_name("gpu.json")
@@ -162,18 +161,18 @@ def _speed(entry: Checkpoint, record: dict[str, Any]) -> Speed:
     )
 
 
-def _fit(entry: Checkpoint, shape: ClipShape, machine: Resources, joint: int) -> tuple[Fit | None, str]:
+def _fit(entry: Checkpoint, shape: ClipShape, machine: Resources, joint: int) -> tuple[Placement | None, str]:
     """How a checkpoint would be placed here, and that in words."""
     if not machine.gpu_total:
         return None, "no GPU, so this run is not for this machine"
     try:
-        fit = choose_fits(entry, shape, machine, keyframes=joint)[0]
+        fit = placements(entry, shape, machine, keyframes=joint)[0]
     except ModelError as error:
         return None, str(error)
     return fit, f"it fits, level {fit.level}"
 
 
-def _measured(entry: Checkpoint, fit: Fit, machine: Resources) -> tuple[Speed, str]:
+def _measured(entry: Checkpoint, fit: Placement, machine: Resources) -> tuple[Speed, str]:
     """The speed of a checkpoint's width on this machine's GPU: a minute with random weights."""
     from flowedit.wan.fast import FastOptions
     from flowedit.wan.speed import measure_speed

@@ -7,6 +7,7 @@ gives them any position.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -110,21 +111,17 @@ class WanVideo:
         self._words = words
         self._vendor_state = vendor_state
         self.size_multiple = int(pipe.height_division_factor)
-        self._tiles = {"tiled": tiling is not None, **(tiling or {})}
         self._tiling = tiling
 
     def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
         """The same model with another tiling of its VAE; None encodes whole frames."""
-        other = WanVideo(
-            self.pipe,
-            name=self.name,
-            trained=self.trained,
-            tiling=tiling,
-            words=self._words,
-            vendor_state=self._vendor_state,
-        )
-        other.negative_every, other.loras = self.negative_every, self.loras
+        other = copy(self)
+        other._tiling, other._last = tiling, None
         return other
+
+    @property
+    def _tiles(self) -> dict[str, Any]:
+        return {"tiled": self._tiling is not None, **(self._tiling or {})}
 
     @property
     def repairs(self) -> bool:

@@ -25,7 +25,7 @@ from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline
 
 if TYPE_CHECKING:
-    from flowedit.wan.fit import Fit
+    from flowedit.wan.placement import Placement
 
 DEFAULT_CAP = 4_000_000_000
 """Bytes that the folder may hold."""
@@ -135,7 +135,7 @@ def encode_prompts(
     name_or_path: str | Path,
     prompts: Sequence[str],
     *,
-    fit: "Fit | None" = None,
+    placement: "Placement | None" = None,
     device: str = "cpu",
     cache: EncodingCache | None = None,
 ) -> list[Float[Tensor, "1 n d"]]:
@@ -147,7 +147,7 @@ def encode_prompts(
     Args:
         name_or_path: a registered name or alias, or a folder.
         prompts: the texts.
-        fit: where the encoder rests and computes, from `flowedit.wan.fit`.
+        placement: where the encoder rests and computes, from `flowedit.wan.placement`.
         device: where it computes without one.
         cache: where encodings are kept; None means the user's cache folder.
 
@@ -158,11 +158,11 @@ def encode_prompts(
         ModelError: the encoder or the tokenizer is not there, or broken.
     """
     cache = cache or EncodingCache()
-    keys = {p: ("text", TEXT.hash, p, fit.dtype_name if fit else "bfloat16") for p in prompts}
+    keys = {p: ("text", TEXT.hash, p, placement.dtype_name if placement else "bfloat16") for p in prompts}
     missing = [prompt for prompt, key in keys.items() if cache.read(key) is None]
     made: dict[str, Tensor] = {}
     if missing:
-        pipe, _ = load_pipeline(name_or_path, fit=fit, device=device, roles=("text",))
+        pipe, _ = load_pipeline(name_or_path, placement=placement, device=device, roles=("text",))
         made = {prompt: encode_prompt(pipe, prompt) for prompt in missing}
         del pipe
         gc.collect()

@@ -18,7 +18,7 @@ from flowedit.errors import ModelError
 from flowedit.model import ClipShape
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import ImageRoute
-from flowedit.wan.routes import i2v_condition, unit_images
+from flowedit.wan.routes import i2v_condition
 
 Images = Mapping[int, np.ndarray]
 Inputs = dict[str, Any]
@@ -113,7 +113,8 @@ def _pixels(pipe: Any, images: Images, indices: Sequence[int], shape: ClipShape)
     if not indices:
         return torch.zeros(0, 3, shape.height, shape.width, dtype=pipe.torch_dtype, device=pipe.device)
     stacked = torch.from_numpy(np.stack([images[index] for index in indices]))
-    return unit_images(stacked, dtype=pipe.torch_dtype, device=pipe.device)
+    # The vendor scales after the cast: in bfloat16 the other order gives other values.
+    return (stacked.to(dtype=pipe.torch_dtype, device=pipe.device) * (2 / 255) - 1).permute(0, 3, 1, 2)
 
 
 def _i2v_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:  # noqa: ANN401

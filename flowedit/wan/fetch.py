@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan.checkpoints import TOKENIZER, Checkpoint, Part
 from flowedit.wan.files import is_fetched, models_folder, read_fetched, unwrap
-from flowedit.wan.resources import existing_parent
+from flowedit.wan.memory import existing_parent
 
 Source = Literal["modelscope", "huggingface"]
 _MARGIN = 1.05

@@ -1,8 +1,5 @@
 """Load a Wan checkpoint by name, folder or file, through diffsynth's loader, after checking what its files hold."""
 
-import contextlib
-import io
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,8 @@ if TYPE_CHECKING:
     import torch
 
     from flowedit.wan import vendor
-    from flowedit.wan.fit import Fit
     from flowedit.wan.lora import Lora
-
-log = logging.getLogger(__name__)
+    from flowedit.wan.placement import Placement
 
 
 class Loaded(NamedTuple):
@@ -81,7 +76,7 @@ def checkpoint_of(name_or_path: str | Path) -> Checkpoint:
 def load_pipeline(
     name_or_path: str | Path,
     *,
-    fit: "Fit | None" = None,
+    placement: "Placement | None" = None,
     device: "str | torch.device" = "cpu",
     dtype: "torch.dtype | None" = None,
     roles: Sequence[Role] | None = None,
@@ -91,9 +86,9 @@ def load_pipeline(
 
     Args:
         name_or_path: a registered name or alias, a folder, or a transformer's file.
-        fit: how the parts share GPU, host and disk, from `flowedit.wan.fit`; None puts every part on the device.
+        placement: how the parts share GPU, host and disk; None puts every part on the device.
         device: where it computes.
-        dtype: the type it computes in; None takes the fit's, or bfloat16.
+        dtype: the type it computes in; None takes the placement's, or bfloat16.
         roles: the parts to load, e.g. `("text",)` to encode prompts and let go of the encoder; None means all.
         loras: what is added to the transformers, in this order.
 
@@ -119,22 +114,20 @@ def load_pipeline(
             f"{located.checkpoint.name}`, or put it beside the text encoder."
         )
     configs = [
-        vendor.ModelConfig(path=_path_argument(file), **(fit.placement(role) if fit else {}))
+        vendor.ModelConfig(path=_path_argument(file), **(placement.arguments(role) if placement else {}))
         for role, file in located.files.items()
     ]
     tokenizer = vendor.ModelConfig(path=str(located.tokenizer)) if "text" in located.files else None
     # The vendor's annotations leave out None, which is its own way of saying "without".
-    without: dict[str, Any] = {"tokenizer_config": tokenizer, "vram_limit": fit.vram_limit if fit else None}
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    without: dict[str, Any] = {"tokenizer_config": tokenizer, "vram_limit": placement.vram_limit if placement else None}
+    with vendor.prints_logged():
         pipe = vendor.WanVideoPipeline.from_pretrained(
-            torch_dtype=dtype or (fit.dtype if fit else torch.bfloat16),
+            torch_dtype=dtype or (placement.dtype if placement else torch.bfloat16),
             device=device,
             model_configs=configs,
             redirect_common_files=False,
             **without,
         )
-    log.debug("%s", said.getvalue())
     multiple = located.checkpoint.size_multiple
     pipe.height_division_factor = pipe.width_division_factor = multiple
     load_loras(pipe, loras)

@@ -5,8 +5,6 @@ of it; where memory management moves its layers, they are added to each layer's 
 """
 
 import contextlib
-import io
-import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
     from flowedit.wan import vendor
     from flowedit.wan.checkpoints import Checkpoint
-
-log = logging.getLogger(__name__)
 
 Expert = Literal["high", "low"]
 EXPERTS: tuple[Expert, ...] = get_args(Expert)
@@ -155,9 +151,8 @@ def check_lora(lora: Lora, layers: Layers, model: str, *, experts: bool = False)
             f"{name} is for the expert {lora.expert!r}, and {model} has one transformer. Leave out the word."
         )
     shapes = _shapes(lora.path)
-    pairs = _pairs(shapes, name)
-    _check_sizes(pairs, layers, name, model)
-    known = {key for pair in pairs.values() for key in pair.keys}
+    pairs = _check_sizes(shapes, layers, name, model)
+    known = {key for keys in pairs.values() for key in keys}
     rest = [key for key in shapes if key not in known]
     strange = [key for key in rest if not key.endswith(_DIFFERENCES)]
     if strange:
@@ -196,15 +191,15 @@ def load_loras(pipe: "vendor.WanVideoPipeline", loras: Sequence[Lora]) -> None:
 
 
 def _load(pipe: Any, dit: "nn.Module", lora: Lora) -> None:  # noqa: ANN401 - the vendor's pipeline
-    said = io.StringIO()
+    from flowedit.wan import vendor
+
     # The vendor warns of an alpha at every layer; it is scaled as its file says.
-    with contextlib.redirect_stdout(said), warnings.catch_warnings():
+    with vendor.prints_logged(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         closed = _closed(pipe, dit, lora) if getattr(dit, "vram_management_enabled", False) else {}
         pipe.load_lora(dit, str(lora.path), alpha=lora.strength)
         if closed:
             pipe.load_lora(dit, alpha=lora.strength, hotload=False, state_dict=closed)
-    log.debug("%s", said.getvalue())
 
 
 def _closed(pipe: Any, dit: "nn.Module", lora: Lora) -> "dict[str, Tensor]":  # noqa: ANN401 - the vendor's pipeline
@@ -219,28 +214,18 @@ def _closed(pipe: Any, dit: "nn.Module", lora: Lora) -> "dict[str, Tensor]":  # 
     open_layers = {str(module.name) for module in dit.modules() if isinstance(module, vendor.LoRAHotLoadMixin)}
     inside = {path.replace(".module", ""): path for path, _ in dit.named_modules()}
     tensors: dict[str, Tensor] = {}
-    pairs = _pairs(_shapes(lora.path), lora.path.name)
     with safe_open(lora.path, framework="pt", device=str(pipe.device)) as file:
-        for layer, pair in pairs.items():
+        for layer, keys in _pairs(_shapes(lora.path), lora.path.name).items():
             if layer in open_layers:
                 continue
             if dit.get_parameter(f"{inside[layer]}.weight").is_meta:
                 raise ModelError(
                     f"{lora.path.name} changes {layer}, which the level disk reads from its file at each use. "
-                    "Use --fit fp8 or offload, or a LoRA of the blocks alone."
+                    "Use --placement fp8 or offload, or a LoRA of the blocks alone."
                 )
-            for key in pair.keys:
+            for key in keys:
                 tensors[key.replace(layer, inside[layer], 1)] = file.get_tensor(key).to(pipe.torch_dtype)
     return tensors
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """The names of one layer's tensors, and the shapes of the two halves."""
-
-    keys: tuple[str, ...]
-    up: Sequence[int]
-    down: Sequence[int]
 
 
 def _shapes(path: Path) -> Shapes:
@@ -253,8 +238,8 @@ def _shapes(path: Path) -> Shapes:
     return read_shapes(path)
 
 
-def _pairs(shapes: Shapes, name: str) -> dict[str, _Pair]:
-    """The pairs of a file by layer, told apart by the vendor's own reading of their names."""
+def _pairs(shapes: Shapes, name: str) -> dict[str, tuple[str, ...]]:
+    """Layer -> its tensors: up, down and perhaps alpha, told apart by the vendor's own reading of their names."""
     from flowedit.wan import vendor
 
     try:
@@ -266,23 +251,20 @@ def _pairs(shapes: Shapes, name: str) -> dict[str, _Pair]:
             f"{name} holds {len(shapes)} tensors and no LoRA pair (lora_A and lora_B, or lora_down and lora_up). "
             "Use a LoRA's file; a whole checkpoint is given by --model."
         )
-    ups = {up for up, _, _ in named.values()}
     halves = [up for up, down, _ in named.values() if down not in shapes]
-    downs = {down for _, down, _ in named.values()}
-    halves += [key for key in shapes if (".lora_" in key) and key not in ups | downs]
+    whole = {key for up, down, _ in named.values() for key in (up, down)}
+    halves += [key for key in shapes if ".lora_" in key and key not in whole]
     if halves:
         raise ModelError(f"{name} holds {halves[0]} without its other half. Fetch it again, or use another LoRA.")
-    return {
-        layer: _Pair(tuple(key for key in keys if key is not None), shapes[keys[0]], shapes[keys[1]])
-        for layer, keys in named.items()
-    }
+    return {layer: tuple(key for key in keys if key is not None) for layer, keys in named.items()}
 
 
-def _check_sizes(pairs: Mapping[str, _Pair], layers: Layers, name: str, model: str) -> None:
+def _check_sizes(shapes: Shapes, layers: Layers, name: str, model: str) -> dict[str, tuple[str, ...]]:
     """Refuse pairs of other sizes, then those of layers that are not there: the vendor leaves these out silently."""
-    for layer, pair in pairs.items():
-        up, down = list(pair.up), list(pair.down)
-        if layer in layers and (len(up) != 2 or len(down) != 2 or (up[0], down[1], up[1]) != (*layers[layer], down[0])):
+    pairs = _pairs(shapes, name)
+    for layer in layers.keys() & pairs.keys():
+        up, down = (shapes[key] for key in pairs[layer][:2])
+        if len(up) != 2 or len(down) != 2 or (up[0], down[1], up[1]) != (*layers[layer], down[0]):
             out, taken = layers[layer]
             raise ModelError(
                 f"{name} changes {layer} by {up} times {down}, and that layer of {model} is [{out}, {taken}]. "
@@ -294,3 +276,4 @@ def _check_sizes(pairs: Mapping[str, _Pair], layers: Layers, name: str, model: s
             f"{name} changes {len(strange)} layers that {model} does not have, such as {strange[0]}. "
             "Use a LoRA that was made for this checkpoint and names its layers as the checkpoint's own file does."
         )
+    return pairs

@@ -1,15 +1,22 @@
-"""How much memory a Wan run takes, from its sizes alone: no weights, no GPU, no vendor.
+"""How much memory a Wan run takes, from its sizes alone, and how much this machine has.
 
 The constants are bytes counted by running the vendor's own forward on the meta device and adding up what is alive at
 the worst moment; a test repeats that count. Attention is taken as fused, so no score matrix is kept.
 """
 
 import math
+import os
+import platform
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
 
 from flowedit.frames import slot_count
 from flowedit.model import ClipShape
 from flowedit.wan.checkpoints import Checkpoint, Width
+from flowedit.wan.files import models_folder
 
 PATCH = 2
 CONTEXT_BYTES = 1_200_000_000
@@ -27,6 +34,7 @@ _PER_TOKEN_TIME = 13.0
 """TI2V's time modulation has one row per token: values per token and channel."""
 _VAE_DECODE = {16: (9722.0, 6.25), 48: (10757.0, 6.25)}
 """Latent channels -> bytes per output pixel (fixed, and per frame) of a decode in two-byte floats; encoding is less."""
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -94,3 +102,80 @@ def load_of(
     held = checkpoint.image_route == "first-latent"
     activations = activation_bytes(checkpoint.width, tokens, item=item, per_token_time=held)
     return Load(tokens, activations, vae_bytes(checkpoint, shape, item=item, tiled=tiled))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Memory and processors of this machine, in bytes.
+
+    Attributes:
+        device: `cuda` or `cpu`.
+        gpu_name: name of the GPU; empty without one.
+        gpu_total, gpu_free: its memory; 0 without one.
+        capability: its compute capability; (0, 0) without one.
+        host_total, host_free: main memory; free is what can be had without swapping, inside a container's limit.
+        disk_free: room where checkpoints are kept.
+        cpu: name of the processor.
+        cores: number of them that this process may use.
+    """
+
+    device: str
+    gpu_name: str = ""
+    gpu_total: int = 0
+    gpu_free: int = 0
+    capability: tuple[int, int] = (0, 0)
+    host_total: int
+    host_free: int
+    disk_free: int
+    cpu: str
+    cores: int
+
+
+def measure_resources(folder: Path | None = None) -> Resources:
+    """Look at this machine.
+
+    Args:
+        folder: where checkpoints are kept; its disk is looked at. None means the default folder.
+    """
+    import torch
+
+    host = psutil.virtual_memory()
+    limit, used = _container()
+    common = {
+        "host_total": min(host.total, limit),
+        "host_free": min(host.available, limit - used),
+        "disk_free": shutil.disk_usage(existing_parent(folder or models_folder())).free,
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    }
+    if not torch.cuda.is_available():
+        return Resources(device="cpu", **common)
+    free, total = torch.cuda.mem_get_info()
+    name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    return Resources(device="cuda", gpu_name=name, gpu_total=total, gpu_free=free, capability=capability, **common)
+
+
+def existing_parent(folder: Path) -> Path:
+    """Find the nearest folder that exists, to ask its disk about."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _container() -> tuple[int, int]:
+    """Bytes that the control group may use, which the host's own figures do not show, and has in use for good."""
+    version_1 = not (_CGROUP / "memory.max").exists()
+    folder = _CGROUP / "memory" if version_1 else _CGROUP
+    most, now = ("limit_in_bytes", "usage_in_bytes") if version_1 else ("max", "current")
+    limit = folder / f"memory.{most}"
+    if not limit.exists() or not (text := limit.read_text().strip()).isdigit():
+        return 1 << 62, 0
+    used = int((folder / f"memory.{now}").read_text())
+    counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    cached = counts.get("total_inactive_file", counts.get("inactive_file", 0))
+    return int(text), max(0, used - int(cached))

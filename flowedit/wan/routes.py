@@ -1,4 +1,4 @@
-"""How keyframes become the conditioning that each Wan family was trained with.
+"""How keyframes, or a classical guess, become the `y` of Wan's image-to-video checkpoints.
 
 The `i2v` route (Wan I2V, FLF2V, Fun-InP and the small model): keyframe images at their own pixel frames, zeros
 everywhere else, encoded by the VAE, beside four mask channels that hold one bit per pixel frame.
@@ -9,70 +9,15 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from torch import Tensor
 
-from flowedit.errors import KeyframeError
 from flowedit.frames import check_num_frames
 
 _BITS = 4
 """Mask channels of the `i2v` route, one a pixel frame of a slot."""
 Encode = Callable[[Float[Tensor, "b 3 F H W"]], Float[Tensor, "b c f h w"]]
-
-
-def unit_images(
-    images: UInt8[Tensor, "k H W 3"], *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> Float[Tensor, "k 3 H W"]:
-    """Map 8-bit images to [-1, 1] with the vendor's rounding.
-
-    The vendor scales after the cast, so the arithmetic runs in `dtype` here as well: in bfloat16 the two orders differ.
-
-    Args:
-        images: RGB images, 0 to 255.
-        dtype: floating type of the result.
-        device: where the result lives.
-
-    Returns:
-        The images as `(k, 3, H, W)`, in [-1, 1].
-    """
-    values = images.to(device=device, dtype=dtype) * (2 / 255) - 1
-    return values.permute(0, 3, 1, 2)
-
-
-def keyframe_video(
-    images: Float[Tensor, "k 3 H W"], indices: Sequence[int], num_frames: int
-) -> Float[Tensor, "1 3 F H W"]:
-    """Lay the keyframes at their pixel frames in a clip that is zero (mid-grey) elsewhere."""
-    _check_indices(images, indices, num_frames)
-    clip = images.new_zeros((3, num_frames, *images.shape[-2:]))
-    for image, index in zip(images, indices, strict=True):
-        clip[:, index] = image
-    return clip.unsqueeze(0)
-
-
-def keyframe_mask(
-    indices: Sequence[int], num_frames: int, height: int, width: int
-) -> Float[Tensor, "4 f {height} {width}"]:
-    """Mark the known pixel frames, four to a latent slot.
-
-    Pixel frame 0 fills all four channels of slot 0; pixel frame `i > 0` sets channel `(i - 1) % 4` of slot
-    `(i + 3) // 4`, the layout that Wan's image-to-video checkpoints were trained with.
-
-    Args:
-        indices: pixel frames that are keyframes.
-        num_frames: pixel frames of the clip, `4n + 1`.
-        height: rows of the latent.
-        width: columns of the latent.
-
-    Returns:
-        Zeros and ones in float32.
-    """
-    bits = torch.zeros(num_frames + 3)
-    for index in indices:
-        bits[index + 3] = 1.0
-        if index == 0:
-            bits[:4] = 1.0
-    return bits.view(-1, 4).T[:, :, None, None].expand(-1, -1, height, width).contiguous()
+"""The VAE's encoder, from a clip in [-1, 1], in its type and on its device, to a normalised latent."""
 
 
 def i2v_condition(
@@ -87,13 +32,12 @@ def i2v_condition(
         images: keyframes in [-1, 1], in the dtype and on the device that the VAE works in.
         indices: their pixel frames, each once, in [0, num_frames).
         num_frames: pixel frames of the clip, `4n + 1`.
-        encode: the VAE's encoder, from a clip in [-1, 1] to a normalised latent.
+        encode: the VAE's encoder.
 
     Returns:
         Four mask channels followed by the latent's own, in the latent's dtype.
 
     Raises:
-        KeyframeError: an index twice, out of range, or not one per image.
         VideoShapeError: `num_frames` is not `4n + 1`.
 
     Example:
@@ -101,26 +45,53 @@ def i2v_condition(
         >>> i2v_condition(torch.ones(1, 3, 16, 16), [4], 9, encode).shape
         torch.Size([1, 5, 3, 2, 2])
     """
-    latent = encode(keyframe_video(images, indices, num_frames))
+    check_num_frames(num_frames)
+    clip = images.new_zeros((1, 3, num_frames, *images.shape[-2:]))
+    for image, index in zip(images, indices, strict=True):
+        clip[0, :, index] = image
+    latent = encode(clip)
     mask = keyframe_mask(indices, num_frames, *latent.shape[-2:])
     return torch.cat([mask.unsqueeze(0).to(latent), latent], dim=1)
 
 
-def trust_frames(trust: Float32[np.ndarray, "F H W"], height: int, width: int) -> Float32[np.ndarray, "F h w"]:
-    """Average trust over the pixels of each latent cell.
+def guess_condition(
+    clip: Float[Tensor, "1 3 F H W"], trust: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
+) -> Float[Tensor, "1 c f h w"]:
+    """Build the `y` of a model that repairs a guess: the guess where others see grey, its trust where others see bits.
 
     Args:
-        trust: in [0, 1].
+        clip: the classical guess in [-1, 1].
+        trust: how far each pixel of it needs no repair, in [0, 1].
+        indices: pixel frames that are keyframes.
+        encode: the VAE's encoder.
+
+    Returns:
+        Four mask channels followed by the latent's own, in the latent's dtype.
+    """
+    latent = encode(clip)
+    cells = torch.from_numpy(trust_frames(trust, *latent.shape[-2:]))
+    return torch.cat([trust_mask(cells, indices).unsqueeze(0).to(latent), latent], dim=1)
+
+
+def keyframe_mask(
+    indices: Sequence[int], num_frames: int, height: int, width: int
+) -> Float[Tensor, "4 f {height} {width}"]:
+    """Mark the known pixel frames, four to a latent slot, in zeros and ones.
+
+    Args:
+        indices: pixel frames that are keyframes.
+        num_frames: pixel frames of the clip, `4n + 1`.
         height: rows of the latent.
         width: columns of the latent.
     """
-    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in trust])
+    return trust_mask(torch.zeros(num_frames, height, width), indices)
 
 
 def trust_mask(trust: Float[Tensor, "F h w"], indices: Sequence[int]) -> Float[Tensor, "4 f h w"]:
     """Lay trust out as mask channels: how far each pixel frame is known, 1 at keyframes.
 
-    The layout is that of `keyframe_mask`, whose bits are the special case of a trust that is 1 or 0.
+    Pixel frame 0 fills all four channels of slot 0; pixel frame `i > 0` sets channel `(i - 1) % 4` of slot
+    `(i + 3) // 4`, the layout that Wan's image-to-video checkpoints were trained with.
 
     Args:
         trust: of every pixel frame, in [0, 1]; `F = 4n + 1`.
@@ -132,33 +103,6 @@ def trust_mask(trust: Float[Tensor, "F h w"], indices: Sequence[int]) -> Float[T
     return filled.unflatten(0, (-1, _BITS)).transpose(0, 1).contiguous()
 
 
-def guess_condition(
-    clip: Float[Tensor, "1 3 F H W"], trust: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
-) -> Float[Tensor, "1 c f h w"]:
-    """Build the `y` of a model that repairs a guess: the guess where others see grey, its trust where others see bits.
-
-    Args:
-        clip: the classical guess in [-1, 1], in the dtype and on the device that the VAE works in.
-        trust: how far each pixel of it needs no repair, in [0, 1].
-        indices: pixel frames that are keyframes.
-        encode: the VAE's encoder, from a clip in [-1, 1] to a normalised latent.
-
-    Returns:
-        Four mask channels followed by the latent's own, in the latent's dtype.
-    """
-    latent = encode(clip)
-    cells = torch.from_numpy(trust_frames(trust, *latent.shape[-2:]))
-    return torch.cat([trust_mask(cells, indices).unsqueeze(0).to(latent), latent], dim=1)
-
-
-def _check_indices(images: Tensor, indices: Sequence[int], num_frames: int) -> None:
-    check_num_frames(num_frames)
-    if len(indices) != len(images):
-        raise KeyframeError(
-            f"{len(images)} keyframe images came with {len(indices)} indices. Give one index per image."
-        )
-    outside = [index for index in indices if not 0 <= index < num_frames]
-    if outside:
-        raise KeyframeError(f"Keyframe index {outside[0]} is outside the clip. Use 0 to {num_frames - 1}.")
-    if len(set(indices)) != len(indices):
-        raise KeyframeError(f"A keyframe index is given twice in {list(indices)}. Give each frame once.")
+def trust_frames(trust: Float32[np.ndarray, "F H W"], height: int, width: int) -> Float32[np.ndarray, "F h w"]:
+    """Average trust over the pixels of each of `height` times `width` latent cells."""
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in trust])

@@ -5,9 +5,11 @@ Its files name transformers, torchvision, pandas and others at their top, and an
 costs more processor time than three steps of an edit, and 150 MB. They wait here until something uses them.
 """
 
+import io
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -21,7 +23,6 @@ WAITING = (
     "imageio",
     "modelscope",
     "pandas",
-    "torch.nn.attention.flex_attention",
     "torchvision",
     "transformers",
 )
@@ -144,6 +145,16 @@ with deferring(*WAITING):
         model_fn_wan_video,
     )
     from diffsynth.utils.lora.general import GeneralLoRALoader
+
+
+@contextmanager
+def prints_logged() -> Iterator[None]:
+    """Within the block, what the vendor prints goes to the log."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        yield
+    logging.getLogger(__name__).debug("%s", said.getvalue())
+
 
 # The vendor draws a bar for the tiles of each clip; the only bar is the run's own.
 wan_video_vae.tqdm = lambda tiles, **_: tiles

@@ -83,23 +83,17 @@ class FlowWidget(anywidget.AnyWidget):
         return bundle
 
 
-Link = tuple[tuple[FlowWidget, str], tuple[FlowWidget, str]]
-
-
-def page(widgets: Sequence[FlowWidget], title: str, *, links: Sequence[Link] = ()) -> str:
+def page(widgets: Sequence[FlowWidget], title: str) -> str:
     """The HTML of a page with `widgets` one below the other.
 
     Args:
         widgets: what to show, in order.
         title: the page's title and heading.
-        links: pairs of (widget, trait) kept equal in the page, such as `((inspector, "index"), (scrubber, "index"))`.
 
     Returns:
         A complete HTML document.
     """
-    position = {id(widget): i for i, widget in enumerate(widgets)}
     packed = [widget.packed() for widget in widgets]
-    pairs = [(position[id(a)], name_a, position[id(b)], name_b) for (a, name_a), (b, name_b) in links]
     places = "\n".join(place(i, widget.fallback()) for i, widget in enumerate(widgets))
     name = html.escape(title)
     return (
@@ -107,7 +101,7 @@ def page(widgets: Sequence[FlowWidget], title: str, *, links: Sequence[Link] = (
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{name}</title>{style_of(packed)}</head><body><main><h1>{name}</h1>{places}</main>"
-        f"{script_of(packed, pairs)}</body></html>"
+        f"{script_of(packed)}</body></html>"
     )
 
 

@@ -69,14 +69,11 @@ class Job:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def close(self, seconds: float = _EXIT_SECONDS) -> None:
-        """Say nothing more, ask the work to stop, and wait for it, `seconds` at most.
-
-        Two threads that write to a kernel's closing channel would garble each other.
-        """
+    def close(self) -> None:
+        """Say nothing more, ask the work to stop, and wait a little: two threads would garble a closing channel."""
         self.closed = True
         self.cancel()
-        self.wait(seconds)
+        self.wait(_EXIT_SECONDS)
 
     def _run(self, work: Callable[[], object], finish: Callable[[Any], object]) -> None:
         try:

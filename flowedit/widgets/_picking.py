@@ -39,6 +39,24 @@ class Source:
     target: tuple[int, int]
     fps: Fraction
 
+    @classmethod
+    def open(cls, path: Path, name: str, *, area: int, multiple: int) -> "Source":
+        """Look into a video file and choose the legal size nearest to its shape.
+
+        Args:
+            path: the file.
+            name: what the reader calls it.
+            area: pixels a frame should have at most; a smaller clip keeps about its own area.
+            multiple: what both sides must divide by.
+
+        Raises:
+            VideoFileError: not a video that can be read.
+        """
+        info = probe(path)
+        size = (info.height, info.width)
+        target = fit_size(*size, area=min(area, info.height * info.width), multiple=multiple)
+        return cls(path=path, name=name, total=info.num_frames, size=size, target=target, fps=info.fps)
+
     def longest(self, start: int, window: int) -> int:
         """The most frames that can be taken from `start`, `4n + 1` and at most `window`."""
         return longest_legal(min(self.total - start, window))
@@ -50,24 +68,30 @@ class Source:
             window[place] = resize_image(picture, self.target)
         return window
 
+    def fit_image(self, path: Path, name: str) -> np.ndarray:
+        """A painted image at the size the clip is edited at, uint8 (H, W, 3).
 
-def open_source(path: Path, name: str, *, area: int, multiple: int) -> Source:
-    """Look into a video file and choose the legal size nearest to its shape.
+        Raises:
+            KeyframeError: another shape than the clip's.
+            VideoFileError: not a picture.
+        """
+        image = read_image(path)
+        height, width = image.shape[:2]
+        if all(abs(height * w / (width * h) - 1) > ASPECT_TOLERANCE for h, w in (self.size, self.target)):
+            raise KeyframeError(
+                f"{name} is {width}x{height} and the clip {self.size[1]}x{self.size[0]}; give it the clip's shape."
+            )
+        return resize_image(image, self.target)
 
-    Args:
-        path: the file.
-        name: what the reader calls it.
-        area: pixels a frame should have at most; a smaller clip keeps about its own area.
-        multiple: what both sides must divide by.
-
-    Raises:
-        VideoFileError: not a video that can be read.
-    """
-    info = probe(path)
-    target = fit_size(info.height, info.width, area=min(area, info.height * info.width), multiple=multiple)
-    return Source(
-        path=path, name=name, total=info.num_frames, size=(info.height, info.width), target=target, fps=info.fps
-    )
+    def zipped(self, start: int, picked: Sequence[int]) -> str:
+        """The picked frames at the file's own size, as a data URL of a zip of PNG files named for their frames."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for frame in picked:
+                picture = io.BytesIO()
+                Image.fromarray(read_video(self.path, start=start + frame, num_frames=1).frames[0]).save(picture, "PNG")
+                archive.writestr(f"keyframe_{frame:04d}.png", picture.getvalue())
+        return "data:application/zip;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def keep_upload(folder: Path, name: str, content: bytes) -> Path:
@@ -87,47 +111,15 @@ def match_image(name: str, picked: Sequence[int], filled: Mapping[int, object]) 
     (16, 16)
     """
     number = re.search(r"(\d+)$", PurePath(name).stem)
+    if number and int(number[1]) not in picked:
+        raise KeyframeError(
+            f"{name} is named for frame {int(number[1])}, which is not picked; pick it on the map, or rename the file."
+        )
     if number:
-        frame = int(number[1])
-        if frame not in picked:
-            raise KeyframeError(
-                f"{name} is named for frame {frame}, which is not picked; pick it on the map, or rename the file."
-            )
-        return frame
+        return int(number[1])
     free = [frame for frame in picked if frame not in filled]
     if not free:
         raise KeyframeError(
             f"{name} ends with no frame number and every picked frame has an image; name it name_16.png."
         )
     return free[0]
-
-
-def fit_image(path: Path, name: str, source: Source) -> np.ndarray:
-    """A painted image at the size the clip is edited at, uint8 (H, W, 3).
-
-    Raises:
-        KeyframeError: another shape than the clip's.
-        VideoFileError: not a picture.
-    """
-    image = read_image(path)
-    height, width = image.shape[:2]
-    if not any(_same_shape((height, width), size) for size in (source.size, source.target)):
-        raise KeyframeError(
-            f"{name} is {width}x{height} and the clip {source.size[1]}x{source.size[0]}; give it the clip's shape."
-        )
-    return resize_image(image, source.target)
-
-
-def frames_zip(source: Source, start: int, picked: Sequence[int]) -> str:
-    """The picked frames at the source's own size, as a data URL of a zip of PNG files named for their frames."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for frame in picked:
-            picture = io.BytesIO()
-            Image.fromarray(read_video(source.path, start=start + frame, num_frames=1).frames[0]).save(picture, "PNG")
-            archive.writestr(f"keyframe_{frame:04d}.png", picture.getvalue())
-    return "data:application/zip;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs((size[0] * other[1]) / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE

@@ -39,7 +39,7 @@ class Gpu(NamedTuple):
 
 def report() -> list[Row]:
     """Every probe's rows, in the order shown."""
-    probes = {"Host": _host, "Device": _device, "Memory": _memory, "Processor": _cores, "Gemini key": _key}
+    probes = {"Host": _host, "Device": _device, "Memory": _memory, "Gemini key": _key}
     return [_safely(name, probe) for name, probe in probes.items()] + _packages()
 
 
@@ -54,8 +54,6 @@ def _host() -> Row:
     marks = {
         "Google Colab": "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules,
         "Binder": "BINDER_SERVICE_HOST" in os.environ,
-        "Kaggle": "KAGGLE_KERNEL_RUN_TYPE" in os.environ,
-        "VS Code": "VSCODE_PID" in os.environ or "VSCODE_CWD" in os.environ,
         "Jupyter": "ipykernel" in sys.modules,
     }
     name = next((name for name, found in marks.items() if found), "Python")
@@ -138,18 +136,10 @@ def _memory() -> Row:
 
 def container_limit(root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
     """A container's (limit, used) in bytes, or None where there is no limit: Binder ends a kernel that passes it."""
-    names = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-    for most, used in names:
-        try:
-            return int((root / most).read_text()), int((root / used).read_text())
-        except (OSError, ValueError):
-            continue
-    return None
-
-
-def _cores() -> Row:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Row("Processor", f"{count} cores", "info")
+    try:
+        return int((root / "memory.max").read_text()), int((root / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _key() -> Row:

@@ -27,6 +27,7 @@ WIDGET_BYTES = 720_000
 
 _SHEET_PIXELS = 1_100_000  # small enough for the first one to be decoded in a few dozen ms
 _LOSSLESS_PIXELS = 1_500_000
+_TRIES = 6
 _SCALES = [0.9**i for i in range(40)]
 _LADDER = [
     (1.0, "lossless"),
@@ -154,11 +155,14 @@ def encode_images(images: Sequence[np.ndarray], *, max_side: int, budget: int = 
     """
     clips = [check_clip(np.asarray(image)[None], "image") for image in images]
     urls: list[str] = []
-    for scale in _SCALES[:30]:
+    scale = 1.0
+    for _ in range(_TRIES):
         small = [_resized(clip, min(1.0, scale * max_side / max(clip.shape[1:3])))[0] for clip in clips]
         urls = [f"data:image/webp;base64,{base64.b64encode(_webp(one, 82)).decode('ascii')}" for one in small]
-        if 3 * sum(map(len, urls)) // 4 <= budget:
+        size = 3 * sum(map(len, urls)) // 4
+        if size <= budget:
             break
+        scale *= 0.95 * math.sqrt(budget / size)
     return urls
 
 

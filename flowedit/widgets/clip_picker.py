@@ -3,11 +3,10 @@
 import html
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import ipywidgets as ui
 import numpy as np
@@ -15,17 +14,13 @@ import traitlets
 
 from flowedit.errors import FlowEditError, WidgetError
 from flowedit.frames import longest_legal
-from flowedit.widgets._picking import Source, fit_image, frames_zip, keep_upload, match_image, open_source
+from flowedit.keyframes import Keyframe
+from flowedit.widgets._picking import Source, keep_upload, match_image
 from flowedit.widgets._sprites import MAX_FRAMES
 from flowedit.widgets.slot_map import SlotMap
 
-if TYPE_CHECKING:
-    from flowedit.keyframes import Keyframe
-
 NO_CLIP = "No clip yet: upload one, or give its path."
 """What a picker says before a clip is chosen."""
-
-_WIDE = ui.Layout(width="100%", max_width="560px")
 
 
 class Picked(NamedTuple):
@@ -39,7 +34,7 @@ class Picked(NamedTuple):
     """
 
     frames: np.ndarray
-    keyframes: "tuple[Keyframe, ...]"
+    keyframes: tuple[Keyframe, ...]
     fps: Fraction
     start: int
 
@@ -81,11 +76,9 @@ class ClipPicker(ui.VBox):
         self._frames: np.ndarray | None = None
         self._images: dict[int, np.ndarray] = {}
         self._complaint = ""
-        self._programmed = False
-        self._make_controls()
-        super().__init__(self._rows())
+        self._changing = False  # controls set by the program are no wish of the reader's
+        super().__init__(self._controls())
         self.add_class("fe-picker")  # the slot map's script keeps the keys of all controls in this box
-        self._connect()
         self._judge()
         if path is not None:
             self.open_clip(path)
@@ -97,12 +90,10 @@ class ClipPicker(ui.VBox):
         Raises:
             WidgetError: something is missing or wrong; `problem` says the same without raising.
         """
-        from flowedit.keyframes import Keyframe
-
-        if self.problem or self._frames is None or self._source is None:
+        if self.problem or self._frames is None:
             raise WidgetError(self.problem)
         keyframes = tuple(Keyframe(index, self._images[index]) for index in self.map.keyframes)
-        return Picked(self._frames, keyframes, self._source.fps, self.start.value)
+        return Picked(self._frames, keyframes, self._opened().fps, self.start.value)
 
     def open_clip(self, path: str | Path, name: str | None = None) -> None:
         """Take a video file; keyframes picked so far stay where they fit.
@@ -111,12 +102,8 @@ class ClipPicker(ui.VBox):
             VideoFileError: not a video that can be read.
         """
         path = Path(path)
-        self._source = open_source(path, name or path.name, area=self._area, multiple=self._multiple)
-        self._images = {}
-        with self._by_program():
-            self.start.value, self.start.max = 0, self._source.total - 1
-            self._fit_length()
-        self._read()
+        self._source = Source.open(path, name or path.name, area=self._area, multiple=self._multiple)
+        self._take_window(0)
 
     def paint(self, index: int, image: np.ndarray) -> None:
         """Give a keyframe's picture from code, uint8 (H, W, 3) at the size that is edited; picks the frame too.
@@ -131,22 +118,26 @@ class ClipPicker(ui.VBox):
         self.map.keyframes = sorted({*self.map.keyframes, index})
         self._judge()
 
-    def _make_controls(self) -> None:
-        self.upload = ui.FileUpload(accept="video/*", description="Upload a clip", layout=ui.Layout(width="auto"))
-        self.path = ui.Text(placeholder="or a path on the kernel's machine, then Enter", layout=_WIDE)
-        self.path.continuous_update = False
+    def _controls(self) -> list[ui.Widget]:
+        auto, wrap = {"width": "auto"}, {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
+        self.upload = ui.FileUpload(accept="video/*", description="Upload a clip", layout=auto)
+        place = "or a path on the kernel's machine, then Enter"
+        self.path = ui.Text(placeholder=place, continuous_update=False, layout={"width": "100%", "max_width": "560px"})
         self.start = ui.BoundedIntText(0, min=0, max=0, description="First frame")
         self.length = ui.IntSlider(1, min=1, max=5, step=4, description="Frames", continuous_update=False)
         self.map = SlotMap(1, heading="Pick the keyframes", note="frames 0, 4, 8, ... are natural places")
-        self.grab = ui.Button(description="Make a zip of the picked frames", layout=ui.Layout(width="auto"))
-        self.link = ui.HTML()
+        self.grab = ui.Button(description="Make a zip of the picked frames", layout=auto)
         self.images = ui.FileUpload(
-            accept="image/*", multiple=True, description="Bring painted frames back", layout=ui.Layout(width="auto")
+            accept="image/*", multiple=True, description="Bring painted frames back", layout=auto
         )
-        self.facts, self.list, self.verdict = ui.HTML(), ui.HTML(), ui.HTML()
-
-    def _rows(self) -> list[ui.Widget]:
-        wrap = ui.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 12px")
+        self.link, self.facts, self.list, self.verdict = (ui.HTML() for _ in range(4))
+        self.upload.observe(self._on_upload, "value")
+        self.path.observe(self._on_path, "value")
+        self.start.observe(lambda change: self._on_window(change["new"], None), "value")
+        self.length.observe(lambda change: self._on_window(self.start.value, change["new"]), "value")
+        self.map.observe(lambda _: self._judge(), "keyframes")
+        self.grab.on_click(lambda _: self._attempt(self._offer_frames))
+        self.images.observe(self._on_images, "value")
         self._later = ui.VBox(
             [
                 ui.HBox([self.start, self.length], layout=wrap),
@@ -157,15 +148,6 @@ class ClipPicker(ui.VBox):
         )
         return [ui.HBox([self.upload, self.path], layout=wrap), self.facts, self._later, self.verdict]
 
-    def _connect(self) -> None:
-        self.upload.observe(self._on_upload, "value")
-        self.path.observe(self._on_path, "value")
-        self.start.observe(self._on_window, "value")
-        self.length.observe(self._on_window, "value")
-        self.map.observe(lambda _: self._judge(), "keyframes")
-        self.grab.on_click(lambda _: self._attempt(self._offer_frames))
-        self.images.observe(self._on_images, "value")
-
     def _on_upload(self, change: traitlets.Bunch) -> None:
         for file in change["new"]:
             path = keep_upload(Path(self._folder.name), file["name"], bytes(file["content"]))
@@ -175,25 +157,25 @@ class ClipPicker(ui.VBox):
         if change["new"].strip():
             self._attempt(lambda: self.open_clip(Path(change["new"].strip()).expanduser()))
 
-    def _on_window(self, change: traitlets.Bunch) -> None:
-        """Read another window: an image of a frame that is now another one is let go."""
-        if self._source is None or self._programmed:
-            return
-        if change["owner"] is self.start:
-            self._images = {}
-            with self._by_program():
-                self._fit_length()
-        self._images = {index: image for index, image in self._images.items() if index < self.length.value}
-        self._attempt(self._read)
+    def _on_window(self, start: int, length: int | None) -> None:
+        if self._source is not None and not self._changing:
+            self._attempt(lambda: self._take_window(start, length))
 
-    @contextmanager
-    def _by_program(self) -> Iterator[None]:
-        """While controls are set by the program, their changes are no wish of the reader's."""
-        self._programmed = True
+    def _take_window(self, start: int, length: int | None = None) -> None:
+        """Read a window, the longest where no length is given; images of what is now another frame are let go."""
+        source = self._opened()
+        longest = source.longest(start, self._window)
+        self._images = {i: image for i, image in self._images.items() if length is not None and i < length}
+        self._changing = True
         try:
-            yield
+            self.start.max, self.start.value = source.total - 1, start
+            self.length.max, self.length.value = longest, length or longest
         finally:
-            self._programmed = False
+            self._changing = False
+        self._frames = source.read(start, self.length.value)
+        self.map.show_clip(self._frames)
+        self.link.value = ""
+        self._judge()
 
     def _on_images(self, change: traitlets.Bunch) -> None:
         for file in change["new"]:
@@ -204,7 +186,7 @@ class ClipPicker(ui.VBox):
         frame = match_image(name, self.map.keyframes, self._images)
         path = keep_upload(Path(self._folder.name), name, content)
         try:
-            self._images[frame] = fit_image(path, name, source)
+            self._images[frame] = source.fit_image(path, name)
         finally:
             path.unlink(missing_ok=True)
 
@@ -214,22 +196,11 @@ class ClipPicker(ui.VBox):
             raise WidgetError(NO_CLIP)
         return self._source
 
-    def _fit_length(self) -> None:
-        longest = self._opened().longest(self.start.value, self._window)
-        self.length.max = longest
-        self.length.value = longest
-
-    def _read(self) -> None:
-        self._frames = self._opened().read(self.start.value, self.length.value)
-        self.map.show_clip(self._frames)
-        self.link.value = ""
-        self._judge()
-
     def _offer_frames(self) -> None:
         if not self.map.keyframes:
             raise WidgetError("No frame is picked; click frames on the map first.")
         source = self._opened()
-        address = frames_zip(source, self.start.value, self.map.keyframes)
+        address = source.zipped(self.start.value, self.map.keyframes)
         size = f"{source.size[1]}x{source.size[0]}"
         self.link.value = f'<a download="keyframes.zip" href="{address}">Save keyframes.zip ({size})</a>'
 
@@ -244,37 +215,32 @@ class ClipPicker(ui.VBox):
 
     def _judge(self) -> None:
         """Say what is missing, what was refused, and what each picked frame has."""
-        missing = [index for index in self.map.keyframes if index not in self._images]
-        if self._source is None or self._frames is None:
+        picked = self.map.keyframes
+        missing = [index for index in picked if index not in self._images]
+        if self._frames is None:
             problem = NO_CLIP
-        elif not self.map.keyframes:
+        elif not picked:
             problem = "No keyframe yet: click frames on the map."
-        elif self.map.problem:
+        elif self.map.problem or not missing:
             problem = self.map.problem
-        elif missing:
-            problem = f"No image yet for {'frame' if len(missing) == 1 else 'frames'} {', '.join(map(str, missing))}."
         else:
-            problem = ""
+            problem = f"No image yet for {'frame' if len(missing) == 1 else 'frames'} {', '.join(map(str, missing))}."
         self.problem, self.ready = problem, not problem
-        self._show(problem)
-
-    def _show(self, problem: str) -> None:
         self._later.layout.display = "none" if self._frames is None else None
-        if self._source is not None and self._frames is not None:
-            source, (count, height, width) = self._source, self._frames.shape[:3]
+        if self._frames is not None:
+            source, (count, height, width) = self._opened(), self._frames.shape[:3]
             self.facts.value = _words(
                 f"{source.name}: {source.total} frames of {source.size[1]}x{source.size[0]} at {float(source.fps):.3g} "
                 f"fps. Frames {self.start.value} to {self.start.value + count - 1} are edited at {width}x{height}."
             )
-        rows = [f"frame {i}: {'image ready' if i in self._images else 'image missing'}" for i in self.map.keyframes]
+        rows = [f"frame {i}: image {'missing' if i in missing else 'ready'}" for i in picked]
         self.list.value = _words("; ".join(rows))
         said = " ".join(filter(None, (self._complaint, problem))) or "Ready: the clip and its keyframes fit."
-        colour = "#2b7338" if self.ready and not self._complaint else "#b3261e" if self._complaint else "#8a5200"
-        self.verdict.value = (
-            f'<p role="status" style="margin:4px 0;padding:6px 12px;border-left:3px solid {colour};'
-            f'overflow-wrap:anywhere;line-height:1.5">{html.escape(said)}</p>'
-        )
+        colour = "#b3261e" if self._complaint else "#8a5200" if problem else "#2b7338"
+        self.verdict.value = _words(said, f"padding:6px 12px;border-left:3px solid {colour}", "p role='status'")
 
 
-def _words(text: str) -> str:
-    return f'<span style="overflow-wrap:anywhere;line-height:1.5">{html.escape(text)}</span>' if text else ""
+def _words(text: str, style: str = "", tag: str = "span") -> str:
+    if not text:
+        return ""
+    return f'<{tag} style="overflow-wrap:anywhere;line-height:1.5;{style}">{html.escape(text)}</{tag.split()[0]}>'

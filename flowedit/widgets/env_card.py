@@ -1,4 +1,4 @@
-"""Does it work here? Lights for the page, the kernel and the way between them, versions, device and memory."""
+"""Does it work here? Lights for the page and for the way to the kernel and back, versions, device and memory."""
 
 import traitlets
 
@@ -15,7 +15,7 @@ class EnvCard(FlowWidget):
 
     Attributes:
         rows: the report, one dict per line with `name`, `value`, `state` ("ok", "warn" or "info") and `hint`.
-        ask: number the page writes to test the way to the kernel.
+        ask: number the page writes to test the way to the kernel, which then looks at the machine again.
         answer: the same number, written back by the kernel.
 
     >>> EnvCard().ready
@@ -37,18 +37,11 @@ class EnvCard(FlowWidget):
         """
         super().__init__(**{"heading": "Your environment", **traits})
         self.refresh()
-        self.on_msg(self._on_message)
 
     @property
     def ready(self) -> bool:
         """Whether nothing that the lessons need is missing."""
         return not any(row["state"] == "warn" for row in self.rows)
-
-    @property
-    def text(self) -> str:
-        """The report as plain text, for an issue or an email; it holds no path, name or key."""
-        lines = [f"{row['name']}: {row['value']}" + (f" ({row['hint']})" if row["hint"] else "") for row in self.rows]
-        return "\n".join(lines)
 
     def refresh(self) -> None:
         """Look again."""
@@ -56,14 +49,8 @@ class EnvCard(FlowWidget):
 
     @traitlets.observe("ask")
     def _reply(self, change: traitlets.Bunch) -> None:
+        self.refresh()
         self.answer = change["new"]
-
-    def _on_message(self, _: object, content: object, __: object) -> None:
-        """Answer the page's ping; a refresh looks again before."""
-        if isinstance(content, dict):
-            if content.get("type") == "refresh":
-                self.refresh()
-            self.send({"type": "pong", "token": content.get("token")})
 
     def _still(self) -> str:
         words = "✓ Ready" if self.ready else "! Something is missing"

@@ -29,24 +29,18 @@ class Packed:
     state: dict[str, Any]
 
 
-def saved(metadata: Mapping) -> tuple[dict[str, Packed], list[tuple[str, str, str, str]]]:
-    """The package's widgets in an executed notebook, and what links them in the browser.
+def saved(metadata: Mapping) -> dict[str, Packed]:
+    """The package's widgets in an executed notebook.
 
     Args:
         metadata: the notebook's `metadata`, with the widget state that nbclient or JupyterLab saved under "widgets".
 
     Returns:
-        Widgets by model id (an output names its own under "application/vnd.jupyter.widget-view+json"), and for each
-        `jslink` or `jsdlink` between two of them `(id, trait, id, trait)`.
+        Widgets by model id; an output names its own under "application/vnd.jupyter.widget-view+json".
     """
     models = metadata.get("widgets", {}).get(_STATE, {}).get("state", {})
     states = {key: model["state"] for key, model in models.items()}
-    found = {
-        key: _unpack(state) for key, state in states.items() if str(state.get("_anywidget_id", "")).startswith(_OWN)
-    }
-    ends = [(state.get("source"), state.get("target")) for state in states.values()]
-    links = [(*_end(a), *_end(b)) for a, b in ends if a and b and {_end(a)[0], _end(b)[0]} <= set(found)]
-    return found, links
+    return {key: _unpack(one) for key, one in states.items() if str(one.get("_anywidget_id", "")).startswith(_OWN)}
 
 
 def place(position: int, fallback: str = "") -> str:
@@ -60,10 +54,10 @@ def style_of(widgets: Sequence[Packed]) -> str:
     return f"<style>{styles}</style>"
 
 
-def script_of(widgets: Sequence[Packed], links: Sequence[tuple[int, str, int, str]] = ()) -> str:
+def script_of(widgets: Sequence[Packed]) -> str:
     """The script elements for a page with these widgets, in the order of their places; each kind's script once."""
     modules = {widget.name: widget.script for widget in widgets}
-    models = {"models": [{"module": w.name, "state": w.state} for w in widgets], "links": list(links)}
+    models = [{"module": widget.name, "state": widget.state} for widget in widgets]
     return (
         f'<script type="application/json" id="fe-modules">{_json(modules)}</script>'
         f'<script type="application/json" id="fe-models">{_json(models)}</script>'
@@ -75,11 +69,6 @@ def _unpack(state: Mapping) -> Packed:
     name = state["_anywidget_id"].rpartition(".")[2]
     own = {k: v for k, v in state.items() if k not in _HOST_KEYS and not k.startswith(("_model", "_view"))}
     return Packed(name=name, script=state["_esm"], style=state["_css"], state=own)
-
-
-def _end(reference: Sequence[str]) -> tuple[str, str]:
-    """Model id and trait of one end of a link."""
-    return str(reference[0]).removeprefix("IPY_MODEL_"), reference[1]
 
 
 def _json(value: object) -> str:

@@ -7,15 +7,14 @@ import traitlets
 
 from flowedit.display import figure_tag, table_tag
 from flowedit.errors import WidgetError
-from flowedit.schedule import check_grid, wan_sigmas
-from flowedit.toy import SCENES, SOLVERS, Mixture, Scene, difference_field, trajectory
+from flowedit.schedule import wan_sigmas
+from flowedit.toy import SCENES, SOLVERS, Scene, difference_field, trajectory
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
 
 MODES = ("generate", "edit")
 MAX_STEPS = 200
 MAX_PARTICLES = 400
-_MOST_COMPONENTS = 64
 
 
 class FlowField2D(FlowWidget):
@@ -49,7 +48,7 @@ class FlowField2D(FlowWidget):
     mode = traitlets.Enum(MODES, "generate").tag(sync=True)
     solver = traitlets.Enum(tuple(SOLVERS), "euler").tag(sync=True)
     steps = traitlets.Int(12, min=1, max=MAX_STEPS).tag(sync=True)
-    shift = traitlets.Float(1.0).tag(sync=True)
+    shift = traitlets.Float(1.0, min=1e-3).tag(sync=True)
     at = traitlets.Int(0, min=0).tag(sync=True)
     pick = traitlets.Int(-1, min=-1).tag(sync=True)
 
@@ -65,16 +64,25 @@ class FlowField2D(FlowWidget):
             **traits: any attribute above, and `heading` and `note`.
 
         Raises:
-            WidgetError: no scene, one that is not in the plane, too many components, or too many particles.
+            WidgetError: no scene, one that is not in the plane, or too many particles.
         """
         if not 1 <= particles <= MAX_PARTICLES:
             raise WidgetError(f"particles is {particles}; a widget moves 1 to {MAX_PARTICLES}. Use 120.")
-        self._scenes = _checked(scenes)
+        _check(scenes)
+        self._scenes = dict(scenes)
         rng = np.random.default_rng(seed)
         self._noise = rng.standard_normal((particles, 2))
         self._sources = {name: scene.source.sample(particles, rng) for name, scene in self._scenes.items()}
         super().__init__(
-            scenes={name: self._packed(name) for name in self._scenes},
+            scenes={
+                name: {
+                    "title": scene.title,
+                    "source": scene.source.to_dict(),
+                    "target": scene.target.to_dict(),
+                    "samples": self._sources[name].tolist(),
+                }
+                for name, scene in scenes.items()
+            },
             noise=self._noise.tolist(),
             **{"scene": next(iter(self._scenes)), "heading": "Flows in the plane", "note": "closed form", **traits},
         )
@@ -90,24 +98,10 @@ class FlowField2D(FlowWidget):
         field = difference_field(scene.source.velocity, scene.target.velocity, source, self._noise)
         return trajectory(solver, field, source, sigmas)
 
-    def _packed(self, name: str) -> dict:
-        scene = self._scenes[name]
-        return {
-            "title": scene.title,
-            "source": scene.source.to_dict(),
-            "target": scene.target.to_dict(),
-            "samples": self._sources[name].tolist(),
-        }
-
     @traitlets.validate("scene")
     def _check_scene(self, proposal: traitlets.Bunch) -> str:
         if proposal["value"] not in self._scenes:
             raise WidgetError(f"No scene {proposal['value']!r}; this widget has {', '.join(self._scenes)}.")
-        return proposal["value"]
-
-    @traitlets.validate("shift")
-    def _check_shift(self, proposal: traitlets.Bunch) -> float:
-        check_grid(1, 1.0, proposal["value"])
         return proposal["value"]
 
     def _still(self) -> str:
@@ -132,18 +126,11 @@ class FlowField2D(FlowWidget):
         return figure_tag(figure, words) + table_tag(words, columns, rows)
 
 
-def _checked(scenes: Mapping[str, Scene]) -> dict[str, Scene]:
+def _check(scenes: Mapping[str, Scene]) -> None:
     if not scenes:
         raise WidgetError("No scene given; pass at least one, or leave the argument out for those of flowedit.toy.")
     for name, scene in scenes.items():
         for side in (scene.source, scene.target):
-            _check_side(name, side)
-    return dict(scenes)
-
-
-def _check_side(name: str, side: Mixture) -> None:
-    count, dimensions = side.means.shape
-    if dimensions != 2:
-        raise WidgetError(f"Scene {name!r} has {dimensions} dimensions; this widget draws the plane. Use 2-D means.")
-    if count > _MOST_COMPONENTS:
-        raise WidgetError(f"Scene {name!r} has {count} components; a widget takes at most {_MOST_COMPONENTS}.")
+            if side.means.shape[1] != 2:
+                dimensions = f"{side.means.shape[1]} dimensions"
+                raise WidgetError(f"Scene {name!r} has {dimensions}; this widget draws the plane. Use 2-D means.")

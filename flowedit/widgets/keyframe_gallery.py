@@ -29,7 +29,6 @@ class KeyframeGallery(JobWidget):
     Attributes:
         pairs: what is shown, as encoded for the page; `update` replaces it.
         decisions: by index, `{"action": "approve", "redo" or "", "reason": ...}`, as the reader gives them.
-        index: pixel frame of the keyframe in focus.
     """
 
     _esm = script("job", "keyframe_gallery")
@@ -37,7 +36,6 @@ class KeyframeGallery(JobWidget):
 
     pairs = traitlets.List().tag(sync=True)
     decisions = traitlets.Dict().tag(sync=True)
-    index = traitlets.Int(0).tag(sync=True)
     can_resume = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init__(

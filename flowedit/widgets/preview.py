@@ -29,7 +29,14 @@ def fit_latent_rgb(latents: object, frames: np.ndarray) -> np.ndarray:
     """
     values = _latent_array(latents)
     channels, slots, height, width = values.shape
-    target = _slot_colours(frames, (slots, height, width))
+    count, tall, wide, _ = frames.shape
+    if slot_count(count) != slots or tall % height or wide % width:
+        raise WidgetError(
+            f"{count} frames of {tall}x{wide} do not belong to {slots} latents of {height}x{width}; "
+            "give the clip that was encoded."
+        )
+    patches = frames.reshape(count, height, tall // height, width, wide // width, 3).mean(axis=(2, 4)) / 255
+    target = np.stack([patches[list(group_of(slot))].mean(axis=0) for slot in range(slots)])
     if slots * height * width <= channels:
         raise WidgetError(
             f"{slots * height * width} latents cannot fix a map of {channels} channels; use a longer or larger clip."
@@ -81,16 +88,3 @@ def _latent_array(latents: object) -> np.ndarray:
     if values.ndim != 4:
         raise WidgetError(f"Latents are {values.shape}; a preview takes (channels, slots, height, width) of one clip.")
     return values
-
-
-def _slot_colours(frames: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Mean colour in [0, 1] of every latent's pixels, (f, h, w, 3)."""
-    slots, height, width = shape
-    count, tall, wide, _ = frames.shape
-    if slot_count(count) != slots or tall % height or wide % width:
-        raise WidgetError(
-            f"{count} frames of {tall}x{wide} do not belong to {slots} latents of {height}x{width}; "
-            "give the clip that was encoded."
-        )
-    patches = frames.reshape(count, height, tall // height, width, wide // width, 3).mean(axis=(2, 4)) / 255
-    return np.stack([patches[list(group_of(slot))].mean(axis=0) for slot in range(slots)])

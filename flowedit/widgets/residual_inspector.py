@@ -1,4 +1,4 @@
-"""What each step saw at each keyframe, as heat map, lines and table, beside the stability of the correction."""
+"""What each step saw at each keyframe, as heat map, lines and table."""
 
 import traitlets
 

@@ -1,5 +1,6 @@
 """Start, watch and stop a run from a notebook, without blocking it: progress, time left, memory and a live preview."""
 
+import html
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable
@@ -9,20 +10,14 @@ import numpy as np
 import psutil
 import traitlets
 
-from flowedit.display import picture_tag, spread, table_tag
+from flowedit.display import spread, table_tag
 from flowedit.errors import WidgetError
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._jobs import JobWidget
-from flowedit.widgets._sprites import check_clip, contact_sheet, encode_clip
-
-Work = Callable[[], Iterable[object]]
-"""Makes the run: an iterable, usually a generator, with one item per step. A str among them is a line of news."""
-Preview = Callable[[object], np.ndarray]
-"""A step's item -> uint8 (F, H, W, 3)."""
+from flowedit.widgets._sprites import contact_sheet, encode_images
 
 # Under the 64 kB from which the kernel's messages are sent without a copy: a closing kernel cannot send those.
-_PREVIEW_BYTES = 40_000
-_RESULT_BYTES = 200_000
+_PICTURE_BYTES = 40_000
 _LOG_LINES = 200
 
 
@@ -33,7 +28,7 @@ class RunPanel(JobWidget):
     stays free: other cells run meanwhile. A page that loses its kernel says so and keeps the last preview.
 
     Attributes:
-        clip: the last preview, or the result.
+        picture: frames of the last preview, or of the result, side by side.
         log: one line per step.
         every: steps between previews.
         preview_note: what the picture is, said on it.
@@ -45,31 +40,30 @@ class RunPanel(JobWidget):
     2
     """
 
-    _esm = script("player", "job", "run_panel")
+    _esm = script("job", "run_panel")
     _css = style("run_panel")
 
-    clip = traitlets.List().tag(sync=True)
+    picture = traitlets.Unicode("").tag(sync=True)
     preview_note = traitlets.Unicode("").tag(sync=True)
     log = traitlets.List(traitlets.Unicode()).tag(sync=True)
     every = traitlets.Int(5, min=1).tag(sync=True)
-    fps = traitlets.Float(4.0).tag(sync=True)
-    index = traitlets.Int(0).tag(sync=True)
 
     def __init__(
         self,
-        work: Work,
+        work: Callable[[], Iterable[object]],
         *,
         total: int,
-        preview: Preview | None = None,
+        preview: Callable[[object], np.ndarray] | None = None,
         finish: Callable[[object], object] | None = None,
         **traits: object,
     ) -> None:
         """Prepare a run; nothing starts before the button, `start` or `run`.
 
         Args:
-            work: makes the run anew each time it starts, such as `lambda: edit_steps(prepared)`.
+            work: makes the run anew each time it starts, such as `lambda: edit_steps(prepared)`: an iterable, usually a
+                generator, with one item per step; a str among them is a line of news.
             total: steps of the run, at least 1.
-            preview: shows a step, such as `step_preview(rgb_map)`.
+            preview: a step's item as frames, uint8 (F, H, W, 3), such as `step_preview(rgb_map)`.
             finish: makes the result from the last step, such as `lambda step: finish(prepared, step.latents)`; a result
                 that is a clip, or has `frames`, is shown.
             **traits: any attribute above, and `heading` and `note`.
@@ -80,7 +74,6 @@ class RunPanel(JobWidget):
         if total < 1:
             raise WidgetError(f"total is {total}; a run has at least 1 step.")
         self._work, self._total, self._preview, self._finish = work, int(total), preview, finish
-        self._shown: np.ndarray | None = None
         self.result: object = None
         self.error: Exception | None = None
         super().__init__(**{"heading": "Run", **traits})
@@ -94,8 +87,8 @@ class RunPanel(JobWidget):
         """Start the run in a thread; False, and nothing happens, while it is running."""
         if self.running or self.worker.closed:
             return False
-        self.result = self.error = self._shown = None
-        self.log, self.clip = [], []
+        self.result = self.error = None
+        self.log, self.picture = [], ""
         return self.worker.start(self._watched, self._keep)
 
     def cancel(self) -> None:
@@ -151,7 +144,7 @@ class RunPanel(JobWidget):
         self._add_lines([str(line()) if callable(line) else f"Step {done}"])
         if self._preview is not None and (done % self.every == 0 or done == self._total):
             note = f"preview at step {done}: a linear look at the latents"
-            self._show(self._preview(item), note, _PREVIEW_BYTES)
+            self._show(self._preview(item), note)
 
     def _add_lines(self, lines: list[str]) -> None:
         self.log = [*self.log, *lines][-_LOG_LINES:]
@@ -160,25 +153,20 @@ class RunPanel(JobWidget):
         self.result = result
         frames = getattr(result, "frames", result)
         if isinstance(frames, np.ndarray) and frames.dtype == np.uint8 and frames.ndim == 4:
-            self._show(frames, "result", _RESULT_BYTES)
+            self._show(frames, "result")
 
-    def _show(self, frames: np.ndarray, note: str, budget: int) -> None:
-        try:
-            clip = {"name": "preview", **encode_clip(check_clip(frames, "preview"), budget)}
-        except WidgetError as error:  # a run must not end because its picture is too large for a page
-            self._add_lines([f"Not shown: {error}"])
-            return
+    def _show(self, frames: np.ndarray, note: str) -> None:
+        strip = contact_sheet(frames[spread(len(frames), [])])
+        picture = encode_images([strip], max_side=960, budget=_PICTURE_BYTES)[0]
         if not self.worker.closed:
             with self.hold_sync():
-                self.clip, self.preview_note = [clip], note
-            self._shown = frames
+                self.picture, self.preview_note = picture, note
 
     def _still(self) -> str:
         done = self.job["done"]
         picture = f'<p><progress max="{self._total}" value="{done:g}"></progress> {done:g} of {self._total} steps</p>'
-        if self._shown is not None:
-            frames = contact_sheet(self._shown[spread(len(self._shown), [])])
-            picture += picture_tag(frames, self.preview_note, max_side=900)
+        if self.picture:
+            picture += f'<p><img alt="{html.escape(self.preview_note)}" src="{self.picture}"></p>'
         rows = list(enumerate(self.log, start=1))[-20:] or [(0, "nothing yet")]
         return picture + table_tag(f"Last lines of the run ({self.job['state']})", ("line", "said"), rows)
 

@@ -28,7 +28,6 @@ class SlotMap(FlowWidget):
         num_frames: frames of the clip, `4n + 1`.
         keyframes: pixel indices of the keyframes; two in one slot are shown as a collision, not dropped.
         index: frame that is read out, from 0.
-        editable: whether a click changes `keyframes`.
 
     >>> SlotMap(33, keyframes=[0, 5, 6]).problem
     'Keyframes 5 and 6 lie in one latent slot (frames 5 to 8); keep one, or move one to frame 12.'
@@ -40,7 +39,6 @@ class SlotMap(FlowWidget):
     num_frames = traitlets.Int(33).tag(sync=True)
     keyframes = traitlets.List(traitlets.Int()).tag(sync=True)
     index = traitlets.Int(0).tag(sync=True)
-    editable = traitlets.Bool(default_value=True).tag(sync=True)
     clip = traitlets.List().tag(sync=True)
 
     def __init__(
@@ -67,7 +65,7 @@ class SlotMap(FlowWidget):
         super().__init__(
             num_frames=count,
             keyframes=[int(i) for i in keyframes],
-            clip=[] if frames is None else [_preview(frames)],
+            clip=[] if frames is None else [_encoded(frames)],
             **{"heading": "Frames and latent slots", **traits},
         )
 
@@ -80,7 +78,7 @@ class SlotMap(FlowWidget):
         """
         count = _frame_count(None, frames)
         with self.hold_sync():
-            self.clip = [_preview(frames)]
+            self.clip = [_encoded(frames)]
             self.num_frames = count
             self.keyframes = [i for i in self.keyframes if i < count]
             self.index = min(self.index, count - 1)
@@ -93,15 +91,6 @@ class SlotMap(FlowWidget):
         except FlowEditError as error:
             return str(error)
         return ""
-
-    @property
-    def slots(self) -> tuple[int, ...]:
-        """The keyframes' latent slots.
-
-        Raises:
-            KeyframeError: keyframes that do not fit; `problem` says the same without raising.
-        """
-        return slots_of(self.keyframes, self.num_frames)
 
     @traitlets.validate("num_frames")
     def _check_num_frames(self, proposal: traitlets.Bunch) -> int:
@@ -148,5 +137,5 @@ def _frame_count(num_frames: int | None, frames: np.ndarray | None) -> int:
     return num_frames
 
 
-def _preview(frames: np.ndarray) -> dict:
+def _encoded(frames: np.ndarray) -> dict:
     return {"name": "clip", **encode_clip(np.asarray(frames), _PREVIEW_BYTES)}

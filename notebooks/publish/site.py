@@ -108,16 +108,14 @@ def lesson_page(notebook: NotebookNode, source: NotebookNode, lesson: Lesson) ->
         source: the lesson's source, whose solutions are folded in.
         lesson: which lesson it is.
     """
-    found, links = export.saved(notebook.metadata)
+    found = export.saved(notebook.metadata)
     models = notebook.metadata.get("widgets", {}).get(_STATE, {}).get("state", {})
     page = Page(lesson, found, models, [])
     solutions = iter(cell.source for cell in source.cells if build.part(cell) == "solution")
     body = "\n".join(_cell(cell, page, solutions) for cell in notebook.cells)
     widgets = [found[key] for key in page.order]
-    pairs = [(a, x, b, y) for a, x, b, y in links if a in page.order and b in page.order]
-    joined = [(page.order.index(a), x, page.order.index(b), y) for a, x, b, y in pairs]
     head = export.style_of(widgets)
-    return _document(f"{lesson.number} · {lesson.title}", body, head, export.script_of(widgets, joined))
+    return _document(f"{lesson.number} · {lesson.title}", body, head, export.script_of(widgets))
 
 
 def markdown(text: str) -> str:

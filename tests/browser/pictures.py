@@ -45,7 +45,7 @@ panel.start()
 panel
 """,
 }
-READY = {"EnvCard": "[data-traits=ok]", "RunPanel": "[data-drawn]:has-text('4 of 16')"}
+READY = {"EnvCard": "[data-kernel=ok]", "RunPanel": ":has-text('4 of 16')"}
 """What must be on the page by then, as a CSS selector, where a drawn widget is not enough."""
 
 WHOLE = ".jp-OutputArea-output { overflow: visible !important; max-height: none !important; }"

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from flowedit.errors import WidgetError
 from flowedit.widgets import CompareGrid
 
 from .conftest import DASH, frame_pixels
@@ -82,24 +81,3 @@ def test_a_reference_is_never_the_best(drawn):
 def test_a_metric_without_a_direction_has_no_best(drawn):
     _, root = drawn(rows({"a": 0.0}, {"a": 5.0}))
     assert root.locator("td[data-best]").count() == 0
-
-
-def test_one_row_without_numbers_draws(drawn):
-    watched, root = drawn(rows({}))
-    assert root.locator("tbody tr").count() == 1
-    watched.check_quiet()
-
-
-@pytest.mark.parametrize(
-    ("given", "options", "said"),
-    [
-        ([], {}, "Got rows"),
-        (rows({}, {})[:1] * 2, {}, "different names"),
-        (rows({}), {"better": {"a": "up"}}, '"high" or "low"'),
-        ([("a", np.zeros((3, 8, 8, 3), np.uint8), {}), ("b", np.zeros((3, 8, 9, 3), np.uint8), {})], {}, "one shape"),
-    ],
-)
-def test_refused_in_one_line(given, options, said):
-    with pytest.raises(WidgetError, match=said) as caught:
-        CompareGrid(given, **options)
-    assert "\n" not in str(caught.value)

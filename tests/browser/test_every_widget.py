@@ -29,7 +29,7 @@ GESTURES = {
     "GapExplorer": ("input[type=range]", SLIDER),
     "KeyframeGallery": ("button[data-value=approve]", ("Escape", "Enter")),
     "ResidualInspector": (".fe-heat", SLIDER),
-    "RunPanel": ("[aria-label='Frame']", SLIDER),
+    "RunPanel": ("button.fe-primary", ("Escape", "Enter")),
     "SlotMap": ("[role=listbox]", SLIDER),
 }
 """For each widget a control, a key after which it stands still, and one that must change what the widget draws."""

@@ -74,7 +74,6 @@ def test_the_answer_reaches_the_agent_and_redone_keyframes_come_back(open_notebo
     card(root, 32).get_by_role("button", name="Redo").click()
     card(root, 32).get_by_role("textbox").fill("calmer")
     decided(book, "0,1,0")
-    card(root, 32).get_by_role("button", name="Show source").click()
     root.get_by_role("button", name="Send to the agent").click()
     root.get_by_text("No kernel answered").wait_for()
     book.check_quiet()
@@ -116,21 +115,6 @@ def test_pictures_are_the_frames(drawn):
         assert np.quantile(difference, 0.99) < 32
 
 
-def test_show_source_swaps_the_picture_in_place(drawn):
-    source = np.full((24, 32, 3), 5, np.uint8)
-    styled = np.full((24, 32, 3), 250, np.uint8)
-    _, root = drawn((source, styled, 4, {}))
-    images = root.locator("img")
-    before, after = images.nth(0).get_attribute("src"), images.nth(1).get_attribute("src")
-    assert before != after
-    button = root.get_by_role("button", name="Show source")
-    button.click()
-    assert images.nth(1).get_attribute("src") == before
-    assert button.get_attribute("aria-pressed") == "true"
-    button.click()
-    assert images.nth(1).get_attribute("src") == after
-
-
 def test_without_a_host_there_is_nothing_to_send_but_decisions_can_be_tried(drawn):
     watched, root = drawn(pair(0, reasons=["Too pale."], hue=float("nan")), pair(8, by="offline"))
     assert root.get_by_role("button", name="Send to the agent").count() == 0
@@ -158,5 +142,3 @@ def test_an_answer_with_open_questions_is_refused():
     widget.decisions = {**widget.decisions, "4": {"action": "redo", "reason": " "}}
     with pytest.raises(WidgetError, match=r"\[4\] are to be done again without a reason"):
         widget.answer()
-    with pytest.raises(WidgetError, match=r"\[0, 0\].*each index once"):
-        KeyframeGallery([pair(0), pair(0)])

@@ -1,7 +1,5 @@
 """ResidualInspector: cells, readings, table and CSV say what the trace says; a click moves a linked scrubber."""
 
-import csv
-import io
 import math
 import re
 from pathlib import Path
@@ -11,13 +9,12 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from flowedit.errors import WidgetError
 from flowedit.trace import READINGS, StepTrace, Trace
-from flowedit.widgets import FrameScrubber, ResidualInspector, page
+from flowedit.widgets import ResidualInspector, page
 from flowedit.widgets.export import place, saved, script_of, style_of
 
 from .conftest import DASH, until
-from .examples import demo_clip, run_trace
+from .examples import run_trace
 
 SETUP = """
 import ipywidgets
@@ -127,26 +124,6 @@ def test_lines_pass_through_the_values_and_the_rule_is_drawn(drawn):
     watched.check_quiet()
 
 
-def test_the_csv_is_the_traces_own(drawn):
-    trace = run_trace(steps=4)
-    watched, root = drawn(trace)
-    with watched.page.expect_download() as got:
-        root.get_by_role("button", name="Save CSV").click()
-    saved = list(csv.reader(io.StringIO(got.value.path().read_text())))
-    ours = list(csv.reader(io.StringIO(trace.to_csv())))
-    assert saved[0] == ours[0]
-    np.testing.assert_allclose(np.array(saved[1:], float), np.array(ours[1:], float), rtol=1e-12)
-
-
-def test_the_verdict_counts_the_steps_where_the_literal_form_fails(drawn):
-    trace = run_trace(alpha=10.0, steps=20)
-    growth = [10.0 * (step.sigma - step.sigma_next) for step in trace.steps]
-    over, growing = sum(1 < g < 2 for g in growth), sum(g >= 2 for g in growth)
-    assert growing > 0
-    _, root = drawn(trace)
-    assert f"overshoots at {over} and diverges at {growing} of 20 steps" in root.locator("summary").inner_text()
-
-
 NOWHERE = (math.nan, math.nan)
 
 
@@ -170,9 +147,6 @@ def test_a_plot_that_takes_keys_is_no_picture(drawn):
     plot.press("ArrowRight")
     assert plot.get_attribute("aria-valuenow") == "1"
     assert plot.get_attribute("aria-valuetext").startswith("step 1, sigma")
-    gains = root.get_by_role("slider", name="Gain of the correction")
-    gains.press("End")  # nothing to pick here, but its values are read out
-    assert gains.get_attribute("aria-valuetext").startswith("step 9, used: kappa")
     assert root.locator("[role=img][tabindex='0']").count() == 0
     watched.check_quiet()
 
@@ -190,7 +164,7 @@ def _step(values, step=0):
     [
         (Trace(keyframes=(), slots=()), "No step was recorded yet"),
         (Trace(keyframes=(), slots=(), steps=[_step(())]), "no keyframe"),
-        (Trace(keyframes=(4,), slots=(1,), alpha=None, steps=[_step((0.25,))]), "kappa was given"),
+        (Trace(keyframes=(4,), slots=(1,), alpha=None, steps=[_step((0.25,))]), "0.25"),
         (
             Trace(keyframes=(0, 4), slots=(0, 1), alpha=3.0, steps=[_step((math.nan, 1.0)), _step((math.inf, 0.0), 1)]),
             DASH,
@@ -208,41 +182,22 @@ def test_extreme_traces_are_drawn_or_named(drawn, trace, words, view):
         watched.check_quiet()
 
 
-def pair_on_a_page(watched):
-    cell(watched.root("residual-inspector"), 2, 2).click()
+def test_widgets_are_read_out_of_an_executed_notebook(open_page):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP)])
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    packed = sorted(saved(notebook.metadata).values(), key=lambda widget: widget.name)
+    assert [widget.name for widget in packed] == ["FrameScrubber", "ResidualInspector"]
+    places = place(0, "<p>first</p>") + place(1)
+    watched = open_page(f"<html><head>{style_of(packed)}</head>{places}{script_of(packed)}</html>")
+    watched.root("frame-scrubber").get_by_label("Frame", exact=True).press("End")
     until(watched.page, "() => document.querySelector('.fe-frame-scrubber').dataset.drawn === '32'")
-    watched.root("frame-scrubber").get_by_label("Frame", exact=True).press("Home")
-    assert watched.root("residual-inspector").get_attribute("data-cell") == "2,0"
+    assert watched.root("residual-inspector").locator(".fe-hcell").count() == 24
     watched.check_quiet()
 
 
-def pair():
-    inspector = ResidualInspector(run_trace(steps=5))
-    return inspector, FrameScrubber({"source": demo_clip(33, 48, 64)[0]}, keyframes=[0, 16, 32])
-
-
-def test_a_page_of_two_widgets_keeps_them_linked(open_page):
-    inspector, scrubber = pair()
-    html = page([inspector, scrubber], "A run", links=[((inspector, "index"), (scrubber, "index"))])
-    pair_on_a_page(open_page(html))
-
-
-def test_widgets_and_links_are_read_out_of_an_executed_notebook(open_page):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SETUP)])
-    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(Path.cwd())}}).execute()
-    found, links = saved(notebook.metadata)
-    assert sorted(widget.name for widget in found.values()) == ["FrameScrubber", "ResidualInspector"]
-    assert [(found[a].name, ta, found[b].name, tb) for a, ta, b, tb in links] == [
-        ("ResidualInspector", "index", "FrameScrubber", "index")
-    ]
-    order = list(found)
-    pairs = [(order.index(a), name_a, order.index(b), name_b) for a, name_a, b, name_b in links]
-    packed = list(found.values())
-    places = place(0, "<p>first</p>") + place(1)
-    pair_on_a_page(open_page(f"<html><head>{style_of(packed)}</head>{places}{script_of(packed, pairs)}</html>"))
-
-
-def test_a_trace_too_large_is_refused_in_one_line():
-    steps = [_step(tuple([0.1] * 100), i) for i in range(201)]
-    with pytest.raises(WidgetError, match=r"201 steps at 100 keyframes, 20100 cells.*at most 20000"):
-        ResidualInspector(Trace(keyframes=tuple(range(100)), slots=tuple(range(100)), steps=steps))
+def test_colours_of_the_gap_are_the_same_in_every_run(drawn):
+    """Catches a run that left 0.08 of the gap and looks as bright as one that left all of it."""
+    _, root = drawn(Trace(keyframes=(0,), slots=(0,), steps=[_step((0.08,)), _step((0.04,), 1)]))
+    assert root.locator(".fe-colourbar span").all_inner_texts()[:2] == ["0", "1"]
+    red, green, blue = map(int, re.findall(r"\d+", cell(root, 0, 0).get_attribute("fill")))
+    assert red + green + blue < 200

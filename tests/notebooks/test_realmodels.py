@@ -10,8 +10,7 @@ from flowedit.model import ClipShape
 from flowedit.presets import preset_settings
 from flowedit.wan import speed
 from flowedit.wan.checkpoints import resolve
-from flowedit.wan.memory import token_count
-from flowedit.wan.resources import Resources
+from flowedit.wan.memory import Resources, token_count
 from tests.notebooks.lessons_on_disk import ROOT
 
 CLIP = ClipShape(num_frames=81, height=480, width=832)

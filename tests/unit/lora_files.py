@@ -10,8 +10,8 @@ from small_wan import FAMILIES, TEXT_DIM, SmallText, small_dit, small_vae
 from flowedit.models import load_model
 from flowedit.wan import files
 from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part, Width
-from flowedit.wan.fit import Fit, Needs
 from flowedit.wan.lora import linear_layers
+from flowedit.wan.placement import Needs, Placement
 
 SIZES = {"dim": 48, "ffn_dim": 64, "out_dim": 16, "text_dim": TEXT_DIM, "freq_dim": 32, "eps": 1e-6}
 DEPTH = {"patch_size": (1, 2, 2), "num_heads": 2, "num_layers": 2}
@@ -52,10 +52,10 @@ def _parts(family, fingerprint, weights):
 
 
 @contextlib.contextmanager
-def small_checkpoint(family, folder, monkeypatch):
+def small_checkpoint(family, folder, monkeypatch, dtype=torch.float32):
     """Register a checkpoint of a family's small transformers, with the vendor and with us; its name."""
     name = f"small-{family}"
-    dits = [small_dit(family), small_dit(family, seed=3)]
+    dits = [small_dit(family).to(dtype), small_dit(family, seed=3).to(dtype)]
     state = dits[0].state_dict()
     fingerprint = files.fingerprint({key: list(value.shape) for key, value in state.items()})
     parts = _parts(family, fingerprint, sum(value.numel() for value in state.values()))
@@ -91,10 +91,9 @@ def loaded(name, *loras):
     return model
 
 
-def fit_on_cpu(level, dtype="float32"):
+def placement_on_cpu(level, dtype="float32"):
     """A level whose layers rest and compute on the CPU, through the vendor's memory management."""
-    return Fit(level=level, device="cpu", dtype_name=dtype, text_on_disk=False, tiled=False, vram_limit=None,
-               needs=Needs(gpu=0, host=0))  # fmt: skip
+    return Placement(level=level, device="cpu", dtype_name=dtype, needs=Needs(gpu=0, host=0))
 
 
 def bring(pipe):

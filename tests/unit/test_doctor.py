@@ -9,7 +9,7 @@ from flowedit.cli.main import main
 from flowedit.cli.measuring import TinyCost, measure_tiny
 from flowedit.presets import model_defaults
 from flowedit.tiny.load import random_pipeline
-from flowedit.wan import fast, resources, speed
+from flowedit.wan import fast, memory, speed
 from flowedit.wan.adapter import Trained, WanVideo
 
 
@@ -50,8 +50,8 @@ def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
 )
 def test_a_hopper_gpu_without_flash_attention_3_is_told_of_it(capsys, asked, monkeypatch, capability, library, advised):
     monkeypatch.setattr(fast, "find_flash3", lambda: fast.Flash3(library, "FlashAttention-3 is not installed"))
-    here = resources.measure_resources()
-    monkeypatch.setattr(resources, "measure_resources", lambda: replace(here, capability=capability))
+    here = memory.measure_resources()
+    monkeypatch.setattr(memory, "measure_resources", lambda: replace(here, capability=capability))
     with pytest.raises(SystemExit):
         main(["doctor", "--no-speed"])
     said = capsys.readouterr().out

@@ -13,15 +13,12 @@ from flowedit.media.clip import write_image, write_video
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import encodings, loading
-from flowedit.wan import fit as fitting
 from flowedit.wan.adapter import WanVideo
+from flowedit.wan.placement import Needs, Placement
 
 
 def a_fit(level):
-    return fitting.Fit(
-        level=level, device="cpu", dtype_name="float32", text_on_disk=False, tiled=False, vram_limit=None,
-        needs=fitting.Needs(gpu=0, host=0),
-    )  # fmt: skip
+    return Placement(level=level, device="cpu", dtype_name="float32", needs=Needs(gpu=0, host=0))
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def test_out_of_memory_is_tried_once_more_one_level_lower(request_of, placed):
 
 def test_out_of_memory_at_the_last_level_says_what_to_change(request_of, placed):
     placed.failing.update(("resident", "offload"))
-    with pytest.raises(ModelError, match=r"Out of memory at level offload.*--fit fp8"):
+    with pytest.raises(ModelError, match=r"Out of memory at level offload.*--placement fp8"):
         runner.run_edit(request_of())
 
 

@@ -9,7 +9,7 @@ from flowedit import models
 from flowedit.errors import ModelError, SettingError
 from flowedit.tiny import load as tiny
 from flowedit.tiny.load import random_pipeline
-from flowedit.wan import fit, loading
+from flowedit.wan import loading, placement
 
 
 def test_tiny_is_the_shipped_model(monkeypatch):  # catches: a device or dtype that is thrown away
@@ -45,7 +45,7 @@ def test_a_checkpoint_comes_with_its_name_its_boundary_and_the_dtype_asked_for(c
     model = models.load_model("Wan2.2-I2V-A14B", device="cpu", dtype="float32")
     assert model.name == entry.name
     assert model.trained.boundary == entry.boundary != 0.875  # catches: the text-to-video boundary for every model
-    assert (asked["device"], asked["dtype"], asked["fit"]) == ("cpu", torch.float32, None)
+    assert (asked["device"], asked["dtype"], asked["placement"]) == ("cpu", torch.float32, None)
 
 
 def test_without_a_device_the_machine_decides(monkeypatch, checkpoint):  # catches: a fit chosen, then ignored
@@ -56,10 +56,10 @@ def test_without_a_device_the_machine_decides(monkeypatch, checkpoint):  # catch
         seen.update(entry=entry, shape=shape, level=level)
         return [chosen]
 
-    monkeypatch.setattr(fit, "choose_fits", choose)
+    monkeypatch.setattr(placement, "placements", choose)
     model = models.load_model("Wan2.2-I2V-A14B", level="offload")
     _, asked = checkpoint
-    assert (asked["device"], asked["dtype"], asked["fit"]) == ("cuda", torch.float16, chosen)
+    assert (asked["device"], asked["dtype"], asked["placement"]) == ("cuda", torch.float16, chosen)
     assert seen["level"] == "offload"
     assert seen["shape"].num_frames == seen["entry"].num_frames
     assert model._tiles == {"tiled": True}

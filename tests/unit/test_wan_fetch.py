@@ -12,7 +12,7 @@ from flowedit.cli import models as command
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan import fetch, files, loading
 from flowedit.wan.checkpoints import TOKENIZER, resolve
-from flowedit.wan.fit import needs_of, own_clip
+from flowedit.wan.placement import needs_of, own_clip
 
 ENTRY = resolve("Wan2.1-T2V-1.3B")
 SIZES = {

@@ -42,7 +42,7 @@ from small_wan import in_float32
 F.conv2d, F.conv3d = in_float32(F.conv2d), in_float32(F.conv3d)
 from flowedit import models
 from flowedit.model import ClipShape, Condition
-from flowedit.wan.fit import Fit, Needs
+from flowedit.wan.placement import Placement, Needs
 from flowedit.wan.vendor import HuggingfaceTokenizer
 
 torch.set_num_threads(1)
@@ -52,11 +52,11 @@ torch.cpu.mem_get_info = lambda device=None: (0, 80 * 2**30)
 made = HuggingfaceTokenizer.__init__
 HuggingfaceTokenizer.__init__ = lambda self, name, seq_len=None, clean=None, **more: made(self, name, 8, clean, **more)
 
-fit = Fit(level="offload", device="cpu", dtype_name="bfloat16", text_on_disk=sys.argv[2] == "disk", tiled=True,
-          vram_limit=0.0, needs=Needs(gpu=0, host=0))
+placement = Placement(level="offload", device="cpu", dtype_name="bfloat16", text_on_disk=sys.argv[2] == "disk",
+          tiled=True, vram_limit=0.0, needs=Needs(gpu=0, host=0))
 shape = ClipShape(num_frames=5, height=32, width=32)
 with torch.inference_mode():
-    model = models.load_model("1.3B", level=fit, prompts=("a cat",))
+    model = models.load_model("1.3B", level=placement, prompts=("a cat",))
     video = torch.zeros(1, 3, 5, 32, 32)
     latents = model.encode(video)
     prepared = model.prepare(Condition(shape=shape, prompt="a cat"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lora_files import bring, fit_on_cpu, layers_of, loaded, pairs_for, small_checkpoint, write_pairs
+from lora_files import bring, layers_of, loaded, pairs_for, placement_on_cpu, small_checkpoint, write_pairs
 from safetensors.torch import save_file
 from small_wan import SmallText, record
 
@@ -145,7 +145,7 @@ def test_every_level_adds_the_same_change(family, level, dtype, tolerance, tmp_p
             kind = getattr(torch, dtype)
             without = velocity(loading.load_pipeline(name, dtype=kind).pipe)
             plain = velocity(loading.load_pipeline(name, dtype=kind, loras=[lora]).pipe)
-            pipe = loading.load_pipeline(name, fit=fit_on_cpu(level, dtype), loras=[lora]).pipe
+            pipe = loading.load_pipeline(name, placement=placement_on_cpu(level, dtype), loras=[lora]).pipe
             assert pipe.dit.vram_management_enabled
             bring(pipe)
             change = (plain - without).float().norm()
@@ -157,8 +157,8 @@ def test_every_level_adds_the_same_change(family, level, dtype, tolerance, tmp_p
 def test_what_the_disk_level_cannot_add_is_refused(tmp_path, monkeypatch):
     with small("i2v", tmp_path, monkeypatch) as name:
         lora = Lora(path=write_pairs(tmp_path / "turbo.safetensors", layers_of("i2v")))
-        with pytest.raises(ModelError, match=r"changes .*, which the level disk reads .* Use --fit fp8") as said:
-            loading.load_pipeline(name, fit=fit_on_cpu("disk", "bfloat16"), loras=[lora])
+        with pytest.raises(ModelError, match=r"changes .*, which the level disk reads .* Use --placement fp8") as said:
+            loading.load_pipeline(name, placement=placement_on_cpu("disk", "bfloat16"), loras=[lora])
         assert "\n" not in str(said.value)
 
 

@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 from small_wan import record, small_pipeline
 
-from flowedit.errors import KeyframeError, VideoShapeError
+from flowedit.errors import VideoShapeError
+from flowedit.model import ClipShape
 from flowedit.wan import routes
+from flowedit.wan.families import image_inputs
 
 SIZE = (9, 32, 48)  # frames, height, width
 
@@ -26,12 +28,8 @@ def test_i2v_condition_is_the_vendors_to_the_last_bit(dtype, indices):
         pipe, prompt="a cat", input_image=Image.fromarray(images[0]), **ends,
         num_frames=frames, height=height, width=width, num_inference_steps=1, cfg_scale=1.0, seed=3,
     )  # fmt: skip
-    ours = routes.i2v_condition(
-        routes.unit_images(torch.from_numpy(images), dtype=dtype),
-        indices,
-        frames,
-        lambda clip: pipe.vae.encode(clip, device="cpu"),
-    )
+    shape = ClipShape(num_frames=frames, height=height, width=width)
+    ours = image_inputs(pipe, dict(zip(indices, images, strict=True)), shape)["y"]
     assert calls[0][0]["y"].std() > 0.1
     assert torch.equal(ours, calls[0][0]["y"])
 
@@ -43,8 +41,9 @@ def test_a_keyframe_in_the_middle_sets_one_bit_of_its_slot():
 
 def test_each_image_lands_on_its_own_frame():
     images = torch.stack([torch.full((3, 4, 4), 0.25), torch.full((3, 4, 4), 0.75)])
-    clip = routes.keyframe_video(images, [8, 2], 9)[0, 0, :, 0, 0]
-    assert clip.tolist() == [0, 0, 0.75, 0, 0, 0, 0, 0, 0.25]
+    seen = []
+    routes.i2v_condition(images, [8, 2], 9, lambda clip: (seen.append(clip), clip[:, :, ::4])[1])
+    assert seen[0][0, 0, :, 0, 0].tolist() == [0, 0, 0.75, 0, 0, 0, 0, 0, 0.25]
 
 
 def test_no_keyframe_leaves_the_mask_empty():
@@ -54,29 +53,16 @@ def test_no_keyframe_leaves_the_mask_empty():
     assert not y.any()
 
 
-@pytest.mark.parametrize(
-    ("indices", "frames", "error", "words"),
-    [
-        ([9], 9, KeyframeError, "0 to 8"),
-        ([-1], 9, KeyframeError, "-1"),
-        ([1, 2], 9, KeyframeError, "2 indices"),
-        ([1], 8, VideoShapeError, "5 or 9"),
-    ],
-)
-def test_impossible_keyframes_are_refused(indices, frames, error, words):
-    with pytest.raises(error, match=words):
-        routes.keyframe_video(torch.zeros(1, 3, 16, 16), indices, frames)
-
-
-def test_a_frame_given_twice_is_refused():
-    with pytest.raises(KeyframeError, match="twice"):
-        routes.keyframe_video(torch.zeros(2, 3, 16, 16), [4, 4], 9)
+def test_a_length_that_wan_does_not_know_is_refused():
+    with pytest.raises(VideoShapeError, match="5 or 9"):
+        routes.i2v_condition(torch.zeros(1, 3, 16, 16), [1], 8, lambda clip: clip)
 
 
 def test_trust_laid_out_as_a_mask_is_the_keyframe_mask_where_it_is_all_or_nothing():
     """Catches bits in the wrong channel or slot, and trust that does not reach its frame."""
     trust = torch.zeros(9, 2, 3)
-    assert torch.equal(routes.trust_mask(trust, [0, 3, 8]), routes.keyframe_mask([0, 3, 8], 9, 2, 3))
+    bits = [[1, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
+    assert routes.trust_mask(trust, [0, 3, 8])[:, :, 1, 2].T.tolist() == bits
     trust[5] = 0.25
     mask = routes.trust_mask(trust, [0])
     assert (mask[0, 2] == 0.25).all()

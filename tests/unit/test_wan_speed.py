@@ -17,10 +17,10 @@ from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
-from flowedit.wan import resources, speed
+from flowedit.wan import memory, speed
 from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import Width, resolve
-from flowedit.wan.resources import Resources
+from flowedit.wan.memory import Resources
 
 SMALL = Width(dim=240, ffn=1024, heads=5, layers=4)
 
@@ -110,8 +110,8 @@ class TestDoctor:
         cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
         monkeypatch.setattr(measuring, "measure_tiny", lambda _: cost)
         # Whatever this machine has free just now: what fits must not depend on it.
-        found = replace(resources.measure_resources(), host_total=64_000_000_000, host_free=48_000_000_000)
-        monkeypatch.setattr(resources, "measure_resources", lambda: found)
+        found = replace(memory.measure_resources(), host_total=64_000_000_000, host_free=48_000_000_000)
+        monkeypatch.setattr(memory, "measure_resources", lambda: found)
 
     def run(self, *arguments):
         app = Typer()
@@ -143,7 +143,7 @@ class TestDoctor:
         monkeypatch.setattr(
             speed, "measure_speed", lambda *_, **given: asked.append(given) or speed.Speed(1e-8, 1e-12, 1e-9, 2e-9)
         )
-        monkeypatch.setattr("flowedit.wan.resources.measure_resources", lambda: big)
+        monkeypatch.setattr("flowedit.wan.memory.measure_resources", lambda: big)
         shown = self.run("--keyframes", "0")
         row = next(line for line in shown.splitlines() if "Wan2.1-Fun-1.3B-InP" in line)
         assert "resident" in row

@@ -15,7 +15,7 @@ from PIL import Image
 from flowedit.errors import WidgetError
 from flowedit.frames import slots_of
 from flowedit.media.clip import read_video, resize_video, write_video
-from flowedit.widgets._picking import keep_upload, open_source
+from flowedit.widgets._picking import Source, keep_upload
 from flowedit.widgets.clip_picker import ClipPicker
 from tests.browser.examples import scene
 
@@ -62,7 +62,7 @@ def test_a_large_clip_is_never_held_at_its_own_size(tmp_path):
     """Catches a window read whole before it is made small: 33 frames of a phone's 4K video are over 800 MB."""
     path = tmp_path / "large.mp4"
     write_video(path, scene(17, 360, 640), Fraction(24))
-    source = open_source(path, "large.mp4", area=48 * 80, multiple=16)
+    source = Source.open(path, "large.mp4", area=48 * 80, multiple=16)
     expected = resize_video(read_video(path, start=2, num_frames=13).frames, source.target)
     tracemalloc.start()
     frames = source.read(2, 13)
@@ -174,8 +174,3 @@ def test_an_uploads_name_cannot_lead_out_of_its_folder(tmp_path, name):
     path = keep_upload(tmp_path, name, b"x")
     assert path.parent == tmp_path
     assert path.read_bytes() == b"x"
-
-
-def test_a_window_too_long_for_the_map_is_refused():
-    with pytest.raises(WidgetError, match="window is 1001"):
-        ClipPicker(window=1001)

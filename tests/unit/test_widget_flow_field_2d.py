@@ -1,10 +1,7 @@
 """FlowField2D on the Python side."""
 
 import numpy as np
-import pytest
 
-from flowedit.errors import FlowEditError
-from flowedit.toy import Mixture, Scene
 from flowedit.widgets.flow_field_2d import FlowField2D
 
 
@@ -22,26 +19,6 @@ def test_the_same_seed_gives_the_same_widget():
     one, two, other = (FlowField2D(particles=4, seed=seed) for seed in (1, 1, 2))
     assert one.noise == two.noise
     assert one.noise != other.noise
-
-
-LINE = Scene(name="line", title="1-D", source=Mixture.even([(0.0,)], 1.0), target=Mixture.even([(1.0,)], 1.0))
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda: FlowField2D({}), "No scene given"),
-        (lambda: FlowField2D({"line": LINE}), "1 dimensions"),
-        (lambda: FlowField2D(particles=0), "particles is 0"),
-        (lambda: FlowField2D(particles=401), "1 to 400"),
-        (lambda: FlowField2D(scene="nowhere"), "No scene 'nowhere'"),
-        (lambda: FlowField2D(shift=0.0), "shift is 0"),
-    ],
-)
-def test_refused_in_one_line(make, says):
-    with pytest.raises(FlowEditError, match=says) as caught:
-        make()
-    assert "\n" not in str(caught.value)
 
 
 def test_fallback_says_how_far_the_particles_move():

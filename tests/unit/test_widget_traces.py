@@ -4,14 +4,13 @@ import json
 import math
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from flowedit.widgets import AgentTrace, AlphaExplorer, KeyframeGallery, ResidualInspector
-from flowedit.widgets._jobs import Job
 from tests.browser.examples import demo_clip, run_trace
 
 LEAVES = """
@@ -62,23 +61,6 @@ def test_a_computation_ends_with_its_interpreter():
     assert done.stdout.split("leaving\n")[1] == "stopped\n"
 
 
-def test_a_closed_job_says_nothing_and_starts_nothing():
-    heard, go = [], threading.Event()
-    job = Job(heard.append)
-
-    def work():
-        while not go.wait(0.01):
-            yield 0, 1
-
-    job.start(work, heard.append)
-    heard.clear()
-    job.close()
-    assert not job.running
-    assert heard == []
-    assert not job.start(work, heard.append)
-    assert job.closed
-
-
 def textured(seed, height=240, width=320):
     """A picture that is hard to compress."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -99,19 +81,6 @@ def test_runs_that_join_leave_the_explorer_within_its_size():
     assert sizes[-1] > 400_000  # and not far more than needed
 
 
-def test_traces_take_from_the_room_of_the_clips():
-    trace = run_trace(1.0, steps=60)
-    clip = np.stack([textured(k, 72, 96) for k in range(5)])
-    explorer = AlphaExplorer([(float(alpha), clip, trace, {}) for alpha in range(20)])
-    assert len(json.dumps(explorer.saved_state())) < 1_000_000
-
-
-def test_a_gallery_of_large_pairs_stays_within_its_size():
-    pairs = [(textured(2 * i), textured(2 * i + 1), 4 * i, {"reasons": ["Too pale."]}) for i in range(24)]
-    gallery = KeyframeGallery(pairs)
-    assert 300_000 < len(json.dumps(gallery.saved_state())) < 1_000_000
-
-
 def test_a_record_keeps_each_picture_once_and_stays_within_its_size(tmp_path):
     Image.fromarray(textured(0)).save(tmp_path / "source.png")
     shared = textured(0)
@@ -123,3 +92,18 @@ def test_a_record_keeps_each_picture_once_and_stays_within_its_size(tmp_path):
     assert len(trace.pictures) == 61  # the file and the array are one picture
     assert trace.events[0]["pictures"][0] == {**trace.events[59]["pictures"][1], "name": "source.png"}
     assert 300_000 < len(json.dumps(trace.saved_state())) < 1_000_000
+
+
+LARGE = {
+    "AlphaExplorer": lambda: AlphaExplorer(
+        [(float(i), np.stack([textured(k, 72, 96) for k in range(5)]), run_trace(1.0, steps=60), {}) for i in range(20)]
+    ),
+    "KeyframeGallery": lambda: KeyframeGallery(
+        [(textured(2 * i), textured(2 * i + 1), 4 * i, {"reasons": ["Too pale."]}) for i in range(24)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_many_large_pictures_stay_within_a_widgets_size(name):
+    assert 300_000 < len(json.dumps(LARGE[name]().saved_state())) < 1_000_000

@@ -30,8 +30,8 @@ export default fe.widget("agent-trace", (ctx) => {
     ctx.root.append(fe.el("p", { class: "fe-message" }, "Nothing was recorded yet."));
     return;
   }
-  const position = () => fe.clamp(ctx.get("position"), 0, last);
-  const go = (to) => ctx.set({ position: fe.clamp(to, 0, last) });
+  const stepper = fe.stepper(ctx, { trait: "position", last: () => last, interval: () => 900, label: "Event", noun: "event" });
+  const { at: position, go } = stepper;
   const seconds = events.map((event) => event.seconds ?? 0);
   const total = seconds.reduce((sum, value) => sum + value, 0) || 1;
   const before = seconds.map((_, i) => seconds.slice(0, i).reduce((sum, value) => sum + value, 0));
@@ -39,25 +39,20 @@ export default fe.widget("agent-trace", (ctx) => {
   const MARK = { done: "✓", failed: "✕", waiting: "…" };
 
   const rows = events.map((event, i) => fe.el("li", {}, fe.el("button", { type: "button", class: "fe-event", "data-outcome": event.outcome,
-    onclick: () => { ticker.stop(); go(i); } },
+    onclick: () => go(i) },
   fe.el("span", { class: "fe-outcome", "aria-label": event.outcome }, MARK[event.outcome] ?? "?"), fe.el("span", { class: "fe-eventname" },
     fe.el("span", { class: "fe-node" }, event.node), event.keyframe === null ? null : [" ", fe.el("span", { class: "fe-frameno" }, String(event.keyframe))]),
-  fe.el("span", { class: "fe-lane", "aria-hidden": "true" }, fe.el("i", { style: `left:min(${(100 * before[i]) / total}%,100% - 2px);width:max(2px,${(100 * seconds[i]) / total}%)` })),
   fe.el("span", { class: "fe-seconds" }, event.outcome === "waiting" ? "waiting" : fe.duration(seconds[i])))));
   const list = fe.el("ol", { class: "fe-events" }, rows);
   const detail = fe.el("div", { class: "fe-detail", "aria-live": "polite" });
 
-  const play = fe.button("Replay", () => { if (!ticker.running && position() === last) go(0); ticker.toggle(); }, { icon: "play", class: "fe-button fe-primary" });
-  const ticker = fe.ticker(ctx, { interval: () => 900, step: () => { go(position() + 1); return position() < last; },
-    onchange: (running) => { fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Replay"); if (!running) ctx.flush(); } });
-  const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: last, step: 1, "aria-label": "Event", disabled: last < 1,
-    oninput: (event) => { ticker.stop(); go(Number(event.target.value)); } });
-  const move = (by) => { ticker.stop(); go(position() + by); };
-  const keys = { ...fe.moves(move), ArrowDown: () => move(1), ArrowUp: () => move(-1), PageDown: () => move(5), PageUp: () => move(-5) };
-  fe.onKeys(slider, { ...keys, " ": () => play.click() });
-  fe.onKeys(list, Object.fromEntries(Object.entries(keys).map(([key, action]) => [key, () => { action(); rows[position()].firstElementChild.focus(); }])));
-  const transport = fe.el("div", { class: "fe-transport" }, fe.el("div", { class: "fe-buttons" },
-    fe.button("Previous event", () => move(-1), { icon: "previous" }), play, fe.button("Next event", () => move(1), { icon: "next" })), fe.el("div", {}, slider));
+  const move = (by) => () => {
+    stepper.step(by);
+    rows[position()].firstElementChild.focus();
+  };
+  fe.onKeys(list, { ArrowDown: move(1), ArrowRight: move(1), ArrowUp: move(-1), ArrowLeft: move(-1), PageDown: move(5), PageUp: move(-5),
+    Home: move(-Infinity), End: move(Infinity) });
+  const transport = fe.el("div", { class: "fe-transport" }, fe.el("div", { class: "fe-buttons" }, stepper.buttons), stepper.slider);
 
   const sum = (upTo, name) => events.slice(0, upTo + 1).reduce((all, event) => all + (event.usage[name] ?? 0), 0);
   const totals = fe.el("output", { class: "fe-readout" });
@@ -89,8 +84,7 @@ export default fe.widget("agent-trace", (ctx) => {
     const row = rows[at];
     if (row.offsetTop < list.scrollTop) list.scrollTop = row.offsetTop;
     else if (row.offsetTop + row.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = row.offsetTop + row.offsetHeight - list.clientHeight;
-    slider.value = at;
-    slider.setAttribute("aria-valuetext", `event ${at + 1} of ${last + 1}, ${nameOf(event)}`);
+    stepper.show(`event ${at + 1} of ${last + 1}, ${nameOf(event)}`);
     totals.replaceChildren(...[`event ${at + 1} of ${last + 1}`, `${fe.duration(before[at] + seconds[at])} of ${fe.duration(total)} of work`,
       `${sum(at, "calls")} calls`, `${sum(at, "tokens_in") + sum(at, "tokens_out")} tokens`, `$${sum(at, "usd").toFixed(4)}`].map((text) => fe.el("span", {}, text)));
     ctx.root.dataset.position = at;

@@ -1,7 +1,5 @@
 // Runs over alpha: frames, metrics and residual curves change at once; a new value asks the kernel.
 
-const READINGS = [["gap_norm", "gap left"], ["r_k_norm", "r_k"], ["v_diff_norm", "v_diff"], ["delta_v_norm", "Δv"]];
-
 const mean = (values) => {
   const good = values.filter(fe.isNumber);
   return good.length ? good.reduce((sum, value) => sum + value, 0) / good.length : null;
@@ -26,7 +24,6 @@ export default fe.widget("alpha-explorer", (ctx) => {
     oninput: (event) => ctx.set({ alpha: runs()[event.target.value].alpha }) });
   fe.onKeys(slider, { ...fe.moves((by) => ctx.set({ alpha: runs()[fe.clamp(runs().indexOf(nearest()) + by, 0, runs().length - 1)].alpha }), 2),
     " ": transport.keys[" "] });
-  const ticks = fe.el("div", { class: "fe-alphaticks", "aria-hidden": "true" });
   const valueText = fe.el("output", { class: "fe-alphavalue" });
 
   const metricNames = () => [...new Set(runs().flatMap((run) => Object.keys(run.metrics)))];
@@ -41,9 +38,9 @@ export default fe.widget("alpha-explorer", (ctx) => {
   };
   const curves = fe.plot(ctx, { label: "Reading over the steps, mean over the keyframes", xLabel: "step", yLabel: "", height: 170,
     describe: (step) => `step ${step}` });
-  const readingSelect = fe.select("Reading", READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
+  const readingSelect = fe.select("Reading", fe.READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
   const curveBox = fe.el("div", {}, readingSelect, curves.node);
-  const table = fe.el("details", { class: "fe-more" }, fe.el("summary", {}, "All runs as a table"), fe.el("div", {}));
+  const readout = fe.el("output", { class: "fe-readout" });
 
   const job = fe.job(ctx);
   const wanted = fe.el("input", { type: "number", class: "fe-text fe-alphainput", min: 0, step: "any", "aria-label": "New alpha", value: ctx.get("alpha") });
@@ -83,13 +80,9 @@ export default fe.widget("alpha-explorer", (ctx) => {
       colour: one === run ? "var(--fe-accent)" : "currentColor", points: one.trace.steps.map((step, s) => [s, mean(step[key])]) });
     curves.update({ x: { whole: true }, series: [...runs().filter((one) => one !== run), run].map(line) });
   };
-  const showTable = (run) => {
-    const names = metricNames();
-    const box = fe.table("Every run; the one shown is marked", ["alpha", ...names, "final gap"], runs().map((one) => [
-      `${one === run ? "▸ " : ""}${fe.number(one.alpha)}`, ...names.map((name) => one.metrics[name] ?? null),
-      mean(one.trace.steps.at(-1)?.gap_norm ?? [])]));
-    box.querySelectorAll("tbody tr").forEach((row, i) => row.toggleAttribute("data-on", runs()[i] === run));
-    table.lastChild.replaceChildren(box);
+  const showNumbers = (run) => {
+    const numbers = { ...run.metrics, "final gap": mean(run.trace.steps.at(-1)?.gap_norm ?? []) };
+    readout.replaceChildren(...Object.entries(numbers).map(([name, value]) => fe.el("span", {}, `${name} ${fe.number(value)}`)));
   };
   const show = () => {
     const [run, list] = [nearest(), runs()];
@@ -98,21 +91,19 @@ export default fe.widget("alpha-explorer", (ctx) => {
     slider.value = list.indexOf(run);
     slider.disabled = list.length < 2;
     slider.setAttribute("aria-valuetext", `alpha ${fe.number(run.alpha)}, ${list.indexOf(run) + 1} of ${list.length}`);
-    valueText.textContent = `α = ${fe.number(run.alpha)}`;
-    ticks.replaceChildren(...list.map((one) => fe.el("span", { "data-on": one === run }, fe.number(one.alpha))));
-    ticks.hidden = list.length > 12;
+    valueText.textContent = `α = ${fe.number(run.alpha)}, ${list.indexOf(run) + 1} of ${list.length}`;
     caption.textContent = `edited, alpha ${fe.number(run.alpha)}`;
     picture.canvas.setAttribute("aria-label", caption.textContent);
     showPlots(run);
-    showTable(run);
+    showNumbers(run);
     draw();
   };
   const close = () => decoded.forEach((clip) => clip.close());
   ctx.root.style.setProperty("--fe-columns", before ? 2 : 1);
   ctx.root.append(fe.el("div", { class: "fe-pair" },
     fe.el("div", { class: "fe-side" }, stage, transport.node,
-      fe.el("div", { class: "fe-alpha" }, valueText, fe.el("div", { class: "fe-alphaline" }, slider, ticks)), computeRow),
-    fe.el("div", { class: "fe-side" }, metricBox, metricPlot.node, curveBox)), table);
+      fe.el("div", { class: "fe-alpha" }, valueText, fe.el("div", { class: "fe-alphaline" }, slider)), readout, computeRow),
+    fe.el("div", { class: "fe-side" }, metricBox, metricPlot.node, curveBox)));
   ctx.on("index", draw);
   ctx.on(["alpha", "reading"], show);
   ctx.on("runs", () => { close(); decoded = new Map(); showMetrics(); show(); });

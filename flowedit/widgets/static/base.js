@@ -49,8 +49,6 @@ fe.ICONS = {
   pause: "M4.5 3.5h2.6v9H4.5zM8.9 3.5h2.6v9H8.9z",
   previous: "M10.5 3.5v9L4.5 8z",
   next: "M5.5 3.5v9l6-4.5z",
-  first: "M4 3.5h1.6v9H4zM12.5 3.5v9L6.5 8z",
-  last: "M10.4 3.5H12v9h-1.6zM3.5 3.5v9l6-4.5z",
   plus: "M7.2 3.5h1.6v3.7h3.7v1.6H8.8v3.7H7.2V8.8H3.5V7.2h3.7z",
   minus: "M3.5 7.2h9v1.6h-9z",
   keyBack: "M9.5 4.5 13 8l-3.5 3.5L6 8zM3 4h1.5v8H3z",
@@ -96,13 +94,6 @@ fe.table = (caption, columns, rows) =>
       fe.el("thead", {}, fe.el("tr", {}, columns.map((name) => fe.el("th", { scope: "col" }, name)))),
       fe.el("tbody", {}, rows.map((row) => fe.el("tr", {}, row.map((cell) =>
         fe.el("td", {}, cell instanceof Node ? cell : typeof cell === "string" ? cell : fe.number(cell))))))));
-
-// Offers text as a file, made in the page.
-fe.download = (name, text, type = "text/csv") => {
-  const link = fe.el("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-};
 
 // Keys of a control: each key named in `actions` calls its function.
 fe.onKeys = (node, actions) => node.addEventListener("keydown", (event) => {

@@ -1,5 +1,7 @@
 // SVG plots drawn at their real size: axes, lines, a cursor for pointer and keyboard, a colour ramp for heat maps.
 
+fe.READINGS = [["gap_norm", "gap left"], ["r_k_norm", "r_k"], ["v_diff_norm", "v_diff"], ["delta_v_norm", "Δv"]];
+
 // Dark to light in lightness alone, readable with every common colour vision (after cividis: Nuñez et al. 2018).
 fe.RAMP = [[0, 34, 78], [35, 62, 108], [87, 93, 109], [124, 123, 120], [166, 157, 117], [211, 193, 100], [254, 232, 56]];
 
@@ -81,7 +83,7 @@ const MOST_ROWS = 12; // of a cursor's text; beyond, faint lines are left out of
 // A line plot. `update({ series, x, y, bands, lines, cursor })` draws:
 //   series: [{ name, points: [[x, y], ...], colour, dash, faint, dots, tag }]; a y that is not a number breaks the line;
 //   a tag is written at the line's end (those of faint lines where there is room)
-//   x, y: { domain, log, ticks, whole }, all optional (whole: tick only integers); bands: [{ from, to, colour }] and lines: [{ y, text }] across the plot
+//   x: { domain, whole } and y: { domain, log }, all optional (whole: tick only integers); bands: [{ from, to, colour }] and lines: [{ y, text }] across the plot
 //   cursor: the x value marked. Arrow keys read the values out, and with `onpick(x)` they and a click pick one;
 //   `describe(x)` names it for the cursor's text.
 fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) => fe.number(x) }) => {
@@ -95,12 +97,12 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
   const draw = (width) => {
     const points = now.series.flatMap((line) => line.points);
     const yLog = now.y?.log ?? false;
-    const xDomain = now.x?.domain ?? fe.domain(points.map(([x]) => x), now.x?.log);
+    const xDomain = now.x?.domain ?? fe.domain(points.map(([x]) => x));
     const yValues = [...points.map(([, y]) => y), ...(now.lines ?? []).map((line) => line.y)];
     const yDomain = now.y?.domain ?? (yLog ? fe.domain(yValues, true) : fe.roundDomain(fe.domain([0, ...yValues])));
     const tagged = now.series.filter((line) => line.tag && line.points.some(([, y]) => fe.isNumber(y)));
     edge.right = tagged.length ? 12 + TAG * Math.max(...tagged.map((line) => line.tag.length)) : 12;
-    const [sx, sy] = [fe.scale(xDomain, now.x?.log), fe.scale(yDomain, yLog)];
+    const [sx, sy] = [fe.scale(xDomain), fe.scale(yDomain, yLog)];
     const px = (x) => edge.left + sx(x) * (width - edge.left - edge.right);
     const py = (y) => height - edge.bottom - sy(y) * (height - edge.top - edge.bottom);
     grid = { px, py, xs: [...new Set(points.map(([x]) => x))].sort((a, b) => a - b) };
@@ -115,8 +117,7 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
       svg.append(fe.svg("line", { class: "fe-gridline", x1: edge.left, x2: right, y1: py(y), y2: py(y) }),
         fe.svg("text", { class: "fe-ticktext", x: edge.left - 6, y: py(y) + 4, "text-anchor": "end" }, fe.number(y)));
     }
-    const xTicks = (now.x?.ticks ?? fe.axisTicks(xDomain, Math.max(2, Math.floor(width / 90)), now.x?.log))
-      .filter((x) => !now.x?.whole || Number.isInteger(x));
+    const xTicks = fe.axisTicks(xDomain, Math.max(2, Math.floor(width / 90))).filter((x) => !now.x?.whole || Number.isInteger(x));
     for (const x of xTicks) {
       svg.append(fe.svg("text", { class: "fe-ticktext", x: px(x), y: height - edge.bottom + 15, "text-anchor": "middle" }, fe.number(x)));
     }
@@ -229,7 +230,3 @@ fe.lineStyle = (i) => ({
   colour: ["var(--fe-accent)", "var(--fe-second)", "var(--fe-good)", "var(--fe-warn)"][i % 4],
   dash: [null, "6 3", "2 3", "8 3 2 3"][Math.floor(i / 4 + (i % 4)) % 4],
 });
-
-// Where a share of the gap that is taken away lies, up to `high`: it closes the gap, overshoots, or makes it grow.
-fe.bands = (high) => [["good", 0, 1], ["warn", 1, 2], ["bad", 2, high]].filter(([, from]) => from < high)
-  .map(([kind, from, to]) => ({ from, to: Math.min(to, high), colour: `var(--fe-${kind})` }));

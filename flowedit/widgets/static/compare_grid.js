@@ -42,12 +42,9 @@ export default fe.widget("compare-grid", (ctx) => {
     const arrow = fe.el("span", { "aria-hidden": "true" });
     const hint = better[name] ? `, ${better[name]} is better` : "";
     const button = fe.el("button", { type: "button", class: "fe-sort", title: `Sort by ${name}${hint}`, onclick: () => sortBy(name) }, name, arrow);
-    return { name, arrow, cell: fe.el("th", { scope: "col" }, button) };
+    return { name, arrow, button };
   });
-  const body = fe.el("tbody", {});
-  const table = fe.el("div", { class: "fe-scroll", tabindex: 0, role: "region", "aria-label": "Numbers of every row" },
-    fe.el("table", { class: "fe-table" }, fe.el("caption", {}, "Numbers of every row; ★ marks the best of a column that has a better direction"),
-      fe.el("thead", {}, fe.el("tr", {}, head.map((column) => column.cell))), body));
+  const table = fe.table("Numbers of every row; ★ marks the best of a column that has a better direction", head.map(({ button }) => button), []);
 
   const draw = () => {
     const index = transport.index();
@@ -58,11 +55,11 @@ export default fe.widget("compare-grid", (ctx) => {
     const [name, direction] = ctx.get("sort");
     head.forEach((column) => {
       const on = column.name === name;
-      column.cell.setAttribute("aria-sort", on ? (direction === "up" ? "ascending" : "descending") : "none");
+      column.button.parentElement.setAttribute("aria-sort", on ? (direction === "up" ? "ascending" : "descending") : "none");
       column.arrow.textContent = on ? (direction === "up" ? " ▲" : " ▼") : "";
     });
-    body.replaceChildren(...order.map((i) => fe.el("tr", {}, fe.el("td", {}, rows[i].name), names.map((key) =>
-      fe.el("td", { "data-best": isBest(rows[i], key) }, `${isBest(rows[i], key) ? "★ " : ""}${key in rows[i].metrics ? fe.number(rows[i].metrics[key]) : "–"}`)))));
+    table.querySelector("tbody").replaceChildren(...order.map((i) => fe.el("tr", {}, fe.el("td", {}, rows[i].name), names.map((key) =>
+      fe.el("td", { "data-best": isBest(rows[i], key) }, `${isBest(rows[i], key) ? "★ " : ""}${fe.number(rows[i].metrics[key])}`)))));
     const key = names.includes(name) ? name : names[0];
     cards.forEach((card, i) => {
       const known = key in rows[i].metrics;

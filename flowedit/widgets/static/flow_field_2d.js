@@ -66,7 +66,9 @@ export default fe.widget("flow-field-2d", (ctx) => {
   if (![...["steps", "shift", "at", "pick"].map(ctx.get), ...noise.flat()].every(fe.isNumber)) throw new Error("its state holds no numbers");
   const scene = () => scenes[ctx.get("scene")];
   const editing = () => ctx.get("mode") === "edit";
-  const at = () => fe.clamp(Math.round(ctx.get("at") ?? 0), 0, ctx.get("steps"));
+  const stepper = fe.stepper(ctx, { trait: "at", last: () => ctx.get("steps"), label: "Step shown", noun: "step",
+    interval: () => fe.clamp(2400 / ctx.get("steps"), 30, 240) });
+  const { at } = stepper;
   const pick = () => fe.clamp(ctx.get("pick") ?? -1, -1, noise.length - 1);
   let paths = [];
   let sigmas = [];
@@ -95,60 +97,32 @@ export default fe.widget("flow-field-2d", (ctx) => {
   const pen = canvas.getContext("2d");
   const readout = fe.el("div", { class: "fe-readout" });
   const verdict = fe.el("p", { class: "fe-muted" });
-  const play = fe.button("Play", () => toggle(), { icon: "play", class: "fe-button fe-primary" });
-  const ticker = fe.ticker(ctx, {
-    interval: () => fe.clamp(2400 / ctx.get("steps"), 30, 240),
-    step: (due) => {
-      ctx.set({ at: Math.min(at() + due, ctx.get("steps")) });
-      return at() < ctx.get("steps");
-    },
-    onchange: (running) => { fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Play"); if (!running) ctx.flush(); },
-  });
-  const toggle = () => {
-    if (!ticker.running && at() === ctx.get("steps")) ctx.set({ at: 0 });
-    ticker.toggle();
-  };
-  const go = (value) => { ticker.stop(); ctx.set({ at: fe.clamp(value, 0, ctx.get("steps")) }); };
-
-  // The slider's length follows the number of steps, so it is a plain input.
-  const time = fe.el("input", { type: "range", class: "fe-range", min: 0, step: 1, "aria-label": "Step shown", oninput: (event) => go(Number(event.target.value)) });
+  const write = (values) => { stepper.stop(); ctx.set(values); };
   const slider = (label, name, positions, more) => fe.slider(label, { positions, read: () => ctx.get(name),
-    write: (value) => { ticker.stop(); ctx.set({ [name]: value, ...(name === "steps" ? { at: value } : {}) }); }, ...more });
+    write: (value) => write({ [name]: value, ...(name === "steps" ? { at: value } : {}) }), ...more });
   const sliders = [slider("Steps", "steps", STEPS), slider("Shift", "shift", SHIFTS, { format: (value) => (value === 1 ? "1, even" : fe.number(value)) }),
     slider("Particle followed", "pick", fe.steps(-1, noise.length - 1, noise.length), { format: (value) => (value < 0 ? "none" : String(value)) })];
-  const sceneField = fe.select("Scene", Object.entries(scenes).map(([name, { title }]) => [name, title]), ctx.get("scene"), (value) => { ticker.stop(); ctx.set({ scene: value }); });
-  const modes = fe.segments("What moves", [["generate", "Noise to target"], ["edit", "Source to target"]], ctx.get("mode"), (value) => { ticker.stop(); ctx.set({ mode: value }); });
-  const solvers = fe.segments("Solver", [["euler", "Euler"], ["heun", "Heun"]], ctx.get("solver"), (value) => { ticker.stop(); ctx.set({ solver: value }); });
+  const sceneField = fe.select("Scene", Object.entries(scenes).map(([name, { title }]) => [name, title]), ctx.get("scene"), (value) => write({ scene: value }));
+  const modes = fe.segments("What moves", [["generate", "Noise to target"], ["edit", "Source to target"]], ctx.get("mode"), (value) => write({ mode: value }));
+  const solvers = fe.segments("Solver", [["euler", "Euler"], ["heun", "Heun"]], ctx.get("solver"), (value) => write({ solver: value }));
   const sourceKey = fe.el("li", {}, fe.el("i", { class: "fe-key-source" }), "source, where the edit starts");
-  const save = fe.button("Save all positions as CSV", () => fe.download("flow.csv", csvOf()), { text: "CSV" });
-
-  const csvOf = () => ["step,sigma,particle,x,y", ...sigmas.flatMap((sigma, i) => paths.map((path, k) => [i, sigma, k, ...path[i]].join(",")))].join("\n");
-
-  // --- drawing ---------------------------------------------------------------------------------------------------
-  let [side, ratio, reach] = [0, 1, 3];
+    let [side, ratio, reach] = [0, 1, 3];
   // Half the side of the square that is drawn: room for both mixtures, and for the noise where it is the start.
   const reachOf = () => 1.08 * Math.max(1.5, ...[scene().source, scene().target].flatMap(({ means, spreads }) =>
     means.map((place, k) => Math.max(...place.map(Math.abs)) + 2.5 * spreads[k])), ...(editing() ? [] : noise.flat().map(Math.abs)));
   const px = ([x, y]) => [((x / reach + 1) * side) / 2, ((1 - y / reach) * side) / 2];
   const colour = (name) => getComputedStyle(ctx.root).getPropertyValue(`--fe-${name}`).trim();
-  const shade = (mixture, sigma, tint) => {
-    const cells = 56;
-    const small = fe.el("canvas", { width: cells, height: cells }).getContext("2d");
-    small.fillStyle = tint;
-    small.fillRect(0, 0, 1, 1);
-    const [red, green, blue] = small.getImageData(0, 0, 1, 1).data;
-    const picture = small.createImageData(cells, cells);
-    const visible = { ...mixture, spreads: mixture.spreads.map((spread) => Math.max(spread, 0.12)) }; // a point has no area
-    const values = Array.from({ length: cells * cells }, (_, i) => {
-      const [x, y] = [((i % cells) + 0.5) / cells, (Math.floor(i / cells) + 0.5) / cells];
-      return visible.weights.reduce((sum, _, k) => sum + Math.exp(component(visible, k, (2 * x - 1) * reach, (1 - 2 * y) * reach, sigma).logit), 0);
-    });
-    const top = Math.max(...values);
-    values.forEach((value, i) => picture.data.set([red, green, blue, 110 * Math.sqrt(value / top)], 4 * i));
-    small.putImageData(picture, 0, 0);
-    pen.imageSmoothingEnabled = true;
-    pen.drawImage(small.canvas, 0, 0, side, side);
-  };
+  // Where a mixture's data lie at `sigma`: a glow about each mean.
+  const shade = ({ weights, means, spreads }, sigma, tint) => means.forEach(([x, y], k) => {
+    const spread = Math.hypot((1 - sigma) * Math.max(spreads[k], 0.12), sigma); // a point has no area
+    const [left, top] = px([(1 - sigma) * x, (1 - sigma) * y]);
+    const glow = pen.createRadialGradient(left, top, 0, left, top, (2.5 * spread * side) / (2 * reach));
+    [["70", 0], ["40", 0.4], ["12", 0.75], ["00", 1]].forEach(([alpha, stop]) => glow.addColorStop(stop, tint + alpha));
+    pen.globalAlpha = Math.sqrt(weights[k] / Math.max(...weights));
+    pen.fillStyle = glow;
+    pen.fillRect(0, 0, side, side);
+    pen.globalAlpha = 1;
+  });
   const line = (points, { style, width = 1, alpha = 1, dash = [] }) => {
     pen.globalAlpha = alpha;
     pen.strokeStyle = style;
@@ -167,22 +141,15 @@ export default fe.widget("flow-field-2d", (ctx) => {
     if (ring) { pen.strokeStyle = ring; pen.lineWidth = 1.5; pen.stroke(); }
   };
   const arrow = (from, to, style, width = 1.6, alpha = 1) => {
+    line([from, to], { style, width, alpha });
     const [a, b] = [px(from), px(to)];
-    const length = Math.hypot(b[0] - a[0], b[1] - a[1]);
-    if (length < 2) return;
-    const [ux, uy] = [(b[0] - a[0]) / length, (b[1] - a[1]) / length];
-    const head = Math.min(7, length * 0.45);
+    const turn = Math.atan2(b[1] - a[1], b[0] - a[0]);
+    const head = Math.min(8, distance(a, b) / 2);
     pen.globalAlpha = alpha;
-    pen.strokeStyle = pen.fillStyle = style;
-    pen.lineWidth = width;
-    pen.beginPath();
-    pen.moveTo(...a);
-    pen.lineTo(b[0] - ux * head * 0.8, b[1] - uy * head * 0.8);
-    pen.stroke();
+    pen.fillStyle = style;
     pen.beginPath();
     pen.moveTo(...b);
-    pen.lineTo(b[0] - ux * head - uy * head * 0.5, b[1] - uy * head + ux * head * 0.5);
-    pen.lineTo(b[0] - ux * head + uy * head * 0.5, b[1] - uy * head - ux * head * 0.5);
+    for (const wing of [2.7, -2.7]) pen.lineTo(b[0] + head * Math.cos(turn + wing), b[1] + head * Math.sin(turn + wing));
     pen.fill();
     pen.globalAlpha = 1;
   };
@@ -253,10 +220,8 @@ export default fe.widget("flow-field-2d", (ctx) => {
   const showAt = () => {
     const [i, steps] = [at(), ctx.get("steps")];
     const moved = mean(paths.map((path) => distance(path[i], path[0])));
-    time.max = steps;
-    time.value = i;
     const words = `step ${i} of ${steps}, sigma ${sigmas[i].toFixed(3)}`;
-    time.setAttribute("aria-valuetext", words);
+    stepper.show(words);
     readout.replaceChildren(...[words.split(", ")[0], words.split(", ")[1], `moved ${moved.toFixed(3)} on average`].map((text) => fe.el("span", {}, text)));
     ctx.root.dataset.at = i;
     draw();
@@ -280,10 +245,8 @@ export default fe.widget("flow-field-2d", (ctx) => {
   };
   const showSliders = () => sliders.forEach(({ show }) => show());
 
-  const move = (by) => go(at() + by);
-  fe.onKeys(canvas, { ...fe.moves(move), " ": toggle, PageUp: () => ctx.set({ pick: Math.min(pick() + 1, noise.length - 1) }),
+  fe.onKeys(canvas, { ...stepper.keys, PageUp: () => ctx.set({ pick: Math.min(pick() + 1, noise.length - 1) }),
     PageDown: () => ctx.set({ pick: Math.max(pick() - 1, -1) }) });
-  fe.onKeys(time, { " ": toggle });
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     const point = [event.clientX - box.left, event.clientY - box.top];
@@ -293,12 +256,12 @@ export default fe.widget("flow-field-2d", (ctx) => {
 
   ctx.root.append(fe.el("div", { class: "fe-flowgrid" },
     fe.el("div", { class: "fe-flowstage" }, canvas,
-      fe.el("div", { class: "fe-flowtime" }, fe.button("Step back", () => move(-1), { icon: "previous" }), play, fe.button("Step forward", () => move(1), { icon: "next" }), time), readout),
+      fe.el("div", { class: "fe-flowtime" }, stepper.buttons, stepper.slider), readout),
     fe.el("div", { class: "fe-flowside" }, sceneField, modes.node, solvers.node,
       fe.el("div", { class: "fe-sliders" }, sliders.map(({ node }) => node)), verdict,
       fe.el("ul", { class: "fe-flowkey" },
-        fe.el("li", {}, fe.el("i", { class: "fe-key-target" }), "target, and the particles"), sourceKey),
-      fe.el("div", { class: "fe-row" }, save))));
+        fe.el("li", {}, fe.el("i", { class: "fe-key-target" }), "target, and the particles"), sourceKey))));
+  ctx.root.feValues = () => paths; // what is drawn, in full precision, for the tests
   const observer = new ResizeObserver(resize);
   observer.observe(canvas);
   ctx.cleanup(() => observer.disconnect());

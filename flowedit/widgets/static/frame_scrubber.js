@@ -145,12 +145,6 @@ export default fe.widget("frame-scrubber", (ctx) => {
     canvas.addEventListener("pointerup", end);
     if (wiping) move(event);
   });
-  stage.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return; // plain scrolling belongs to the page
-    event.preventDefault();
-    zoom(event.deltaY < 0 ? 1.25 : 0.8);
-  }, { passive: false });
-
   const zoomRow = fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Zoom"),
     fe.button("Zoom out", () => zoom(0.5), { icon: "minus" }), zoomText, fe.button("Zoom in", () => zoom(2), { icon: "plus" }),
     fe.button("Zoom to fit", () => zoom(1 / view.scale), { text: "fit" }));

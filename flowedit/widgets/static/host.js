@@ -1,7 +1,7 @@
-// Stands in for the notebook in an exported page: one small model per widget, links between them, no kernel.
+// Stands in for the notebook in an exported page: one small model per widget, no kernel.
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const modules = read("fe-modules");
-const { models, links } = read("fe-models");
+const models = read("fe-models");
 
 const makeModel = (state) => {
   const listeners = new Map();
@@ -18,19 +18,14 @@ const makeModel = (state) => {
   };
 };
 
-const hosted = models.map(({ state }) => makeModel(state));
-for (const [a, nameA, b, nameB] of links) {
-  hosted[a].on(`change:${nameA}`, () => hosted[b].set(nameB, hosted[a].get(nameA)));
-  hosted[b].on(`change:${nameB}`, () => hosted[a].set(nameA, hosted[b].get(nameB)));
-}
-for (const [position, { module }] of models.entries()) {
+for (const [position, { module, state }] of models.entries()) {
   const place = document.getElementById(`fe-widget-${position}`);
   const address = URL.createObjectURL(new Blob([modules[module]], { type: "text/javascript" }));
   try {
     const { default: widget } = await import(address);
     const stage = document.createElement("div");
     place.before(stage);
-    widget.render({ model: hosted[position], el: stage });
+    widget.render({ model: makeModel(state), el: stage });
     place.remove();
   } catch (error) {
     console.error(error); // the static picture and table stay

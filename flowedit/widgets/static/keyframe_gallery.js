@@ -13,23 +13,12 @@ export default fe.widget("keyframe-gallery", (ctx) => {
   const answers = fe.el("div", { class: "fe-row" }, all, send, why, job.node);
 
   let segments = [];
-  const picture = (pair) => {
-    const before = fe.el("img", { src: pair.source, alt: `source frame ${pair.index}` });
-    const after = fe.el("img", { src: pair.styled, alt: `styled keyframe ${pair.index}` });
-    const hold = fe.el("button", { type: "button", class: "fe-button fe-hold", "aria-pressed": "false" }, "Show source");
-    const show = (source) => {
-      after.src = source ? pair.source : pair.styled;
-      hold.setAttribute("aria-pressed", String(source));
-    };
-    hold.addEventListener("click", () => show(hold.getAttribute("aria-pressed") !== "true"));
-    return { images: fe.el("div", { class: "fe-twin" },
-      fe.el("figure", { class: "fe-cell" }, before, fe.el("figcaption", {}, "source")),
-      fe.el("figure", { class: "fe-cell" }, after, fe.el("figcaption", {}, "styled"))), hold };
-  };
+  const figure = (src, alt, words) => fe.el("figure", { class: "fe-cell" }, fe.el("img", { src, alt }), fe.el("figcaption", {}, words));
   const build = () => {
     segments = ctx.get("pairs").map((pair) => {
       const { index } = pair;
-      const { images, hold } = picture(pair);
+      const images = fe.el("div", { class: "fe-twin" }, figure(pair.source, `source frame ${index}`, "source"),
+        figure(pair.styled, `styled keyframe ${index}`, "styled"));
       const choice = fe.segments(`Decision on keyframe ${index}`, [["approve", "Approve"], ["redo", "Redo"]], "", (action) => {
         decide(index, { action: decisionOf(index).action === action ? "" : action });
       });
@@ -40,8 +29,7 @@ export default fe.widget("keyframe-gallery", (ctx) => {
       const warnings = pair.reasons.map((text) => fe.el("p", { class: "fe-message" }, text));
       const node = fe.el("section", { class: "fe-card", "aria-label": `Keyframe ${index}` },
         fe.el("div", { class: "fe-row" }, fe.el("strong", {}, `frame ${index}`), fe.el("span", { class: "fe-muted" }, `latent slot ${fe.slotOf(index)}`)),
-        images, scores, warnings, fe.el("div", { class: "fe-row" }, choice.node, hold), reason);
-      node.addEventListener("focusin", () => { if (ctx.get("index") !== index) ctx.set({ index }); });
+        images, scores, warnings, choice.node, reason);
       return { index, choice, reason, node };
     });
     cards.replaceChildren(...segments.map((segment) => segment.node));
@@ -54,7 +42,6 @@ export default fe.widget("keyframe-gallery", (ctx) => {
       reason.hidden = action !== "redo";
       if (document.activeElement !== reason) reason.value = text;
       node.dataset.action = action;
-      node.toggleAttribute("data-on", ctx.get("index") === index);
     }
     const count = (action) => segments.filter(({ index }) => decisionOf(index).action === action).length;
     const [approved, redo] = [count("approve"), count("redo")];
@@ -70,7 +57,7 @@ export default fe.widget("keyframe-gallery", (ctx) => {
   };
   ctx.root.append(cards, summary, answers);
   ctx.on("pairs", () => { build(); show(); });
-  ctx.on(["decisions", "index", "job"], show);
+  ctx.on("decisions", show);
   build();
-  show();
+  job.onchange(show);
 });

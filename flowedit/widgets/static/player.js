@@ -98,52 +98,74 @@ fe.track = (count, marks) => {
   return { box, show: (index) => [...slots.children].forEach((node, slot) => node.toggleAttribute("data-on", slot === fe.slotOf(index))) };
 };
 
-// The transport: slider, steps, play, speed, keyframe jumps. It reads and writes the trait `index`.
-fe.transport = (ctx, { count, fps, marks = [], slots = true }) => {
-  const last = count - 1;
-  let speed = 1;
-  const index = () => fe.clamp(Math.round(ctx.get("index") ?? 0), 0, last);
-  const go = (frame) => ctx.set({ index: fe.clamp(frame, 0, last) });
-  const step = (by) => { ticker.stop(); go(index() + by); };
-  const play = fe.button("Play", () => ticker.toggle(), { icon: "play", class: "fe-button fe-primary" });
+// Buttons, slider and keys that step and play through the trait `trait`, from 0 to `last()`.
+fe.stepper = (ctx, { trait, last, interval, label, noun, loop = false, page = 5 }) => {
+  const at = () => fe.clamp(Math.round(ctx.get(trait) ?? 0), 0, last());
+  const go = (to) => { ticker.stop(); ctx.set({ [trait]: fe.clamp(to, 0, last()) }); };
+  const step = (by) => go(at() + by);
+  const play = fe.button("Play", () => toggle(), { icon: "play", class: "fe-button fe-primary" });
   const ticker = fe.ticker(ctx, {
-    interval: () => 1000 / (fps * speed),
-    step: (due) => { go((index() + due) % count); return count > 1; },
+    interval,
+    step: (due) => {
+      ctx.set({ [trait]: loop ? (at() + due) % (last() + 1) : Math.min(at() + due, last()) });
+      return last() > 0 && (loop || at() < last());
+    },
     onchange: (running) => {
       fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Play");
       if (!running) ctx.flush();
     },
   });
+  const toggle = () => {
+    if (!ticker.running && !loop && at() === last()) ctx.set({ [trait]: 0 });
+    ticker.toggle();
+  };
+  const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, step: 1, "aria-label": label,
+    oninput: (event) => go(Number(event.target.value)) });
+  const keys = { ...fe.moves(step, page), " ": toggle };
+  fe.onKeys(slider, keys);
+  return {
+    at, go, step, keys, slider, stop: ticker.stop,
+    buttons: [fe.button(`Previous ${noun}`, () => step(-1), { icon: "previous" }), play, fe.button(`Next ${noun}`, () => step(1), { icon: "next" })],
+    show(words) {
+      slider.max = last();
+      slider.value = at();
+      slider.disabled = last() < 1;
+      slider.setAttribute("aria-valuetext", words);
+    },
+  };
+};
+
+// The transport of clips: a stepper with speed and keyframe jumps. It reads and writes the trait `index`.
+fe.transport = (ctx, { count, fps, marks = [] }) => {
+  const last = count - 1;
+  let speed = 1;
+  const stepper = fe.stepper(ctx, { trait: "index", last: () => last, interval: () => 1000 / (fps * speed), label: "Frame", noun: "frame",
+    loop: true, page: 4 });
+  const { at, go, slider } = stepper;
   const jump = (direction) => {
-    const ahead = marks.filter((mark) => (direction > 0 ? mark > index() : mark < index()));
-    ticker.stop();
+    const ahead = marks.filter((mark) => (direction > 0 ? mark > at() : mark < at()));
     if (ahead.length) go(direction > 0 ? Math.min(...ahead) : Math.max(...ahead));
   };
-  const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: Math.max(last, 0), step: 1, "aria-label": "Frame",
-    disabled: count < 2, oninput: (event) => { ticker.stop(); go(Number(event.target.value)); } });
   const track = fe.track(count, marks);
   const readout = fe.el("output", { class: "fe-readout" });
-  const describe = (frame) => [`frame ${frame} of ${last}`, slots ? `latent slot ${fe.slotOf(frame)}` : null,
-    `${(frame / fps).toFixed(2)} s`, marks.includes(frame) ? "keyframe" : null].filter(Boolean);
   const show = () => {
-    const frame = index();
-    slider.value = frame;
-    slider.setAttribute("aria-valuetext", describe(frame).join(", "));
-    readout.replaceChildren(...describe(frame).map((text) => fe.el("span", { "data-key": text === "keyframe" }, text)));
+    const frame = at();
+    const words = [`frame ${frame} of ${last}`, `latent slot ${fe.slotOf(frame)}`, `${(frame / fps).toFixed(2)} s`,
+      marks.includes(frame) ? "keyframe" : null].filter(Boolean);
+    stepper.show(words.join(", "));
+    readout.replaceChildren(...words.map((text) => fe.el("span", { "data-key": text === "keyframe" }, text)));
     track.show(frame);
     ctx.root.dataset.frame = frame;
   };
-  const keys = { ...fe.moves(step, 4), " ": () => ticker.toggle(), "[": () => jump(-1), "]": () => jump(1) };
-  fe.onKeys(slider, keys);
+  const jumps = { "[": () => jump(-1), "]": () => jump(1) };
+  fe.onKeys(slider, jumps);
   const rate = fe.select("Speed", [0.25, 0.5, 1, 2].map((value) => [value, `${value}×`]), speed, (value) => { speed = Number(value); });
   const node = fe.el("div", { class: "fe-transport" },
-    fe.el("div", { class: "fe-buttons" },
-      fe.button("Previous frame", () => step(-1), { icon: "previous" }), play, fe.button("Next frame", () => step(1), { icon: "next" }),
-      marks.length ? [fe.button("Previous keyframe", () => jump(-1), { icon: "keyBack" }),
-        fe.button("Next keyframe", () => jump(1), { icon: "keyNext" })] : null),
+    fe.el("div", { class: "fe-buttons" }, stepper.buttons, marks.length ? [fe.button("Previous keyframe", () => jump(-1), { icon: "keyBack" }),
+      fe.button("Next keyframe", () => jump(1), { icon: "keyNext" })] : null),
     fe.el("div", { class: "fe-line" }, slider, track.box),
     fe.el("div", { class: "fe-readrow" }, readout, rate));
   ctx.on("index", show);
   show();
-  return { node, index, keys };
+  return { node, index: at, keys: { ...stepper.keys, ...jumps } };
 };

@@ -1,6 +1,5 @@
-// What each step saw at each keyframe: heat map, lines, table, and the stability of the correction.
+// What each step saw at each keyframe: heat map, lines and table.
 
-const READINGS = [["gap_norm", "gap left"], ["r_k_norm", "r_k"], ["v_diff_norm", "v_diff"], ["delta_v_norm", "Δv"]];
 const MEANING = {
   gap_norm: "gap after the step, share of the distance from source to keyframe: 1 = nothing carried over, 0 = reached",
   r_k_norm: "residual before the correction: the gap this step would have left (rms)",
@@ -10,24 +9,15 @@ const MEANING = {
 const RULE = 0.01; // the rule of thumb in circulation for r_k
 const CELL = 26;
 
-const csvOf = (trace) => {
-  const names = ["r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm"];
-  const rows = trace.steps.flatMap((step) => trace.keyframes.map((keyframe, k) =>
-    [step.step, step.sigma, keyframe, ...names.map((name) => step[name][k] ?? "nan")].join(",")));
-  return [`step,sigma,keyframe,${names.join(",")}`, ...rows].join("\n") + "\n";
-};
-
 export default fe.widget("residual-inspector", (ctx) => {
   const hatch = fe.newId("hatch");
   const body = fe.el("div", { class: "fe-body" });
   const readout = fe.el("output", { class: "fe-readout", "aria-live": "polite" });
-  const readings = fe.segments("Reading", READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
+  const readings = fe.segments("Reading", fe.READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
   const scales = fe.segments("Scale", [["linear", "linear"], ["log", "log"]], ctx.get("scale"), (scale) => ctx.set({ scale }));
   const views = fe.segments("View", [["heat", "heat map"], ["lines", "lines"], ["table", "table"]], ctx.get("view"), (view) => ctx.set({ view }));
   const meaning = fe.el("p", { class: "fe-muted" });
-  const save = fe.button("Save CSV", () => fe.download("residuals.csv", csvOf(trace())), {});
-  const stability = fe.el("details", { class: "fe-stability" });
-  ctx.root.append(fe.el("div", { class: "fe-row" }, readings.node, scales.node, views.node, save), meaning, body, readout, stability);
+  ctx.root.append(fe.el("div", { class: "fe-row" }, readings.node, scales.node, views.node), meaning, body, readout);
 
   const trace = () => ctx.get("trace");
   const value = (step, k) => trace().steps[step]?.[ctx.get("reading")]?.[k] ?? null;
@@ -92,7 +82,7 @@ export default fe.widget("residual-inspector", (ctx) => {
     const { steps } = trace();
     if (k < 0) return readout.replaceChildren(fe.el("span", {}, `Frame ${ctx.get("index")} is no keyframe; pick a cell.`));
     const spans = [`step ${steps[step].step}`, `sigma ${fe.number(steps[step].sigma)}`, nameOf(k), `kappa ${fe.number(steps[step].kappa)}`,
-      ...READINGS.map(([key, name]) => `${name} ${fe.number(steps[step][key][k] ?? null)}`)];
+      ...fe.READINGS.map(([key, name]) => `${name} ${fe.number(steps[step][key][k] ?? null)}`)];
     readout.replaceChildren(...spans.map((text) => fe.el("span", {}, text)));
   };
   heatBox.addEventListener("pointermove", ({ target }) => { if (target.dataset.step) say(Number(target.dataset.step), Number(target.dataset.keyframe)); });
@@ -120,33 +110,14 @@ export default fe.widget("residual-inspector", (ctx) => {
       steps.map((step, s) => [step.step, step.sigma, step.kappa, ...keyframes.map((_, k) => value(s, k))]));
   };
 
-  const gains = fe.plot(ctx, { label: "Gain of the correction over the steps", xLabel: "step", yLabel: "share of the gap", height: 180,
-    describe: (step) => `step ${step}` });
-  const drawStability = () => {
-    const { steps, alpha, beta } = trace();
-    const total = steps.map((step, s) => [s, fe.isNumber(step.kappa) ? step.kappa * (1 + beta) : null]);
-    const literal = fe.isNumber(alpha) ? steps.map((step, s) => [s, alpha * (step.sigma - step.sigma_next) * (1 + beta)]) : [];
-    const series = [{ name: "used: kappa (1 + beta)", points: total, colour: "var(--fe-accent)" },
-      ...(literal.length ? [{ name: "literal Euler: alpha dt (1 + beta)", points: literal, colour: "var(--fe-second)", dash: "6 3" }] : [])];
-    const top = Math.max(2.2, ...series.flatMap((line) => line.points.map(([, y]) => y ?? 0)));
-    const growing = literal.filter(([, y]) => y >= 2).length;
-    const over = literal.filter(([, y]) => y > 1 && y < 2).length;
-    gains.update({ series, x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] }, y: { domain: [0, top] }, cursor: row(),
-      bands: fe.bands(top), lines: [{ y: 1, text: "overshoots above 1" }, { y: 2, text: "diverges from 2 on" }] });
-    const verdict = literal.length ? `the literal form overshoots at ${over} and diverges at ${growing} of ${steps.length} steps` : "kappa was given, there is no alpha";
-    if (!stability.childElementCount) stability.open = growing > 0; // worth seeing at once; closed by hand it stays closed
-    stability.replaceChildren(fe.el("summary", {}, `Stability of alpha dt: ${verdict}`), gains.node, fe.legend(series));
-  };
-
   const show = () => {
     const { steps, keyframes } = trace();
     const view = ctx.get("view");
     readings.show(ctx.get("reading"));
     scales.show(ctx.get("scale"));
     views.show(view);
-    meaning.textContent = `${READINGS.find(([key]) => key === ctx.get("reading"))[1]}: ${MEANING[ctx.get("reading")]}`;
+    meaning.textContent = `${fe.READINGS.find(([key]) => key === ctx.get("reading"))[1]}: ${MEANING[ctx.get("reading")]}`;
     const empty = steps.length === 0 || keyframes.length === 0;
-    stability.hidden = save.disabled = empty;
     if (empty) {
       body.replaceChildren(fe.el("p", { class: "fe-message" }, steps.length ? "This run had no keyframe, so there is nothing to compare." : "No step was recorded yet."));
       readout.replaceChildren();
@@ -155,7 +126,6 @@ export default fe.widget("residual-inspector", (ctx) => {
     body.replaceChildren(view === "heat" ? heatBox : view === "lines" ? linesBox : drawTable());
     if (view === "heat") redrawHeat();
     if (view === "lines") drawLines();
-    drawStability();
     say(row(), column());
     ctx.root.dataset.cell = `${row()},${column()}`;
   };

@@ -30,7 +30,6 @@ export default fe.widget("slot-map", (ctx) => {
   const keyframes = () => ctx.get("keyframes") ?? [];
   const go = (frame) => ctx.set({ index: fe.clamp(frame, 0, count() - 1) });
   const toggle = (frame) => {
-    if (!ctx.get("editable")) return;
     const now = keyframes();
     const next = now.includes(frame) ? now.filter((other) => other !== frame) : [...now, frame].sort((a, b) => a - b);
     ctx.set({ keyframes: next, index: frame });
@@ -107,11 +106,10 @@ export default fe.widget("slot-map", (ctx) => {
       fe.el("span", {}, group.length === 1 ? "alone in its slot" : `shares it with frames ${group.filter((other) => other !== frame).join(", ")}`),
       fe.el("span", {}, frame % GROUP === 0 ? "the natural place for a keyframe" : `natural place for a keyframe: ${GROUP * slot}`));
     message.textContent = problem;
-    clear.hidden = !ctx.get("editable");
     message.hidden = !problem;
     const plural = keys.length === 1 ? "" : "s";
     summary.textContent = `${count()} frames in ${fe.slotOf(count() - 1) + 1} slots. ${keys.length ? `Keyframe${plural} ${keys.join(", ")}${problem ? "" : ` in slot${plural} ${keys.map(fe.slotOf).join(", ")}`}.` : "No keyframe yet."}`
-      + (ctx.get("editable") ? " A click, space or Enter sets a keyframe or takes it back." : "");
+      + " A click, space or Enter sets a keyframe or takes it back.";
     ctx.root.dataset.frame = frame;
     ctx.root.dataset.slot = slot;
     ctx.root.dataset.problem = problem;
@@ -147,7 +145,7 @@ export default fe.widget("slot-map", (ctx) => {
   ctx.root.append(fe.el("div", { class: "fe-slotgrid" }, fe.el("div", { class: "fe-slotmain" }, list, readout, message, fe.el("div", { class: "fe-row" }, clear, summary)), preview));
   ctx.on("num_frames", build);
   ctx.on("clip", showClip);
-  ctx.on(["index", "keyframes", "editable"], show);
+  ctx.on(["index", "keyframes"], show);
   ctx.cleanup(() => clip?.close());
   // A clip picker's other controls are plain ipywidgets in one box with this map; their keys stay in it too.
   let waiting = 0;

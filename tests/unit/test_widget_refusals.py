@@ -1,0 +1,90 @@
+"""What widgets refuse, each in one line that names the value and the rule, before anything is drawn."""
+
+import numpy as np
+import pytest
+from traitlets import TraitError
+
+from flowedit.errors import FlowEditError
+from flowedit.toy import Mixture, Scene
+from flowedit.trace import StepTrace, Trace
+from flowedit.widgets import (
+    AgentTrace,
+    AlphaExplorer,
+    ClipPicker,
+    CompareGrid,
+    FlowField2D,
+    FrameScrubber,
+    GapExplorer,
+    KeyframeGallery,
+    ResidualInspector,
+    RunPanel,
+    SlotMap,
+)
+
+EMPTY = Trace(keyframes=(), slots=())
+LINE = Scene(name="line", title="1-D", source=Mixture.even([(0.0,)], 1.0), target=Mixture.even([(1.0,)], 1.0))
+
+
+def clip(frames=3, height=4, width=4):
+    return np.zeros((frames, height, width, 3), np.uint8)
+
+
+def long_trace():
+    values = (0.1,) * 100
+    norms = {"r_k_norm": values, "v_diff_norm": values, "z_diff_norm": values, "gap_norm": values}
+    steps = [StepTrace(step=i, sigma=1.0, sigma_next=0.9, kappa=0.5, **norms) for i in range(201)]
+    return Trace(keyframes=tuple(range(100)), slots=tuple(range(100)), steps=steps)
+
+
+REFUSED = [
+    (lambda: AgentTrace([{"seconds": 1}]), "names no node"),
+    (lambda: AgentTrace([{"node": "a"}] * 401), r"401 events.*at most 400"),
+    (lambda: AlphaExplorer([]), "Got 0 runs"),
+    (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {})] * 49), "Got 49 runs.*1 to 48"),
+    (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {}), (2.0, clip(4), EMPTY, {})]), "one shape"),
+    (lambda: AlphaExplorer([(1.0, clip(2000), EMPTY, {})]), r"2000 frames.*at most 600"),
+    (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {})]).compute(2.0), "compute="),
+    (lambda: ClipPicker(window=1001), "window is 1001"),
+    (lambda: CompareGrid([]), "Got rows"),
+    (lambda: CompareGrid([("a", clip(), {})] * 2), "different names"),
+    (lambda: CompareGrid([("a", clip(), {})], better={"a": "up"}), '"high" or "low"'),
+    (lambda: CompareGrid([("a", clip(), {}), ("b", clip(3, 4, 5), {})]), "one shape"),
+    (lambda: CompareGrid([("a", clip(2000), {})]), r"2000 frames.*at most 600"),
+    (lambda: FlowField2D({}), "No scene given"),
+    (lambda: FlowField2D({"line": LINE}), "1 dimensions"),
+    (lambda: FlowField2D(particles=0), "particles is 0"),
+    (lambda: FlowField2D(particles=401), "1 to 400"),
+    (lambda: FlowField2D(scene="nowhere"), "No scene 'nowhere'"),
+    (lambda: FlowField2D(shift=0.0), "'shift'.*should not be less"),
+    (lambda: FrameScrubber({"a": clip(2000)}), r"2000 frames.*at most 600.*frames\[::4\]"),
+    (lambda: FrameScrubber({"a": clip(0)}), r"\(0, 4, 4, 3\)"),
+    (lambda: FrameScrubber({"a": clip().astype(np.float32)}), "float32"),
+    (lambda: FrameScrubber({"a": clip()[..., 0]}), r"\(3, 4, 4\)"),
+    (lambda: FrameScrubber({"a": clip(), "b": clip(4)}), "one shape"),
+    (lambda: FrameScrubber({}), "no clip"),
+    (lambda: FrameScrubber({"a": clip()}, keyframes=[1, 3]), r"\[3\] lie outside.*0 to 2"),
+    (lambda: FrameScrubber({"a": clip()}, fps=0), "fps is 0"),
+    (lambda: GapExplorer(steps=0), "'steps'"),
+    (lambda: GapExplorer(steps=201), "'steps'"),
+    (lambda: GapExplorer(shift=0.0), "'shift'"),
+    (lambda: GapExplorer(strength=1.5), "'strength'"),
+    (lambda: GapExplorer(alpha=-1.0), "'alpha'"),
+    (lambda: GapExplorer(beta=2.0), "'beta'"),
+    (lambda: GapExplorer(step=-1), "'step'"),
+    (lambda: KeyframeGallery([(clip()[0], clip()[0], 0, {})] * 2), r"\[0, 0\].*each index once"),
+    (lambda: ResidualInspector(long_trace()), r"201 steps at 100 keyframes, 20100 cells.*at most 20000"),
+    (lambda: RunPanel(lambda: iter(()), total=0), "total is 0"),
+    (lambda: SlotMap(2000), r"4n \+ 1 frames; got 2000"),
+    (lambda: SlotMap(2001), "2001 frames do not fit a map; use a window of 597"),
+    (lambda: SlotMap(), "No clip given"),
+    (lambda: SlotMap(33, frames=clip(17)), "33 and the clip has 17"),
+    (lambda: SlotMap(frames=clip(6)), "got 6"),
+]
+
+
+@pytest.mark.parametrize(("make", "says"), REFUSED, ids=[says for _, says in REFUSED])
+def test_refused_in_one_line(make, says):
+    """Catches a page that swallows what it cannot draw until the browser gives up."""
+    with pytest.raises((FlowEditError, TraitError), match=says) as caught:
+        make()
+    assert "\n" not in str(caught.value)
