@@ -20,7 +20,7 @@ from flowedit.keyframes import Keyframe, check_frames, check_keyframes
 from flowedit.masks import latent_mask
 from flowedit.media.images import resize_image, resize_video
 from flowedit.methods import METHODS
-from flowedit.methods.branches import POSITIONS, EditProblem, Velocity, joint_velocity, main_velocity
+from flowedit.methods.branches import POSITIONS, EditProblem, Velocity, model_velocity
 from flowedit.methods.refine import EstimateReference, resized
 from flowedit.model import Condition, Latent, VideoModel
 from flowedit.schedule import skip_steps, wan_sigmas
@@ -150,9 +150,20 @@ class _Clip:
         """A problem of this clip; one branch unless `parts` say otherwise."""
         settings, none, sigmas = self.settings, self.source[:, :, :0], sigma_grid(self.settings)
         warn_if_unstable(settings.gain, settings.beta, sigmas)
-        own = {"source": self.source, "noise": draw_noise(self.source, settings.seed), "sigmas": sigmas}
-        branch = {"keys": none, "source_keys": none, "slots": (), "gain": settings.gain, "beta": settings.beta}
-        return EditProblem(**{**own, **branch, "v_target": v_target, "v_source": v_target, "hook": hook, **parts})
+        problem = EditProblem(
+            source=self.source,
+            keys=none,
+            source_keys=none,
+            slots=(),
+            noise=draw_noise(self.source, settings.seed),
+            sigmas=sigmas,
+            gain=settings.gain,
+            beta=settings.beta,
+            v_target=v_target,
+            v_source=v_target,
+            hook=hook,
+        )
+        return replace(problem, **parts)
 
     def _velocity(
         self, keyframes: Sequence[Keyframe], prompt: str, guidance: float, estimate: Estimate | None = None
@@ -175,9 +186,9 @@ class _Clip:
                 key_slots=slots if tokens else (),
             )
         )
-        positions = POSITIONS[settings.positions](slot_count(num_frames), slots)
-        make = joint_velocity if tokens else main_velocity
-        return make(model, prepared, positions), lambda latents, sigma: model.after_step(latents, sigma, prepared)
+        positions = POSITIONS[settings.positions](slot_count(num_frames), slots if tokens else ())
+        velocity = model_velocity(model, prepared, positions)
+        return velocity, lambda latents, sigma: model.after_step(latents, sigma, prepared)
 
 
 def clip_shape(frames: Video, model: VideoModel) -> ClipShape:

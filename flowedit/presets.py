@@ -43,7 +43,7 @@ class ModelDefaults:
         method = method or chosen["method"]
         if method == "refine" and method not in self.methods:
             raise SettingError(f"method is refine; the model was not trained for it. Use {' or '.join(self.methods)}.")
-        return {**self.methods.get(method, {}), **chosen, "method": method}
+        return {**self.methods.get(str(method), {}), **chosen, "method": method}
 
 
 _GRID = {"keyframe_encoding": "delta", "strength": 0.7, "steps": 8, "shift": 3.0}

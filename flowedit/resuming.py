@@ -18,7 +18,7 @@ from torch import Tensor
 
 from flowedit.errors import ModelError, OutputError
 from flowedit.runfolder import STATE
-from flowedit.trace import StepTrace
+from flowedit.trace import FIELDS, StepTrace
 
 if TYPE_CHECKING:
     from flowedit.methods.branches import Step
@@ -131,7 +131,8 @@ class StateKeeper:
 
 def _trace(step: dict[str, Any]) -> StepTrace:
     """One step's readings, whose lists JSON made of tuples."""
-    return StepTrace(**{name: tuple(value) if isinstance(value, list) else value for name, value in step.items()})
+    values: dict[str, Any] = {**step, **{name: tuple(step[name]) for name in FIELDS}}
+    return StepTrace(**values)
 
 
 def digest_of(*parts: Any) -> str:  # noqa: ANN401 - settings, names, arrays: whatever decides the result

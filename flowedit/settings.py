@@ -66,7 +66,7 @@ class EditSettings:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense; warn about what is merely unusual."""
-        if self.method == "guess":
+        if str(self.method) == "guess":
             warnings.warn("method guess is now called estimate.", FutureWarning, stacklevel=4)
             object.__setattr__(self, "method", "estimate")
         for name, choices in _CHOICES.items():

@@ -5,7 +5,6 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,10 +149,6 @@ class Trace(Displayed):
             steps=[_step(row) for row in data["steps"]],
         )
 
-    def write_csv(self, path: Path) -> None:
-        """Write `to_csv` to a file."""
-        path.write_text(self.to_csv(), encoding="utf-8")
-
     def plot(self) -> "Figure":
         """Gap, residual and velocity difference over sigma, one line per keyframe; a keyframe without a gap has none.
 
@@ -183,9 +178,10 @@ class Trace(Displayed):
 
 def _step(row: dict[str, Any]) -> StepTrace:
     """One step's readings from what JSON made of them: lists for tuples, None for NaN."""
-    read = {field: tuple(_or_nan(value) for value in row[name]) for field, name in zip(FIELDS, READINGS, strict=True)}
     values: dict[str, Any] = {name: value for name, value in row.items() if name not in READINGS}
-    return StepTrace(**values, **read)
+    for field_name, name in zip(FIELDS, READINGS, strict=True):
+        values[field_name] = tuple(_or_nan(value) for value in row[name])
+    return StepTrace(**values)
 
 
 def _mean(values: Sequence[float]) -> float:

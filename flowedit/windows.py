@@ -154,18 +154,19 @@ class LongEdit:
             shared = self._shared(inside)
             prepared = self._prepare(inside, shared, estimates)
             total = len(order) * (len(prepared.problem.sigmas) - 1)
+            latents = prepared.reference.latents
             for step in edit_steps(prepared):
-                done += 1
+                latents, done = step.latents, done + 1
                 self.trace = self.trace if self._traces else prepared.trace
                 yield done, total, step
-            result = finish(prepared, step.latents)
+            result = finish(prepared, latents)
             _blend(self._edited, result.frames, start, shared)
             self._traces[start] = result.trace
             self.trace = _joined(self._traces)
             for name, seconds in result.seconds.items():
                 self._seconds[name] = self._seconds.get(name, 0.0) + seconds
             # Latents, conditions and noise of a window go before the next one has its own.
-            del result, prepared, step
+            del result, prepared, latents
 
     def finish(self) -> EditResult:
         """The whole clip, once `steps` has come to its end; its trace holds the shared keyframes too.

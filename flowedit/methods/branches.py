@@ -137,24 +137,15 @@ def restarted_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]
 POSITIONS = {"shared": shared_positions, "appended": appended_positions, "restarted": restarted_positions}
 
 
-def joint_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> Velocity:  # noqa: ANN401
-    """The clip's velocity in one joint sequence with the keyframes: the model sees their tokens."""
+def model_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> Velocity:  # noqa: ANN401
+    """The clip's velocity, alone or, where there are positions for them, with the keyframes' tokens after it."""
 
-    def joint(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
-        v = model.velocity(torch.cat([x_main, x_key], dim=2), sigma, prepared, position_ids)
-        return v[:, :, : x_main.shape[2]]
+    def velocity(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
+        clip = x_main.shape[2]
+        seen = torch.cat([x_main, x_key], dim=2) if len(position_ids) > clip else x_main
+        return model.velocity(seen, sigma, prepared, position_ids)[:, :, :clip]
 
-    return joint
-
-
-def main_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> Velocity:  # noqa: ANN401
-    """The velocity of the clip alone: the model does not see keyframe tokens."""
-
-    def alone(x_main: Latent, x_key: KeyLatent, sigma: float) -> Latent:
-        del x_key
-        return model.velocity(x_main, sigma, prepared, position_ids[: x_main.shape[2]])
-
-    return alone
+    return velocity
 
 
 def rms_per_slot(latents: Tensor) -> tuple[float, ...]:

@@ -125,35 +125,64 @@ GLUE = frozenset(
     [
         "a",
         "an",
+        "the",
+        "of",
+        "with",
         "and",
+        "in",
+        "on",
+        "at",
+        "to",
+        "from",
+        "by",
+        "is",
         "are",
         "as",
-        "at",
-        "by",
-        "frame",
-        "from",
-        "is",
-        "it",
         "its",
-        "look",
-        "of",
-        "on",
-        "painting",
+        "it",
         "style",
-        "the",
-        "to",
+        "look",
+        "painting",
         "video",
-        "with",
+        "frame",
     ]
-)
+) - {"in"}
 """Words that carry nothing for the model and are dropped without a warning."""
 
-_SAME = """
-    watercolor=watercolour gray=grey posterized=posterised posterise=posterised posterize=posterised ink=inked
-    hatched=hatching checkerboard=checkered circle=ball sphere=ball square=box cube=box donut=ring
-    colored=tinted coloured=tinted recolored=recoloured cartoon=comic pencil=sketch drawing=sketch
-    outline=outlined outlines=outlined glowing=glow violet=purple rotating=spinning moves=moving stripes=striped
-    spots=dotted dots=dotted person=woman brick=bricks coin=coins stars=star zooming=zoom panning=pan
-"""
-SAME = dict(pair.split("=") for pair in _SAME.split())
+SAME = {
+    "watercolor": "watercolour",
+    "gray": "grey",
+    "posterized": "posterised",
+    "posterise": "posterised",
+    "posterize": "posterised",
+    "ink": "inked",
+    "hatched": "hatching",
+    "checkerboard": "checkered",
+    "circle": "ball",
+    "sphere": "ball",
+    "square": "box",
+    "cube": "box",
+    "donut": "ring",
+    "colored": "tinted",
+    "coloured": "tinted",
+    "recolored": "recoloured",
+    "cartoon": "comic",
+    "pencil": "sketch",
+    "drawing": "sketch",
+    "outline": "outlined",
+    "outlines": "outlined",
+    "glowing": "glow",
+    "violet": "purple",
+    "rotating": "spinning",
+    "moves": "moving",
+    "stripes": "striped",
+    "spots": "dotted",
+    "dots": "dotted",
+    "person": "woman",
+    "brick": "bricks",
+    "coin": "coins",
+    "stars": "star",
+    "zooming": "zoom",
+    "panning": "pan",
+}
 """Other spellings and near synonyms, and the word of the vocabulary that each stands for."""

@@ -207,15 +207,6 @@ def test_strength_bends_the_grid_of_coupled_and_skips_steps_of_difference():  # 
     assert len(sigma_grid(settings(method="difference", strength=1.0, shift=3.0))) == 6
 
 
-def test_the_gain_follows_the_settings():  # catches: alpha used although kappa was given
-    def gain(**changes):
-        return prepare(FRAMES, STYLED, PointMass(), settings(**changes)).problem.gain
-
-    assert gain(kappa=0.25)(0.1) == 0.25
-    assert gain(gain="euler", alpha=2.0)(0.1) == pytest.approx(0.2)
-    assert gain(alpha=2.0, beta=1.0)(0.1, 1.0) == pytest.approx((1 - math.exp(-0.4)) / 2)
-
-
 def test_an_unstable_literal_form_warns():
     with pytest.warns(UnusualSettingWarning, match="makes the gap grow at step"):
         prepare(FRAMES, STYLED, PointMass(), settings(gain="euler"))
@@ -304,10 +295,6 @@ def test_the_manifest_is_json_when_no_gap_exists():
     result = edit_video(FRAMES, OWN, PointMass(), settings(keyframe_encoding="delta"))
     assert math.isnan(result.trace.steps[-1].gap_norm[0])
     assert json.loads(json.dumps(result.manifest(), allow_nan=False))["final_gap"] is None
-
-
-def test_kappa_replaces_alpha_in_the_record():
-    assert prepare(FRAMES, STYLED, PointMass(), settings(kappa=0.5)).trace.alpha is None
 
 
 @pytest.mark.parametrize("method", ["colour-map", "propagation"])

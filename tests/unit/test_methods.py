@@ -220,25 +220,13 @@ def test_coupled_takes_the_same_steps_as_a_plain_euler_loop():
         assert torch.equal(state.x_main, x)
 
 
-def test_positions_of_the_joint_sequence():  # catches: keyframes numbered on, the silent default of a plain concat
-    assert branches.shared_positions(4, (0, 2)) == (0, 1, 2, 3, 0, 2)
-    assert branches.appended_positions(4, (0, 2)) == (0, 1, 2, 3, 4, 5)
-    assert branches.restarted_positions(4, (1, 3)) == (0, 1, 2, 3, 0, 1)
-
-
-def test_a_lone_clip_is_not_given_the_keyframes_positions():
-    model, seen = Curved(), {}
-    model.velocity = lambda latents, sigma, prepared, ids: seen.setdefault("ids", ids) and latents
-    x = torch.zeros(1, 2, 4, 3, 4)
-    branches.main_velocity(model, None, (0, 1, 2, 3, 0, 2))(x, x[:, :, :2], 0.5)
-    assert seen["ids"] == (0, 1, 2, 3)
-
-
-def test_a_joint_sequence_is_taken_apart_where_it_was_joined():  # catches: an off-by-one between clip and keyframes
-    model = Curved()
-    model.velocity = lambda latents, sigma, prepared, ids: latents * 2
+@pytest.mark.parametrize("ids", [(0, 1, 2, 3), (0, 1, 2, 3, 0, 1, 2)])
+def test_a_joint_sequence_is_taken_apart_where_it_was_joined(ids):  # catches: an off-by-one between clip and keyframes
+    model, seen = Curved(), []
+    model.velocity = lambda latents, sigma, prepared, ids: seen.append((latents.shape[2], ids)) or latents * 2
     x, x_key = torch.randn(1, 2, 4, 3, 4), torch.randn(1, 2, 3, 3, 4)
-    assert torch.equal(branches.joint_velocity(model, None, (0, 1, 2, 3, 0, 1, 2))(x, x_key, 0.5), 2 * x)
+    assert torch.equal(branches.model_velocity(model, None, ids)(x, x_key, 0.5), 2 * x)
+    assert seen == [(len(ids), ids)]
 
 
 def test_the_reading_is_a_root_mean_square_per_slot():  # catches: a norm that grows with the frame size

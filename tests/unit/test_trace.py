@@ -53,11 +53,6 @@ def test_csv_has_a_row_a_step_and_keyframe_with_full_precision(trace):  # catche
     assert float(rows[2]["sigma"]) == trace.steps[1].sigma
 
 
-def test_the_csv_file_says_the_same(trace, tmp_path):
-    trace.write_csv(tmp_path / "trace.csv")
-    assert (tmp_path / "trace.csv").read_text(encoding="utf-8") == trace.to_csv()
-
-
 def test_readings_come_as_an_array_of_steps_by_keyframes(trace):  # catches: the transpose
     assert trace.array("v_diff_norm").tolist() == [[0.2, 2 / 3]] * 2
     assert trace.sigmas.tolist() == [1.0, 1 - 1 / 7]
