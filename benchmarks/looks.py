@@ -14,8 +14,9 @@ from jaxtyping import UInt8
 from skimage import data
 
 from benchmarks.launch import Launched, launch
+from benchmarks.looks_sheet import looks_sheet
 from benchmarks.pages import fill_page, write_whole
-from flowedit.agent.agreement import Steadiness, steadiness
+from benchmarks.steadiness import Steadiness, steadiness
 from flowedit.agent.result import read_result
 from flowedit.agent.sample import Source, file_source
 from flowedit.agent.stylers import LOOKS, look_named
@@ -168,8 +169,6 @@ def draw_sheet(video: Path, output: Path) -> None:
         video: any clip.
         output: the picture to write.
     """
-    from flowedit.agent.sheet import looks_sheet
-
     output.parent.mkdir(parents=True, exist_ok=True)
     write_image(output, looks_sheet(file_source(video)))
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training.run import Run
+from training.loop import Run
+from training.photographs import fetch
 
 
 def _vae(run: Run) -> None:
@@ -21,19 +22,7 @@ def _dit(run: Run) -> None:
     train_dit(run)
 
 
-def _repair(run: Run) -> None:
-    from training.repair import train_repair
-
-    train_repair(run)
-
-
-def _lora(run: Run) -> None:
-    from training.lora import train_lora
-
-    train_lora(run)
-
-
-_PARTS = {"vae": _vae, "dit": _dit, "repair": _repair, "lora": _lora}
+_PARTS = {"vae": _vae, "dit": _dit}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,24 +35,24 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument(
-        "part", choices=tuple(_PARTS), help="autoencoder, transformer, its repairs, LoRA, in this order"
-    )
+    parser.add_argument("part", choices=tuple(_PARTS), help="the autoencoder first, then the transformer")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
     length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
-    parser.add_argument("--out", type=Path, required=True, help="folder for weights and state")
-    parser.add_argument("--resume", type=Path, help="folder of an earlier run to go on from")
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, state and curve")
+    parser.add_argument("--resume", action="store_true", help="go on from the state in that folder")
     parser.add_argument("--start", type=Path, help="folder of weights to begin with, without an optimiser's state")
     parser.add_argument("--devices", type=int, default=1, help="processes, one a GPU")
     parser.add_argument("--config", choices=("shipped", "smoke"), default="shipped")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--images", type=Path, help="folder of the photographs, scikit-image's own by default")
+    parser.add_argument("--peak", type=float, default=0.0, help="highest learning rate")
+    parser.add_argument("--photographs", type=Path, default=Path("photographs"), help="folder; fetched if missing")
     parser.add_argument("--extra-world", type=Path, dest="extra", help="Python file of one more world")
-    parser.add_argument("--done", type=float, default=0.0, help="seconds of the minutes that are already used")
     parser.add_argument("--plain", action="store_true", help="compile nothing")
     settings = vars(parser.parse_args(arguments))
     devices, part = settings.pop("devices"), settings.pop("part")
+    if not settings["photographs"].is_dir():
+        fetch(settings["photographs"])
     if devices > 1 and "RANK" not in os.environ:
         given = sys.argv[1:] if arguments is None else arguments
         return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])

@@ -1,4 +1,4 @@
-"""Classical guesses for training clips, made by other processes while the device trains."""
+"""Classical estimates for training clips, made by other processes while the device trains."""
 
 import multiprocessing
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from flowedit.tiny.config import SPATIAL
 from flowedit.wan.routes import trust_frames
 
 
-class Guesses:
-    """Makes the guesses that an edit starts from; the very function that edits use."""
+class Estimates:
+    """Makes the estimates that an edit starts from; the very function that edits use."""
 
     def __init__(self, workers: int) -> None:
         """Start the processes.
 
         Args:
-            workers: how many; 0 makes every guess at once, in this process.
+            workers: how many; 0 makes every estimate at once, in this process.
         """
         self.workers = workers
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, context, initializer=_one_thread) if workers else None
 
     def order(self, source: Tensor, styled: Tensor, keys: Sequence[list[int]]) -> "list[Future[list[Made]]]":
-        """Ask for the guesses of some clips, each in several styles.
+        """Ask for the estimates of some clips, each in several styles.
 
         Args:
             source: ``(b, T, 3, H, W)`` in [0, 1].
@@ -37,7 +37,7 @@ class Guesses:
             keys: pixel indices of the keyframes, clip by clip, none empty.
 
         Returns:
-            A promise a clip, of ``k`` guesses.
+            A promise a clip, of ``k`` estimates.
         """
         clips, targets = _pictures(source), _pictures(styled)
         k = len(targets) // len(clips)
@@ -61,23 +61,23 @@ class Guesses:
 
 
 class Made(NamedTuple):
-    """A guess as training needs it.
+    """An estimate as training needs it.
 
     Attributes:
         frames: uint8 (T, H, W, 3).
-        trust: of the latent cells, float32 (T, H / SPATIAL, W / SPATIAL).
-        share: how far a repair is laid on it, uint8 (T, H, W), 255 for everywhere.
+        confidence: of the latent cells, float32 (T, H / SPATIAL, W / SPATIAL).
+        need: how far a refined change is laid on it, uint8 (T, H, W), 255 for everywhere.
         agreement: of its keyframes, in [0, 1].
     """
 
     frames: np.ndarray
-    trust: np.ndarray
-    share: np.ndarray
+    confidence: np.ndarray
+    need: np.ndarray
     agreement: float
 
 
 def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
-    """Make the guesses of one clip.
+    """Make the estimates of one clip.
 
     Args:
         frames: the source, uint8 (T, H, W, 3).

@@ -8,13 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowedit.media.clip import read_video
-from flowedit.tiny.load import load_vae
+from flowedit.tiny.load import VAE_FILE, WEIGHTS, load_vae
 from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.world import render
 from flowedit.wan import vendor
-from training.feed import load_world
+from training.lessons import load_world
 from training.sequence import decode_sequence, encode_sequence
 
 
@@ -102,6 +101,8 @@ def video_clip(path: Path, *, frames: int = 33, height: int = 96, width: int = 1
     Returns:
         ``(1, 3, T, H, W)`` in [-1, 1].
     """
+    from flowedit.media.clip import read_video
+
     pictures = torch.from_numpy(read_video(path, start=start, num_frames=frames).frames).permute(0, 3, 1, 2).float()
     scale = max(height / pictures.shape[2], width / pictures.shape[3])
     size = [round(side * scale) for side in pictures.shape[2:]]
@@ -135,7 +136,9 @@ def autoencoder_figures(model: "vendor.VideoVAE_", sets: dict[str, Tensor]) -> d
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the autoencoder's figures: ``python -m training.evaluate [--world FILE] [--video FILE ...]``.
+    """Print the autoencoder's figures.
+
+    ``python -m training.evaluate [--weights DIR] [--world FILE] [--video FILE ...]``
 
     Args:
         arguments: of the command line, the program's own by default.
@@ -144,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the weights, the package's by default")
     parser.add_argument("--world", type=Path, help="Python file of the reference world")
     parser.add_argument("--scenes", type=int, default=12, help="scenes of the reference world, plain and styled")
     parser.add_argument("--video", type=Path, action="append", default=[], help="a video file; may be given again")
@@ -155,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         for offset, style in enumerate(("colour matrix", "posterised", "posterised and inked")):
             sets[f"reference world, {style}"] = every[2 * offset + 1 :: 6]
     sets |= {path.name: video_clip(path) for path in given.video}
-    vae = load_vae()
+    vae = load_vae(given.weights / VAE_FILE)
     for name, clips in sets.items():
         row = autoencoder_figures(vae.model, {name: clips})[name]
         texts = (f"{key.replace('_', ' ')} {value:.2f} dB" for key, value in row.items())

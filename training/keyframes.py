@@ -1,13 +1,15 @@
-"""Which frames a training clip shows the model, and how: the mask and the clip of keyframe images of the i2v route."""
+"""Which frames a training clip shows the model, and how: masks, clips of keyframe images, slots of keyframe tokens."""
 
 import random
-from functools import partial
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from flowedit.tiny.config import TEMPORAL
+
+KEYS = 5
+"""Largest number of keyframe tokens' slots."""
 
 
 def slot(index: int) -> int:
@@ -33,11 +35,11 @@ def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
         Sorted pixel indices, at most one a latent slot, mostly multiples of 4 (the last frame of their slot).
     """
     kind, last = rng.random(), frames - 1
-    if kind < 0.12:
+    if kind < 0.05:
         return []
-    if kind < 0.25:
+    if kind < 0.18:
         return [0]
-    if kind < 0.37:
+    if kind < 0.33:
         return [0, last]
     if kind < 0.67:
         return sorted({0, last, *range(16, last, 16)})
@@ -71,64 +73,105 @@ def keyframe_mask(indices: list[list[int]], frames: int, height: int, width: int
     return mask
 
 
-def keyframe_clip(video: Tensor, indices: list[list[int]]) -> Tensor:
-    """Keep the keyframes of clips, mid grey elsewhere.
+def keyframe_clip(styled: Tensor, ground: Tensor, indices: list[list[int]]) -> Tensor:
+    """Lay the keyframes of clips on other clips: on grey, as Wan was trained, or on the source.
 
     Args:
-        video: ``(b, 3, T, H, W)`` in [-1, 1].
+        styled: ``(b, 3, T, H, W)`` in [-1, 1].
+        ground: the same shape.
         indices: pixel indices of the keyframes, clip by clip.
 
     Returns:
-        ``(b, 3, T, H, W)``, 0 where there is no keyframe.
+        The same shape.
     """
-    keep = torch.zeros(len(video), 1, video.shape[2], 1, 1, device=video.device)
+    keep = torch.zeros(len(styled), 1, styled.shape[2], 1, 1, dtype=torch.bool, device=styled.device)
     for row, keys in enumerate(indices):
-        keep[row, 0, keys] = 1
-    return video * keep
+        keep[row, 0, keys] = True
+    return torch.where(keep, styled, ground)
 
 
-class Disagreement(NamedTuple):
-    """How the keyframes of some clips differ in colour, contrast and line, as those of image models do.
-
-    Attributes:
-        matrix: ``(b, T, 3, 3)``, of colours about mid grey.
-        offset: ``(b, T, 3)``, added to colours in [0, 1].
-        line: ``(b, T)``, how much darker lines are drawn.
-    """
-
-    matrix: Tensor
-    offset: Tensor
-    line: Tensor
-
-    def applied(self, video: Tensor, ink: Tensor | None = None) -> Tensor:
-        """Give each frame its own error.
-
-        Args:
-            video: ``(b, T, 3, H, W)`` in [0, 1].
-            ink: where lines are, ``(b, T, 1, H, W)`` in [0, 1]; without it only colours and contrast differ.
-
-        Returns:
-            The same shape.
-        """
-        mixed = torch.einsum("btij,btjhw->btihw", self.matrix, video - 0.5) + 0.5 + self.offset[..., None, None]
-        if ink is not None:
-            mixed = mixed - self.line[:, :, None, None, None] * ink
-        return mixed.clamp(0, 1)
-
-
-def disagreement(g: torch.Generator, batch: int, frames: int, share: float = 0.5) -> Disagreement:
-    """Draw errors of keyframes, from none to about one and a half times those of the benchmark's disagreeing keyframes.
+def choose_slots(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose the slots of keyframe tokens: those of the clip's keyframe images first, then any others, in random order.
 
     Args:
-        g: the source of randomness.
-        batch: clips.
-        frames: frames a clip.
-        share: of the clips that are affected.
+        mask: ``(b, 4, f)`` of the i2v route.
+
+    Returns:
+        ``(b, k)`` slots, no two alike in a row, and the pixel frames of their pictures: the one that the mask marks,
+        else the last one of the slot.
     """
-    draw = partial(torch.randn, generator=g, device=g.device)
-    on = (torch.rand(batch, 1, generator=g, device=g.device) < share).float()
-    size = on * torch.rand(batch, 1, generator=g, device=g.device) * 2
-    mix = torch.eye(3, device=g.device) + 0.04 * size[..., None, None] * draw(batch, frames, 3, 3)
-    contrast = 1 + 0.08 * size * draw(batch, frames)
-    offset = size.unsqueeze(-1) * (0.025 * draw(batch, frames, 3) + 0.02 * draw(batch, frames, 1))
-    return Disagreement(mix * contrast[..., None, None], offset, 0.1 * size * draw(batch, frames))
+    marked = mask.amax(1)
+    slots = (torch.rand_like(marked) + marked).topk(min(KEYS, mask.shape[2]), dim=1).indices
+    last = torch.where(marked > 0, mask.argmax(1), TEMPORAL - 1).gather(1, slots)
+    return slots, torch.where(slots == 0, 0, TEMPORAL * (slots - 1) + 1 + last)
+
+
+def at_slots(latents: Tensor, slots: Tensor) -> Tensor:
+    """Take each clip's latents ``(b, c, f, h, w)`` at its own slots ``(b, n)``: ``(b, c, n, h, w)``."""
+    b, c, _, h, w = latents.shape
+    return latents.gather(2, slots[:, None, :, None, None].expand(b, c, slots.shape[1], h, w))
+
+
+def pixel_frames(video: Tensor, index: Tensor) -> Tensor:
+    """Take pixel frames ``(b, k)`` of clips ``(b, 3, T, H, W)``: ``(b, k, 3, H, W)``."""
+    return at_slots(video, index).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One batch of examples for the transformer, pixels in [-1, 1].
+
+    Attributes:
+        target: ``(b, 3, T, H, W)``: the clip in its style.
+        source: the same shape: the clip before the edit, plain or in another style.
+        keys: the keyframes on grey, the same shape.
+        keys_on_source: the keyframes in the source, the same shape.
+        mask: their mask, ``(b, 4, slots, 1, 1)``.
+        slots: ``(b, k)`` slots of the pictures below, those of keyframes first.
+        pictures: ``(b, k, 3, H, W)`` styled pictures; of a keyframe, the keyframe.
+        own: the source's pictures at the same frames.
+        tokens: ``(b, 32)`` ids of the captions.
+        estimate: where one was asked for, the classical estimate from a second set of keyframes.
+        confidence: its mask, ``(b, 4, slots, h, w)``.
+        need: how far a refined change is laid on it, ``(b, T, H, W)`` in [0, 1].
+        agreement: of its keyframes, ``(b,)`` in [0, 1].
+    """
+
+    target: Tensor
+    source: Tensor
+    keys: Tensor
+    keys_on_source: Tensor
+    mask: Tensor
+    slots: Tensor
+    pictures: Tensor
+    own: Tensor
+    tokens: Tensor
+    estimate: Tensor | None = None
+    confidence: Tensor | None = None
+    need: Tensor | None = None
+    agreement: Tensor | None = None
+
+
+def lay_out(target: Tensor, source: Tensor, styled: Tensor, keys: list[list[int]], tokens: Tensor) -> Lesson:
+    """Lay out all that shows keyframes.
+
+    Args:
+        target: ``(b, 3, T, H, W)`` in [-1, 1], the right answer.
+        source: the same shape, the clip before the edit.
+        styled: the same shape, of which keyframes are taken.
+        keys: their pixel frames, clip by clip.
+        tokens: ids of the captions.
+    """
+    mask = keyframe_mask(keys, target.shape[2], 1, 1).to(target.device)
+    slots, index = choose_slots(mask[:, :, :, 0, 0])
+    return Lesson(
+        target=target,
+        source=source,
+        keys=keyframe_clip(styled, torch.zeros_like(source), keys),
+        keys_on_source=keyframe_clip(styled, source, keys),
+        mask=mask,
+        slots=slots,
+        pictures=pixel_frames(styled, index),
+        own=pixel_frames(source, index),
+        tokens=tokens,
+    )

@@ -1,130 +1,170 @@
-"""Encoded clips together with keyframes encoded by themselves, as an edit encodes them: what the LoRA is trained on."""
+"""Encoded clips, kept on the device and drawn from many times, since rendering and encoding cost more than a step."""
 
+import os
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from einops import repeat
 from torch import Tensor
 
-from flowedit.tiny.config import SPATIAL, TEMPORAL
-from training.dit import Encoder, Ring
-from training.feed import Order
-from training.keyframes import disagreement, slot
-from training.sequence import encode_sequence
+from flowedit.wan import vendor
+from training.estimates import Estimates
+from training.keyframes import Lesson
+from training.lessons import Lessons, Order
+from training.loop import Run
+from training.sequence import decode_sequence, encode_sequence
 
-KEYS = 5
-"""Largest number of keyframes."""
-HELD = 0.7
-"""Share of the keyframe tokens that are a picture held still; the others are the clip's own latents."""
 Shape = tuple[int, int, int]
 """Frames, height and width of a clip."""
+WITHOUT = 0.6
+"""Lessons without estimates, for every one with them."""
 
 
-class KeyEncoder(Encoder):
-    """Rings of clips that also hold keyframes encoded by themselves, as an edit encodes them."""
+@dataclass
+class Ring:
+    """Rows of one shape, the oldest of which are written over.
+
+    Attributes:
+        room: rows kept.
+        data: tensors whose first axis counts rows; made when the first ones come.
+        filled: rows written so far, at most the room.
+        next: where the next row goes.
+    """
+
+    room: int
+    data: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    filled: int = 0
+    next: int = 0
+
+    def write(self, rows: dict[str, Tensor]) -> None:
+        """Put rows in."""
+        number = len(next(iter(rows.values())))
+        at = (torch.arange(number) + self.next) % self.room
+        for name, value in rows.items():
+            if name not in self.data:
+                self.data[name] = torch.zeros(self.room, *value.shape[1:], device=value.device, dtype=value.dtype)
+            self.data[name][at] = value
+        self.next = (self.next + number) % self.room
+        self.filled = min(self.filled + number, self.room)
+
+    def draw(self, number: int) -> dict[str, Tensor]:
+        """Draw rows, in their own types."""
+        device = next(iter(self.data.values())).device
+        at = torch.randint(0, self.filled, (number,), device=device)
+        return {name: value[at] for name, value in self.data.items()}
+
+
+class Replay:
+    """Renders lessons and encodes them.
+
+    Attributes:
+        latents: rings of what the flow is trained on, by shape: ``z0`` (target), ``zs`` (source), ``grey`` and ``own``
+            (keyframes on grey and on the source), ``ze`` (estimate), ``mask``, ``confidence``, ``estimated`` (whether
+            there is one), ``held`` and ``change`` ``(b, z, k, h, w)`` (pictures held still, and minus the source's
+            own), ``slots`` and ``ids``.
+        finished: rings of what edits from an estimate end with: its latents beside pixels, ``truth``, ``estimate``,
+            ``drawn`` (the estimate's latents decoded), ``need`` and ``agreement``.
+        blank: latents of a grey clip, by shape, ``(1, z, f, h, w)``.
+    """
+
+    def __init__(
+        self, run: Run, lessons: Lessons, vae: "vendor.WanVideoVAE", shapes: list[Shape], workers: int | None = None
+    ) -> None:
+        """Open empty rings and start the processes that make estimates."""
+        self.run, self.lessons = run, lessons
+        self.model = vae.model.to(run.device).requires_grad_(requires_grad=False)
+        self.mean, self.scale = (v.to(run.device).view(1, -1, 1, 1, 1) for v in vae.scale)
+        self.latents = {shape: Ring(8 if run.smoke else 3072) for shape in shapes}
+        self.finished = {shape: Ring(8 if run.smoke else 640) for shape in shapes}
+        self.blank = {(t, h, w): self.encode(torch.zeros(1, 3, t, h, w, device=run.device)) for t, h, w in shapes}
+        self.size = 4 if run.smoke else 8
+        if workers is None:
+            workers = 0 if run.smoke else max(1, (os.cpu_count() or 2) // run.world - 1)
+        self.estimates, self.ahead = Estimates(workers), max(1, workers)
+        self.written = {True: 0, False: 0}
+        self.orders: deque[tuple[Shape, Order]] = deque()
 
     @torch.no_grad()
-    def grey(self, shape: Shape) -> Tensor:
-        """What the i2v route shows where there is no keyframe: an empty mask and the latents of a grey clip.
+    def encode(self, video: Tensor) -> Tensor:
+        """Normalised latents of clips ``(b, 3, T, H, W)``."""
+        with self.run.autocast():
+            raw = torch.cat([encode_sequence(self.model, part)[0].float() for part in video.split(8)])
+        return (raw - self.mean) * self.scale
 
-        Returns:
-            ``(1, 4 + z, f, h, w)``.
-        """
-        frames, height, width = shape
-        latents = self._encode(torch.zeros(1, 3, frames, height, width, device=self.run.device))
-        return torch.cat([torch.zeros_like(latents[:, :1]).expand(-1, TEMPORAL, -1, -1, -1), latents], dim=1)
+    def decode(self, latents: Tensor) -> Tensor:
+        """Clips of normalised latents ``(b, z, f, h, w)``."""
+        with self.run.autocast():
+            return decode_sequence(self.model, latents / self.scale + self.mean).float()
 
     def fill(self, each: int) -> None:
-        """Write some lessons of every shape; guesses are not needed here."""
-        for shape in self.rings:
+        """Write some lessons of every shape; order as many with estimates as there are processes."""
+        for shape in self.latents:
+            self._order(shape)
             for _ in range(each):
-                self.write(shape, self.feed.lesson(self.size, *shape))
+                self.write(shape, self.lessons.lesson(self.size, *shape).deliver())
 
     def renew(self, draw: Callable[[], Shape]) -> None:
-        """Write one lesson."""
-        shape = draw()
-        self.write(shape, self.feed.lesson(self.size, *shape))
+        """Order lessons, and take in the oldest one whose estimates are made; now and then one without estimates.
+
+        Args:
+            draw: draws a clip shape.
+        """
+        for _ in range(min(2, self.ahead - len(self.orders))):
+            self._order(draw())
+        if self.orders[0][1].ready:
+            shape, order = self.orders.popleft()
+            self.write(shape, order.deliver())
+        elif self.written[False] <= WITHOUT * self.written[True]:
+            shape = draw()
+            self.write(shape, self.lessons.lesson(self.size, *shape).deliver())
+
+    def _order(self, shape: Shape) -> None:
+        self.orders.append((shape, self.lessons.lesson(self.size, *shape, estimates=self.estimates)))
 
     @torch.no_grad()
-    def write(self, shape: Shape, order: Order) -> None:
-        """Encode a lesson, and pictures of it held still, into the ring of its shape."""
-        lesson, ring = order.deliver(), self.rings[shape]
-        styled = _jitter(lesson.target, self.feed.g)
-        slots, index = choose_slots(lesson.mask[:, :, :, 0, 0].to(self.run.device))
-        given = lesson.mask.to(self.run.device).amax(1)[:, :, 0, 0].gather(1, slots) > 0
-        pictures = torch.where(column(given), _frames(lesson.keys, index), _frames(styled, index))
-        held = torch.cat([self._encode(part) for part in repeat(pictures, "b k c h w -> (b k) c t h w", t=5).split(8)])
-        held = held.unflatten(0, slots.shape)
-        at = (torch.arange(len(slots)) + ring.next) % len(ring.data["ids"])
-        super().write(shape, order)
-        ring.data["slots"][at] = slots
-        ring.data["held"][at] = torch.where(column(slots == 0), held[:, :, :, 0], held[:, :, :, 1]).to(torch.bfloat16)
+    def write(self, shape: Shape, lesson: Lesson) -> None:
+        """Encode a lesson into the rings of its shape."""
+        rows, estimated = self.encoded(lesson), lesson.estimate is not None
+        self.latents[shape].write(rows)
+        self.written[estimated] += 1
+        if estimated:
+            self._finish(shape, lesson, rows)
 
-    def batch(self, shape: Shape, number: int) -> dict[str, Tensor]:
-        """Draw a batch; all its examples have the same number of keyframes, each its own slots.
+    @torch.no_grad()
+    def encoded(self, lesson: Lesson) -> dict[str, Tensor]:
+        """Encode a lesson: rows of a ring of latents."""
+        clips = [lesson.target, lesson.source, lesson.keys, lesson.keys_on_source]
+        z0, zs, grey, own = self.encode(torch.cat(clips)).chunk(4)
+        held, plain = self._held(torch.cat([lesson.pictures, lesson.own]), lesson.slots.repeat(2, 1)).chunk(2)
+        none = torch.zeros_like(z0[:, :4])
+        ze = torch.zeros_like(z0) if lesson.estimate is None else self.encode(lesson.estimate)
+        half = {"z0": z0, "zs": zs, "grey": grey, "own": own, "ze": ze, "held": held, "change": held - plain}
+        half |= {"mask": lesson.mask, "confidence": none if lesson.confidence is None else lesson.confidence}
+        rows = {name: value.to(self.run.device, torch.bfloat16) for name, value in half.items()}
+        rows |= {"slots": lesson.slots, "ids": lesson.tokens.to(self.run.device)}
+        estimated = torch.full((len(z0),), lesson.estimate is not None, device=self.run.device)
+        return {**rows, "estimated": estimated}
 
-        Returns:
-            ``z0``, ``zs`` (source), ``y`` (keyframe images on grey), ``key`` ``(b, z, n, h, w)``, ``slots``
-            ``(b, n)`` and ``ids``.
-        """
-        ring, device = self.rings[shape], self.run.device
-        at = torch.randint(0, ring.filled, (number,), device=device)
-        z0, zs, images, held = (ring.data[name][at].float() for name in ("z0", "zs", "y", "held"))
-        n = self.feed.rng.randint(1, held.shape[1])
-        slots = ring.data["slots"][at, :n]
-        still = torch.rand(number, 1, 1, 1, 1, device=device) < HELD
-        key = torch.where(still, held[:, :n].transpose(1, 2), at_slots(z0, slots))
-        y = torch.cat([ring.data["mask"][at].float().expand(-1, -1, -1, *z0.shape[-2:]), images], dim=1)
-        return {"z0": z0, "zs": zs, "y": y, "key": key, "slots": slots, "ids": ring.data["ids"][at]}
+    def _held(self, pictures: Tensor, slots: Tensor) -> Tensor:
+        """Latents of pictures ``(b, k, 3, H, W)``, each held still for its whole group: ``(b, z, k, h, w)``."""
+        both = self.encode(repeat(pictures, "b k c h w -> (b k) c t h w", t=5)).unflatten(0, slots.shape)
+        first = (slots == 0)[..., None, None, None]
+        return torch.where(first, both[:, :, :, 0], both[:, :, :, 1]).transpose(1, 2)
 
-    def _ring(self, frames: int, height: int, width: int) -> Ring:
-        """Add room for the keyframes."""
-        ring = super()._ring(frames, height, width)
-        n, f = len(ring.data["ids"]), slot(frames - 1) + 1
-        size, device = (self.vae.z_dim, height // SPATIAL, width // SPATIAL), self.run.device
-        ring.data["held"] = torch.zeros(n, min(KEYS, f), *size, device=device, dtype=torch.bfloat16)
-        ring.data["slots"] = torch.zeros(n, min(KEYS, f), device=device, dtype=torch.int64)
-        return ring
-
-    def _encode(self, video: Tensor) -> Tensor:
-        """Normalised latents of clips."""
-        with self.run.autocast():
-            return (encode_sequence(self.model, video)[0].float() - self.mean) * self.scale
+    def _finish(self, shape: Shape, lesson: Lesson, rows: dict[str, Tensor]) -> None:
+        """Keep what edits from an estimate end with."""
+        if lesson.estimate is None or lesson.need is None or lesson.agreement is None:
+            return
+        drawn = torch.cat([self.decode(part.float()) for part in rows["ze"].split(4)])
+        self.finished[shape].write(
+            {name: rows[name] for name in ("zs", "ze", "confidence", "ids")}
+            | {"truth": _levels(lesson.target), "estimate": _levels(lesson.estimate), "drawn": drawn.bfloat16()}
+            | {"need": (lesson.need * 255).round().to(torch.uint8), "agreement": lesson.agreement}
+        )
 
 
-def choose_slots(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose the slots of keyframe tokens: those of the clip's keyframe images first, then any others, in random order.
-
-    Args:
-        mask: ``(b, 4, f)`` of the i2v route.
-
-    Returns:
-        ``(b, k)`` slots, no two alike in a row, and the pixel frames of their pictures: the one that the mask marks,
-        else the last one of the slot.
-    """
-    marked = mask.amax(1)
-    slots = (torch.rand_like(marked) + marked).topk(min(KEYS, mask.shape[2]), dim=1).indices
-    last = torch.where(marked > 0, mask.argmax(1), TEMPORAL - 1).gather(1, slots)
-    return slots, torch.where(slots == 0, 0, TEMPORAL * (slots - 1) + 1 + last)
-
-
-def at_slots(latents: Tensor, slots: Tensor) -> Tensor:
-    """Take each clip's latents ``(b, c, f, h, w)`` at its own slots ``(b, n)``: ``(b, c, n, h, w)``."""
-    b, c, _, h, w = latents.shape
-    return latents.gather(2, slots[:, None, :, None, None].expand(b, c, slots.shape[1], h, w))
-
-
-def column(value: Tensor) -> Tensor:
-    """Give ``(n,)`` or ``(b, k)`` the axes of latents."""
-    return value.view(*value.shape, *(1,) * (5 - value.dim()))
-
-
-def _jitter(target: Tensor, g: torch.Generator) -> Tensor:
-    """Give the frames of some clips ``(b, 3, T, H, W)`` in [-1, 1] their own errors of colour and contrast."""
-    styled = disagreement(g, len(target), target.shape[2]).applied((target.transpose(1, 2) + 1) / 2)
-    return styled.transpose(1, 2) * 2 - 1
-
-
-def _frames(video: Tensor, index: Tensor) -> Tensor:
-    """Take pixel frames ``(b, k)`` of clips ``(b, 3, T, H, W)``: ``(b, k, 3, H, W)``."""
-    return at_slots(video, index).transpose(1, 2)
+def _levels(video: Tensor) -> Tensor:
+    """8-bit levels of a video in [-1, 1]."""
+    return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -64,39 +64,22 @@ def causal(conv: nn.Conv3d, padded: Tensor) -> Tensor:
     Returns:
         ``(b, o, T, H, W)``.
     """
-    if _FAST.get("folded"):
-        return _folded(conv, padded)
     return F.conv3d(padded, conv.weight, conv.bias, padding=(0, 1, 1))
 
 
 @contextmanager
-def fast_forms(*, folded: bool, compiled: bool) -> Iterator[None]:
-    """Choose faster equal forms of the layers for as long as the context lasts (on a GPU).
+def fast_forms(compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """Fuse normalisation, activation and padding for as long as the context lasts.
 
     Args:
-        folded: one 2-D convolution over three stacked frames instead of a 3-D convolution.
-        compiled: fuse normalisation, activation and padding with ``torch.compile``.
+        compiled: makes a compiled function, or returns it as it is.
     """
-    previous = dict(_FAST)
-    if folded:
-        _FAST["folded"] = _folded
-    if compiled:
-        torch._dynamo.config.recompile_limit = 64
-        _FAST["activate"] = torch.compile(_activate, dynamic=True)
+    torch._dynamo.config.recompile_limit = 64
+    _FAST["activate"] = compiled(_activate)
     try:
         yield
     finally:
         _FAST.clear()
-        _FAST.update(previous)
-
-
-def _folded(conv: nn.Conv3d, padded: Tensor) -> Tensor:
-    """Stack each frame with its two predecessors in the channels, then convolve in 2-D."""
-    frames = padded.shape[2] - 2
-    stacked = torch.cat([padded[:, :, k : k + frames] for k in range(3)], dim=1)
-    weight = conv.weight.transpose(1, 2).flatten(1, 2)
-    flat = F.conv2d(_fold(stacked), weight.contiguous(memory_format=torch.channels_last), conv.bias, padding=1)
-    return _unfold(flat, padded.shape[0])
 
 
 def _fold(x: Tensor) -> Tensor:

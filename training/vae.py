@@ -1,80 +1,60 @@
 """Train the autoencoder on whole clips; it is judged by PSNR, so the loss is the logarithm of the squared error."""
 
-import time
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
 from flowedit.tiny.config import SHIPPED, SMOKE
 from flowedit.tiny.load import VAE_FILE
 from flowedit.tiny.model import build_vae
 from flowedit.wan import vendor
-from training.evaluate import exam_clips, psnr_by_frame, reconstruct
-from training.feed import Feed
-from training.optim import Average, Muon, learning_rate
-from training.run import Run, log, save_half
-from training.sequence import causal, decode_sequence, encode_sequence, fast_forms
+from training.lessons import Lessons
+from training.loop import Readings, Run, Trainer, save_half
+from training.optim import Average, Muon
+from training.sequence import decode_sequence, encode_sequence, fast_forms
 
 PEAK = 2e-3
-KL = 4e-3
-SHORT_UNTIL = 0.4
-"""Share of the time spent on clips of 17 frames; the rest is on 33."""
+KL, ROUGH = 2e-3, 0.04
+"""Weight of the divergence from a normal distribution; most of the noise that is added to latents before decoding."""
+SHAPES = ((17, 128, 128, 8), (17, 96, 176, 8), (33, 128, 128, 4))
+"""Frames, height, width and number of the clips of a step; the last one serves at the end."""
+LONG_SINCE = 0.75
+"""Share of the time after which clips are long."""
 
 
 def train_vae(run: Run) -> None:
-    """Train, then write the averaged weights and the statistics of their latents.
+    """Train, and write the averaged weights and the statistics of their latents.
 
     Args:
         run: the run; the smoke configuration trains a very small network on very small clips.
     """
-    smoke = run.config == "smoke"
-    model = (
-        build_vae(SMOKE if smoke else SHIPPED).model.to(run.device).float().train().requires_grad_(requires_grad=True)
-    )
+    model = build_vae(SMOKE if run.smoke else SHIPPED).model.to(run.device).float().train()
+    model.requires_grad_(requires_grad=True)
+    torch.backends.cudnn.benchmark = True
     gentle_start(model)
-    if run.resume:
-        _resume(model, run, run.resume)
-    run.same_start(model)
-    torch.manual_seed(run.seed * 1000 + run.rank)
-    feed = Feed(run.device, run.seed + run.rank, images=run.images, extra=run.extra)
+    if run.start:
+        state = load_file(run.start / VAE_FILE)
+        model.load_state_dict({name: v.float() for name, v in state.items() if not name.startswith("latent_")})
     optimiser = Muon(model.named_parameters(), plain=("encoder.conv1", "decoder.head"), decay=0.01)
     average = Average(model, 0.998)
-    if run.resume:
-        optimiser.load_state_dict(torch.load(run.resume / "vae_state.pt", map_location=run.device, weights_only=True))
-    folded = run.device.type == "cuda" and folded_is_faster(run.device)
-    torch.backends.cudnn.benchmark = True
-    with fast_forms(folded=folded, compiled=run.compiles):
-        _loop(run, model, feed, optimiser, average)
-        finish(run, model, feed, optimiser, average)
+    lessons = Lessons(run.device, run.seed + run.rank, run.photographs, run.extra)
+    trainer = Trainer("vae", model, optimiser, average, run.peak or PEAK, lambda: _write(run, model, lessons, average))
+    trainer.load(run)
+    pool: list[Tensor] = []
 
-
-def _loop(run: Run, model: "vendor.VideoVAE_", feed: Feed, optimiser: Muon, average: Average) -> None:
-    """Render, reconstruct, step, until the time is over."""
-    smoke = run.config == "smoke"
-    exam = exam_clips(run.extra, 2 if smoke else 8) if run.main and run.extra else None
-    step, pool, reported, losses, marked = 0, [], time.monotonic(), [], 0
-    while (progress := run.progress(step)) < 1.0:
+    def step(number: int, progress: float) -> Readings:
         if not pool:
-            frames, side, batch = (5, 32, 2) if smoke else ((17, 128, 8) if progress < SHORT_UNTIL else (33, 128, 4))
-            pool = list(feed.clips(4 * batch, frames, side, side).split(batch))
+            turn = 2 if progress > LONG_SINCE else number // 4 % 3 // 2
+            frames, height, width, batch = (5, 32, 32, 2) if run.smoke else SHAPES[turn]
+            pool.extend(lessons.clips(4 * batch, frames, height, width).split(batch))
         loss, error = _loss(run, model, pool.pop())
         loss.backward()
-        norm = optimiser.step(learning_rate(PEAK, progress, step=step, warmup=5 if smoke else 150))
-        average.update()
-        losses.append(error.detach())
-        step += 1
-        if time.monotonic() - reported > (2 if smoke else 15):
-            reported = time.monotonic()
-            score = -10 * torch.stack(losses).mean() / 2.302585
-            log.info("vae step %d at %.0f %%: training %.2f dB, gradient %.2f", step, 100 * progress, score, norm)
-            losses = []
-            if exam is not None and int(progress * 8) > marked:
-                marked = int(progress * 8)
-                with torch.no_grad(), run.autocast():
-                    log.info("vae exam (first scenes, weights as they are) %.2f dB", _exam(model, exam, run))
-    log.info("vae trained for %d steps of %d processes", step, run.world)
+        return {"dB": -10 / 2.302585 * error.detach()}
+
+    with fast_forms(compiled=run.compiled):
+        trainer.train(run, step)
 
 
 def _loss(run: Run, model: "vendor.VideoVAE_", video: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,7 +63,7 @@ def _loss(run: Run, model: "vendor.VideoVAE_", video: Tensor) -> tuple[Tensor, T
         mean, log_variance = encode_sequence(model, video)
         mean, log_variance = mean.float(), log_variance.float().clamp(-20, 6)
         spread = (0.5 * log_variance).exp()
-        rough = 0.06 * torch.rand(len(video), 1, 1, 1, 1, device=video.device)
+        rough = ROUGH * torch.rand(len(video), 1, 1, 1, 1, device=video.device)
         latents = mean + spread * torch.randn_like(mean) + rough * torch.randn_like(mean)
         output = decode_sequence(model, latents).float()
     gap = output - video
@@ -100,82 +80,31 @@ def gentle_start(model: "vendor.VideoVAE_") -> None:
     """
     for module in model.modules():
         if isinstance(module, vendor.ResidualBlock):
-            torch.nn.init.zeros_(cast("nn.Conv3d", module.residual[6]).weight)
+            torch.nn.init.zeros_(cast("Any", module.residual[6]).weight)
         if isinstance(module, vendor.Resample) and hasattr(module, "time_conv"):
             (module.init_weight if module.mode == "downsample3d" else module.init_weight2)(module.time_conv)
 
 
-def finish(run: Run, model: "vendor.VideoVAE_", feed: Feed, optimiser: Muon, average: Average) -> None:
-    """Measure the latents, write the weights and what a resumed run needs.
-
-    Args:
-        run: the run.
-        model: the trained network, which takes the averaged weights.
-        feed: clips to measure on.
-        optimiser: its state is saved.
-        average: the averaged weights.
-    """
-    if not run.main:
-        return
-    raw = {name: value.clone() for name, value in model.state_dict().items()}
-    model.load_state_dict(average.shadow)
-    model.eval()
-    shape = (8, 5, 32, 32) if run.config == "smoke" else (16, 33, 128, 128)
-    with torch.no_grad(), run.autocast():
-        means = torch.cat(
-            [
-                encode_sequence(model, part)[0].float().transpose(0, 1).flatten(1)
-                for _ in range(2 if run.config == "smoke" else 8)
-                for part in feed.clips(*shape).split(4)
-            ],
-            dim=1,
-        )
+@torch.no_grad()
+def _write(run: Run, model: "vendor.VideoVAE_", lessons: Lessons, average: Average) -> None:
+    """Measure the latents of the averaged weights, and write both."""
+    shape = (8, 5, 32, 32) if run.smoke else (16, 33, 128, 128)
+    parts = [part for _ in range(1 if run.smoke else 3) for part in lessons.clips(*shape).split(4)]
+    with _Swapped(model, average), run.autocast():
+        means = torch.cat([encode_sequence(model, p)[0].float().transpose(0, 1).flatten(1) for p in parts], dim=1)
     state = {**average.shadow, "latent_mean": means.mean(1), "latent_std": means.std(1)}
-    log.info("raw latents: mean %s, deviation %s", means.mean(1).abs().mean().item(), means.std(1).tolist())
     save_half(state, run.out / VAE_FILE, {"format": "pt", "steps": str(average.seen)})
-    if run.extra:
-        with torch.no_grad(), run.autocast():
-            log.info("vae exam, averaged weights: %.2f dB", _exam(model, exam_clips(run.extra, 24), run))
-    torch.save(optimiser.state_dict(), run.out / "vae_state.pt")
-    torch.save(raw, run.out / "vae_raw.pt")
 
 
-def _resume(model: "vendor.VideoVAE_", run: Run, folder: Path) -> None:
-    """Take up the weights of an earlier run."""
-    model.load_state_dict(torch.load(folder / "vae_raw.pt", map_location=run.device, weights_only=True))
+class _Swapped:
+    """Gives a model the averaged weights for as long as a block lasts."""
 
+    def __init__(self, model: torch.nn.Module, average: Average) -> None:
+        self.model, self.average = model, average
 
-def _exam(model: "vendor.VideoVAE_", clips: Tensor, run: Run) -> float:
-    """Mean PSNR over clips and frames."""
-    return float(
-        psnr_by_frame(clips, torch.cat([reconstruct(model, c.to(run.device)).cpu() for c in clips.split(4)])).mean()
-    )
+    def __enter__(self) -> None:
+        self.raw = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average.shadow)
 
-
-def folded_is_faster(device: torch.device) -> bool:
-    """Time both forms of a causal convolution at full resolution, forward and backward.
-
-    Args:
-        device: a GPU.
-
-    Returns:
-        Whether the 2-D form is faster there.
-    """
-    seconds = {}
-    for folded in (False, True):
-        total, began = 0.0, 0.0
-        for channels, side in ((32, 128), (64, 64)):
-            conv = torch.nn.Conv3d(channels, channels, 3).to(device)
-            x = torch.randn(4, channels, 35, side, side, device=device, dtype=torch.bfloat16)
-            x = x.contiguous(memory_format=torch.channels_last_3d).requires_grad_()
-            with fast_forms(folded=folded, compiled=False), torch.autocast("cuda", dtype=torch.bfloat16):
-                for turn in range(5):
-                    if turn == 2:
-                        torch.cuda.synchronize()
-                        began = time.perf_counter()
-                    causal(conv, x).sum().backward()
-                torch.cuda.synchronize()
-            total += time.perf_counter() - began
-        seconds[folded] = total
-    log.info("causal convolution, 3-D %.4f s, folded %.4f s", seconds[False], seconds[True])
-    return seconds[True] < seconds[False]
+    def __exit__(self, *failure: object) -> None:
+        self.model.load_state_dict(self.raw)

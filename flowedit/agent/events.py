@@ -10,23 +10,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flowedit.agent.settings import StyleSettings
+from flowedit.agent.state import ApprovalRequest
 from flowedit.errors import AgentError
+from flowedit.files import write_text
 
 RECORD = "agent.json"
-FORMAT = 1
-OFFLINE = "offline"
-"""Who did it, where no model was asked."""
+Status = Literal["running", "waiting", "done", "rejected"]
 
 
 class Usage(BaseModel):
-    """What a call to a model took.
-
-    Attributes:
-        calls: requests sent.
-        tokens_in: tokens sent.
-        tokens_out: tokens received.
-        usd: estimated cost in US dollars.
-    """
+    """What calls to a model took: requests sent, tokens sent and received, and the estimated cost in US dollars."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +40,7 @@ class Usage(BaseModel):
 
 
 class Event(BaseModel):
-    """One thing that a node did.
+    """One thing that a node did; who does the work of the node fills it in.
 
     Attributes:
         order: position in the record, from 0.
@@ -56,7 +50,7 @@ class Event(BaseModel):
         prompt: what a model was told; empty offline.
         usage: what the calls took.
         images: files it made, inside the run's folder.
-        values: numbers and names worth showing.
+        values: numbers and names worth showing; "by" says who did it.
         notes: what did not go as planned, one sentence each.
         outcome: "done", "failed" (the node raised or was interrupted) or "waiting" (for a person).
     """
@@ -82,7 +76,7 @@ class Record(BaseModel):
         format: version of this layout.
         fingerprint: of the clip and the settings; a run goes on only where they are the same.
         video: name of the clip.
-        settings: the settings as plain values.
+        settings: what was asked for.
         status: how far the run is.
         waiting_for: what a person is asked, while the run waits.
         events: what happened.
@@ -90,12 +84,12 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     fingerprint: str
     video: str
-    settings: dict[str, Any]
-    status: Literal["running", "waiting", "done", "rejected"] = "running"
-    waiting_for: dict[str, Any] | None = None
+    settings: StyleSettings
+    status: Status = "running"
+    waiting_for: ApprovalRequest | None = None
     events: list[Event] = Field(default_factory=list)
 
     def usage(self) -> Usage:
@@ -115,26 +109,25 @@ class EventLog:
         folder: Path,
         record: Record,
         redact: Callable[[str], str] = str,
-        watch: Callable[[Event], object] | None = None,
+        watch: Callable[[Event], object] = lambda event: None,
     ) -> None:
-        """Keep `record` in `folder`.
+        """Keep a new record, or what an interrupted run left, in `folder`.
 
         Args:
             folder: where the record lies.
-            record: a new one, or what an interrupted run left.
+            record: what is appended to.
             redact: removes what must not be written from a text.
             watch: is told each event once it is written, by the thread that wrote it.
         """
-        self._path = folder / RECORD
-        self._redact, self._watch = redact, watch
+        self._path, self._redact, self._watch = folder / RECORD, redact, watch
         self._lock = threading.Lock()
         self.record = record
         self._write()
 
     @contextmanager
-    def node(self, name: str, keyframe: int | None = None) -> Iterator[Event]:
+    def node(self, name: str, keyframe: int | None = None, **values: Any) -> Iterator[Event]:  # noqa: ANN401 - any JSON
         """Time a node; what it fills into the event is written when it ends, also when it raises."""
-        event, began = Event(node=name, keyframe=keyframe), time.perf_counter()
+        event, began = Event(node=name, keyframe=keyframe, values=values), time.perf_counter()
         try:
             yield event
         except BaseException as error:
@@ -144,29 +137,21 @@ class EventLog:
             raise
         finally:
             event.seconds = round(time.perf_counter() - began, 4)
-            self._append(event)
+            with self._lock:
+                event.order = len(self.record.events)
+                self.record.events.append(event)
+                self._write()
+            self._watch(event)
 
-    def set_status(
-        self, status: Literal["running", "waiting", "done", "rejected"], waiting_for: dict[str, Any] | None = None
-    ) -> None:
+    def set_status(self, status: Status, waiting_for: ApprovalRequest | None = None) -> None:
         """Say how far the run is, and while it waits what for."""
         with self._lock:
             self.record.status, self.record.waiting_for = status, waiting_for
             self._write()
 
-    def _append(self, event: Event) -> None:
-        with self._lock:
-            event.order = len(self.record.events)
-            self.record.events.append(event)
-            self._write()
-        if self._watch is not None:
-            self._watch(event)
-
     def _write(self) -> None:
-        text = self._redact(json.dumps(self.record.model_dump(mode="json"), indent=1, ensure_ascii=False))
-        part = self._path.with_name(f".{self._path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(self._path)
+        text = json.dumps(self.record.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        write_text(self._path, self._redact(text))
 
 
 def read_record(folder: str | Path) -> Record:
@@ -183,10 +168,3 @@ def read_record(folder: str | Path) -> Record:
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise AgentError(f"{path} is not the record of a styling run ({reason}); style the clip again.") from None
-
-
-def replay(folder: str | Path) -> Iterator[tuple[Event, list[Path]]]:
-    """The events of a run in order, each with the paths of its pictures that are still there: what a viewer shows."""
-    folder = Path(folder)
-    for event in read_record(folder).events:
-        yield event, [folder / name for name in event.images if (folder / name).is_file()]

@@ -1,33 +1,33 @@
-"""The folder of a run: who may use it, and where its files lie."""
+"""The folder of a run: who may use it, and what lies in it."""
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
+from filelock import FileLock, Timeout
 from PIL import Image
 
+from flowedit.agent.colour import Picture
 from flowedit.agent.events import RECORD, Record, read_record
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
 from flowedit.errors import OutputError
-from flowedit.media.images import partial_path, read_image
+from flowedit.files import atomic_write, unwritten
+from flowedit.media.images import read_image
 
-Picture = UInt8[np.ndarray, "H W 3"]
 MANIFEST = "keyframes.json"
 CHECKPOINT = "checkpoint.sqlite"
+ANSWERS = "answers"
 _LOCK = "run.lock"
 _LIMITS = ("max_calls", "max_usd")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """File names of one run; names in records are relative to `root`.
+    """Pictures of one run; their names in records are relative to `root`.
 
     Attributes:
         root: the folder.
@@ -36,30 +36,17 @@ class RunFolder:
     root: Path
 
     def save(self, name: str, image: Picture) -> str:
-        """Write a picture under its name inside the folder, and return the name; the file is whole or not there."""
+        """Write a picture under its name inside the folder, whole or not at all, and return the name."""
         path = self.root / name
-        part = partial_path(path)
+        path.parent.mkdir(exist_ok=True)
         # Little compression: a keyframe is written in a fifth of the time, and grain hardly compresses anyway.
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as part:
             Image.fromarray(image).save(part, compress_level=1, quality=90)
-            part.replace(path)
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise OutputError(f"Cannot write {path} ({reason}); choose another folder or free some space.") from None
-        finally:
-            part.unlink(missing_ok=True)
         return name
 
     def load(self, name: str) -> Picture:
         """Read a picture back."""
         return read_image(self.root / name)
-
-    def write_json(self, name: str, data: dict) -> None:
-        """Write plain data; the file appears under its name only once it is whole."""
-        part = self.root / f".{name}.part"
-        part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(self.root / name)
 
 
 def fingerprint(source: Source, settings: StyleSettings) -> str:
@@ -67,7 +54,7 @@ def fingerprint(source: Source, settings: StyleSettings) -> str:
 
     What the run may cost is no part of it: a run whose budget was too small goes on with a larger one.
     """
-    wanted = settings.to_dict()
+    wanted = asdict(settings)
     wanted["gemini"] = {name: value for name, value in wanted["gemini"].items() if name not in _LIMITS}
     if settings.style_image is not None:
         wanted["style_image"] = hashlib.sha256(Path(settings.style_image).read_bytes()).hexdigest()
@@ -83,22 +70,18 @@ def claimed(root: str | Path) -> Iterator[RunFolder]:
         OutputError: another run holds it, or it cannot be written.
     """
     root = Path(root)
+    lock = FileLock(root / _LOCK, timeout=0)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = sqlite3.connect(root / _LOCK, timeout=0, isolation_level=None)
-    except (OSError, sqlite3.Error) as error:
-        raise OutputError(f"Cannot write {root} ({' '.join(str(error).split())}); choose another folder.") from None
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        lock.close()
-        if "locked" in str(error):
-            raise OutputError(f"Another run is using {root}; wait for it or choose another folder.") from None
-        raise OutputError(f"Cannot write {root} ({error}); choose another folder.") from None
+        lock.acquire()
+    except Timeout:
+        raise OutputError(f"Another run is using {root}; wait for it or choose another folder.") from None
+    except OSError as error:
+        raise unwritten(root, error) from None
     try:
         yield RunFolder(root)
     finally:
-        lock.close()
+        lock.release()
 
 
 def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) -> Record:
@@ -110,26 +93,22 @@ def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) ->
     Raises:
         OutputError: the folder holds a finished run, or one of another clip or other settings.
     """
-    mark = fingerprint(source, settings)
-    if not (folder.root / RECORD).exists():
-        others = sorted(path.name for path in folder.root.iterdir() if not path.name.startswith((_LOCK, CHECKPOINT)))
+    root = folder.root
+    new = Record(fingerprint=fingerprint(source, settings), video=source.name, settings=settings)
+    if not (root / RECORD).exists():
+        others = sorted(path.name for path in root.iterdir() if not path.name.startswith((_LOCK, CHECKPOINT)))
         if others:
-            raise OutputError(f"{folder.root} already holds other files ({others[0]}); choose an empty folder.")
-        return Record(fingerprint=mark, video=source.name, settings=settings.to_dict())
-    record = read_record(folder.root)
+            raise OutputError(f"{root} already holds other files ({others[0]}); choose an empty folder.")
+        return new
+    record = read_record(root)
     if record.status in ("done", "rejected"):
-        raise OutputError(f"{folder.root} already holds a finished styling run; choose another folder.")
-    if record.fingerprint != mark and not _keeps_work(folder.root):
-        for path in folder.root.glob(f"{CHECKPOINT}*"):
-            path.unlink()
-        return Record(fingerprint=mark, video=source.name, settings=settings.to_dict())
-    if record.fingerprint != mark:
+        raise OutputError(f"{root} already holds a finished styling run; choose another folder.")
+    if record.fingerprint == new.fingerprint:
+        return record.model_copy(update={"settings": settings})
+    if any((root / name).is_dir() and any((root / name).iterdir()) for name in ("attempts", ANSWERS)):
         raise OutputError(
-            f"{folder.root} holds an unfinished run of another clip or other settings; repeat those or choose another."
+            f"{root} holds an unfinished run of another clip or other settings; repeat those or choose another."
         )
-    return record.model_copy(update={"settings": settings.to_dict()})
-
-
-def _keeps_work(root: Path) -> bool:
-    """Whether a run left what took time or money: a painted keyframe, or an answer or the count of what was asked."""
-    return any((root / name).is_dir() and any((root / name).iterdir()) for name in ("attempts", "answers"))
+    for path in root.glob(f"{CHECKPOINT}*"):
+        path.unlink()
+    return new

@@ -1,265 +1,285 @@
 """Calls to Gemini through langchain-google-genai: tried again when the server is busy, paid for once."""
 
 import base64
+import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_google_genai import ChatGoogleGenerativeAI, Modality
 from PIL import Image
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from flowedit.agent.answers import Answer, Answers, as_png, as_sent, from_message, request_name
-from flowedit.agent.budget import Budget, BudgetSpentError
-from flowedit.agent.events import Usage
-from flowedit.agent.keys import VARIABLE, redactor
-from flowedit.agent.settings import GeminiSettings
-from flowedit.agent.stop import Stop
+from flowedit.agent.cancel import Cancel
+from flowedit.agent.card import shrink
+from flowedit.agent.colour import Picture
+from flowedit.agent.events import Event, Usage
+from flowedit.agent.ledger import Answer, BudgetSpentError, Ledger
+from flowedit.agent.settings import KEY_VARIABLE, GeminiSettings, redactor
 from flowedit.errors import AgentError
 
-Picture = UInt8[np.ndarray, "_H _W 3"]
-Value = TypeVar("Value")
 Schema = TypeVar("Schema", bound=BaseModel)
 
+_LONGEST_SIDE = 1280
+"""Pixels of the longer side of a picture that is sent, at most."""
 _TOKENS_PER_IMAGE = 1300
-_MOST_TOKENS_OUT = {"read": 8192, "draw": 4096}
-"""What a model may answer at most, its thoughts included; a reading is 1000 tokens, but models think beforehand."""
+_READ, _DRAW = 8192, 4096
+"""Tokens that a model may answer at most, its thoughts included; a reading is 1000, but models think beforehand."""
 _LEVELLED = re.compile(r"(models/)?gemini-(3|[4-9]|\d\d)")
 """Models that take a level of thinking; earlier ones refuse the word, and think within the limit."""
 _LONGEST_PAUSE_S = 60.0
-_LEDGER = "spent"
-"""Beside the answers: how many requests were sent and what they cost, answered or not."""
 
 
 class GeminiError(AgentError):
-    """A call that gave nothing usable; `lasting` where every further call would fail in the same way.
+    """A call that gave nothing usable; `lasting` where every further call would fail in the same way."""
 
-    `usage` is what it cost all the same: an answer without a picture is paid for too.
-    """
-
-    def __init__(self, message: str, *, lasting: bool = False, usage: Usage | None = None) -> None:
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
         super().__init__(message)
         self.lasting = lasting
-        self.usage = usage or Usage()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply(Generic[Value]):
-    """A usable answer.
+class _Request:
+    """One request.
 
     Attributes:
-        value: what was asked for.
-        usage: what it took.
-        model: which model gave it.
+        model: who is asked.
+        prompt: the words.
+        pictures: as they are sent.
+        asked: what kind of answer, and the how manieth.
+        options: the API's own.
     """
 
-    value: Value
-    usage: Usage
     model: str
+    prompt: str
+    pictures: Sequence[Picture]
+    asked: str
+    options: dict[str, Any]
+
+    def name(self) -> str:
+        """The same for the same request; the pixels of its pictures count, not how they are packed."""
+        seen = [[*p.shape, hashlib.sha256(np.ascontiguousarray(p).data).hexdigest()] for p in self.pictures]
+        return hashlib.sha256(json.dumps([self.model, self.prompt, seen, self.asked]).encode()).hexdigest()[:32]
+
+    def message(self) -> HumanMessage:
+        """The words, then the pictures."""
+        urls = [f"data:image/png;base64,{_as_png(picture)}" for picture in self.pictures]
+        pictures = [{"type": "image_url", "image_url": url} for url in urls]
+        return HumanMessage(content=[{"type": "text", "text": self.prompt}, *pictures])
+
+    def most_usd(self, prices: GeminiSettings) -> float:
+        """What it may cost at most."""
+        sent = len(self.prompt) / 2 + _TOKENS_PER_IMAGE * len(self.pictures)
+        tokens = sent * prices.usd_per_million_in + self.options["max_output_tokens"] * prices.usd_per_million_out
+        return tokens / 1e6 + (prices.usd_per_image if "response_modalities" in self.options else 0.0)
 
 
 class Gemini:
-    """A client for one run; its methods may be called from several threads."""
+    """A client for one run; its methods may be called from several threads.
 
-    def __init__(
-        self,
-        settings: GeminiSettings,
-        key: SecretStr,
-        answers: Path,
-        *,
-        stop: Stop | None = None,
-        sleep: Callable[[float], None] | None = None,
-    ) -> None:
+    What a call took goes into the event that it is handed, also where it gives nothing usable: it is paid for too.
+    """
+
+    def __init__(self, settings: GeminiSettings, key: SecretStr, folder: Path, cancel: Cancel | None = None) -> None:
         """Make a client.
 
         Args:
             settings: models, limits and prices.
             key: of the Gemini API.
-            answers: folder that keeps the answers and the count of requests; both count towards the budget.
-            stop: looked at before each request, and while it is waited for the next try; None for a run without one.
-            sleep: waits between tries; None waits on `stop`.
+            folder: keeps the answers and the count of requests; both count towards the budget.
+            cancel: looked at before each request, and while it is waited for the next try.
 
         Raises:
             AgentError: the count of requests in that folder is damaged.
         """
-        self._settings, self._key = settings, key
-        self._stop = stop or Stop()
-        self._sleep = sleep or self._stop.sleep
+        self.settings, self._key = settings, key
+        self._cancel = cancel or Cancel()
         self._redact = redactor(key)
-        self._answers = Answers(answers, self._redact)
-        self._budget = Budget(settings, answers / _LEDGER, self._answers.spent())
+        self._ledger = Ledger(folder, settings, self._redact)
         self._dead: str | None = None
 
-    def read(self, prompt: str, images: Sequence[Picture], schema: type[Schema]) -> Reply[Schema]:
+    def read(self, prompt: str, images: Sequence[Picture], schema: type[Schema], event: Event) -> Schema:
         """Ask the text model about pictures, for an answer in the form of `schema`.
 
         Raises:
             GeminiError: no answer, or one that does not have that form.
         """
-        model, form = self._settings.text_model, schema.model_json_schema()
-        extra = {"response_mime_type": "application/json", "response_json_schema": form}
-        extra |= {"max_output_tokens": _MOST_TOKENS_OUT["read"]}
+        model, form = self.settings.text_model, schema.model_json_schema()
+        options = {"response_mime_type": "application/json", "response_json_schema": form, "max_output_tokens": _READ}
         if _LEVELLED.match(model):
-            extra["thinking_level"] = "low"
-        answer = self._ask(model, prompt, images, extra, json.dumps(form, sort_keys=True))
+            options["thinking_level"] = "low"
+        asked = json.dumps(form, sort_keys=True)
+        answer = self._ask(_request(model, prompt, images, asked, options), event)
         _refuse_nothing(answer, answer.text.strip())
         try:
-            value = schema.model_validate_json(answer.text)
+            return schema.model_validate_json(answer.text)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole answer"
             cut = ", cut off at the token limit" if answer.finish == "MAX_TOKENS" else ""
-            raise GeminiError(
-                f"{answer.model} answered with malformed data ({where}: {first['msg']}{cut}).", usage=answer.usage
-            ) from None
-        return Reply(value=value, usage=answer.usage, model=answer.model)
+            raise GeminiError(f"{model} answered with malformed data ({where}: {first['msg']}{cut}).") from None
 
-    def draw(self, prompt: str, images: Sequence[Picture], *, attempt: int = 0) -> Reply[Picture]:
+    def draw(self, prompt: str, images: Sequence[Picture], event: Event, *, attempt: int = 0) -> Picture:
         """Ask the image model for a picture.
 
         Args:
             prompt: what to draw.
             images: what to draw it from.
+            event: of the node that asks.
             attempt: a further attempt with the same words is a new request, not the answer that was kept.
 
         Raises:
             GeminiError: no picture came, or one that cannot be read.
         """
-        extra = {"response_modalities": [Modality.TEXT, Modality.IMAGE], "max_output_tokens": _MOST_TOKENS_OUT["draw"]}
-        answer = self._ask(self._settings.image_model, prompt, images, extra, f"picture {attempt}")
+        model = self.settings.image_model
+        options = {"response_modalities": [Modality.TEXT, Modality.IMAGE], "max_output_tokens": _DRAW}
+        answer = self._ask(_request(model, prompt, images, f"picture {attempt}", options), event)
         _refuse_nothing(answer, answer.images or answer.text.strip())
         if not answer.images:
             said = " ".join(answer.text.split())[:120]
-            raise GeminiError(
-                f'{answer.model} answered with words instead of a picture ("{said}").', usage=answer.usage
-            )
+            raise GeminiError(f'{model} answered with words instead of a picture ("{said}").')
         try:
             with Image.open(BytesIO(base64.b64decode(answer.images[-1]))) as image:
-                value = np.array(image.convert("RGB"))
+                return np.array(image.convert("RGB"))
         except (OSError, ValueError, SyntaxError):
-            raise GeminiError(f"{answer.model} sent a picture that cannot be read.", usage=answer.usage) from None
-        return Reply(value=value, usage=answer.usage, model=answer.model)
+            raise GeminiError(f"{model} sent a picture that cannot be read.") from None
 
-    def _ask(self, model: str, prompt: str, images: Sequence[Picture], extra: dict[str, Any], asked: str) -> Answer:
-        pictures = [as_sent(image) for image in images]
-        name = request_name(model, prompt, pictures, asked)
-        kept = self._answers.find(name)
-        if kept is not None:
+    def _ask(self, request: _Request, event: Event) -> Answer:
+        event.prompt, name = request.prompt, request.name()
+        if (kept := self._ledger.find(name)) is not None:
+            event.usage += kept.usage
             return kept
-        parts = [{"type": "image_url", "image_url": f"data:image/png;base64,{as_png(p)}"} for p in pictures]
-        message = HumanMessage(content=[{"type": "text", "text": prompt}, *parts])
-        most = self._most_usd(prompt, images, drawing="response_modalities" in extra)
-        answer = self._send(model, message, extra, most)
-        self._answers.keep(name, answer)
+        answer = self._send(request, event)
+        self._ledger.keep(name, answer)
         return answer
 
-    def _send(self, model: str, message: HumanMessage, extra: dict[str, Any], most: float) -> Answer:
+    def _send(self, request: _Request, event: Event) -> Answer:
         """Send until an answer comes; give up at a lasting fault, after the last try, or where budget or run end."""
-        spent, reason = Usage(), ""
-        for tries in range(1, self._settings.attempts + 1):
-            self._reserve(most, spent)
+        most, message, spent, reason = request.most_usd(self.settings), request.message(), Usage(), ""
+        client = ChatGoogleGenerativeAI(
+            model=request.model,
+            google_api_key=self._key,
+            base_url=self.settings.base_url,
+            timeout=self.settings.timeout_s,
+            max_retries=1,
+        )
+        for tries in range(1, self.settings.attempts + 1):
+            self._reserve(most)
             try:
-                answer = from_message(model, self._client(model).invoke([message], **extra), self._redact)
+                answer = _from_message(request.model, client.invoke([message], **request.options), self._redact)
             except Exception as error:  # the client raises its own, the SDK's, httpx's and plain ValueErrors
-                lost = Usage(calls=1, usd=0.0 if _unserved(error) else most)
-                self._budget.settle(most, lost.usd)
-                spent, reason = spent + lost, self._one_line(error)
+                spent += self._paid(most, Usage(calls=1, usd=0.0 if _unserved(error) else most), event)
+                reason = self._redact(" ".join(str(error).split()))[:300] or type(error).__name__
                 # Else the fault would have the keyframe painted offline, in a run that is to paint no more.
-                self._stop.check(spent)
-                self._refuse_lasting(model, error, reason, spent)
-                if tries < self._settings.attempts:
-                    self._sleep(self._pause(tries, reason))
-                continue
-            usage = self._priced(answer)
-            self._budget.settle(most, usage.usd)
-            return answer.model_copy(update={"usage": spent + usage})
-        raise GeminiError(f"{model} did not answer after {spent.calls} tries ({reason}).", usage=spent)
+                self._cancel.check()
+                self._refuse_lasting(request.model, error, reason, last=tries == self.settings.attempts)
+                if tries < self.settings.attempts:
+                    self._cancel.sleep(self._pause(tries, reason))
+            else:
+                spent += self._paid(most, self._priced(answer), event)
+                return answer.model_copy(update={"usage": spent})
+        raise GeminiError(f"{request.model} did not answer after {self.settings.attempts} tries ({reason}).")
 
-    def _reserve(self, most: float, spent: Usage) -> None:
-        self._stop.check(spent)
+    def _reserve(self, most: float) -> None:
+        self._cancel.check()
         if self._dead:
-            raise GeminiError(self._dead, lasting=True, usage=spent)
+            raise GeminiError(self._dead, lasting=True)
         try:
-            self._budget.reserve(most)
+            self._ledger.reserve(most)
         except BudgetSpentError as error:
-            raise self._fatal(f"Gemini is not called any more: {error}.", spent) from None
+            raise self._lasting(f"Gemini is not called any more: {error}.") from None
 
-    def _refuse_lasting(self, model: str, error: Exception, reason: str, spent: Usage) -> None:
+    def _paid(self, reserved: float, usage: Usage, event: Event) -> Usage:
+        self._ledger.settle(reserved, usage.usd)
+        event.usage += usage
+        return usage
+
+    def _refuse_lasting(self, model: str, error: Exception, reason: str, *, last: bool) -> None:
         code = _status(error)
         if code in (401, 403) or (code == 400 and "api key" in reason.lower()):
-            raise self._fatal(f"The Gemini key in {VARIABLE} was refused ({code}).", spent) from None
+            raise self._lasting(f"The Gemini key in {KEY_VARIABLE} was refused ({code}).") from None
         if code == 404:
             cure = "choose another with --text-model or --image-model"
-            raise self._fatal(f"There is no Gemini model {model} (404); {cure}.", spent) from None
+            raise self._lasting(f"There is no Gemini model {model} (404); {cure}.") from None
         if code is not None and not (code in (408, 429) or code >= 500):
-            raise GeminiError(f"{model} refused the request ({reason}).", usage=spent) from None
-        if spent.calls >= self._settings.attempts and _unreachable(error):
-            raise self._fatal(f"Gemini cannot be reached ({reason}).", spent) from None
+            raise GeminiError(f"{model} refused the request ({reason}).") from None
+        if last and _unreachable(error):
+            raise self._lasting(f"Gemini cannot be reached ({reason}).") from None
 
-    def _fatal(self, message: str, usage: Usage) -> GeminiError:
+    def _lasting(self, message: str) -> GeminiError:
         """Remember that no further call makes sense, so that ten keyframes do not wait for the same fault.
 
         The first fault is the one that is said: keyframes side by side may meet it in other words.
         """
         self._dead = self._dead or message
-        return GeminiError(self._dead, lasting=True, usage=usage)
-
-    def _client(self, model: str) -> ChatGoogleGenerativeAI:
-        return ChatGoogleGenerativeAI(
-            model=model,
-            google_api_key=self._key,
-            base_url=self._settings.base_url,
-            timeout=self._settings.timeout_s,
-            max_retries=1,
-        )
+        return GeminiError(self._dead, lasting=True)
 
     def _pause(self, tries: int, reason: str) -> float:
+        """Seconds before the next try: doubled each time, or as long as the server asks."""
         asked = re.search(r"retryDelay\W+(\d+(?:\.\d+)?)s", reason)
-        wait = self._settings.backoff_s * 2 ** (tries - 1)
+        wait = self.settings.backoff_s * 2 ** (tries - 1)
         return min(max(wait, float(asked.group(1)) if asked else 0.0), _LONGEST_PAUSE_S)
 
     def _priced(self, answer: Answer) -> Usage:
         """What one answer cost, rather too much: the tokens of a picture count beside its own price."""
-        s, tokens = self._settings, answer.usage
+        s, tokens = self.settings, answer.usage
         usd = (tokens.tokens_in * s.usd_per_million_in + tokens.tokens_out * s.usd_per_million_out) / 1e6
         total = round(usd + len(answer.images) * s.usd_per_image, 6)
         return tokens.model_copy(update={"calls": 1, "usd": total})
 
-    def _most_usd(self, prompt: str, images: Sequence[Picture], *, drawing: bool) -> float:
-        s = self._settings
-        sent = (len(prompt) / 2 + _TOKENS_PER_IMAGE * len(images)) * s.usd_per_million_in / 1e6
-        received = _MOST_TOKENS_OUT["draw" if drawing else "read"] * s.usd_per_million_out / 1e6
-        return sent + (s.usd_per_image if drawing else 0.0) + received
 
-    def _one_line(self, error: BaseException) -> str:
-        return self._redact(" ".join(str(error).split()))[:300] or type(error).__name__
+def _request(model: str, prompt: str, images: Sequence[Picture], asked: str, options: dict[str, Any]) -> _Request:
+    sent = [shrink(image, _LONGEST_SIDE) for image in images]
+    return _Request(model=model, prompt=prompt, pictures=sent, asked=asked, options=options)
+
+
+def _as_png(image: Picture) -> str:
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _from_message(model: str, message: AIMessage, redact: Callable[[str], str]) -> Answer:
+    """What a chat message holds, cleaned by `redact`; its usage has the tokens, not yet the price."""
+    blocks = message.content if isinstance(message.content, list) else [message.content]
+    images = [
+        block["image_url"]["url"].partition("base64,")[2]
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") == "image_url"
+    ]
+    words = [block if isinstance(block, str) else str(block.get("text", "")) for block in blocks]
+    about, tokens = message.response_metadata or {}, message.usage_metadata
+    blocked = (about.get("prompt_feedback") or {}).get("block_reason") or ""
+    return Answer(
+        model=model,
+        text=redact("".join(words)),
+        images=images,
+        finish=str(about.get("finish_reason") or ""),
+        blocked=str(getattr(blocked, "value", blocked)),
+        usage=Usage(tokens_in=tokens["input_tokens"], tokens_out=tokens["output_tokens"]) if tokens else Usage(),
+    )
 
 
 def _refuse_nothing(answer: Answer, usable: object) -> None:
     if answer.blocked:
-        raise GeminiError(f"{answer.model} blocked the request ({answer.blocked}).", usage=answer.usage)
+        raise GeminiError(f"{answer.model} blocked the request ({answer.blocked}).")
     if usable:
         return
     if answer.finish not in ("", "STOP", "MAX_TOKENS"):
-        raise GeminiError(f"{answer.model} stopped its answer ({answer.finish}).", usage=answer.usage)
-    raise GeminiError(f"{answer.model} sent an empty answer.", usage=answer.usage)
+        raise GeminiError(f"{answer.model} stopped its answer ({answer.finish}).")
+    raise GeminiError(f"{answer.model} sent an empty answer.")
 
 
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error, found along its causes."""
-    while error is not None:
-        code = getattr(error, "code", None)
-        if isinstance(code, int):
-            return code
-        error = error.__cause__
-    return None
+def _status(error: BaseException) -> int | None:
+    """The HTTP status behind an error."""
+    codes = (getattr(cause, "code", None) for cause in _causes(error))
+    return next((code for code in codes if isinstance(code, int)), None)
 
 
 def _unserved(error: BaseException) -> bool:
@@ -267,10 +287,13 @@ def _unserved(error: BaseException) -> bool:
     return (_status(error) or 0) >= 400 or _unreachable(error)
 
 
-def _unreachable(error: BaseException | None) -> bool:
+def _unreachable(error: BaseException) -> bool:
     """Whether no connection came about; by name, since google-genai 2 sends with httpx and 3 with httpx2."""
+    names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    return not names.isdisjoint({"ConnectError", "ConnectTimeout"})
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if not {"ConnectError", "ConnectTimeout"}.isdisjoint(kind.__name__ for kind in type(error).__mro__):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False

@@ -1,51 +1,47 @@
-"""Are the keyframes of one clip consistent? Measured on the pictures, with thresholds, so that it works offline."""
+"""Are the keyframes of one clip consistent? Measured on the pictures, so that it works offline."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from flowedit.agent.card import StyleCard, Swatch, measure, shrink
-from flowedit.agent.colour import palette_distance
-from flowedit.agent.nudge import Nudge
+from flowedit.agent.adjustment import MOST, ColourAdjustment
+from flowedit.agent.card import OFFLINE, StyleCard, measure, shrink
+from flowedit.agent.colour import Picture, centre, lab_of, palette_distance, to_lab
 from flowedit.agent.state import Fault, Styled, Verdict
 from flowedit.agent.stylers import LOOKS
-
-Picture = UInt8[np.ndarray, "_H _W 3"]
 
 _SIDE = 192
 _LEAST_MASS = 0.01
 _LEAST_OVERLAP = 0.1
 """Share of two pictures that must have like source colours before their styled colours are compared."""
+_MOST_DISAGREEMENT = 9.0
+"""Lab units that colours may lie from the other keyframes', beyond what the same colours of the source differ by."""
+_LEAST_CHANGE = 2.0
+"""Mean colour change from the source, in Lab units, below which the style has not been laid on."""
 _NEAR = 12.0
 """Palette distance, in Lab units, that counts as near the reference whatever the source's was."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """What the judge accepts.
+class _Apart(NamedTuple):
+    """How far a keyframe's colours are from the others' for like source colours, in Lab units.
 
     Attributes:
-        structure: least likeness of contours to the source; None takes the look's own.
-        disagreement: most that a keyframe's colours may lie from the other keyframes', in Lab units, beyond what the
-            same colours of the source differ.
-        change: least mean colour change from the source, in Lab units: below it the style has not been laid on.
-        style_distance: most of the source's palette distance to the reference that may remain, as a share.
+        styled: as they are styled.
+        source: in the source.
+        move: what would bring them to the others'.
     """
 
-    structure: float | None = None
-    disagreement: float = 9.0
-    change: float = 2.0
-    style_distance: float = 1.0
+    styled: float
+    source: float
+    move: tuple[float, float, float]
 
 
 def judge_keyframes(
-    sources: Mapping[int, Picture],
-    styled: Mapping[int, tuple[Styled, Picture]],
-    card: StyleCard,
-    thresholds: Thresholds,
+    sources: Mapping[int, Picture], styled: Mapping[int, tuple[Styled, Picture]], card: StyleCard
 ) -> dict[int, Verdict]:
     """Read every keyframe against its source and against the others.
 
@@ -53,17 +49,13 @@ def judge_keyframes(
         sources: source frame by keyframe index.
         styled: the attempt and its picture by keyframe index.
         card: the style; its palette defines which source colours count as the same.
-        thresholds: what is accepted.
 
     Returns:
         A verdict by keyframe index, with reasons in words that a styler can act on.
     """
     small = {index: _aligned(sources[index], styled[index][1]) for index in styled}
-    disagreement = _disagreements(small, card)
-    return {
-        index: _verdict(attempt, small[index], disagreement[index], card, thresholds)
-        for index, (attempt, _) in styled.items()
-    }
+    apart = _disagreements(small, card)
+    return {index: _verdict(attempt, small[index], apart[index], card) for index, (attempt, _) in styled.items()}
 
 
 def structure_likeness(source: Picture, styled: Picture) -> float:
@@ -74,99 +66,89 @@ def structure_likeness(source: Picture, styled: Picture) -> float:
     return float((first * second).sum()) / scale if scale > 1e-9 else 0.0
 
 
-def _verdict(
-    attempt: Styled,
-    pair: tuple[Picture, Picture],
-    disagreement: tuple[float, float, Nudge],
-    card: StyleCard,
-    thresholds: Thresholds,
-) -> Verdict:
+def change_ratio(sources: Sequence[Picture], styled: Sequence[Picture], *, regions: int = 24) -> float:
+    """How much more regions differ between styled keyframes than between their source frames.
+
+    The root mean square, over all pairs of keyframes and all regions, of the Lab distance between the region's mean
+    colour in one and in the other, styled divided by source. 1 means that the style adds no change of its own.
+
+    Args:
+        sources: source keyframes of one static-camera clip, all of one size.
+        styled: the same keyframes styled.
+        regions: how many across the shorter side.
+    """
+    before, after = ([_region_means(image, regions) for image in images] for images in (sources, styled))
+    moved, restyled = (
+        sum(float(((one - other) ** 2).sum()) for one, other in combinations(means, 2)) for means in (before, after)
+    )
+    return float(np.sqrt(restyled / max(moved, 1e-12)))
+
+
+def _verdict(attempt: Styled, pair: tuple[Picture, Picture], apart: _Apart, card: StyleCard) -> Verdict:
     source, styled = pair
-    apart, usual, towards = disagreement
+    change = np.linalg.norm(_lab(source) - _lab(styled), axis=2).mean()
+    left = None if card.reference is None else palette_distance(measure([styled]).palette, card.reference.palette)
     verdict = Verdict(
         index=attempt.index,
         attempt=attempt.attempt,
         structure=round(structure_likeness(source, styled), 4),
-        disagreement=round(apart, 3),
-        change=round(float(np.linalg.norm(_lab(source) - _lab(styled), axis=2).mean()), 3),
-        style_distance=_left_to_reference(styled, card),
+        disagreement=round(apart.styled, 3),
+        change=round(float(change), 3),
+        style_distance=None if left is None else round(left, 3),
     )
-    faults = (
-        *_lost_contours(verdict, card, thresholds),
-        *_other_colours(verdict, usual + thresholds.disagreement, towards),
-        *_too_faint(verdict, thresholds),
-        *_wrong_palette(verdict, pair, card, thresholds),
-    )
+    faults = *_own_faults(verdict, apart, card), *_wrong_palette(verdict, pair, card)
     return verdict.model_copy(update={"faults": faults})
 
 
-def _lost_contours(verdict: Verdict, card: StyleCard, thresholds: Thresholds) -> list[Fault]:
-    least = LOOKS[card.look].structure if thresholds.structure is None else thresholds.structure
-    if verdict.structure >= least:
-        return []
-    text = (
-        f"It keeps too little of the source's contours ({verdict.structure:.2f}, {least:.2f} is needed): "
-        "keep every shape where it is in the source frame."
-    )
-    return [Fault(kind="contours", text=text)]
+def _own_faults(verdict: Verdict, apart: _Apart, card: StyleCard) -> Iterator[Fault]:
+    least, most = LOOKS[card.look].structure, apart.source + _MOST_DISAGREEMENT
+    if verdict.structure < least:
+        text = (
+            f"It keeps too little of the source's contours ({verdict.structure:.2f}, {least:.2f} is needed): "
+            "keep every shape where it is in the source frame."
+        )
+        yield Fault(kind="contours", text=text)
+    if verdict.disagreement > most:
+        towards = _towards(np.array(apart.move))
+        text = (
+            f"Its colours lie {verdict.disagreement:.0f} Lab units from the other keyframes' where the source is alike "
+            f"({most:.0f} at most): use the palette and light of the reference picture.{_said(towards)}"
+        )
+        yield Fault(kind="colours", text=text, adjustment=towards)
+    if verdict.change < _LEAST_CHANGE:
+        text = f"It is almost the source frame (colour change {verdict.change:.1f}): apply the style fully."
+        yield Fault(kind="too_faint", text=text)
 
 
-def _other_colours(verdict: Verdict, most: float, towards: Nudge) -> list[Fault]:
-    if verdict.disagreement <= most:
-        return []
-    text = (
-        f"Its colours lie {verdict.disagreement:.0f} Lab units from the other keyframes' where the source is alike "
-        f"({most:.0f} at most): use the palette and light of the reference picture.{_said(towards)}"
-    )
-    return [Fault(kind="colours", text=text, nudge=towards)]
-
-
-def _too_faint(verdict: Verdict, thresholds: Thresholds) -> list[Fault]:
-    if verdict.change >= thresholds.change:
-        return []
-    text = f"It is almost the source frame (colour change {verdict.change:.1f}): apply the style fully."
-    return [Fault(kind="too_faint", text=text)]
-
-
-def _wrong_palette(
-    verdict: Verdict, pair: tuple[Picture, Picture], card: StyleCard, thresholds: Thresholds
-) -> list[Fault]:
-    source, styled = pair
+def _wrong_palette(verdict: Verdict, pair: tuple[Picture, Picture], card: StyleCard) -> Iterator[Fault]:
     # A look painted over the reference's colours has its own palette (a pencil has none), so only what is meant to
     # carry the reference's palette is held to it.
-    if card.reference is None or verdict.style_distance is None:
-        return []
-    if card.look != "transfer" and card.analysed_by == "offline":
-        return []
-    before = palette_distance(measure([source]).palette, card.reference.palette)
-    towards = _towards(_centre(card.reference.palette) - _centre(measure([styled]).palette))
-    if verdict.style_distance <= max(thresholds.style_distance * before, _NEAR):
-        return []
+    meant = card.look == "transfer" or card.analysed_by != OFFLINE
+    if card.reference is None or verdict.style_distance is None or not meant:
+        return
+    source, styled = (measure([picture]).palette for picture in pair)
+    before = palette_distance(source, card.reference.palette)
+    if verdict.style_distance <= max(before, _NEAR):
+        return
+    towards = _towards(centre(card.reference.palette) - centre(styled))
     text = (
         f"Its palette is farther from the reference picture ({verdict.style_distance:.0f} Lab units) than the source "
         f"frame was ({before:.0f}): use the reference picture's colours.{_said(towards)}"
     )
-    return [Fault(kind="palette", text=text, nudge=towards)]
+    yield Fault(kind="palette", text=text, adjustment=towards)
 
 
-def _said(towards: Nudge) -> str:
+def _said(towards: ColourAdjustment) -> str:
     return f" It should be {words}, in Lab units." if (words := towards.words()) else ""
 
 
-def _left_to_reference(styled: Picture, card: StyleCard) -> float | None:
-    if card.reference is None:
-        return None
-    return round(palette_distance(measure([styled]).palette, card.reference.palette), 3)
+def _towards(move: Float[np.ndarray, " 3"]) -> ColourAdjustment:
+    lightness, red, yellow = (round(float(step), 2) for step in np.clip(move, -MOST, MOST))
+    return ColourAdjustment(lightness=lightness, red=red, yellow=yellow)
 
 
-def _disagreements(
-    small: Mapping[int, tuple[Picture, Picture]], card: StyleCard
-) -> dict[int, tuple[float, float, Nudge]]:
-    """How far a keyframe's colours are from the others' for like source colours, styled and in the source, by index.
-
-    The third value is what would bring it to the others.
-    """
-    swatches = np.array([swatch.lab for swatch in card.master.palette])
+def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard) -> dict[int, _Apart]:
+    swatches = lab_of(card.master.palette)
     tables = {index: _response(source, styled, swatches) for index, (source, styled) in small.items()}
     out = {}
     for index, (mass, before, after) in tables.items():
@@ -174,29 +156,13 @@ def _disagreements(
         for other in (tables[k] for k in tables if k != index):
             shared = np.minimum(mass, other[0])
             shared[shared < _LEAST_MASS] = 0
-            if shared.sum() >= _LEAST_OVERLAP:
-                apart, usual = np.linalg.norm(after - other[2], axis=1), np.linalg.norm(before - other[1], axis=1)
-                move = shared @ (other[2] - after - (other[1] - before)) / shared.sum()
-                gaps.append((_mean(apart, shared), _mean(usual, shared), tuple(move)))
+            if (total := shared.sum()) >= _LEAST_OVERLAP:
+                styled, source = np.linalg.norm(after - other[2], axis=1), np.linalg.norm(before - other[1], axis=1)
+                move = shared @ (other[2] - after - (other[1] - before)) / total
+                gaps.append(_Apart(float(shared @ styled / total), float(shared @ source / total), tuple(move)))
         # The lower median over the others: one odd keyframe must not make the good ones look odd.
-        apart, usual, move = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else (0.0, 0.0, (0.0, 0.0, 0.0))
-        out[index] = apart, usual, _towards(np.array(move))
+        out[index] = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else _Apart(0.0, 0.0, (0.0, 0.0, 0.0))
     return out
-
-
-def _towards(move: Float[np.ndarray, " 3"]) -> Nudge:
-    """A step in Lab, no longer than a nudge may be."""
-    lightness, red, yellow = (round(float(step), 2) for step in np.clip(move, -40, 40))
-    return Nudge(lightness=lightness, red=red, yellow=yellow)
-
-
-def _centre(palette: Sequence[Swatch]) -> Float[np.ndarray, " 3"]:
-    weights = np.array([swatch.weight for swatch in palette])
-    return weights @ np.array([swatch.lab for swatch in palette]) / weights.sum()
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    return float((values * weights).sum() / max(float(weights.sum()), 1e-9))
 
 
 def _response(
@@ -220,7 +186,15 @@ def _aligned(source: Picture, styled: Picture) -> tuple[Picture, Picture]:
 
 
 def _lab(image: Picture) -> Float[np.ndarray, "H W 3"]:
-    return cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab).astype(np.float64)
+    return to_lab(image).astype(np.float64)
+
+
+def _region_means(image: Picture, regions: int) -> Float[np.ndarray, "rows columns 3"]:
+    """Mean Lab colour by region; what is left over at the right and at the bottom is left out."""
+    side = max(1, min(image.shape[:2]) // regions)
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    whole = _lab(image)[: rows * side, : columns * side]
+    return whole.reshape(rows, side, columns, side, 3).mean(axis=(1, 3))
 
 
 def _contours(image: Picture) -> Float[np.ndarray, "H W"]:

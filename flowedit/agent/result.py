@@ -3,19 +3,18 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from jaxtyping import UInt8
+from typing import Any
 
 from flowedit.agent.card import StyleCard
-from flowedit.agent.events import Usage, read_record
+from flowedit.agent.colour import Picture
+from flowedit.agent.events import Status, Usage, read_record
 from flowedit.agent.folder import MANIFEST
-from flowedit.agent.state import ApprovalRequest
+from flowedit.agent.state import ApprovalRequest, Verdict
 from flowedit.errors import AgentError
 from flowedit.media.images import read_image
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Pair = tuple[Picture, Picture, int, dict[str, Any]]
+"""(source frame, styled keyframe, clip frame, the judge's numbers by name and its "reasons")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class StyleResult:
     """
 
     folder: Path
-    status: Literal["waiting", "done", "rejected"]
+    status: Status
     indices: tuple[int, ...] = ()
     images: tuple[Picture, ...] = ()
     metadata: dict[str, Any]
@@ -64,17 +63,50 @@ def read_result(folder: str | Path) -> StyleResult:
     record = read_record(folder)
     if record.status == "running":
         raise AgentError(f"The styling run in {folder} did not finish; repeat the same command to go on with it.")
-    common = {"folder": folder, "usage": record.usage(), "notes": tuple(record.notes())}
-    if record.status == "waiting":
-        request = ApprovalRequest.model_validate(record.waiting_for)
-        return StyleResult(status="waiting", metadata={}, request=request, **common)
-    if record.status == "rejected":
-        return StyleResult(status="rejected", metadata={}, **common)
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        rows = [(int(row["index"]), read_image(folder / row["file"])) for row in manifest["keyframes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise AgentError(f"{folder / MANIFEST} cannot be read ({reason}); style the clip again.") from None
-    indices, images = tuple(index for index, _ in rows), tuple(image for _, image in rows)
-    return StyleResult(status="done", indices=indices, images=images, metadata=manifest, **common)
+    manifest, rows = {}, []
+    if record.status == "done":
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            rows = [(int(row["index"]), read_image(folder / row["file"])) for row in manifest["keyframes"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise AgentError(f"{folder / MANIFEST} cannot be read ({reason}); style the clip again.") from None
+    return StyleResult(
+        folder=folder,
+        status=record.status,
+        indices=tuple(index for index, _ in rows),
+        images=tuple(image for _, image in rows),
+        metadata=manifest,
+        request=record.waiting_for,
+        usage=record.usage(),
+        notes=tuple(record.notes()),
+    )
+
+
+def pairs_of(waiting: StyleResult) -> list[Pair]:
+    """Each keyframe of a run that waits for an answer, beside its source: what a gallery in a notebook is handed.
+
+    Args:
+        waiting: what `style_video` gave with `approver=leave_waiting`.
+
+    Raises:
+        AgentError: the run does not wait.
+
+    Example:
+        >>> from flowedit.widgets import KeyframeGallery  # doctest: +SKIP
+        >>> KeyframeGallery(pairs_of(waiting), resume=answering("clip.mp4", "styled"))  # doctest: +SKIP
+    """
+    asked, folder = waiting.request, waiting.folder
+    if asked is None:
+        raise AgentError(f"The run in {folder} is {waiting.status}; only a waiting one asks for an answer.")
+    return [
+        (read_image(folder / asked.sources[index]), read_image(folder / name), index, _scores(asked.verdicts[index]))
+        for index, name in asked.files.items()
+    ]
+
+
+def _scores(verdict: Verdict) -> dict[str, Any]:
+    numbers = {"contours kept": verdict.structure, "colours apart": verdict.disagreement, "changed": verdict.change}
+    if verdict.style_distance is not None:
+        numbers["from the reference"] = verdict.style_distance
+    return {**numbers, "reasons": [fault.text for fault in verdict.faults]}

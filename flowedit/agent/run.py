@@ -2,40 +2,34 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command
+from langgraph.types import Command, StateSnapshot
 from pydantic import SecretStr
 
-from flowedit.agent.events import RECORD, Event, EventLog, Record, read_record
-from flowedit.agent.folder import CHECKPOINT, RunFolder, claimed, fingerprint, opened_record
-from flowedit.agent.graph import Run, build_graph, open_checkpoints
-from flowedit.agent.keys import VARIABLE, find_key, redactor
-from flowedit.agent.parts import Parts, chosen_look, offline_parts, read_style_image
-from flowedit.agent.result import StyleResult, read_result
+from flowedit.agent.cancel import Cancel, RunCancelledError
+from flowedit.agent.colour import Picture
+from flowedit.agent.events import RECORD, Event, EventLog, Status, read_record
+from flowedit.agent.folder import ANSWERS, CHECKPOINT, RunFolder, claimed, fingerprint, opened_record
+from flowedit.agent.graph import build_graph, open_checkpoints
+from flowedit.agent.nodes import Run
+from flowedit.agent.painting import chosen_look, read_style_image
+from flowedit.agent.parts import OfflineParts
+from flowedit.agent.result import Pair, StyleResult, pairs_of, read_result
 from flowedit.agent.sample import Source, file_source
-from flowedit.agent.settings import StyleSettings
+from flowedit.agent.settings import KEY_VARIABLE, StyleSettings, find_key, redactor
 from flowedit.agent.state import ApprovalRequest, Decision
-from flowedit.agent.stop import Stop, StoppedError
 from flowedit.errors import AgentError, FlowEditError
 
-Picture = UInt8[np.ndarray, "H W 3"]
 Approver = Callable[[ApprovalRequest], Decision | None]
 """Answers for a person; None leaves the run waiting, to be answered later by a further call."""
 Watcher = Callable[[Event], object]
 """Is told each event of a run as it is recorded, from whichever thread."""
-
-_AT_ONCE = 2
-"""Keyframes painted side by side: each needs about 150 MB at 720 lines."""
 
 
 def approve_all(request: ApprovalRequest) -> Decision:
@@ -55,22 +49,13 @@ def unwatched(event: Event) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Company:
-    """Who stands beside a run.
-
-    Attributes:
-        approver: looks at the keyframes and decides.
-        watch: is told each event as it is recorded.
-        stop: lets another thread stop the run.
-        key: of the Gemini API; None looks in Colab's secrets and the environment.
-        parts: who does the work; None chooses by the settings and the key.
-    """
+class _Company:
+    """Who stands beside a run; see `style_video`."""
 
     approver: Approver = approve_all
     watch: Watcher = unwatched
-    stop: Stop = field(default_factory=Stop)
-    key: SecretStr | None = None
-    parts: Parts | None = None
+    parts: OfflineParts | None = None
+    cancel: Cancel = field(default_factory=Cancel)
 
 
 def style_video(
@@ -79,8 +64,8 @@ def style_video(
     output_dir: str | Path,
     *,
     approver: Approver = approve_all,
-    key: SecretStr | None = None,
-    parts: Parts | None = None,
+    watch: Watcher = unwatched,
+    parts: OfflineParts | None = None,
 ) -> StyleResult:
     """Choose keyframes of a video and style them, offline or with Gemini.
 
@@ -93,7 +78,7 @@ def style_video(
         settings: the style, the window and how many keyframes.
         output_dir: an empty or new folder, or that of the unfinished run.
         approver: looks at the keyframes and decides.
-        key: of the Gemini API; None looks in Colab's secrets and the environment.
+        watch: is told each event as it is recorded.
         parts: who does the work; None chooses by the settings and the key.
 
     Returns:
@@ -107,64 +92,23 @@ def style_video(
         >>> result.indices  # doctest: +SKIP
         (0, 28, 52, 80)
     """
-    return style_in_company(video, settings, output_dir, Company(approver=approver, key=key, parts=parts))
-
-
-def style_in_company(
-    video: str | Path | Source, settings: StyleSettings, output_dir: str | Path, company: Company
-) -> StyleResult:
-    """`style_video` with someone who watches it or may stop it from another thread.
-
-    Raises:
-        FlowEditError: as `style_video`.
-        StoppedError: `company.stop` was set by someone else.
-    """
-    reference = read_style_image(settings)
-    source = video if isinstance(video, Source) else _opened(video, settings)
-    found = None if settings.backend == "offline" else (company.key or find_key())
-    if settings.style is not None or found is None:
-        chosen_look(settings)
-    with claimed(output_dir) as folder, _painters() as pool:
-        record = opened_record(folder, source, settings)
-        log = EventLog(folder.root, record, redactor(found), company.watch)
-        chosen, notes = company.parts, []
-        if chosen is None:
-            chosen, notes = _parts(settings, reference, found, (folder, company.stop))
-        _note(log, notes)
-        run = Run(
-            source=company.stop.watching(source),
-            settings=settings,
-            parts=chosen,
-            folder=folder,
-            log=log,
-            pool=pool,
-            stop=company.stop,
-        )
-        log.set_status("running")
-        status, request = _drive(run, company.approver)
-        log.set_status(status, None if request is None else request.model_dump(mode="json"))
-    return read_result(output_dir)
+    return _style(video, settings, output_dir, _Company(approver=approver, watch=watch, parts=parts))
 
 
 async def style_video_async(
-    video: str | Path | Source,
-    settings: StyleSettings,
-    output_dir: str | Path,
-    *,
-    approver: Approver = approve_all,
-    key: SecretStr | None = None,
+    video: str | Path | Source, settings: StyleSettings, output_dir: str | Path, *, approver: Approver = approve_all
 ) -> StyleResult:
     """`style_video` without blocking the event loop: for `await` in a notebook, where a loop is already running.
 
     A task that is cancelled ends as an interrupted run does: the keyframes in hand are finished and kept first.
     """
-    company = Company(approver=approver, key=key)
-    work = asyncio.ensure_future(asyncio.to_thread(style_in_company, video, settings, output_dir, company))
+    company = _Company(approver=approver)
+    work = asyncio.ensure_future(asyncio.to_thread(_style, video, settings, output_dir, company))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError as reason:
-        company.stop.set(reason)
-        with suppress(StoppedError, FlowEditError):
+        company.cancel.set(reason)
+        with suppress(RunCancelledError, FlowEditError):
             await work
         raise
 
@@ -199,7 +143,7 @@ def style_or_reuse(
         elif replace:
             with claimed(folder):
                 shutil.rmtree(folder)
-    return style_in_company(video, settings, folder, Company(watch=watch))
+    return style_video(video, settings, folder, watch=watch)
 
 
 def answer(video: str | Path | Source, output_dir: str | Path, decision: Decision) -> StyleResult:
@@ -214,68 +158,95 @@ def answer(video: str | Path | Source, output_dir: str | Path, decision: Decisio
         AgentError: the folder holds no waiting run, or what is to be redone is no keyframe of it.
     """
     record = read_record(output_dir)
-    if record.status != "waiting":
+    if record.waiting_for is None:
         raise AgentError(
             f"The run in {output_dir} is {record.status}, not waiting for an answer; style the clip first."
         )
-    ApprovalRequest.model_validate(record.waiting_for).check(decision)
+    record.waiting_for.check(decision)
     answers = [decision]
-    return style_video(
-        video,
-        settings_of(record),
-        output_dir,
-        approver=lambda request: answers.pop() if answers else None,
-    )
+    return style_video(video, record.settings, output_dir, approver=lambda request: answers.pop() if answers else None)
 
 
-def settings_of(record: Record) -> StyleSettings:
-    """The settings that a record was made with."""
-    return StyleSettings.from_dict(record.settings)
+def answering(video: str | Path | Source, folder: str | Path) -> Callable[[Mapping[str, Any]], list[Pair] | None]:
+    """A function that hands a person's answer to the waiting run: the `resume` of a gallery in a notebook.
+
+    Args:
+        video: the run's clip.
+        folder: the run's folder.
+
+    Returns:
+        `{"approve": True, "redo": {clip frame: reason}}` to the keyframes to look at again, or None when the run is
+        over; it takes as long as the run goes on. It raises an `AgentError` for an answer without a reason, or to a
+        frame that is no keyframe; the run then waits as before.
+    """
+
+    def resume(said: Mapping[str, Any]) -> list[Pair] | None:
+        result = answer(video, folder, Decision.model_validate(said))
+        return pairs_of(result) if result.status == "waiting" else None
+
+    return resume
+
+
+def _style(
+    video: str | Path | Source, settings: StyleSettings, output_dir: str | Path, company: _Company
+) -> StyleResult:
+    reference = read_style_image(settings)
+    source = video if isinstance(video, Source) else _opened(video, settings)
+    key = None if settings.backend == "offline" else find_key()
+    if settings.style is not None or key is None:
+        chosen_look(settings)
+    with claimed(output_dir) as folder:
+        log = EventLog(folder.root, opened_record(folder, source, settings), redactor(key), company.watch)
+        parts = company.parts or OfflineParts(settings, reference)
+        if company.parts is None and key is not None:
+            parts = _gemini(settings, reference, key, folder, company.cancel)
+        elif company.parts is None and settings.backend != "offline":
+            _note(log, f"No Gemini key in {KEY_VARIABLE}; the keyframes are painted offline.")
+        run = Run(source=source, settings=settings, parts=parts, folder=folder, log=log, cancel=company.cancel)
+        log.set_status("running")
+        status, request = _drive(run, company.approver)
+        log.set_status(status, request)
+    return read_result(output_dir)
 
 
 def _opened(video: str | Path, settings: StyleSettings) -> Source:
     return file_source(video, start=settings.start, num_frames=settings.num_frames)
 
 
-def _parts(
-    settings: StyleSettings, reference: Picture | None, key: SecretStr | None, place: tuple[RunFolder, Stop]
-) -> tuple[Parts, list[str]]:
-    folder, stop = place
-    offline = offline_parts(settings, reference)
-    if settings.backend == "offline":
-        return offline, []
-    if key is None:
-        return offline, [f"No Gemini key in {VARIABLE}; the keyframes are painted offline."]
+def _gemini(
+    settings: StyleSettings, reference: Picture | None, key: SecretStr, folder: RunFolder, cancel: Cancel
+) -> OfflineParts:
     # Imported here: the client and the SDK behind it take half a second that an offline run need not wait.
     from flowedit.agent.gemini import Gemini
-    from flowedit.agent.gemini_parts import gemini_parts
+    from flowedit.agent.gemini_parts import GeminiParts
 
-    client = Gemini(settings.gemini, key, folder.root / "answers", stop=stop)
-    return gemini_parts(settings, reference, client, offline), []
-
-
-def _note(log: EventLog, notes: list[str]) -> None:
-    for note in notes:
-        if note not in log.record.notes():
-            with log.node("start") as event:
-                event.notes.append(note)
+    return GeminiParts(settings, reference, Gemini(settings.gemini, key, folder.root / ANSWERS, cancel))
 
 
-def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "rejected"], ApprovalRequest | None]:
-    with _checkpoints(run.folder.root / CHECKPOINT) as saver:
+def _note(log: EventLog, note: str) -> None:
+    if note not in log.record.notes():
+        with log.node("start") as event:
+            event.notes.append(note)
+
+
+def _drive(run: Run, approver: Approver) -> tuple[Status, ApprovalRequest | None]:
+    """Run the graph until it ends or waits for an answer that nobody gives yet."""
+    # Room for every keyframe and for the writer of checkpoints beside them; `Run.places` bounds the work.
+    room = run.settings.max_frames + 4
+    thread = RunnableConfig(configurable={"thread_id": "run"}, recursion_limit=1000, max_concurrency=room)
+    with open_checkpoints(run.folder.root / CHECKPOINT) as saver:
         graph = build_graph(run, saver)
-        thread = _thread(run.settings)
         state = graph.get_state(thread)
-        step: Any = {"notes": []} if not state.created_at else None
+        step: Any = None if state.created_at else {"exported": False}
         while True:
             if step is not None or not _asked(state):
-                run.stop.run(partial(graph.invoke, step, thread, durability="sync"))
+                run.cancel.run(lambda step=step: graph.invoke(step, thread, durability="sync"))
             state = graph.get_state(thread)
             request = _asked(state)
             if request is None:
                 return ("done" if state.values.get("exported") else "rejected"), None
             # Said before the question: whatever ends it without an answer leaves a run that waits.
-            run.log.set_status("waiting", request.model_dump(mode="json"))
+            run.log.set_status("waiting", request)
             decision = approver(request)
             if decision is None:
                 return "waiting", request
@@ -284,32 +255,7 @@ def _drive(run: Run, approver: Approver) -> tuple[Literal["waiting", "done", "re
             step = Command(resume=decision.model_dump(mode="json"))
 
 
-def _thread(settings: StyleSettings) -> RunnableConfig:
-    # Room for every keyframe and for the writer of checkpoints beside them; `Run.pool` bounds the work.
-    room = settings.max_frames + 4
-    return {"configurable": {"thread_id": "run"}, "recursion_limit": 1000, "max_concurrency": room}
-
-
-@contextmanager
-def _painters() -> Iterator[ThreadPoolExecutor]:
-    """The threads that paint; the graph waits for them, so leaving need not, and at a second interrupt must not."""
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False)
-
-
-@contextmanager
-def _checkpoints(path: Path) -> Iterator[Any]:
-    saver = open_checkpoints(path)
-    try:
-        yield saver
-    finally:
-        saver.conn.close()
-
-
-def _asked(state: Any) -> ApprovalRequest | None:  # noqa: ANN401
+def _asked(state: StateSnapshot) -> ApprovalRequest | None:
     for interrupt in state.interrupts:
         return ApprovalRequest.model_validate(interrupt.value)
     return None

@@ -3,28 +3,28 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float32, UInt8
 
-from flowedit.agent.settings import DEFAULT_WINDOW
+from flowedit.agent.colour import Picture, to_lab
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, longest_legal
 from flowedit.media.clip import probe, read_video, stream_video
 
-Picture = UInt8[np.ndarray, "H W 3"]
-Video = UInt8[np.ndarray, "F H W 3"]
-
+LONGEST_WINDOW = 81
+"""Frames that a run covers where the caller names none: the clip length that Wan was trained on."""
 _KEPT_BYTES = 192 * 2**20
 _FEWEST_KEPT = 12
 _THUMB = (48, 27)
 _CUT = 5.0
 _PROMINENCE = 4.0
+_HASHED = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +68,6 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
     path = Path(path)
     info = probe(path)
     window = _window(path.name, info.num_frames, start, num_frames)
-
     kept = _Kept(max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3)))
 
     def frame(index: int) -> Picture:
@@ -81,10 +80,11 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
                 kept.find(index, lambda shown=picture: shown)
             yield picture
 
+    identity, fps = file_identity(path), float(info.fps)
     return Source(
         name=path.name,
-        identity=file_identity(path),
-        fps=float(info.fps),
+        identity=identity,
+        fps=fps,
         start=start,
         num_frames=window,
         frame=frame,
@@ -111,7 +111,7 @@ class _Kept:
             return self._frames[index]
 
 
-def frames_source(frames: Video, *, fps: float = 24.0, name: str = "frames") -> Source:
+def frames_source(frames: UInt8[np.ndarray, "F H W 3"], *, fps: float = 24.0, name: str = "frames") -> Source:
     """A clip that is already in memory.
 
     Args:
@@ -122,10 +122,9 @@ def frames_source(frames: Video, *, fps: float = 24.0, name: str = "frames") -> 
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise VideoShapeError(f"A clip is uint8 (F, H, W, 3); got {frames.dtype} {frames.shape}.")
     check_num_frames(len(frames))
-    identity = hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest()
     return Source(
         name=name,
-        identity=identity,
+        identity=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
         fps=fps,
         start=0,
         num_frames=len(frames),
@@ -134,12 +133,27 @@ def frames_source(frames: Video, *, fps: float = 24.0, name: str = "frames") -> 
     )
 
 
-def find_cuts(source: Source) -> tuple[int, ...]:
+def file_identity(path: Path) -> str:
+    """The same for the same file under any name: a hash of its size, its first and its last megabyte.
+
+    A whole film would take seconds to read. A video that was changed without either end or the size changing counts as
+    the same; containers keep their index at one of the ends, so that takes intent.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_HASHED))
+        file.seek(max(0, size - _HASHED))
+        digest.update(file.read())
+    return digest.hexdigest()
+
+
+def find_cuts(frames: Iterable[Picture]) -> tuple[int, ...]:
     """First frames of the shots after the first, found where neighbouring frames differ far more than around them.
 
     A camera that pans or a light that flares changes many neighbouring frames alike; a cut changes one pair.
     """
-    thumbs = np.stack([_thumb(frame) for frame in source.stream()])
+    thumbs = np.stack([_thumb(frame) for frame in frames])
     steps = np.abs(np.diff(thumbs, axis=0)).mean(axis=(1, 2, 3))
     cuts = []
     for k, step in enumerate(steps):
@@ -169,10 +183,8 @@ def choose_indices(
     ((0, 20, 32), ())
     """
     last = num_frames - 1
-    chosen = {0, last}
-    shots = list(pairwise([0, *cuts, num_frames]))
-    missed = []
-    for first, end in sorted(shots, key=lambda shot: (shot[0] - shot[1], shot[0])):
+    chosen, missed = {0, last}, []
+    for first, end in sorted(pairwise([0, *cuts, num_frames]), key=lambda shot: (shot[0] - shot[1], shot[0])):
         if any(first <= index < end for index in chosen):
             continue
         natural = -(-first // GROUP) * GROUP
@@ -191,11 +203,11 @@ def wanted_keyframes(source: Source, target_fps: float) -> int:
 
 
 def _filled(chosen: list[int], count: int) -> tuple[int, ...]:
+    """As many more as make `count`, each in what is then the widest gap, spread evenly there."""
     gaps = [(end - first) // GROUP for first, end in pairwise(chosen)]
     extra = [0] * len(gaps)
     for _ in range(count - len(chosen)):
-        widest = max(range(len(gaps)), key=lambda k: (gaps[k] / (extra[k] + 1), -k))
-        extra[widest] += 1
+        extra[max(range(len(gaps)), key=lambda k: (gaps[k] / (extra[k] + 1), -k))] += 1
     inside = [
         first + GROUP * round(gap * (j + 1) / (more + 1))
         for first, gap, more in zip(chosen, gaps, extra, strict=False)
@@ -208,7 +220,7 @@ def _window(name: str, total: int, start: int, num_frames: int | None) -> int:
     if start >= total:
         raise SettingError(f"{name} has {total} frames; frame {start} is not in it. Start at 0 to {total - 1}.")
     if num_frames is None:
-        return longest_legal(min(DEFAULT_WINDOW, total - start))
+        return longest_legal(min(LONGEST_WINDOW, total - start))
     check_num_frames(num_frames)
     if start + num_frames > total:
         raise SettingError(
@@ -218,28 +230,13 @@ def _window(name: str, total: int, start: int, num_frames: int | None) -> int:
     return num_frames
 
 
-def _thumb(frame: np.ndarray) -> Float[np.ndarray, "h w 3"]:
-    small = cv2.resize(frame, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-    return cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2Lab), (0, 0), 1.0)
+def _thumb(frame: Picture) -> Float32[np.ndarray, "h w 3"]:
+    return cv2.GaussianBlur(to_lab(cv2.resize(frame, _THUMB, interpolation=cv2.INTER_AREA)), (0, 0), 1.0)
 
 
-def _flash(thumbs: np.ndarray, k: int) -> bool:
+def _flash(thumbs: Float32[np.ndarray, "F h w 3"], k: int) -> bool:
     """Whether the picture before frame `k + 1` comes back within a few frames: a flash, not a cut."""
     step = np.abs(thumbs[k + 1] - thumbs[k]).mean()
     later, earlier = thumbs[k + 2 : k + 6], thumbs[max(0, k - 4) : k]
     back = any(np.abs(after - thumbs[k]).mean() < 0.35 * step for after in later)
     return back or any(np.abs(before - thumbs[k + 1]).mean() < 0.35 * step for before in earlier)
-
-
-def file_identity(path: Path) -> str:
-    """The same for the same file under any name: a hash of its size, its first and its last megabyte.
-
-    A whole film would take seconds to read. A video that was changed without either end or the size changing counts as
-    the same; containers keep their index at one of the ends, so that takes intent.
-    """
-    digest = hashlib.sha256(str(path.stat().st_size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(1 << 20))
-        file.seek(max(0, path.stat().st_size - (1 << 20)))
-        digest.update(file.read())
-    return digest.hexdigest()

@@ -1,15 +1,17 @@
-"""What a user can choose about a styling run, checked when it is made."""
+"""What a user can choose about a styling run, checked when it is made, and the key that Gemini needs."""
 
 import math
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pydantic import SecretStr
 
 from flowedit.errors import SettingError
 
 BACKENDS = ("auto", "offline", "gemini")
-DEFAULT_WINDOW = 81
-"""Frames that a run covers where the caller names none: the clip length that Wan was trained on."""
+KEY_VARIABLE = "GOOGLE_API_KEY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,8 @@ class GeminiSettings:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        for name in ("timeout_s", "attempts"):
-            _at_least(name, getattr(self, name), 1e-3 if name == "timeout_s" else 1)
+        _at_least("timeout_s", self.timeout_s, 1e-3)
+        _at_least("attempts", self.attempts, 1)
         for name in ("backoff_s", "max_calls", "max_usd", "usd_per_million_in", "usd_per_million_out", "usd_per_image"):
             _at_least(name, getattr(self, name), 0)
 
@@ -96,17 +98,28 @@ class StyleSettings:
         if self.backend not in BACKENDS:
             raise SettingError(f'No backend is named "{self.backend}"; choose {", ".join(BACKENDS)}.')
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings."""
-        return asdict(self) | {"style_image": None if self.style_image is None else str(self.style_image)}
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "StyleSettings":
-        """The settings that `to_dict` gave."""
-        image = data["style_image"]
-        return cls(
-            **data | {"style_image": None if image is None else Path(image), "gemini": GeminiSettings(**data["gemini"])}
-        )
+def find_key() -> SecretStr | None:
+    """The Gemini key from Colab's secrets, else from the environment; None where there is none. It is never written."""
+    found = (_colab_secret() or os.environ.get(KEY_VARIABLE) or "").strip()
+    return SecretStr(found) if found else None
+
+
+def redactor(key: SecretStr | None) -> Callable[[str], str]:
+    """A function that takes the key out of any text, for everything that is written, shown or raised."""
+    secret = key.get_secret_value() if key else ""
+    return (lambda text: str(text).replace(secret, "[key removed]")) if secret else str
+
+
+def _colab_secret() -> str | None:
+    try:
+        from google.colab import userdata  # pyright: ignore[reportMissingImports] only inside Colab
+    except ImportError:
+        return None
+    try:
+        return userdata.get(KEY_VARIABLE)
+    except Exception:  # Colab's own exceptions for "no such secret" and "access not granted" live in its module
+        return None
 
 
 def _at_least(name: str, value: float, least: float) -> None:

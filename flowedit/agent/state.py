@@ -1,12 +1,13 @@
 """What travels through the graph. Pictures stay on disk; the state holds their file names, so checkpoints are small."""
 
-from operator import add
+from operator import or_
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from flowedit.agent.card import StyleCard, Unit
-from flowedit.agent.nudge import Nudge
+from flowedit.agent.adjustment import ColourAdjustment
+from flowedit.agent.card import StyleCard
+from flowedit.agent.colour import Unit
 from flowedit.errors import AgentError
 
 
@@ -39,7 +40,7 @@ class Styled(_Record):
         file: the picture, inside the run's folder.
         by: what painted it, "offline" or a model's name.
         strength: share of the look that is laid on, 1 for all of it.
-        nudge: what was changed after the look was painted.
+        adjustment: what was changed after the look was painted.
         note: why something else painted it than was planned; empty where nothing did.
     """
 
@@ -48,7 +49,7 @@ class Styled(_Record):
     file: str
     by: str
     strength: Unit = 1.0
-    nudge: Nudge = Nudge()
+    adjustment: ColourAdjustment = ColourAdjustment()
     note: str = ""
 
 
@@ -59,12 +60,12 @@ class Fault(_Record):
         kind: what is wrong: contours lost, colours unlike the other keyframes', style not laid on, palette away from
             the reference, or what a model or a person said.
         text: a sentence that a styler can act on.
-        nudge: the same for a styler that paints by measures; None where only words say it.
+        adjustment: the same for a styler that paints by measures; None where only words say it.
     """
 
     kind: Literal["contours", "colours", "too_faint", "palette", "model", "person"]
     text: str
-    nudge: Nudge | None = None
+    adjustment: ColourAdjustment | None = None
 
 
 class Verdict(_Record):
@@ -148,25 +149,18 @@ class ApprovalRequest(_Record):
                 raise AgentError(f"Frame {index} is no keyframe of this run; redo one of {known}.")
 
 
-def merged(old: dict | None, new: dict | None) -> dict:
-    """Join what parallel nodes wrote, in the order of the keyframes."""
-    joined = {**(old or {}), **(new or {})}
-    return {key: joined[key] for key in sorted(joined)}
-
-
 class AgentState(TypedDict):
-    """Everything the graph knows; each node declares the part it reads and the part it writes."""
+    """Everything the graph knows, each entry once the node that writes it has run."""
 
     cuts: tuple[int, ...]
     indices: tuple[int, ...]
     sources: dict[int, str]
     card: StyleCard
     plan: Plan
-    styled: Annotated[dict[int, Styled], merged]
-    verdicts: Annotated[dict[int, Verdict], merged]
+    styled: Annotated[dict[int, Styled], or_]
+    verdicts: dict[int, Verdict]
     decision: Decision
     exported: bool
-    notes: Annotated[list[str], add]
 
 
 class Task(TypedDict):
@@ -178,4 +172,4 @@ class Task(TypedDict):
     plan: Plan
     faults: tuple[Fault, ...]
     strength: float
-    nudge: Nudge
+    adjustment: ColourAdjustment

@@ -34,7 +34,7 @@ def style(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the keyframes without asking.")] = False,
 ) -> None:
     """Choose keyframes of a video and style them."""
-    from flowedit.agent.run import Company, approve_all, style_in_company
+    from flowedit.agent.run import approve_all, style_video
     from flowedit.agent.settings import GeminiSettings, StyleSettings
 
     usual = GeminiSettings()
@@ -63,8 +63,8 @@ def style(
             with progress.paused():
                 return ask(request, output)
 
-        company = Company(approver=asked if attended else approve_all, watch=progress.watch)
-        result = style_in_company(video, settings, output, company)
+        approver = asked if attended else approve_all
+        result = style_video(video, settings, output, approver=approver, watch=progress.watch)
     show(result)
 
 

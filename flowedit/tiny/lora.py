@@ -8,7 +8,6 @@ import contextlib
 import copy
 import io
 import logging
-import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from flowedit.errors import ModelError
 from flowedit.tiny.load import WEIGHTS
@@ -24,85 +23,9 @@ from flowedit.wan import vendor
 
 LORA_FILE = "tiny_lora.safetensors"
 """Name of the LoRA's weight file, beside those of the model."""
-TARGETS = ("self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "ffn.0", "ffn.2")
-"""Layers of every block that it changes: those in which tokens of the clip and of the keyframes meet, or follow it."""
-RANK = 32
-"""Rank of the changes: 1.77 M parameters over the eight blocks, 3.5 MB in float16."""
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 
 log = logging.getLogger("flowedit.tiny")
-
-
-class LowRank(nn.Module):
-    """A change of rank ``r`` to one linear layer; nothing at first."""
-
-    def __init__(self, base: nn.Linear, rank: int) -> None:
-        """Draw the inner half and set the outer one to zero.
-
-        Args:
-            base: the layer.
-            rank: ``r``.
-        """
-        super().__init__()
-        self.lora_A = nn.Linear(base.in_features, rank, bias=False)
-        self.lora_B = nn.Linear(rank, base.out_features, bias=False)
-        nn.init.normal_(self.lora_A.weight, std=1 / math.sqrt(base.in_features))
-        nn.init.zeros_(self.lora_B.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., in)`` to ``(..., out)``."""
-        return self.lora_B(self.lora_A(x))
-
-
-class Changed(nn.Module):
-    """A linear layer with its change added: what takes the layer's place in training."""
-
-    def __init__(self, base: nn.Linear, change: LowRank) -> None:
-        """Hold both."""
-        super().__init__()
-        self.base, self.change = base, change
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., in)`` to ``(..., out)``."""
-        return self.base(x) + self.change(x)
-
-
-def attach(dit: "vendor.WanModel", rank: int = RANK) -> nn.ModuleDict:
-    """Freeze a transformer and put trainable changes on its layers.
-
-    Args:
-        dit: the transformer, changed in place; it computes what it did until the changes are trained.
-        rank: of the changes.
-
-    Returns:
-        The changes by layer name, with ``/`` for the dots, which names of modules cannot have.
-    """
-    dit.requires_grad_(requires_grad=False)
-    changes = nn.ModuleDict()
-    for index, block in enumerate(dit.blocks):
-        for target in TARGETS:
-            parent, _, leaf = target.rpartition(".")
-            holder, base = block.get_submodule(parent), block.get_submodule(target)
-            if not isinstance(base, nn.Linear):
-                raise TypeError(f"blocks.{index}.{target} is {type(base).__name__}; a change needs a linear layer.")
-            change = LowRank(base, rank).to(base.weight.device)
-            setattr(holder, leaf, Changed(base, change))
-            changes[f"blocks/{index}/{target.replace('.', '/')}"] = change
-    return changes
-
-
-def to_file(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name the weights of :func:`attach`'s changes as diffsynth's LoRA loader reads them: ``<layer>.lora_A.weight``."""
-    return {name.replace("/", "."): value for name, value in state.items()}
-
-
-def from_file(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name weights of a file as :func:`attach`'s changes do; the inverse of :func:`to_file`."""
-    named = {}
-    for name, value in state.items():
-        layer, half, kind = name.rsplit(".", 2)
-        named[f"{layer.replace('.', '/')}.{half}.{kind}"] = value
-    return named
 
 
 def joint_transformer(pipe: Any, path: Path) -> "vendor.WanModel":  # noqa: ANN401 - the vendor's pipeline

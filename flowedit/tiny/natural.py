@@ -1,4 +1,4 @@
-"""Photographs under a moving camera: the freely licensed images in scikit-image's wheel, two of them held out."""
+"""Photographs under a moving camera: two freely licensed ones of scikit-image's wheel are held out from training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,23 +12,6 @@ from flowedit.errors import ModelError
 from flowedit.tiny.textures import lines, uniform
 from flowedit.tiny.world import GROUND, Scene, sample_scene
 
-TRAINING = {
-    "astronaut.png": "photo woman",
-    "chelsea.png": "photo cat",
-    "motorcycle_left.png": "photo motorcycle",
-    "motorcycle_right.png": "photo motorcycle",
-    "hubble_deep_field.jpg": "photo galaxy star",
-    "ihc.png": "photo tissue",
-    "retina.jpg": "photo eye",
-    "camera.png": "photo man grey",
-    "brick.png": "photo bricks grey",
-    "grass.png": "photo grass grey",
-    "gravel.png": "photo stones grey",
-    "coins.png": "photo coins grey",
-    "moon.png": "photo moon grey",
-    "page.png": "photo page grey",
-}
-"""Images that training may use, and the words for them."""
 HELD_OUT = ("coffee.png", "rocket.jpg")
 """Images that no training ever reads; the benchmark does."""
 

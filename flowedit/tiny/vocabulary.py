@@ -125,64 +125,35 @@ GLUE = frozenset(
     [
         "a",
         "an",
-        "the",
-        "of",
-        "with",
         "and",
-        "in",
-        "on",
-        "at",
-        "to",
-        "from",
-        "by",
-        "is",
         "are",
         "as",
-        "its",
-        "it",
-        "style",
-        "look",
-        "painting",
-        "video",
+        "at",
+        "by",
         "frame",
+        "from",
+        "is",
+        "it",
+        "its",
+        "look",
+        "of",
+        "on",
+        "painting",
+        "style",
+        "the",
+        "to",
+        "video",
+        "with",
     ]
-) - {"in"}
+)
 """Words that carry nothing for the model and are dropped without a warning."""
 
-SAME = {
-    "watercolor": "watercolour",
-    "gray": "grey",
-    "posterized": "posterised",
-    "posterise": "posterised",
-    "posterize": "posterised",
-    "ink": "inked",
-    "hatched": "hatching",
-    "checkerboard": "checkered",
-    "circle": "ball",
-    "sphere": "ball",
-    "square": "box",
-    "cube": "box",
-    "donut": "ring",
-    "colored": "tinted",
-    "coloured": "tinted",
-    "recolored": "recoloured",
-    "cartoon": "comic",
-    "pencil": "sketch",
-    "drawing": "sketch",
-    "outline": "outlined",
-    "outlines": "outlined",
-    "glowing": "glow",
-    "violet": "purple",
-    "rotating": "spinning",
-    "moves": "moving",
-    "stripes": "striped",
-    "spots": "dotted",
-    "dots": "dotted",
-    "person": "woman",
-    "brick": "bricks",
-    "coin": "coins",
-    "stars": "star",
-    "zooming": "zoom",
-    "panning": "pan",
-}
+_SAME = """
+    watercolor=watercolour gray=grey posterized=posterised posterise=posterised posterize=posterised ink=inked
+    hatched=hatching checkerboard=checkered circle=ball sphere=ball square=box cube=box donut=ring
+    colored=tinted coloured=tinted recolored=recoloured cartoon=comic pencil=sketch drawing=sketch
+    outline=outlined outlines=outlined glowing=glow violet=purple rotating=spinning moves=moving stripes=striped
+    spots=dotted dots=dotted person=woman brick=bricks coin=coins stars=star zooming=zoom panning=pan
+"""
+SAME = dict(pair.split("=") for pair in _SAME.split())
 """Other spellings and near synonyms, and the word of the vocabulary that each stands for."""

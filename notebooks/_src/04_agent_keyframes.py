@@ -89,9 +89,10 @@ KeyframeGallery([(clip.frames[i], image, i, {name: round(scores[i][name], 2) for
 # few frames: painted by hand, or by an image model.
 
 # %% tags=["code"]
-from flowedit.agent.agreement import change_ratio
 from flowedit.agent.events import read_record
-from flowedit.agent.parts import analyse, offline_parts, paint
+from flowedit.agent.judge import change_ratio
+from flowedit.agent.painting import analyse, paint
+from flowedit.agent.parts import OfflineParts
 from flowedit.agent.stylers import LOOKS
 sources = [clip.frames[i] for i in result.indices]
 def painted(name, alone, frames=range(33)):
@@ -161,17 +162,17 @@ def paint_again(faults, attempts, redo):
 # %% [markdown] tags=["idea"]
 # ## A careless painter
 #
-# Who paints, who judges and who plans are *parts*: functions that the graph is given. We replace the painter by one that
-# exchanges red and blue in frame 20, the first time only. Everything else is as before.
+# Who paints, who judges and who plans are *parts*: methods of one object that the graph is given. We replace the painter
+# by one that exchanges red and blue in frame 20, the first time only. Everything else is as before.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from dataclasses import replace
-parts = offline_parts(settings, None)
-def careless(image, master, task, report):
-    good = parts.styler(image, master, task, report)
-    return good[..., ::-1].copy() if task["index"] == 20 and task["attempt"] == 0 else good
-style_video(frames_source(clip.frames, fps=16), settings, f"{here}/second", parts=replace(parts, styler=careless))
+class Careless(OfflineParts):
+    def style(self, image, master, task, event):
+        good = super().style(image, master, task, event)
+        return good[..., ::-1].copy() if task["index"] == 20 and task["attempt"] == 0 else good
+style_video(frames_source(clip.frames, fps=16), settings, f"{here}/second", parts=Careless(settings))
 record = read_record(f"{here}/second")
 again = [e.keyframe for e in record.events if e.node == "style_keyframe" and e.values.get("attempt", 0) > 0]
 assert again == [20]

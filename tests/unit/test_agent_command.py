@@ -102,7 +102,7 @@ def test_a_person_answers_at_a_real_terminal(tmp_path, video):
     assert first.count("read 17 frames, 0 cuts, ") == 1
     record = read_record(tmp_path / "out")
     assert record.status == "waiting"
-    assert [event.values["nudge"] for event in record.events if event.values.get("attempt") == 1] == [
+    assert [event.values["adjustment"] for event in record.events if event.values.get("attempt") == 1] == [
         {"lightness": 8.0}
     ]
     second = at_a_terminal(video, tmp_path / "out", ["yes"])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from agent_clips import picture, static_clip
 
-from flowedit.agent.judge import Thresholds, judge_keyframes, structure_likeness
-from flowedit.agent.parts import analyse, paint
+from flowedit.agent.judge import judge_keyframes, structure_likeness
+from flowedit.agent.painting import analyse, paint
 from flowedit.agent.state import Styled
 from flowedit.agent.stylers import LOOKS
 
@@ -15,17 +15,21 @@ FRAMES = dict(zip((0, 8, 16, 32), static_clip(33, SIZE)[[0, 8, 16, 32]], strict=
 COFFEE = picture("coffee", SIZE)
 
 
-def judged(pictures, card, thresholds=None):
+def judged(pictures, card):
     styled = {k: (Styled(index=k, attempt=0, file="x.png", by="offline"), image) for k, image in pictures.items()}
-    return judge_keyframes(FRAMES, styled, card, thresholds or Thresholds())
+    return judge_keyframes(FRAMES, styled, card)
 
 
 def kinds(verdicts):
     return {k: tuple(fault.kind for fault in verdict.faults) for k, verdict in verdicts.items()}
 
 
+def card_of(name="oil"):
+    return analyse(list(FRAMES.values()), LOOKS[name], COFFEE if name == "transfer" else None)
+
+
 def well(name="oil"):
-    card = analyse(list(FRAMES.values()), LOOKS[name], COFFEE if name == "transfer" else None)
+    card = card_of(name)
     return card, {k: paint(frame, card, 0, 1.0) for k, frame in FRAMES.items()}
 
 
@@ -78,9 +82,3 @@ def test_contours_are_compared_whatever_the_colours():
     assert structure_likeness(image, 255 - image) > 0.9
     assert structure_likeness(image, np.ascontiguousarray(image[:, ::-1])) < 0.35
     assert structure_likeness(image, np.full_like(image, 90)) == 0.0
-
-
-def test_thresholds_are_the_callers():
-    card, pictures = well()
-    assert all(judged(pictures, card, Thresholds(structure=0.999))[k].faults for k in pictures)
-    assert all(not judged(pictures, card, Thresholds(structure=-1))[k].faults for k in pictures)

@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 from agent_clips import picture, static_clip
 
-from flowedit.agent.agreement import change_ratio, steadiness
-from flowedit.agent.card import Swatch, measure, palette_of
-from flowedit.agent.colour import palette_distance, transport
-from flowedit.agent.judge import structure_likeness
-from flowedit.agent.parts import analyse, paint
+from flowedit.agent.card import measure
+from flowedit.agent.colour import Swatch, palette_distance, palette_of, to_lab, transport
+from flowedit.agent.judge import change_ratio, structure_likeness
+from flowedit.agent.painting import analyse, paint
 from flowedit.agent.stylers import LOOKS, find_look, look_named, texture
-from flowedit.agent.stylers.canvas import contour_flow, to_lab, to_paint
-from flowedit.errors import AgentError, SettingError
+from flowedit.agent.stylers.canvas import contour_flow
+from flowedit.errors import SettingError
 
 SIZE = (160, 240)
 IMAGE = picture(size=SIZE)
@@ -28,12 +27,8 @@ def painted():
     return {name: paint(IMAGE, card_for([IMAGE], name), 0, 1.0) for name in LOOKS}
 
 
-def lab(image):
-    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-
-
 def chroma(image):
-    return float(np.hypot(lab(image)[..., 1], lab(image)[..., 2]).mean())
+    return float(np.hypot(to_lab(image)[..., 1], to_lab(image)[..., 2]).mean())
 
 
 @pytest.mark.parametrize("name", LOOKS)
@@ -44,47 +39,6 @@ def test_keyframes_of_a_still_camera_change_little_more_than_their_source(name):
     styled = [paint(frame, card, 0, 1.0) for frame in frames]
     assert change_ratio(frames, styled) <= 1.3
     assert change_ratio(frames, styled, regions=SIZE[0]) <= 1.3
-
-
-def noisy(size=(240, 320), count=3, noise=2.0):
-    """A photograph with camera noise, over which a square jumps from place to place."""
-    rng, base = np.random.default_rng(0), picture(size=size).astype(float)
-    frames = []
-    for k in range(count):
-        frame = base.copy()
-        frame[100:140, 40 + 80 * k : 80 + 80 * k] = (230, 60, 40)
-        frames.append(np.clip(np.rint(frame + rng.normal(0, noise, frame.shape)), 0, 255).astype(np.uint8))
-    return frames
-
-
-def test_steadiness_of_what_is_not_styled_is_one():
-    frames = noisy()
-    read = steadiness(frames, frames)
-    assert (read.regions, read.pixels, read.worst, read.beside) == pytest.approx((1, 1, 1, 1))
-
-
-def test_steadiness_tells_still_regions_from_those_beside_the_object():
-    """Catches a halo around the object that is booked on the still part, and one that is lost in it."""
-    frames, styled = noisy(), [frame.copy() for frame in noisy()]
-    styled[0][92:98, 40:80] = 255
-    read = steadiness(frames, styled)
-    assert read.beside > 2
-    assert (read.regions, read.pixels, read.worst) == pytest.approx((1, 1, 1))
-    styled[0][10:16, 10:16] = 255
-    read = steadiness(frames, styled)
-    assert read.worst > 5
-    assert read.worst > read.regions > read.pixels > 1
-
-
-def test_steadiness_sees_what_flickers_in_plain_regions_only():
-    """Catches one mean over the picture, in which the plain quarter of it hides."""
-    frames = noisy()
-    level = np.stack([np.asarray(frame, float) for frame in frames]).mean(axis=0)
-    plain = cv2.blur(np.abs(cv2.Laplacian(cv2.blur(level, (5, 5)), cv2.CV_64F)).mean(axis=2), (21, 21)) < 1.0
-    rng = np.random.default_rng(1)
-    styled = [np.clip(f + plain[..., None] * rng.normal(0, 6, f.shape), 0, 255).astype(np.uint8) for f in frames]
-    read = steadiness(frames, styled)
-    assert read.regions > 1.3 * read.pixels
 
 
 def test_noise_alone_makes_no_region_of_an_oil_painting_flicker_more_than_the_source():
@@ -99,7 +53,7 @@ def test_noise_alone_makes_no_region_of_an_oil_painting_flicker_more_than_the_so
 
 def region_squares(one, other):
     """Mean square of the Lab distance in regions of a 24th of the height."""
-    squares = ((lab(one) - lab(other)) ** 2).sum(axis=2)
+    squares = ((to_lab(one) - to_lab(other)) ** 2).sum(axis=2)
     return cv2.resize(squares, (squares.shape[1] * 24 // squares.shape[0], 24), interpolation=cv2.INTER_AREA)
 
 
@@ -108,17 +62,11 @@ def test_a_neon_tube_does_not_light_the_dark_from_far_away():
     dark = np.full((360, 640, 3), 2, np.uint8)
     lamp = cv2.circle(dark.copy(), (320, 180), 16, (230, 60, 40), -1, cv2.LINE_AA)
     card = card_for([lamp, IMAGE], "neon")
-    seen = np.hypot.reduce(lab(paint(lamp, card, 0, 1.0)) - lab(paint(dark, card, 0, 1.0)), axis=2)
+    seen = np.hypot.reduce(to_lab(paint(lamp, card, 0, 1.0)) - to_lab(paint(dark, card, 0, 1.0)), axis=2)
     rows, columns = np.indices(seen.shape)
     away = np.hypot(rows - 180, columns - 320) - 16
     assert seen[np.abs(away) < 4].mean() > 40
     assert seen[away > 32].max() < 1
-
-
-def test_steadiness_needs_noise_and_something_still():
-    frames = [picture(size=(240, 320))] * 3
-    with pytest.raises(AgentError, match="3 keyframes show nothing still beside what moves; use a noisy, static"):
-        steadiness(frames, frames)
 
 
 def test_grain_drawn_anew_for_each_keyframe_would_be_seen():
@@ -148,7 +96,7 @@ def test_a_look_is_the_same_for_the_same_seed_and_keeps_the_size(name, painted):
 
 @pytest.mark.parametrize("name", LOOKS)
 def test_a_look_changes_the_picture_and_keeps_its_shapes(name, painted):
-    assert np.abs(lab(painted[name]) - lab(IMAGE)).mean() > 2.0
+    assert np.abs(to_lab(painted[name]) - to_lab(IMAGE)).mean() > 2.0
     assert structure_likeness(IMAGE, painted[name]) > LOOKS[name].structure
 
 
@@ -183,23 +131,23 @@ def test_a_flat_picture_is_painted_without_a_fault(name, level):
 
 
 def test_each_look_has_what_its_name_promises(painted):
-    sheet = {name: lab(image)[..., 0] for name, image in painted.items()}
+    sheet = {name: to_lab(image)[..., 0] for name, image in painted.items()}
     assert chroma(painted["pencil"]) < 5
     assert sheet["pencil"].mean() > 65
-    assert sheet["neon"].mean() < 0.7 * lab(IMAGE)[..., 0].mean()
-    assert lab(painted["neon"])[..., 2].mean() < -15
-    assert lab(painted["vintage"])[..., 2].mean() > 8
+    assert sheet["neon"].mean() < 0.7 * to_lab(IMAGE)[..., 0].mean()
+    assert to_lab(painted["neon"])[..., 2].mean() < -15
+    assert to_lab(painted["vintage"])[..., 2].mean() > 8
     assert chroma(painted["vintage"]) < chroma(IMAGE)
     assert np.percentile(sheet["vintage"][:4, :4], 99) < 15
-    assert sheet["watercolour"].mean() > lab(IMAGE)[..., 0].mean()
-    assert np.percentile(sheet["watercolour"], 2) > np.percentile(lab(IMAGE)[..., 0], 2) + 10
+    assert sheet["watercolour"].mean() > to_lab(IMAGE)[..., 0].mean()
+    assert np.percentile(sheet["watercolour"], 2) > np.percentile(to_lab(IMAGE)[..., 0], 2) + 10
     assert chroma(painted["anime"]) > 1.15 * chroma(IMAGE)
     assert chroma(painted["oil"]) > 1.1 * chroma(IMAGE)
 
 
 def test_anime_is_flatter_than_its_source_and_oil_is_not(painted):
     def flat_share(image):
-        slope = np.abs(np.diff(lab(image)[..., 0], axis=1))
+        slope = np.abs(np.diff(to_lab(image)[..., 0], axis=1))
         return float((slope < 0.5).mean())
 
     assert flat_share(painted["anime"]) > flat_share(IMAGE) + 0.15
@@ -210,7 +158,7 @@ def test_the_comic_screen_has_its_pitch():
     """A mid-tone is printed in dots at 45 degrees: the spectrum peaks at the screen's frequency."""
     grey = np.full((256, 256, 3), 120, np.uint8)
     card = analyse([np.dstack([np.tile(np.arange(256, dtype=np.uint8), (256, 1))] * 3)], LOOKS["comic"], None)
-    level = lab(paint(grey, card, 0, 1.0))[..., 0]
+    level = to_lab(paint(grey, card, 0, 1.0))[..., 0]
     spectrum = np.abs(np.fft.fft2(level - level.mean()))
     row, column = np.unravel_index(spectrum[:128, :128].argmax(), (128, 128))
     pitch = max(4.0, 11.0 * 256 / 720)
@@ -249,7 +197,7 @@ def test_transport_moves_mass_by_the_cheapest_way():
 def test_the_palette_finds_the_colours_and_their_shares():
     image = np.zeros((40, 40, 3), np.uint8)
     image[:, :10] = (255, 0, 0)
-    palette = palette_of(lab(image).reshape(-1, 3).astype(float))
+    palette = palette_of(to_lab(image).reshape(-1, 3).astype(float))
     assert [swatch.weight for swatch in palette] == [0.75, 0.25]
     assert palette[1].lab == pytest.approx((53.2, 80.1, 67.2), abs=0.3)
 
@@ -261,7 +209,7 @@ def test_measures_do_not_depend_on_the_order_of_the_pictures():
 def test_strokes_follow_the_contours():
     """Vertical stripes: the flow runs down them, whatever the direction of rest."""
     stripes = np.repeat(np.tile(np.uint8([40, 40, 40, 40, 200, 200, 200, 200]), (64, 8))[..., None], 3, axis=2)
-    x, y, clarity = contour_flow(to_lab(to_paint(stripes))[..., 0], 2.0, measure([stripes]), 0.0)
+    x, y, clarity = contour_flow(to_lab(stripes)[..., 0], 2.0, measure([stripes]), 0.0)
     assert np.abs(y[16:48, 16:48]).min() > 0.99
     assert np.abs(x[16:48, 16:48]).max() < 0.15
     assert clarity[16:48, 16:48].min() > 0.9

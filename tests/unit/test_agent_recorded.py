@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from agent_server import KEY, serving
-from pydantic import SecretStr
 
 from flowedit.agent.events import read_record
 from flowedit.agent.folder import opened_record
@@ -41,7 +40,8 @@ def style(folder, url, key=KEY):
     write_image(reference, np.stack([rows * 4, columns * 4, 255 - rows * 4], axis=2).astype(np.uint8))
     gemini = GeminiSettings(base_url=url, attempts=1)
     settings = StyleSettings(describe="ink wash", style_image=reference, target_fps=12, redo=0, gemini=gemini)
-    return style_video(source(), settings, folder, key=SecretStr(key))
+    os.environ["GOOGLE_API_KEY"] = key
+    return style_video(source(), settings, folder)
 
 
 @pytest.fixture

@@ -1,20 +1,18 @@
 """What speaks against a keyframe really changes its next attempt, by words as by measures."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from agent_clips import picture, static_source
-from test_agent_judge import FRAMES, judged, kinds, well
+from test_agent_judge import FRAMES, card_of, judged, kinds, well
 
 from flowedit.agent import parts as parts_module
-from flowedit.agent.approval import answering, pairs_of
-from flowedit.agent.events import read_record
+from flowedit.agent.adjustment import ColourAdjustment, heard
+from flowedit.agent.events import Event, read_record
 from flowedit.agent.graph import after_judge
-from flowedit.agent.nudge import Nudge, heard
-from flowedit.agent.parts import offline_parts, paint
-from flowedit.agent.result import read_result
-from flowedit.agent.run import answer, leave_waiting, style_video
+from flowedit.agent.painting import paint
+from flowedit.agent.parts import OfflineParts
+from flowedit.agent.result import pairs_of, read_result
+from flowedit.agent.run import answer, answering, leave_waiting, style_video
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Decision, Fault, Plan, Styled, Verdict
 from flowedit.errors import AgentError
@@ -38,7 +36,7 @@ IMAGE = picture(size=(96, 160))
     ],
 )
 def test_words_of_light_colour_and_strength_are_heard(words, asked):
-    assert heard(words) == Nudge(**asked)
+    assert heard(words) == ColourAdjustment(**asked)
 
 
 @pytest.mark.parametrize("words", ["the left ear is missing", "delightful", "the highlight is lost", ""])
@@ -46,32 +44,36 @@ def test_other_words_are_not_guessed_at(words):
     assert heard(words) is None
 
 
-def test_nudges_add_up_within_bounds():
-    assert Nudge(lightness=8).then(Nudge(lightness=8, chroma=2)) == Nudge(lightness=16, chroma=2)
-    assert Nudge(lightness=39).then(Nudge(lightness=39)).lightness == 40
-    assert Nudge(chroma=2.5).then(Nudge(chroma=2.5)).chroma == 3
+def test_adjustments_add_up_within_bounds():
+    assert ColourAdjustment(lightness=8).then(ColourAdjustment(lightness=8, chroma=2)) == ColourAdjustment(
+        lightness=16, chroma=2
+    )
+    assert ColourAdjustment(lightness=39).then(ColourAdjustment(lightness=39)).lightness == 40
+    assert ColourAdjustment(chroma=2.5).then(ColourAdjustment(chroma=2.5)).chroma == 3
 
 
-def test_a_nudge_moves_lab_and_nothing_else():
+def test_an_adjustment_moves_lab_and_nothing_else():
     from flowedit.agent.card import pool_lab
 
     grey = np.full((20, 30, 3), 120, np.uint8)
-    before, after = (pool_lab([image]).mean(axis=0) for image in (grey, Nudge(lightness=10, red=5).apply(grey)))
+    before, after = (
+        pool_lab([image]).mean(axis=0) for image in (grey, ColourAdjustment(lightness=10, red=5).apply(grey))
+    )
     assert after - before == pytest.approx([10, 5, 0], abs=0.5)
-    assert np.array_equal(Nudge().apply(IMAGE), IMAGE)
+    assert np.array_equal(ColourAdjustment().apply(IMAGE), IMAGE)
 
 
 def test_the_judge_says_what_would_bring_a_keyframe_to_the_others():
     """A keyframe that is too dark and too red passes once it was moved by what the judge asked for."""
     card, pictures = well()
-    pictures[16] = Nudge(lightness=-20, red=12).apply(pictures[16])
+    pictures[16] = ColourAdjustment(lightness=-20, red=12).apply(pictures[16])
     (fault,) = judged(pictures, card)[16].faults
-    assert fault.nudge is not None
-    assert fault.nudge.lightness == pytest.approx(20, abs=6)
-    assert fault.nudge.red == pytest.approx(-12, abs=5)
+    assert fault.adjustment is not None
+    assert fault.adjustment.lightness == pytest.approx(20, abs=6)
+    assert fault.adjustment.red == pytest.approx(-12, abs=5)
     assert "lighter by" in fault.text
     assert "greener by" in fault.text
-    pictures[16] = fault.nudge.apply(pictures[16])
+    pictures[16] = fault.adjustment.apply(pictures[16])
     assert kinds(judged(pictures, card)) == {0: (), 8: (), 16: (), 32: ()}
 
 
@@ -79,8 +81,8 @@ def test_the_judge_says_what_would_bring_a_palette_to_the_reference():
     card, _ = well("transfer")
     red = {k: np.ascontiguousarray(frame[..., [2, 1, 0]] // 3) for k, frame in FRAMES.items()}
     faults = [fault for fault in judged(red, card)[8].faults if fault.kind == "palette"]
-    assert faults[0].nudge is not None
-    assert faults[0].nudge.yellow > 10
+    assert faults[0].adjustment is not None
+    assert faults[0].adjustment.yellow > 10
 
 
 def test_a_rejected_keyframe_is_painted_as_the_judge_asked(tmp_path, monkeypatch):
@@ -91,7 +93,7 @@ def test_a_rejected_keyframe_is_painted_as_the_judge_asked(tmp_path, monkeypatch
         painted = whole(image, card, seed, strength)
         if np.array_equal(image, source.frame(8)):
             darkened.append(1)
-            return Nudge(lightness=-22).apply(painted)
+            return ColourAdjustment(lightness=-22).apply(painted)
         return painted
 
     source = static_source()
@@ -100,15 +102,15 @@ def test_a_rejected_keyframe_is_painted_as_the_judge_asked(tmp_path, monkeypatch
     rows = {row["index"]: row for row in result.metadata["keyframes"]}
     assert len(darkened) == 3  # painted, compared with what the look gives, painted again
     assert [rows[index]["attempt"] for index in (0, 8, 16)] == [0, 1, 0]
-    assert rows[8]["nudge"]["lightness"] > 12
+    assert rows[8]["adjustment"]["lightness"] > 12
     assert rows[8]["verdict"]["faults"] == []
-    assert rows[0]["nudge"] == {}
+    assert rows[0]["adjustment"] == {}
     redone = [event for event in read_record(tmp_path / "run").events if event.values.get("attempt") == 1]
     assert "lighter by" in redone[0].values["asked"][0]
 
 
 def state_with(done, *faults, decision=None):
-    card, _ = well()
+    card = card_of()
     verdict = Verdict(index=8, attempt=done.attempt, structure=1.0, disagreement=0.0, change=1.0, faults=tuple(faults))
     state = {"card": card, "plan": Plan(prompts={}, video_prompt=""), "styled": {8: done}, "verdicts": {8: verdict}}
     return state if decision is None else {**state, "decision": decision}
@@ -116,7 +118,7 @@ def state_with(done, *faults, decision=None):
 
 STYLED = Styled(index=8, attempt=0, file="x.png", by="offline")
 FAINT = Fault(kind="too_faint", text="It is almost the source frame.")
-DARK = Fault(kind="colours", text="Too dark.", nudge=Nudge(lightness=12))
+DARK = Fault(kind="colours", text="Too dark.", adjustment=ColourAdjustment(lightness=12))
 
 
 def test_what_would_be_painted_alike_again_is_escalated_at_once():
@@ -132,36 +134,35 @@ def test_what_would_be_painted_alike_again_is_escalated_at_once():
 
 
 def test_corrections_of_several_attempts_add_up():
-    once = STYLED.model_copy(update={"attempt": 1, "nudge": Nudge(lightness=5)})
+    once = STYLED.model_copy(update={"attempt": 1, "adjustment": ColourAdjustment(lightness=5)})
     (sent,) = after_judge(state_with(once, DARK), redo=2)
-    assert sent.arg["nudge"] == Nudge(lightness=17)
+    assert sent.arg["adjustment"] == ColourAdjustment(lightness=17)
     assert after_judge(state_with(once, DARK), redo=1) == "approve"
 
 
 def test_what_a_look_did_not_paint_does_not_steer_it(tmp_path):
     """A slip of the first attempt: the second is painted plain, not pushed away from colours that were not its own."""
-    source = static_source()
-    parts = offline_parts(OIL, None)
 
-    def careless(image, master, task, report):
-        good = parts.styler(image, master, task, report)
-        return good[..., ::-1].copy() if task["index"] == 8 and task["attempt"] == 0 else good
+    class Careless(OfflineParts):
+        def style(self, image, master, task, event):
+            good = super().style(image, master, task, event)
+            return good[..., ::-1].copy() if task["index"] == 8 and task["attempt"] == 0 else good
 
-    result = style_video(source, OIL, tmp_path / "run", parts=replace(parts, styler=careless))
+    result = style_video(static_source(), OIL, tmp_path / "run", parts=Careless(OIL))
     rows = {row["index"]: row for row in result.metadata["keyframes"]}
     assert [rows[index]["attempt"] for index in (0, 8, 16)] == [0, 1, 0]
-    assert rows[8]["nudge"] == {}
+    assert rows[8]["adjustment"] == {}
     assert rows[8]["verdict"]["faults"] == []
 
 
 def test_a_models_drawing_does_not_steer_a_look():
     card, pictures = well()
-    parts = offline_parts(OIL, None)
-    pictures[16] = Nudge(lightness=-22).apply(pictures[16])
+    pictures[16] = ColourAdjustment(lightness=-22).apply(pictures[16])
     by = {k: Styled(index=k, attempt=0, file="x.png", by="gemini") for k in pictures}
-    verdicts = parts.judge(FRAMES, {k: (by[k], pictures[k]) for k in pictures}, card, parts_module.Report())
+    shown = {k: (by[k], pictures[k]) for k in pictures}
+    verdicts = OfflineParts(OIL).judge(FRAMES, shown, card, Event(node="judge"))
     assert [fault.kind for fault in verdicts[16].faults] == ["colours"]
-    assert verdicts[16].faults[0].nudge is None
+    assert verdicts[16].faults[0].adjustment is None
     assert "lighter by" in verdicts[16].faults[0].text
 
 
@@ -186,7 +187,7 @@ def test_a_person_is_heard(tmp_path):
     done = answer(source, folder, Decision(redo={8: "too weak"}))
     assert "cannot be laid on more strongly" in done.notes[-1]
     rows = answer(source, folder, Decision()).metadata["keyframes"]
-    assert [row["nudge"].get("lightness", 0) for row in rows] == [0, 8, 0]
+    assert [row["adjustment"].get("lightness", 0) for row in rows] == [0, 8, 0]
     assert [row["strength"] for row in rows] == [1, 1, 0.75]
 
 
@@ -225,31 +226,33 @@ def test_a_question_that_is_broken_off_leaves_a_run_that_waits(tmp_path):
 
 
 def test_a_task_without_faults_is_painted_plain():
-    card, _ = well()
-    styler = offline_parts(OIL, None).styler
-    task = {"index": 0, "attempt": 0, "card": card, "plan": None, "faults": (), "strength": 1.0, "nudge": Nudge()}
-    report = parts_module.Report()
-    assert np.array_equal(styler(FRAMES[0], None, task, report), paint(FRAMES[0], card, 0, 1.0))
-    assert report.notes == []
+    card = card_of()
+    task = {
+        "index": 0,
+        "attempt": 0,
+        "card": card,
+        "plan": None,
+        "faults": (),
+        "strength": 1.0,
+        "adjustment": ColourAdjustment(),
+    }
+    event = Event(node="style_keyframe")
+    assert np.array_equal(OfflineParts(OIL).style(FRAMES[0], None, task, event), paint(FRAMES[0], card, 0, 1.0))
+    assert event.notes == []
 
 
 def test_a_gallery_answers_a_waiting_run(tmp_path):
-    """The widget's answer reaches the graph's interrupt, the redone keyframe comes back, and approval ends the run."""
+    """The answer reaches the graph's interrupt, the redone keyframe comes back, and approval ends the run."""
     from flowedit.widgets import KeyframeGallery
 
     source, folder = static_source(), tmp_path / "run"
-    waiting = style_video(source, OIL, folder, approver=leave_waiting)
-    gallery = KeyframeGallery(pairs_of(waiting), resume=answering(source, folder))
-    before = [pair["styled"] for pair in gallery.pairs]
-    said = {"0": {"action": "approve"}, "8": {"action": "redo", "reason": "too dark"}, "16": {"action": "approve"}}
-    gallery._answer(gallery, {"type": "resume", "decisions": said}, [])
-    gallery.worker.wait(60)
-    assert gallery.job["state"] == "done", gallery.job
-    after = [pair["styled"] for pair in gallery.pairs]
-    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
-    assert gallery.pairs[1]["scores"]["contours kept"] > 0.3
-    gallery._answer(gallery, {"type": "resume", "decisions": {k: {"action": "approve"} for k in ("0", "8", "16")}}, [])
-    gallery.worker.wait(60)
+    resume = answering(source, folder)
+    before = KeyframeGallery(pairs_of(style_video(source, OIL, folder, approver=leave_waiting)), resume=resume).pairs
+    after = KeyframeGallery(resume({"approve": True, "redo": {8: "too dark"}}), resume=resume).pairs
+    same = [one["styled"] == other["styled"] for one, other in zip(before, after, strict=True)]
+    assert same == [True, False, True]
+    assert after[1]["scores"]["contours kept"] > 0.3
+    assert resume({"approve": True, "redo": {}}) is None
     assert read_record(folder).status == "done"
     with pytest.raises(AgentError, match="is done; only a waiting one"):
         pairs_of(read_result(folder))

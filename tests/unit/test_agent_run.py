@@ -3,11 +3,9 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 from agent_clips import cut_clip, picture, static_clip, static_source, write_clip
 
-from flowedit.agent.events import EventLog, Record, read_record, replay
+from flowedit.agent.events import read_record
 from flowedit.agent.result import read_result
 from flowedit.agent.run import answer, leave_waiting, style_or_reuse, style_video, style_video_async
 from flowedit.agent.sample import frames_source
@@ -44,20 +42,18 @@ def test_a_run_leaves_keyframes_a_manifest_and_a_record(tmp_path):
     events = read_record(tmp_path / "run").events
     assert tuple(dict.fromkeys(event.node for event in events)) == NODES
     assert sorted(event.keyframe for event in events if event.node == "style_keyframe") == [0, 8, 16]
-    assert all(paths for event, paths in replay(tmp_path / "run") if event.node in ("style_keyframe", "export"))
+    for event in events:
+        assert all((tmp_path / "run" / name).is_file() for name in event.images)
+        assert bool(event.images) == (event.node in ("select_keyframes", "style_keyframe", "approve", "export"))
 
 
-def test_two_runs_give_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        style_video(static_source(), OIL, tmp_path / name)
-    for file in ("keyframes.json", *(f"keyframes/{index:04d}.png" for index in (0, 8, 16))):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-
-
-def test_another_seed_gives_another_texture(tmp_path):
-    first = style_video(static_source(), OIL, tmp_path / "a")
-    other = style_video(static_source(), StyleSettings(**{**vars(OIL), "seed": 1}), tmp_path / "b")
-    assert not np.array_equal(first.images[0], other.images[0])
+def test_two_runs_give_the_same_bytes_and_another_seed_others(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        style_video(static_source(5), replace(OIL, seed=seed), tmp_path / name)
+    for file in ("keyframes.json", "keyframes/0000.png", "keyframes/0004.png"):
+        one, again, other = ((tmp_path / name / file).read_bytes() for name in "abc")
+        assert one == again
+        assert one != other
 
 
 def test_a_file_is_styled_within_its_window(tmp_path):
@@ -151,63 +147,24 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path):
     assert style_video(static_source(), OIL, tmp_path / "run", approver=approver).status == "done"
 
 
-def test_a_killed_run_goes_on_and_repeats_no_finished_keyframe(tmp_path):
-    folder = tmp_path / "run"
-    script = textwrap.dedent(
-        f"""
-        import sys, time
-        sys.path[:0] = [{str(Path(__file__).parent)!r}]
-        from agent_clips import static_source
-        from flowedit.agent import parts, run
-        from flowedit.agent.settings import StyleSettings
-        whole, painted = parts.paint, []
-        def slow(image, card, seed, strength):
-            if len(painted) >= 2:
-                time.sleep(60)
-            painted.append(1)
-            return whole(image, card, seed, strength)
-        parts.paint = slow
-        run._AT_ONCE = 1
-        run.style_video(static_source(33), StyleSettings(style="oil", backend="offline"), {str(folder)!r})
-        """
-    )
-    process = subprocess.Popen([sys.executable, "-c", script])
-    try:
-        _wait_for(lambda: len(list((folder / "attempts").glob("[0-9]*.png"))) == 2, process)
-        time.sleep(1.0)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    with pytest.raises(AgentError, match="did not finish; repeat the same command"):
-        read_result(folder)
-    finished = {path: path.stat().st_mtime_ns for path in (folder / "attempts").glob("*.png")}
-    result = style_video(static_source(33), OIL, folder)
-    assert result.status == "done"
-    assert len(result.indices) == 5
-    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
-    nodes = [event.node for event in read_record(folder).events]
-    assert nodes.count("sample") == nodes.count("analyze_style") == 1
-    assert nodes.count("style_keyframe") == 5
-
-
-def _wait_for(happened, process, seconds=90):
-    until = time.monotonic() + seconds
-    while not happened():
-        assert process.poll() is None, "the run ended too early"
-        assert time.monotonic() < until, "the run is too slow"
-        time.sleep(0.05)
-
-
 def test_the_words_of_a_description_choose_a_look(tmp_path):
     settings = StyleSettings(describe="like an old sepia photograph", backend="offline")
     assert style_video(static_source(5), settings, tmp_path / "run").metadata["style"]["look"] == "vintage"
-    with pytest.raises(AgentError, match=r"no look matches .*name one of anime, comic, neon"):
-        style_video(static_source(5), StyleSettings(describe="cubism", backend="offline"), tmp_path / "other")
 
 
-def test_an_unknown_style_lists_the_names(tmp_path):
-    with pytest.raises(SettingError, match='No look is named "cubism"; choose one of anime, comic'):
-        style_video(static_source(5), StyleSettings(style="cubism"), tmp_path / "run")
+@pytest.mark.parametrize(
+    ("wanted", "error", "message"),
+    [
+        ({"describe": "cubism"}, AgentError, r"no look matches .*name one of anime, comic, neon"),
+        ({"style": "cubism"}, SettingError, 'No look is named "cubism"; choose one of anime, comic'),
+        ({"style": "transfer"}, SettingError, "give a style image"),
+        ({"style_image": Path("gone.png")}, VideoFileError, "No picture at gone.png"),
+        ({}, SettingError, "No style given"),
+    ],
+)
+def test_a_style_that_nobody_can_paint_is_refused_and_leaves_no_folder(tmp_path, wanted, error, message):
+    with pytest.raises(error, match=message):
+        style_video(static_source(5), StyleSettings(**wanted, backend="offline"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -234,23 +191,19 @@ def test_a_style_image_is_read_in_any_form_or_refused(tmp_path):
         run("tiny.png")
     with pytest.raises(VideoFileError, match="not a picture"):
         run("words.png")
-    with pytest.raises(VideoFileError, match="No picture at"):
-        run("missing.png")
-    assert not (tmp_path / "run-missing.png").exists()
 
 
-@pytest.mark.parametrize(("name", "most_mb"), [("large.jpg", 150), ("large.png", 220), ("grey16.png", 420)])
+@pytest.mark.parametrize(("name", "most_mb"), [("large.jpg", 60), ("grey16.png", 160)])
 def test_a_large_style_image_is_shrunk_while_it_is_read(tmp_path, name, most_mb):
-    """Catches 1.5 GB for 81 million pixels: float copies at full size, of a picture that is shrunk anyway."""
+    """Catches float copies of a picture at full size (110 MB for each channel here), which is shrunk anyway."""
     from PIL import Image
 
-    size = 6000
+    size = 3600
     tile = np.kron(picture("coffee", (60, 60)), np.ones((4, 4, 1), np.uint8))
     large = np.tile(tile, (size // 240, size // 240, 1))
     Image.fromarray(large[..., 0].astype(np.uint16) * 257 if "16" in name else large).save(tmp_path / name)
-    del large
     script = (
-        "import resource, sys; from pathlib import Path; from flowedit.agent.parts import read_style_image\n"
+        "import resource, sys; from pathlib import Path; from flowedit.agent.painting import read_style_image\n"
         "from flowedit.agent.settings import StyleSettings\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "before = peak(); image = read_style_image(StyleSettings(style_image=Path(sys.argv[1])))\n"
@@ -265,7 +218,7 @@ def test_a_large_style_image_is_shrunk_while_it_is_read(tmp_path, name, most_mb)
 
 def test_frames_larger_than_looks_are_painted_at_are_enlarged(tmp_path, monkeypatch):
     """Catches 4 GB and minutes for 2160 lines: marks grow with the frame, so they come out alike from fewer."""
-    monkeypatch.setattr("flowedit.agent.parts.MOST_LINES", 48)
+    monkeypatch.setattr("flowedit.agent.painting.MOST_LINES", 48)
     seen, oil = [], LOOKS["oil"]
     whole = replace(oil, paint=lambda image, card, seed: (seen.append(image.shape), oil.paint(image, card, seed))[1])
     monkeypatch.setitem(LOOKS, "oil", whole)
@@ -286,16 +239,6 @@ def test_a_look_can_be_painted_in_the_colours_of_a_style_image(tmp_path):
     both = style_video(static_source(5), settings, tmp_path / "both")
     warmth = [image[..., 0].mean() - image[..., 2].mean() for image in (plain.images[0], both.images[0])]
     assert warmth[1] > warmth[0] + 20
-
-
-def test_transfer_without_a_picture_is_refused(tmp_path):
-    with pytest.raises(SettingError, match="give a style image"):
-        style_video(static_source(5), StyleSettings(style="transfer"), tmp_path / "run")
-
-
-def test_no_style_at_all_is_refused():
-    with pytest.raises(SettingError, match="No style given"):
-        StyleSettings()
 
 
 @pytest.mark.parametrize(
@@ -331,17 +274,13 @@ def test_a_rate_beyond_the_clips_own_keys_what_there_is(tmp_path):
 
 def test_a_run_that_failed_before_any_work_makes_room_for_another(tmp_path, monkeypatch):
     """Catches a folder that refuses the right command because a wrong one died in it."""
-    folder = tmp_path / "run"
+    folder, cuts = tmp_path / "run", frames_source(cut_clip(), fps=24, name="cuts")
     with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
         broken.setattr("flowedit.agent.nodes.choose_indices", lambda *given, **options: 1 // 0)
         style_video(static_source(seed=5), OIL, folder)
-    assert style_video(cut_source(), StyleSettings(style="pencil", backend="offline"), folder).indices == (0, 12, 32)
+    assert style_video(cuts, StyleSettings(style="pencil", backend="offline"), folder).indices == (0, 12, 32)
     (first, *_) = read_record(folder).events
     assert (first.node, first.values["cuts"]) == ("sample", [10, 22])
-
-
-def cut_source():
-    return frames_source(cut_clip(), fps=24, name="cuts")
 
 
 def test_a_style_image_that_is_gone_is_one_line(tmp_path):
@@ -392,12 +331,3 @@ def test_styling_loads_neither_torch_nor_the_network_client(tmp_path):
     )
     assert done.stdout.strip() == "[]"
     assert "unregistered" not in done.stderr
-
-
-def test_a_node_that_is_interrupted_is_not_done(tmp_path):
-    """Catches Ctrl-C in the middle of a node, recorded as a node that finished."""
-    log = EventLog(tmp_path, Record(fingerprint="x", video="x", settings={}))
-    with pytest.raises(KeyboardInterrupt), log.node("plan"):
-        raise KeyboardInterrupt
-    (event,) = read_record(tmp_path).events
-    assert (event.outcome, event.notes) == ("failed", ["Interrupted (KeyboardInterrupt)."])

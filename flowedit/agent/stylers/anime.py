@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from flowedit.agent.card import StyleCard
+from flowedit.agent.card import Measures, StyleCard
+from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -11,36 +12,30 @@ _EDGES = (0.28, 0.53, 0.78)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
-    """Paint one picture as an animation cel.
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives black, white and edge strength for all keyframes.
-        seed: not used; a cel has no grain.
-    """
+    """Paint one picture as an animation cel."""
     del seed
     s, master = canvas.scale_of(image), card.master
-    source = canvas.to_paint(image)
-    flat = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 3.2 * s)
+    source = to_paint(image)
+    flat = canvas.brushed(source, to_lab(source)[..., 0], master, 3.2 * s)
     flat = canvas.flatten(flat, radius=max(2, 4 * s), contrast=0.12, rounds=4)
-    lab = canvas.to_lab(flat)
-    colour = canvas.from_lab(_cel(lab, master))
+    lab = to_lab(flat)
+    colour = from_lab(_cel(lab, master))
     glow = canvas.blur(canvas.smoothstep(0.72, 1.0, colour.min(axis=2))[..., None] * colour, 18 * s)
     colour = canvas.screen(colour, 0.35 * glow)
     ink = _outline(flat, master, s)
     line = 0.55 * colour * canvas.triple(0.35, 0.22, 0.30)
-    return canvas.to_pixels(canvas.mix(colour, line, ink))
+    return to_pixels(canvas.mix(colour, line, ink))
 
 
-def _outline(flat: canvas.Paint, master: canvas.Master, s: float) -> canvas.Plane:
-    lab = canvas.to_lab(flat)
+def _outline(flat: canvas.Paint, master: Measures, s: float) -> canvas.Plane:
+    lab = to_lab(flat)
     by_light = canvas.ink_lines(lab[..., 0], master, width=1.25 * s, amount=2.4, flow_length=8 * s)
     colourful = 100 - np.hypot(lab[..., 1], lab[..., 2])
     by_colour = canvas.ink_lines(colourful, master, width=1.25 * s, amount=1.4, flow_length=8 * s)
     return np.maximum(by_light, 0.7 * by_colour)
 
 
-def _cel(lab: canvas.Paint, master: canvas.Master) -> canvas.Paint:
+def _cel(lab: canvas.Paint, master: Measures) -> canvas.Paint:
     light = canvas.tone(lab[..., 0], master) ** np.float32(0.85)
     stepped = _steps(light)
     level = canvas.mix(light, stepped, 0.75)

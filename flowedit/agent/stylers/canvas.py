@@ -1,7 +1,7 @@
 """What the looks are painted with: colour spaces, edge-aware smoothing, flow along contours, ink lines and paper.
 
 Every function is a pure function of its arguments, and no statistic of one picture steers it: what must be measured
-comes from the clip's `Master`. Pictures are float32 RGB in [0, 1], planes float32 (H, W), lengths pixels.
+comes from the clip's master measures. Pictures are float32 RGB in [0, 1], planes float32 (H, W), lengths pixels.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from flowedit.agent.card import Master
+from flowedit.agent.card import Measures
 
 Paint = Float32[np.ndarray, "H W 3"]
 Plane = Float32[np.ndarray, "H W"]
@@ -28,29 +28,9 @@ def triple(first: float, second: float, third: float) -> Float32[np.ndarray, " 3
     return np.array([first, second, third], np.float32)
 
 
-def to_paint(image: UInt8[np.ndarray, "H W c"]) -> Float32[np.ndarray, "H W c"]:
-    """uint8 to float32 in [0, 1]."""
-    return image.astype(np.float32) / np.float32(255)
-
-
-def to_pixels(paint: Paint) -> UInt8[np.ndarray, "H W 3"]:
-    """Float RGB, clipped to [0, 1] and rounded, to uint8."""
-    return np.rint(np.clip(paint, 0, 1) * np.float32(255)).astype(np.uint8)
-
-
 def scale_of(image: np.ndarray) -> float:
     """The size of one brush unit: 1 for a 720-line picture, never below 0.3 so that a thumbnail keeps its marks."""
     return max(_SMALLEST_SCALE, min(image.shape[:2]) / _REFERENCE_HEIGHT)
-
-
-def to_lab(paint: Paint) -> Paint:
-    """RGB in [0, 1] to CIE Lab: L in [0, 100], a and b about [-110, 110]."""
-    return cv2.cvtColor(np.clip(paint, 0, 1), cv2.COLOR_RGB2Lab)
-
-
-def from_lab(lab: Paint) -> Paint:
-    """CIE Lab to RGB, clipped to [0, 1]."""
-    return np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2RGB), 0, 1)
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -82,7 +62,7 @@ def screen(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (1 - (1 - np.clip(first, 0, 1)) * (1 - np.clip(second, 0, 1))).astype(np.float32)
 
 
-def tone(lightness: Plane, master: Master) -> Plane:
+def tone(lightness: Plane, master: Measures) -> Plane:
     """Lightness L in [0, 100] to [0, 1] between the clip's own black and white, the same for every keyframe."""
     black, white = master.tones[0], master.tones[-1]
     return np.clip((lightness - black) / max(white - black, 20.0), 0, 1).astype(np.float32)
@@ -111,7 +91,7 @@ def _flattened(paint: Paint, radius: float, contrast: float, rounds: int) -> Pai
 
 
 def contour_flow(
-    lightness: Plane, sigma: float, master: Master, rest: Plane | float = -np.pi / 4
+    lightness: Plane, sigma: float, master: Measures, rest: Plane | float = -np.pi / 4
 ) -> tuple[Plane, Plane, Plane]:
     """Unit vectors along the contours, from the smoothed structure tensor, and how clear the direction is.
 
@@ -129,7 +109,7 @@ def contour_flow(
 
 
 def doubled_flow(
-    lightness: Plane, sigma: float, master: Master, rest: Plane | float = -np.pi / 4
+    lightness: Plane, sigma: float, master: Measures, rest: Plane | float = -np.pi / 4
 ) -> tuple[Plane, Plane, Plane]:
     """The direction of `contour_flow` as vectors of twice the angle, at most 1 long.
 
@@ -234,7 +214,7 @@ def _walk(flow: tuple[Plane, Plane], step: float, steps: int) -> Iterator[tuple[
             dx, dy = dx + x, dy + y
 
 
-def ink_lines(lightness: Plane, master: Master, *, width: float, amount: float, flow_length: float) -> Plane:
+def ink_lines(lightness: Plane, master: Measures, *, width: float, amount: float, flow_length: float) -> Plane:
     """Dark contour lines: a difference of Gaussians, smoothed along the contours, soft-thresholded.
 
     After Kang, Lee, Chui, "Coherent line drawing" (2007) and Winnemoeller, "XDoG" (2011).
@@ -259,7 +239,7 @@ def ink_lines(lightness: Plane, master: Master, *, width: float, amount: float, 
     return blur(smoothstep(float(0.35 * level), float(1.6 * level), edge), _SOFT_RIM)
 
 
-def brushed(paint: Paint, lightness: Plane, master: Master, radius: float) -> Paint:
+def brushed(paint: Paint, lightness: Plane, master: Measures, radius: float) -> Paint:
     """A Kuwahara filter over eight soft, flow-aligned sectors: each place takes the calmest of its surroundings.
 
     After Kyprianidis, Kang, Doellner, "Image and video abstraction by anisotropic Kuwahara filtering" (2009).

@@ -3,6 +3,7 @@
 import numpy as np
 
 from flowedit.agent.card import StyleCard
+from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -12,28 +13,22 @@ _INK = canvas.triple(0.07, 0.06, 0.11)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
-    """Print one picture as a comic panel.
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives black, white and edge strength for all keyframes.
-        seed: not used; the printing screen is fixed to the sheet.
-    """
+    """Print one picture as a comic panel."""
     del seed
     s, master = canvas.scale_of(image), card.master
-    source = canvas.to_paint(image)
-    flat = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4.5 * s)
+    source = to_paint(image)
+    flat = canvas.brushed(source, to_lab(source)[..., 0], master, 4.5 * s)
     flat = canvas.flatten(flat, radius=max(2, 4 * s), contrast=0.12, rounds=3)
-    lab = canvas.to_lab(flat)
+    lab = to_lab(flat)
     light = canvas.tone(lab[..., 0], master)
-    colour = canvas.from_lab(_flat_colours(lab, light))
-    shade = canvas.from_lab(canvas.to_lab(colour) * canvas.triple(0.70, 1.12, 1.0) + canvas.triple(0, 6, -10))
+    colour = from_lab(_flat_colours(lab, light))
+    shade = from_lab(to_lab(colour) * canvas.triple(0.70, 1.12, 1.0) + canvas.triple(0, 6, -10))
     dots = _dots(image.shape, max(4.0, _PITCH * s), 0.62 * canvas.smoothstep(0.86, 0.20, light))
     printed = canvas.mix(colour * _PULP, shade, dots)
     lines = canvas.ink_lines(lab[..., 0], master, width=1.9 * s, amount=2.2, flow_length=9 * s)
     black = canvas.smoothstep(0.19, 0.05, canvas.blur(light, 1.2 * s))
     ink = np.maximum(lines, black)
-    return canvas.to_pixels(canvas.mix(printed, np.broadcast_to(_INK, printed.shape), ink))
+    return to_pixels(canvas.mix(printed, np.broadcast_to(_INK, printed.shape), ink))
 
 
 def _flat_colours(lab: canvas.Paint, light: canvas.Plane) -> canvas.Paint:

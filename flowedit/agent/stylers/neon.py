@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from flowedit.agent.card import StyleCard
+from flowedit.agent.card import Measures, StyleCard
+from flowedit.agent.colour import to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -15,18 +16,12 @@ _TAIL = np.float32(0.2)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
-    """Light one picture with neon at night.
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives black, white and edge strength for all keyframes.
-        seed: not used; light has no grain here.
-    """
+    """Light one picture with neon at night."""
     del seed
     s, master = canvas.scale_of(image), card.master
-    source = canvas.to_paint(image)
-    flat = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4 * s)
-    lab = canvas.to_lab(flat)
+    source = to_paint(image)
+    flat = canvas.brushed(source, to_lab(source)[..., 0], master, 4 * s)
+    lab = to_lab(flat)
     light = canvas.tone(lab[..., 0], master)
     gas = _gas(lab, s)
     night = _night(light, gas)
@@ -36,7 +31,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     for reach, power in ((60, 1.35), (16, 1.45), (5, 1.8)):
         lit = canvas.screen(lit, _ending(power * canvas.blur(halo, reach * s)))
     core = canvas.mix(gas, np.ones_like(gas), 0.45)
-    return canvas.to_pixels(canvas.mix(lit, core, canvas.smoothstep(0.25, 0.85, tube)))
+    return to_pixels(canvas.mix(lit, core, canvas.smoothstep(0.25, 0.85, tube)))
 
 
 def _ending(glow: canvas.Paint) -> canvas.Paint:
@@ -52,7 +47,7 @@ def _night(light: canvas.Plane, gas: canvas.Paint) -> canvas.Paint:
     return canvas.screen(0.8 * base, 0.55 * (light ** np.float32(1.6))[..., None] * gas)
 
 
-def _tubes(lab: canvas.Paint, master: canvas.Master, s: float) -> canvas.Plane:
+def _tubes(lab: canvas.Paint, master: Measures, s: float) -> canvas.Plane:
     by_light = canvas.ink_lines(lab[..., 0], master, width=1.7 * s, amount=3.4, flow_length=12 * s)
     colourful = 100 - np.hypot(lab[..., 1], lab[..., 2])
     by_colour = canvas.ink_lines(colourful, master, width=1.7 * s, amount=1.8, flow_length=12 * s)

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from flowedit.agent.card import StyleCard
+from flowedit.agent.card import Measures, StyleCard
+from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -21,26 +22,21 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
 
     Strokes after Hertzmann, "Painterly rendering with curved brush strokes of multiple sizes" (1998); they sit on a
     jittered grid that the seed fixes, so that the same place gets the same stroke in every keyframe.
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives edge strength, black and white for all keyframes.
-        seed: of the strokes and of the canvas.
     """
     s, master = canvas.scale_of(image), card.master
-    source = _rich(canvas.to_paint(image), master)
-    base = canvas.brushed(source, canvas.to_lab(source)[..., 0], master, 4 * s)
+    source = _rich(to_paint(image), master)
+    base = canvas.brushed(source, to_lab(source)[..., 0], master, 4 * s)
     rest = np.float32(-np.pi / 4) + np.float32(1.3) * texture.clouds(image.shape, 420 * s, seed + 20, 2)
-    layers = np.dstack([canvas.to_pixels(canvas.blur(base, 6 * s)), np.full(image.shape[:2], 128, np.uint8)])
+    layers = np.dstack([to_pixels(canvas.blur(base, 6 * s)), np.full(image.shape[:2], 128, np.uint8)])
     doubled = (np.cos(2 * rest), np.sin(2 * rest))
     for k, (width, detail) in enumerate(_LAYERS):
-        doubled = canvas.doubled_flow(canvas.to_lab(base)[..., 0], max(2.0, 0.7 * width * s), master, rest)[:2]
+        doubled = canvas.doubled_flow(to_lab(base)[..., 0], max(2.0, 0.7 * width * s), master, rest)[:2]
         _lay(layers, base, doubled, (width * s, detail * master.edge, seed + k))
     hairs = canvas.along(
         texture.noise(image.shape, max(1.2, 2.2 * s), seed + 9), canvas.halved(*doubled), 22 * s, steps=6
     )
-    wet = canvas.blur(canvas.to_paint(layers), 0.6 * max(s, 0.7))
-    return canvas.to_pixels(_lit(wet, hairs / max(float(hairs.std()), 1e-6), s))
+    wet = canvas.blur(to_paint(layers), 0.6 * max(s, 0.7))
+    return to_pixels(_lit(wet, hairs / max(float(hairs.std()), 1e-6), s))
 
 
 def _lit(layers: np.ndarray, hairs: canvas.Plane, s: float) -> canvas.Paint:
@@ -53,14 +49,14 @@ def _lit(layers: np.ndarray, hairs: canvas.Plane, s: float) -> canvas.Paint:
     return pigment * (1 + light)[..., None] + 0.10 * np.clip(light, 0, 1)[..., None]
 
 
-def _rich(paint: canvas.Paint, master: canvas.Master) -> canvas.Paint:
-    lab = canvas.to_lab(paint)
+def _rich(paint: canvas.Paint, master: Measures) -> canvas.Paint:
+    lab = to_lab(paint)
     light = canvas.tone(lab[..., 0], master)
     curved = light + 0.12 * np.sin(2 * np.pi * (light - 0.5)) / 2
     lab[..., 0] = 8 + 86 * curved
     lab[..., 1] = lab[..., 1] * 1.30 + 1.5
     lab[..., 2] = lab[..., 2] * 1.30 + 6 * canvas.smoothstep(0.1, 0.8, light)
-    return canvas.from_lab(lab)
+    return from_lab(lab)
 
 
 def _lay(

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from flowedit.agent.card import StyleCard
+from flowedit.agent.card import Measures, StyleCard
+from flowedit.agent.colour import to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -16,26 +17,19 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     """Draw one picture in pencil.
 
     Tone by hatching and lines apart, after Lu, Xu, Jia, "Combining sketch and tone for pencil drawing" (2012).
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives black, white and edge strength for all keyframes.
-        seed: of the hatching and of the paper.
     """
     s, master = canvas.scale_of(image), card.master
-    lightness = canvas.blur(canvas.to_lab(canvas.to_paint(image))[..., 0], 0.7 * s)
+    lightness = canvas.blur(to_lab(to_paint(image))[..., 0], 0.7 * s)
     dark = 1 - canvas.tone(canvas.blur(lightness, 1.6 * s), master) ** np.float32(0.8)
     tooth = texture.noise(image.shape, max(1.0, 1.5 * s), seed) + 0.5 * texture.paper(image.shape, s, seed + 1)
     graphite = 0.20 * dark + _hatching(dark, lightness, master, (s, seed))
     graphite = np.maximum(np.clip(graphite, 0, 0.80), _contours(lightness, master, s))
     graphite = graphite - 0.55 * graphite * (1 - graphite) * (tooth + 0.15)
     sheet = _SHEET * (1 + 0.012 * tooth)[..., None]
-    return canvas.to_pixels(canvas.mix(sheet, np.broadcast_to(_GRAPHITE, sheet.shape), np.clip(graphite, 0, 1)))
+    return to_pixels(canvas.mix(sheet, np.broadcast_to(_GRAPHITE, sheet.shape), np.clip(graphite, 0, 1)))
 
 
-def _hatching(
-    dark: canvas.Plane, lightness: canvas.Plane, master: canvas.Master, look: tuple[float, int]
-) -> canvas.Plane:
+def _hatching(dark: canvas.Plane, lightness: canvas.Plane, master: Measures, look: tuple[float, int]) -> canvas.Plane:
     s, seed = look
     total = np.zeros_like(dark)
     for k, (angle, start, full) in enumerate(_HATCHES):
@@ -51,7 +45,7 @@ def _hatching(
     return total
 
 
-def _contours(lightness: canvas.Plane, master: canvas.Master, s: float) -> canvas.Plane:
+def _contours(lightness: canvas.Plane, master: Measures, s: float) -> canvas.Plane:
     firm = canvas.ink_lines(lightness, master, width=1.15 * s, amount=2.2, flow_length=9 * s)
     search = canvas.ink_lines(
         canvas.displace(lightness, 2.2 * s, -1.6 * s), master, width=0.9 * s, amount=1.1, flow_length=14 * s

@@ -5,8 +5,7 @@ from jaxtyping import Float
 from PIL import Image, ImageFilter
 
 from flowedit.agent.card import Measures, StyleCard
-from flowedit.agent.colour import transport
-from flowedit.agent.stylers import canvas
+from flowedit.agent.colour import from_lab, to_lab, transport
 from flowedit.agent.stylers.look import Look, Picture
 from flowedit.errors import AgentError
 
@@ -16,16 +15,7 @@ _TONE_SHARE = 0.75
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
-    """Give one picture the reference's colours and tones; every contour stays where it is.
-
-    Args:
-        image: uint8 RGB.
-        card: its `reference` holds the measures of the style image.
-        seed: not used; the map is exact.
-
-    Raises:
-        AgentError: the card has no reference.
-    """
+    """Give one picture the reference's colours and tones; every contour stays where it is."""
     del seed
     if card.reference is None:
         raise AgentError('The look "transfer" takes its colours from a picture; give --style-image FILE.')
@@ -53,14 +43,14 @@ def colour_map(source: Measures, reference: Measures) -> Float[np.ndarray, "n 3"
     axis = np.linspace(0, 1, _CUBE, dtype=np.float32)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
     cube = np.stack([red.ravel(), green.ravel(), blue.ravel()], axis=1)
-    lab = canvas.to_lab(cube[None])[0].astype(np.float64)
+    lab = to_lab(cube[None])[0].astype(np.float64)
     swatches, targets = transport(source.palette, reference.palette)
     away = ((lab[:, None] - swatches[None]) ** 2 * [0.5, 1, 1]).sum(axis=2)
     pull = np.exp(-(away - away.min(axis=1, keepdims=True)) / (2 * _SOFTNESS**2))
     pull /= pull.sum(axis=1, keepdims=True)
     moved = lab + pull @ (targets - swatches)
     moved[:, 0] = _toned(lab[:, 0], source.tones, reference.tones)
-    return canvas.from_lab(moved[None].astype(np.float32))[0]
+    return from_lab(moved[None].astype(np.float32))[0]
 
 
 def _toned(lightness: np.ndarray, tones: tuple[float, ...], goal: tuple[float, ...]) -> np.ndarray:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from flowedit.agent.card import StyleCard
+from flowedit.agent.colour import to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -13,16 +14,10 @@ _SEPIA_LIGHT = canvas.triple(0.985, 0.925, 0.78)
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
-    """Print one picture on old film stock.
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives black and white for all keyframes.
-        seed: of the grain, dust and scratches; one print, so the same ones on every keyframe.
-    """
+    """Print one picture on old film stock."""
     s, master = canvas.scale_of(image), card.master
-    source = canvas.blur(canvas.to_paint(image), 1.1 * s)
-    lab = canvas.to_lab(source)
+    source = canvas.blur(to_paint(image), 1.1 * s)
+    lab = to_lab(source)
     light = canvas.tone(lab[..., 0], master)
     curved = 0.06 + 0.90 * canvas.mix(light, canvas.smoothstep(0, 1, light), 0.6)
     sepia = _toned(curved)
@@ -36,7 +31,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     colour = canvas.mix(colour, np.broadcast_to(_SEPIA_LIGHT, colour.shape), light_marks)
     colour = canvas.mix(colour, np.broadcast_to(_SEPIA_DARK, colour.shape), dark_marks)
     gate = _gate(image.shape, s)
-    return canvas.to_pixels(colour * gate[..., None] + 0.012)
+    return to_pixels(colour * gate[..., None] + 0.012)
 
 
 def _toned(light: canvas.Plane) -> canvas.Paint:

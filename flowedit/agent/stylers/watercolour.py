@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from flowedit.agent.card import StyleCard
+from flowedit.agent.card import Measures, StyleCard
+from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
@@ -13,37 +14,32 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     """Paint one picture in watercolour.
 
     Pigment density after Bousseau et al., "Interactive watercolor rendering" (2006): `c - (c - c^2) (d - 1)`.
-
-    Args:
-        image: uint8 RGB.
-        card: its master gives black and white for all keyframes.
-        seed: of the paper, the turbulence and the ragged edge of the painted field.
     """
     s, master = canvas.scale_of(image), card.master
-    source = canvas.to_paint(image)
+    source = to_paint(image)
     hand = 2.6 * s
     trembling = canvas.displace(
         source,
         hand * texture.clouds(image.shape, 34 * s, seed + 1, 3),
         hand * texture.clouds(image.shape, 34 * s, seed + 2, 3),
     )
-    wash = canvas.brushed(trembling, canvas.to_lab(trembling)[..., 0], master, 6.5 * s)
-    wash = canvas.brushed(wash, canvas.to_lab(wash)[..., 0], master, 4 * s)
+    wash = canvas.brushed(trembling, to_lab(trembling)[..., 0], master, 6.5 * s)
+    wash = canvas.brushed(wash, to_lab(wash)[..., 0], master, 4 * s)
     wet = canvas.smoothstep(0.1, 0.7, texture.clouds(image.shape, 150 * s, seed + 3, 3))
     wash = canvas.mix(wash, canvas.blur(wash, 9 * s), 0.75 * wet)
-    colour = canvas.from_lab(_thinned(canvas.to_lab(wash), master))
+    colour = from_lab(_thinned(to_lab(wash), master))
     colour = canvas.mix(np.broadcast_to(_SHEET, colour.shape), colour * _SHEET, 1 - _bare(wash, master))
     density = _density(wash, image.shape, s, seed)
-    pencil = canvas.ink_lines(canvas.to_lab(trembling)[..., 0], master, width=1.0 * s, amount=1.3, flow_length=5 * s)
+    pencil = canvas.ink_lines(to_lab(trembling)[..., 0], master, width=1.0 * s, amount=1.3, flow_length=5 * s)
     colour = colour - (colour - colour * colour) * density[..., None]
     colour = canvas.mix(colour, canvas.triple(0.27, 0.25, 0.27) + 0.25 * colour, 0.5 * pencil)
     sheet = _SHEET * (1 + 0.035 * texture.paper(image.shape, s, seed))[..., None]
     field = _field(image.shape, s, seed)
     painted = colour * (1 + 0.05 * texture.paper(image.shape, s, seed))[..., None]
-    return canvas.to_pixels(canvas.mix(sheet, painted, field))
+    return to_pixels(canvas.mix(sheet, painted, field))
 
 
-def _thinned(lab: canvas.Paint, master: canvas.Master) -> canvas.Paint:
+def _thinned(lab: canvas.Paint, master: Measures) -> canvas.Paint:
     light = canvas.tone(lab[..., 0], master)
     lightness = 40 + 58 * light ** np.float32(0.72)
     chroma = np.float32(1.25) * np.ones_like(light)
@@ -52,8 +48,8 @@ def _thinned(lab: canvas.Paint, master: canvas.Master) -> canvas.Paint:
     return np.stack([lightness, a, b], axis=2).astype(np.float32)
 
 
-def _bare(wash: canvas.Paint, master: canvas.Master) -> canvas.Plane:
-    lab = canvas.to_lab(wash)
+def _bare(wash: canvas.Paint, master: Measures) -> canvas.Plane:
+    lab = to_lab(wash)
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     return canvas.smoothstep(0.80, 1.0, canvas.tone(lab[..., 0], master)) * canvas.smoothstep(40, 12, chroma)
 

@@ -1,4 +1,4 @@
-"""Do keyframes change more than their source does? Numbers for tables and tests."""
+"""How steady styled keyframes of a static camera stay: what moved left out, the camera's noise compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,10 @@ from itertools import combinations
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
+from flowedit.agent.colour import Picture, to_lab
 from flowedit.errors import AgentError
-
-Picture = UInt8[np.ndarray, "_H _W 3"]
-Regions = Float[np.ndarray, "rows columns"]
 
 REGIONS = 24
 """Regions across the shorter side of a picture."""
@@ -42,72 +40,45 @@ class Steadiness:
     beside: float
 
 
-def steadiness(sources: Sequence[Picture], styled: Sequence[Picture], *, regions: int = REGIONS) -> Steadiness:
+def steadiness(sources: Sequence[Picture], styled: Sequence[Picture]) -> Steadiness:
     """How steady the still parts of a static camera's picture stay.
 
     Args:
         sources: source keyframes, all of one size, with a little noise, and less than half of the picture moving.
         styled: the same keyframes styled.
-        regions: how many across the shorter side.
 
     Raises:
         AgentError: the source has no noise to compare with, or nothing is still or lies beside what moves.
     """
-    before, after = ([_lab(image) for image in images] for images in (sources, styled))
-    shape = _blocks(before[0], regions).shape[0], _blocks(before[0], regions).shape[2]
-    calm, edge = np.zeros((3, *shape)), np.zeros((3, *shape))
+    before, after = ([to_lab(image).astype(np.float64) for image in images] for images in (sources, styled))
+    plainness = _blocks(before[0])[..., 0].std(axis=(1, 3))
+    calm, edge = np.zeros((3, *plainness.shape)), np.zeros((3, *plainness.shape))
     for one, other in combinations(range(len(before)), 2):
-        source, style = (_squares(lab[one] - lab[other], regions) for lab in (before, after))
+        source, style = (_squares(lab[one] - lab[other]) for lab in (before, after))
         moved = source > _MOVED**2 * np.median(source)
         touched = cv2.dilate(moved.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        measured = np.stack([source, style, np.ones(shape)])
+        measured = np.stack([source, style, np.ones(source.shape)])
         calm += measured * ~touched
         edge += measured * (touched & ~moved)
     if not (calm[0].any() and edge[0].any()):
         raise AgentError(f"{len(before)} keyframes show nothing still beside what moves; use a noisy, static camera.")
     seen = calm[:, calm[0] > 0]
-    order = np.argsort(_blocks(before[0], regions)[..., 0].std(axis=(1, 3))[calm[0] > 0], kind="stable")
+    order = np.argsort(plainness[calm[0] > 0], kind="stable")
     groups = [_ratio(seen[:, part]) for part in np.array_split(order, _GROUPS) if len(part)]
     worst = float(np.sqrt((seen[1] / seen[0]).max()))
     return Steadiness(regions=max(groups), pixels=_ratio(seen), worst=worst, beside=_ratio(edge))
-
-
-def change_ratio(sources: Sequence[Picture], styled: Sequence[Picture], *, regions: int = REGIONS) -> float:
-    """How much more regions differ between styled keyframes than between their source frames.
-
-    The root mean square, over all pairs of keyframes and all regions, of the Lab distance between the region's mean
-    colour in one and in the other, styled divided by source. 1 means that the style adds no change of its own.
-
-    Args:
-        sources: source keyframes of one static-camera clip, all of one size.
-        styled: the same keyframes styled.
-        regions: how many across the shorter side.
-    """
-    before, after = ([_region_means(image, regions) for image in images] for images in (sources, styled))
-    moved, restyled = (
-        sum(float(((one - other) ** 2).sum()) for one, other in combinations(means, 2)) for means in (before, after)
-    )
-    return float(np.sqrt(restyled / max(moved, 1e-12)))
 
 
 def _ratio(sums: Float[np.ndarray, "3 ..."]) -> float:
     return float(np.sqrt(sums[1].sum() / sums[0].sum()))
 
 
-def _lab(image: Picture) -> Float[np.ndarray, "_H _W 3"]:
-    return cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab).astype(np.float64)
-
-
-def _blocks(lab: Float[np.ndarray, "_H _W 3"], regions: int) -> Float[np.ndarray, "rows side columns side 3"]:
+def _blocks(lab: Float[np.ndarray, "_H _W 3"]) -> Float[np.ndarray, "rows side columns side 3"]:
     """The pixels by region; what is left over at the right and at the bottom is left out."""
-    side = max(1, min(lab.shape[:2]) // regions)
+    side = max(1, min(lab.shape[:2]) // REGIONS)
     rows, columns = lab.shape[0] // side, lab.shape[1] // side
     return lab[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
 
 
-def _squares(difference: Float[np.ndarray, "_H _W 3"], regions: int) -> Regions:
-    return (_blocks(difference, regions) ** 2).sum(axis=4).mean(axis=(1, 3))
-
-
-def _region_means(image: Picture, regions: int) -> Float[np.ndarray, "rows columns 3"]:
-    return _blocks(_lab(image), regions).mean(axis=(1, 3))
+def _squares(difference: Float[np.ndarray, "_H _W 3"]) -> Float[np.ndarray, "rows columns"]:
+    return (_blocks(difference) ** 2).sum(axis=4).mean(axis=(1, 3))

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from flowedit.agent.parts import analyse, paint
+from flowedit.agent.colour import Picture
+from flowedit.agent.painting import analyse, paint
 from flowedit.agent.sample import Source
-from flowedit.agent.stylers import LOOKS
-from flowedit.agent.stylers.look import Look
+from flowedit.agent.stylers import LOOKS, Look
 from flowedit.media.images import resize_image
-
-Picture = UInt8[np.ndarray, "_H _W 3"]
 
 _LARGE = (198, 352)
 _GAP = 4

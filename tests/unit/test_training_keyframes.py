@@ -8,7 +8,7 @@ import torch
 
 from training.keyframes import (
     choose_keyframes,
-    disagreement,
+    choose_slots,
     keyframe_clip,
     keyframe_mask,
     slot,
@@ -25,7 +25,7 @@ def test_every_subset_is_legal_and_the_named_kinds_occur(frames):
         assert all(0 <= k < frames for k in keys)
         assert len(slots) == len(set(slots))
         seen[tuple(keys)] += 1
-    assert seen[()] > 40
+    assert seen[()] > 10
     assert seen[(0,)] > 40
     assert seen[(0, frames - 1)] > 40
     assert any(k % 4 for keys in seen for k in keys)
@@ -49,32 +49,18 @@ def test_the_mask_equals_the_vendors_for_first_and_last():
     assert torch.equal(keyframe_mask([[0, 16]], frames, h, w), vendor)
 
 
-def test_only_keyframes_stay_in_the_clip():
-    video = torch.rand(2, 3, 9, 4, 4) + 0.1
-    kept = keyframe_clip(video, [[0, 4], [8]])
+def test_only_keyframes_stay_in_the_clip_and_the_ground_elsewhere():
+    video, ground = torch.rand(2, 3, 9, 4, 4), torch.rand(2, 3, 9, 4, 4)
+    kept = keyframe_clip(video, ground, [[0, 4], [8]])
     assert torch.equal(kept[0, :, [0, 4]], video[0, :, [0, 4]])
     assert torch.equal(kept[1, :, 8], video[1, :, 8])
-    assert kept[0].ne(0).any(0).any(-1).any(-1).sum() == 2
-    assert kept[1].ne(0).any(0).any(-1).any(-1).sum() == 1
+    assert torch.equal(kept[0, :, [1, 2, 3, 5, 6, 7, 8]], ground[0, :, [1, 2, 3, 5, 6, 7, 8]])
+    assert torch.equal(kept[1, :, :8], ground[1, :, :8])
 
 
-def test_keyframes_that_disagree_differ_from_one_another_but_not_on_average():
-    error = disagreement(torch.Generator().manual_seed(0), 800, 9, share=1.0)
-    for part, none in ((error.matrix, torch.eye(3)), (error.offset, torch.zeros(3)), (error.line, torch.tensor(0.0))):
-        assert part.std(1).mean() > 0.02
-        torch.testing.assert_close(part.mean((0, 1)), none, atol=0.005, rtol=0)
-
-
-def test_keyframes_that_agree_are_left_alone():
-    video, ink = torch.rand(4, 9, 3, 8, 8), torch.rand(4, 9, 1, 8, 8)
-    agreeing = disagreement(torch.Generator().manual_seed(0), 4, 9, share=0.0)
-    torch.testing.assert_close(agreeing.applied(video, ink), video)
-
-
-def test_the_error_of_a_line_is_where_lines_are():
-    video, ink = torch.full((4, 9, 3, 8, 8), 0.5), torch.zeros(4, 9, 1, 8, 8)
-    ink[..., 3] = 1
-    error = disagreement(torch.Generator().manual_seed(1), 4, 9, share=1.0)
-    change = error.applied(video, ink) - error.applied(video)
-    assert (change[..., 3].amax((1, 2, 3)) > 0.02).any()
-    assert not change[..., :3].any()
+def test_slots_of_keyframe_images_come_first_with_the_frame_that_is_marked():
+    mask = keyframe_mask([[0, 6]], 17, 1, 1)[:, :, :, 0, 0]
+    slots, index = choose_slots(mask)
+    assert set(slots[0, :2].tolist()) == {0, 2}
+    found = dict(zip(slots[0].tolist(), index[0].tolist(), strict=True))
+    assert found == {0: 0, 1: 4, 2: 6, 3: 12, 4: 16}

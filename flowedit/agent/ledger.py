@@ -1,0 +1,127 @@
+"""What a run asked of a model: the answers, kept before they are used, and the cost, counted before a request is sent.
+
+An answer's file is named after its request, so the same request finds it, after a kill as well as in a test that
+replays recorded answers, and nothing is paid for twice. It holds the answer alone, never the request's headers.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from flowedit.agent.events import Usage
+from flowedit.agent.settings import GeminiSettings
+from flowedit.errors import AgentError
+from flowedit.files import unwritten, write_text
+
+SPENT = "spent"
+"""Beside the answers: how many requests were sent and what they cost, answered or not."""
+
+
+class Answer(BaseModel):
+    """One answer.
+
+    Attributes:
+        model: who answered.
+        text: its words.
+        images: its pictures, base64.
+        finish: why it stopped, in the API's word.
+        blocked: why the request was blocked, in the API's word; empty where it was not.
+        usage: what it took, tries included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    text: str
+    images: list[str]
+    finish: str
+    blocked: str
+    usage: Usage
+
+
+class BudgetSpentError(Exception):
+    """The next request could exceed the budget, so it was not sent."""
+
+
+class Ledger:
+    """The answers of one run and its budget, in a folder that outlives the process; several threads may ask at once."""
+
+    def __init__(self, folder: Path, settings: GeminiSettings, redact: Callable[[str], str]) -> None:
+        """Start from what earlier runs in the folder have already asked and spent.
+
+        Args:
+            folder: keeps the answers and the count; it need not be there yet.
+            settings: the limits.
+            redact: cleans what is written.
+
+        Raises:
+            AgentError: the count is damaged.
+        """
+        self._folder, self._settings, self._redact = folder, settings, redact
+        answers = (self.find(path.stem) for path in sorted(folder.glob("*.json")))
+        answered = sum((answer.usage for answer in answers if answer is not None), Usage())
+        counted = _counted(folder / SPENT)
+        # The answers are the least that was spent, where their folder came without a count.
+        self._calls, self._usd = max(counted.calls, answered.calls), max(counted.usd, answered.usd)
+        self._held = 0.0
+        self._lock = threading.Lock()
+
+    def find(self, name: str) -> Answer | None:
+        """The answer kept under that name; a damaged file counts as none."""
+        try:
+            return Answer.model_validate_json((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError):
+            return None
+
+    def keep(self, name: str, answer: Answer) -> None:
+        """Write an answer, whole or not at all."""
+        self._write(f"{name}.json", self._redact(answer.model_dump_json(indent=1)))
+
+    def reserve(self, usd: float) -> None:
+        """Count one request and set aside the most that it may cost.
+
+        Raises:
+            BudgetSpentError: the limit of requests is reached, or the money left does not cover `usd`.
+            OutputError: the count cannot be written.
+        """
+        most = self._settings
+        with self._lock:
+            if self._calls + 1 > most.max_calls:
+                raise BudgetSpentError(f"the budget of {most.max_calls} Gemini calls is used up")
+            if self._usd + self._held + usd > most.max_usd:
+                raise BudgetSpentError(
+                    f"the next Gemini call may cost {usd:.3f} USD and {self._usd:.3f} of the {most.max_usd:.2f} USD "
+                    "are spent"
+                )
+            self._calls += 1
+            self._held += usd
+            self._count()
+
+    def settle(self, reserved: float, usd: float) -> None:
+        """Replace a reservation by what the request cost (0 for one that the server refused)."""
+        with self._lock:
+            self._held -= reserved
+            self._usd += usd
+            self._count()
+
+    def _count(self) -> None:
+        """Requests under way are written as if they cost the most they may: a kill leaves them at that."""
+        self._write(SPENT, Usage(calls=self._calls, usd=self._usd + self._held).model_dump_json())
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritten(self._folder, error) from None
+        write_text(self._folder / name, text)
+
+
+def _counted(path: Path) -> Usage:
+    try:
+        return Usage.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return Usage()
+    except (OSError, ValidationError, UnicodeDecodeError):
+        raise AgentError(f"{path} is not a count of requests; delete it to count the kept answers alone.") from None

@@ -1,0 +1,76 @@
+"""Files that appear under their names whole or not at all: the one way in which this package writes."""
+
+import json
+import math
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from flowedit.errors import OutputError
+
+Json = dict[str, Any] | list[Any] | tuple[Any, ...] | str | float | bool | None
+"""What JSON holds, tuples as lists."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Generator[Path, None, None]:
+    """A hidden file beside `path`, of the same suffix, to write to; when the block ends it takes the place of `path`.
+
+    Where the block raises, and where the program is killed in it, `path` is what it was.
+
+    Args:
+        path: the file; its folder must be there.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+
+    Example:
+        >>> with atomic_write(Path("weights.safetensors")) as part:  # doctest: +SKIP
+        ...     save_file(tensors, part)
+    """
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        with part.open("rb+") as file:  # on the disk before the name says so
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise unwritten(path, error) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write a file whole or not at all, as `atomic_write` does, and return its path."""
+    with atomic_write(path) as part:
+        part.write_bytes(data)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """`write_bytes` of text in UTF-8."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, data: Json, *, indent: int = 2) -> Path:
+    """`write_text` of JSON, indented; NaN and infinities become null, which every reader accepts."""
+    return write_text(path, json.dumps(_finite(data), indent=indent, ensure_ascii=False) + "\n")
+
+
+def unwritten(path: Path, error: Exception) -> OutputError:
+    """The error of a file that could not be written, in one line, whatever library said why."""
+    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return OutputError(
+        f"Cannot write {path} ({said or type(error).__name__}); free some space or choose another folder."
+    )
+
+
+def _finite(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
