@@ -71,7 +71,7 @@ class FrameScrubber(FlowWidget):
             raise WidgetError(f"Keyframes {outside} lie outside the clip's frames 0 to {count - 1}.")
         if not fps > 0:
             raise WidgetError(f"fps is {fps}; it must be positive. Use the clip's own, such as 16.")
-        self._drawn = _still(clips, [int(i) for i in keyframes])
+        self._clips = {name: np.asarray(clip) for name, clip in clips.items()}
         super().__init__(
             clips=encode_clips(clips, kilobytes),
             fps=float(fps),
@@ -86,24 +86,12 @@ class FrameScrubber(FlowWidget):
         return min(max(proposal["value"], 0), count - 1)
 
     def _still(self) -> str:
-        return self._drawn
-
-
-def _still(clips: Mapping[str, np.ndarray], keyframes: Sequence[int]) -> str:
-    """One row of frames per clip, and a table of how far they lie from the first clip's."""
-    names = list(clips)
-    first = np.asarray(clips[names[0]])
-    shown = spread(len(first), keyframes)
-    words = f"Rows: {', '.join(names)}. Columns: frames {', '.join(map(str, shown))}."
-    rows = np.concatenate([contact_sheet(np.asarray(clip)[shown]) for clip in clips.values()])
-    columns = ("frame", "latent slot", "keyframe", *(f"mean |{name} - {names[0]}|, 0 to 255" for name in names[1:]))
-    values = [
-        (
-            i,
-            slot_of(i),
-            i in keyframes,
-            *(float(np.abs(clips[n][i] - first[i].astype(float)).mean()) for n in names[1:]),
-        )
-        for i in shown
-    ]
-    return picture_tag(rows, words, max_side=900) + table_tag(words, columns, values)
+        names, (source, *others) = list(self._clips), self._clips.values()
+        shown = spread(len(source), self.keyframes)
+        words = f"Rows: {', '.join(names)}. Columns: frames {', '.join(map(str, shown))}."
+        rows = np.concatenate([contact_sheet(clip[shown]) for clip in self._clips.values()])
+        far = {i: [float(np.abs(clip[i] - source[i].astype(float)).mean()) for clip in others] for i in shown}
+        values = [(i, slot_of(i), i in self.keyframes, *far[i]) for i in shown]
+        distances = (f"mean |{name} - {names[0]}|, 0 to 255" for name in names[1:])
+        table = table_tag(words, ("frame", "latent slot", "keyframe", *distances), values)
+        return picture_tag(rows, words, max_side=900) + table

@@ -76,14 +76,6 @@ class KeyframeGallery(JobWidget):
         self.pairs = [{**said, "source": source, "styled": styled} for said, source, styled in shown]
         self.decisions = {key: value for key, value in self.decisions.items() if key in map(str, indices)}
 
-    def answer(self) -> dict:
-        """What the reader decided, as `resume` receives it.
-
-        Raises:
-            WidgetError: a keyframe has no decision yet, or is sent back without a reason.
-        """
-        return _answer_of(self.decisions, [pair["index"] for pair in self.pairs])
-
     def _asked(self, content: dict) -> None:
         resume = self._resume
         if content.get("type") == "resume" and resume is not None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -107,3 +108,24 @@ LARGE = {
 @pytest.mark.parametrize("name", LARGE)
 def test_many_large_pictures_stay_within_a_widgets_size(name):
     assert 300_000 < len(json.dumps(LARGE[name]().saved_state())) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("decisions", "says"),
+    [
+        ({"0": {"action": "approve"}}, r"\[4\] are undecided"),
+        (
+            {"0": {"action": "approve"}, "4": {"action": "redo", "reason": " "}},
+            r"\[4\] are to be .* without a reason",
+        ),
+    ],
+)
+def test_an_answer_with_open_questions_is_refused(decisions, says):
+    """Catches a keyframe sent back to the agent, or passed over, without a word."""
+    asked = []
+    gallery = KeyframeGallery([(textured(i), textured(i), i, {}) for i in (0, 4)], resume=asked.append)
+    gallery._asked({"type": "resume", "decisions": decisions})
+    gallery.worker.wait(5)
+    assert gallery.job["state"] == "failed"
+    assert re.search(says, gallery.job["text"])
+    assert asked == []
