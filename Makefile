@@ -8,14 +8,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # Two workers, which begin with the files that take longest (tests/unit/slow.txt).
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
-# Single lessons take from seconds to minutes: a worker that is done takes over what waits for the other.
-PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
+# The tests of one lesson share its one run, so they stay together.
+PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist loadgroup --durations 20
 
-# A page needs its lesson executed once more; the pages of the long lessons are left to `make test-site`.
-PAGES := tests/notebooks/test_site.py::test_every_lesson_lives_from_disk_on_a_phone
-LONG_PAGES := $(foreach number,00 03 04 05 06 07,--deselect "$(PAGES)[$(number)]")
-
-.PHONY: demo test test-lessons test-site test-browser check quick lint types setup setup-tests lab lessons site binder-check clean
+.PHONY: demo test test-all test-lessons test-browser check quick lint types setup setup-tests lab lessons site binder-check clean
 
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
@@ -23,13 +19,11 @@ demo: setup  ## Run the main job on the shipped model: report and contact sheet 
 test: setup-tests lint types test-lessons  ## Style, types, import contracts, every lesson executed, unit tests
 	$(PYTEST) tests/unit
 
-test-lessons: setup-tests  ## Every lesson executed within its header's minutes and memory
-	$(PY) -m pytest --durations 20 -m alone tests/notebooks
-	$(PYTEST_LESSONS) -m "not alone" $(LONG_PAGES) tests/notebooks
-	$(PYTEST_LESSONS) tests/browser/test_lessons.py
+test-all: test  ## Also what takes minutes; run it before a release
+	$(PY) -m pytest -m long tests
 
-test-site: setup-tests  ## Every lesson's page opened from disk at a phone's width
-	$(PYTEST_LESSONS) tests/notebooks/test_site.py
+test-lessons: setup-tests  ## Every lesson executed once, offline, within its memory; its page opened on a phone
+	$(PYTEST_LESSONS) -m "not long" tests/notebooks tests/browser/test_lessons.py
 
 test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
 	$(PYTEST) tests/browser

@@ -6,64 +6,54 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
 from flowedit import __version__
-from flowedit.lessons.catalog import Lesson, lesson
 from flowedit.lessons.look import use_house_style
 from flowedit.widgets._probe import nvidia_gpu
 
 _M_MMAP_THRESHOLD = -3
 """Number of the option in glibc's malloc.h."""
-_PACKAGES = ("numpy", "torch", "diffsynth", "langgraph", "anywidget")
 
 
 @dataclass(frozen=True)
-class SetupCard:
-    """Where a lesson runs.
+class Card:
+    """A short message with a bar of colour at its left.
 
     Attributes:
-        lesson: the lesson.
-        host: "Colab", "Binder" or "this computer".
-        rows: name and value of each fact, in order.
+        title: the message.
+        words: what else there is to say.
+        colour: of the bar, `#rrggbb`.
     """
 
-    lesson: Lesson
-    host: str
-    rows: tuple[tuple[str, str], ...]
+    title: str
+    words: str
+    colour: str = "#009E73"
 
     def __repr__(self) -> str:
-        """The card as one line of text."""
-        return f"Lesson {self.lesson.number} on {self.host}: " + ", ".join(f"{k} {v}" for k, v in self.rows)
+        return f"{self.title}: {self.words}"
 
     def _repr_html_(self) -> str:
-        facts = " · ".join(f"{html.escape(name)} {html.escape(value)}" for name, value in self.rows)
-        title = f"Lesson {self.lesson.number} is ready on {self.host}"
-        return (
-            '<p style="border-left:4px solid #009E73;padding:.3em .8em;margin:.3em 0">'
-            f"<b>{html.escape(title)}</b><br><small>{facts}</small></p>"
-        )
+        style = f"border-left:4px solid {self.colour};padding:.3em .8em;margin:.3em 0"
+        return f'<p style="{style}"><b>{html.escape(self.title)}</b><br>{html.escape(self.words)}</p>'
 
 
-def setup(number: str) -> SetupCard:
+def setup(number: str) -> Card:
     """Make the notebook ready for a lesson; calling it again changes nothing.
 
     Args:
         number: the lesson's number, such as "01".
 
     Returns:
-        A card with the versions, processors and memory that the lesson finds.
+        A card with what the lesson finds: versions, processors, memory, device.
     """
-    entry = lesson(number)
     use_house_style()
     _return_memory_at_once()
     free = psutil.virtual_memory().available / 2**30
-    rows = [("flowedit", __version__), ("Python", platform.python_version())]
-    rows += [(name, found) for name in _PACKAGES if (found := _version(name))]
-    rows += [("cores", str(psutil.cpu_count() or 1)), ("free memory", f"{free:.1f} GB"), ("device", device())]
-    return SetupCard(entry, host(), tuple(rows))
+    versions = f"flowedit {__version__}", f"Python {platform.python_version()}"
+    facts = *versions, f"{psutil.cpu_count() or 1} cores", f"{free:.1f} GB of memory free", f"device {device()}"
+    return Card(f"Lesson {number} is ready on {host()}", " · ".join(facts))
 
 
 def host() -> str:
@@ -89,10 +79,3 @@ def _return_memory_at_once() -> None:
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

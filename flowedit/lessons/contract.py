@@ -1,16 +1,14 @@
 """What must hold of any model behind the port, tried on small inputs: the contract of `flowedit.model.VideoModel`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
-import numpy as np
 import torch
 
 from flowedit.flow import interpolate
 from flowedit.frames import slot_count, slot_of
 from flowedit.model import ClipShape, Condition, Latent, VideoModel
 
-_FRAMES, _SIGMA = 9, 0.5
+_FRAMES = 9
 
 
 def point_velocity(
@@ -31,73 +29,65 @@ def check_model(model: VideoModel) -> list[str]:
     Returns:
         One line per property, which begins with "holds" or "FAILS".
     """
-    return [_line(says, prove, model) for says, prove in _PROPERTIES.items()]
+    return [_line(says, holds, model) for says, holds in _PROPERTIES.items()]
 
 
-def _line(says: str, prove: Callable[[VideoModel], bool], model: VideoModel) -> str:
+def _line(says: str, holds: Callable[[VideoModel], bool], model: VideoModel) -> str:
     try:
         with torch.inference_mode():
-            return f"{'holds' if prove(model) else 'FAILS'}: {says}"
-    except Exception as error:
+            return f"{'holds' if holds(model) else 'FAILS'}: {says}"
+    except Exception as error:  # a model that raises does not have the property
         return f"FAILS: {says} ({type(error).__name__})"
 
 
 def _clip(model: VideoModel) -> torch.Tensor:
     side = 4 * model.size_multiple
-    generator = torch.Generator().manual_seed(8)
-    return torch.rand(1, 3, _FRAMES, side, side, generator=generator) * 2 - 1
+    return torch.rand(1, 3, _FRAMES, side, side, generator=torch.Generator().manual_seed(8)) * 2 - 1
 
 
-def _slots(model: VideoModel) -> bool:
+def _has_slots(model: VideoModel) -> bool:
     latents = model.encode(_clip(model))
     return latents.ndim == 5 and latents.shape[2] == slot_count(_FRAMES)
 
 
-def _returns(model: VideoModel) -> bool:
+def _returns_frames(model: VideoModel) -> bool:
     clip = _clip(model)
     return model.decode(model.encode(clip)).shape == clip.shape
 
 
-def _causal(model: VideoModel) -> bool:
+def _is_causal(model: VideoModel) -> bool:
     clip = _clip(model)
     before = model.encode(clip)
     for index in range(1, _FRAMES):
         changed = clip.clone()
         changed[:, :, index] *= -1
-        slot = slot_of(index)
-        after = model.encode(changed)
-        if not torch.allclose(after[:, :, :slot], before[:, :, :slot], atol=1e-5):
-            return False
-        if torch.allclose(after[:, :, slot], before[:, :, slot], atol=1e-5):
+        slots = zip(model.encode(changed).unbind(2), before.unbind(2), strict=True)
+        same = [torch.allclose(a, b, atol=1e-5) for a, b in slots]
+        if not all(same[: slot_of(index)]) or same[slot_of(index)]:
             return False
     return True
 
 
-def _velocities(model: VideoModel) -> Iterator[tuple[Latent, Latent, Latent, float]]:
-    """(latents, their noise, the velocity there, sigma) at two noise levels, told to show the clip's own frames."""
+def _velocities(model: VideoModel) -> Iterator[tuple[Latent, Latent, Latent]]:
+    """(latents, their noise, the velocity there) at two noise levels, told to show the clip's own frames."""
     clip = _clip(model)
     data = model.encode(clip)
     noise = torch.randn(data.shape, generator=torch.Generator().manual_seed(9))
-    side = clip.shape[-1]
-    shape = ClipShape(num_frames=_FRAMES, height=side, width=side)
+    shape = ClipShape(num_frames=_FRAMES, height=clip.shape[-2], width=clip.shape[-1])
     frames = ((clip[0].permute(1, 2, 3, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
-    prepared: Any = model.prepare(_condition(shape, {0: frames[0], 8: frames[8]}))
-    for sigma in (0.9, _SIGMA):
+    prepared = model.prepare(Condition(shape=shape, images={0: frames[0], 8: frames[8]}))
+    for sigma in (0.9, 0.5):
         x = interpolate(data, noise, sigma)
-        yield x, noise, model.velocity(x, sigma, prepared, range(data.shape[2])), sigma
+        yield x, noise, model.velocity(x, sigma, prepared, range(data.shape[2]))
 
 
-def _condition(shape: ClipShape, images: dict[int, np.ndarray]) -> Condition:
-    return Condition(shape=shape, images=images)
+def _is_shaped(model: VideoModel) -> bool:
+    return all(v.shape == x.shape and bool(torch.isfinite(v).all()) for x, _, v in _velocities(model))
 
 
-def _shaped(model: VideoModel) -> bool:
-    return all(v.shape == x.shape and bool(torch.isfinite(v).all()) for x, _, v, _ in _velocities(model))
-
-
-def _direction(model: VideoModel) -> bool:
+def _points_to_noise(model: VideoModel) -> bool:
     """The velocity holds the noise that was put in about once: `v = noise - data`."""
-    return all(0.6 < float((v * noise).mean()) < 1.6 for _, noise, v, _ in _velocities(model))
+    return all(0.6 < float((v * noise).mean()) < 1.6 for _, noise, v in _velocities(model))
 
 
 def _repeats(model: VideoModel) -> bool:
@@ -105,10 +95,10 @@ def _repeats(model: VideoModel) -> bool:
 
 
 _PROPERTIES: dict[str, Callable[[VideoModel], bool]] = {
-    "4n + 1 frames become n + 1 latents": _slots,
-    "decoding gives back as many frames, of the same size": _returns,
-    "a latent depends on its own frames and on none after them": _causal,
-    "the velocity has the shape of its latents and is finite": _shaped,
-    "the velocity points from data to noise and holds that noise once": _direction,
+    "4n + 1 frames become n + 1 latents": _has_slots,
+    "decoding gives back as many frames, of the same size": _returns_frames,
+    "a latent depends on its own frames and on none after them": _is_causal,
+    "the velocity has the shape of its latents and is finite": _is_shaped,
+    "the velocity points from data to noise and holds that noise once": _points_to_noise,
     "the same call gives the same answer": _repeats,
 }

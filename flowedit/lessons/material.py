@@ -2,21 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
+from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
-from flowedit.tiny.looks import LOOKS
+from flowedit.model import ClipShape, VideoModel
+from flowedit.models import load_model
+from flowedit.settings import EditSettings
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.styles import look, stylize
 from flowedit.tiny.world import render, sample_scene
-
-if TYPE_CHECKING:
-    from benchmarks.memory import Remembering
+from flowedit.wan.memory import measure_resources
 
 NATURAL = (0, 16, 32)
 """Keyframes that the lessons use unless they say otherwise: the last frames of their groups."""
@@ -59,7 +58,7 @@ def clip(scene: int = 8, style: str = "comic", *, frames: int = 33, height: int 
 
     Args:
         scene: which of the held-out scenes, from 0.
-        style: one of `looks()`.
+        style: a name in `flowedit.tiny.looks.LOOKS`.
         frames: `4n + 1`.
         height: of a frame.
         width: of a frame.
@@ -73,21 +72,32 @@ def clip(scene: int = 8, style: str = "comic", *, frames: int = 33, height: int 
     )
 
 
-def looks() -> tuple[str, ...]:
-    """Names of the looks that `clip` knows."""
-    return tuple(LOOKS)
-
-
 @cache
-def small_model(device: str | None = None) -> "Remembering":
-    """The shipped small Wan, on the GPU if there is one; loaded once per notebook, and computing no clip twice."""
-    from benchmarks.memory import Remembering
-    from flowedit.models import load_model
-
-    return Remembering(load_model("tiny", device=device))
+def small_model() -> VideoModel:
+    """The shipped small Wan, on the GPU if there is one; loaded once per notebook."""
+    return load_model("tiny")
 
 
-def _uint8(video: Tensor) -> np.ndarray:
+def large_model(size: str, shape: ClipShape) -> VideoModel:
+    """A real model, where this machine has a GPU for it and its weights.
+
+    Raises:
+        ModelError: which of the two is missing, and what helps.
+    """
+    if not measure_resources().gpu_total:
+        raise ModelError("there is no GPU here, and these weights need one.")
+    return load_model(size, shape=shape)
+
+
+def what_ran(settings: EditSettings) -> str:
+    """One line that says which method an edit runs, how it corrects, and whether the model sees an estimate."""
+    if settings.method == "refine":
+        return "ran: method refine, no correction, on a classical estimate of the clip"
+    correction = f"correction {settings.gain}" if settings.gain(1.0) and not settings.classical else "no correction"
+    return f"ran: method {settings.method}, {correction}, without an estimate"
+
+
+def _uint8(video: torch.Tensor) -> np.ndarray:
     return (video[0].permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
 
 

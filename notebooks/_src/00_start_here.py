@@ -27,7 +27,7 @@
 # %% [markdown] tags=["predict"]
 # ## Before you run anything
 #
-# You have a clip of 33 frames and repaint **three** of them by hand. A program shall carry your painting to the other
+# You have a clip of 33 frames and repaint **three** of them by hand. A program is to carry your painting to the other
 # 30.
 #
 # **Write down two answers.** (1) Your three paintings do not agree: one came out warmer, one darker. What should the
@@ -53,12 +53,13 @@ EnvCard()
 # where $r$ is the gap that the next step would leave. Lesson 01 proves what that does; here we look.
 #
 # The edit below was **recorded**: an agent painted the keyframes, and the small Wan that comes with this package (a real
-# Wan model, only small) made the rest, step by step as above.
+# Wan model, only small) made the rest with the preset `method`, step by step as above.
 
 # %% tags=["see"]
 from flowedit.widgets import FrameScrubber, ResidualInspector
-recorded = lessons.recorded()
-FrameScrubber(recorded.clips, keyframes=recorded.indices, note=recorded.note, heading="A recorded edit")
+from flowedit.lessons.record import recorded
+edit = recorded()
+FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note, heading="A recorded edit")
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Source and edit in step. Scrub with the arrow keys, play with the space bar, jump between
@@ -66,7 +67,7 @@ FrameScrubber(recorded.clips, keyframes=recorded.indices, note=recorded.note, he
 # kernel.
 
 # %% tags=["see"]
-ResidualInspector(recorded.trace, note=recorded.note)
+ResidualInspector(edit.trace, note=edit.note)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** One cell per step and keyframe: how large the residual was. Lesson 05 explains how to read
@@ -80,15 +81,27 @@ ResidualInspector(recorded.trace, note=recorded.note)
 #
 # The method is for what is left: a style that exists only in the frames that were painted, by hand or by an image model.
 # Two paintings never agree, and painting every frame means 33 that do not. Below, the same three hand-painted
-# keyframes, which disagree on purpose, in three ways.
+# keyframes, which disagree on purpose, in three ways. The edit is the preset `default`: it makes a classical *estimate*
+# of the whole clip from the keyframes, and the small Wan refines it in one step, *without* the correction above.
+
+# %% tags=["see"]
+import mediapy
+from flowedit.lessons import material
+clip, model = material.clip(), material.small_model()
+keyframes = clip.painted(0, 16, 32)
+mediapy.show_images({f"painted frame {key.index}": key.image for key in keyframes}, height=160)
+
+# %% [markdown] tags=["see"]
+# **What you should see.** Three frames of one clip, painted by one unsteady hand: the first is lighter, the colours
+# wander, and lines miss their place by a pixel or two.
 
 # %% tags=["code", "keep_output"]
 import numpy as np, time
 from flowedit.edit import edit_video
 from flowedit.presets import preset_settings
-clip, model = lessons.clip(), lessons.small_model()
-keyframes, begun = clip.painted(0, 16, 32), time.process_time()
-result = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "default", prompt=clip.prompt))
+settings, begun = preset_settings("tiny", "default", prompt=clip.prompt), time.process_time()
+result = edit_video(clip.frames, keyframes, model, settings)
+print(material.what_ran(settings))
 print(f"a live edit of {len(result.frames)} frames took {time.process_time() - begun:.0f} s of processor time")
 mapped = edit_video(clip.frames, keyframes, model, preset_settings("tiny", "default", method="colour-map")).frames
 painted = np.stack([key.image for key in clip.painted(*range(33))])
@@ -162,6 +175,7 @@ picker
 mine = result
 if picker.ready:
     mine = edit_video(picker.value.frames, picker.value.keyframes, model, preset_settings("tiny", "default"))
+print(material.what_ran(mine.settings))
 FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
               note="live, small model")
 
@@ -173,11 +187,11 @@ FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.ind
 # ## Recap
 #
 # - A few painted frames steer a video model, step by step.
-# - A plain filter or a colour map is the better answer where it can say your style.
+# - A plain filter or a colour map is the better answer where it can express your style.
 # - Everything you saw can be repeated: settings, readings and timings are kept with each edit.
 #
-# **Your predictions.** (1) Take what the two neighbours say and let the model settle the quarrel, instead of jumping
-# from one to the other. (2) When the style is a function of the single picture, or of its colours.
+# **Your predictions.** (1) Blend what the two neighbours say, and let the model make one picture of it, instead of
+# jumping from one to the other. (2) When the style is a function of the single picture, or of its colours.
 #
 # **What breaks it.** Keyframes of another size than the clip; two in one latent slot; a cut inside the clip.
 #

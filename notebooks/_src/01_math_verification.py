@@ -40,8 +40,8 @@
 # A flow model works on a straight path between data $z$ and noise $n$. At noise level $\sigma$ (1 is noise, 0 is
 # data) the path is at $x = (1-\sigma)\,z + \sigma\,n$, and its velocity is $v = n - z$.
 #
-# An edit runs two branches at the same $\sigma$ and on the same noise: `main`, which is the clip, and `key`,
-# which is a keyframe you painted. The **residual** is the gap that the next step would leave:
+# An edit runs two branches at the same $\sigma$: `main`, which is the clip, and `key`, which is a keyframe you
+# painted. The **residual** is the gap that the next step would leave:
 #
 # $$r = (x_{main} - x_{key}) - (v_{main} - v_{key})\,dt$$
 #
@@ -50,7 +50,7 @@
 #
 # $$gap_{next} = (1 - \kappa\,(1+\beta))\;r$$
 #
-# No property of the model was used, so the law must hold for *any* velocities: random ones, too.
+# Neither the model nor the noise was used, so the law must hold for *any* four arrays: below, random ones.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
@@ -228,15 +228,15 @@ GapExplorer(steps=20, alpha=10.0, spread=0.5)
 # at which the gap grows. Everything is drawn in your browser, from the closed form.
 
 # %% [markdown] tags=["idea"]
-# ## Why both branches share one noise
+# ## What one noise changes
 #
 # At noise level $\sigma$, with the *same* noise the branches differ by $(1-\sigma)\,D$: by style and nothing else.
 # With *independent* noise the difference contains two noises as well, and its root mean square is
 #
 # $$\sqrt{(1-\sigma)^2 D^2 + 2\sigma^2}$$
 #
-# Then the correction mostly pushes noise around. Below, the lines are these formulas; the dots are measured on
-# 40 000 random numbers with $D = 0.5$.
+# The gap law holds in both cases: it is algebra. What one noise changes is what a residual *means* on the way. Below,
+# the lines are these formulas; the dots are measured on 40 000 random numbers with $D = 0.5$.
 
 # %% tags=["see", "keep_output"]
 fig, ax = lessons.figure(height=3.0)
@@ -252,8 +252,8 @@ lessons.show(fig)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Half-way, the independent gap is three times the coupled one: $\sqrt{D^2 + 2}\,/\,D = 3$ for
-# $D = 0.5$. Near $\sigma = 1$ the coupled gap goes to 0 and the other one does not: with one noise there is nothing
-# false to correct.
+# $D = 0.5$. Near $\sigma = 1$ the coupled gap goes to 0 and the other one does not. With one noise a residual reads as
+# style at every step; with two it reads mostly as noise until the last steps, where both lines end at $D$.
 
 # %% [markdown] tags=["recap"]
 # ## Recap
@@ -261,13 +261,15 @@ lessons.show(fig)
 # - The residual is the gap that the next step would leave; the correction leaves $1 - \kappa(1+\beta)$ of it, for any
 #   model.
 # - A rate has to be integrated over the step. The literal $\kappa = \alpha\,dt$ overshoots on long steps.
-# - The law needs both branches at one $\sigma$ and on one noise.
+# - The law holds for any two branches. One noise for both makes the gap a reading of style, $(1-\sigma)\,D$, at every
+#   step.
 #
 # **Your predictions.** With 50 steps: yes. With 30: yes, but the edit ends *beyond* the keyframe. With 20 and with
 # 10: no, the gap ends larger than with no correction.
 #
-# **What breaks it.** The wrong sign; clean latents beside noisy ones; a branch on another noise. And the law speaks of
-# the keyframes' slots only: what happens *between* keyframes is up to the model (lessons 03 and 05).
+# **What breaks it.** The wrong sign; clean latents beside noisy ones; a model that moves its latents after the
+# correction (lesson 08). And the law speaks of the keyframes' slots only: what happens *between* keyframes is up to the
+# model (lessons 03 and 05).
 #
 # **Next:** [02 · Flows you can solve by hand](02_flows_by_hand.ipynb).
 #

@@ -57,12 +57,12 @@ import tempfile, numpy as np
 from flowedit.agent.run import style_video
 from flowedit.agent.sample import frames_source
 from flowedit.agent.settings import StyleSettings
-clip, here = lessons.clip(), tempfile.mkdtemp()
+from flowedit.lessons import material
+clip, here = material.clip(), tempfile.mkdtemp()
 settings = StyleSettings(style="watercolour", backend="offline", target_fps=2.0, max_frames=4)
 result = style_video(frames_source(clip.frames, fps=16), settings, f"{here}/first")
 scores = {row["index"]: row["verdict"] for row in result.metadata["keyframes"]}
 print(result.status, "keyframes at frames", result.indices, "paid:", result.usage.usd, "USD")
-assert result.status == "done" and 20 in result.indices and result.usage.usd == 0
 
 # %% tags=["see"]
 from flowedit.widgets import KeyframeGallery
@@ -92,7 +92,6 @@ KeyframeGallery([(clip.frames[i], image, i, {name: round(scores[i][name], 2) for
 from flowedit.agent.events import read_record
 from flowedit.agent.judge import change_ratio
 from flowedit.agent.painting import analyse, paint
-from flowedit.agent.parts import OfflineParts
 from flowedit.agent.stylers import LOOKS
 sources = [clip.frames[i] for i in result.indices]
 def painted(name, alone, frames=range(33)):
@@ -168,6 +167,7 @@ def paint_again(faults, attempts, redo):
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from dataclasses import replace
+from flowedit.agent.parts import OfflineParts
 class Careless(OfflineParts):
     def style(self, image, master, task, event):
         good = super().style(image, master, task, event)
@@ -175,7 +175,6 @@ class Careless(OfflineParts):
 style_video(frames_source(clip.frames, fps=16), settings, f"{here}/second", parts=Careless(settings))
 record = read_record(f"{here}/second")
 again = [e.keyframe for e in record.events if e.node == "style_keyframe" and e.values.get("attempt", 0) > 0]
-assert again == [20]
 print("painted again:", again)
 
 # %% tags=["see"]

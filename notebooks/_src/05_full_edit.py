@@ -37,7 +37,7 @@
 # ## One loop
 #
 # An edit has three parts. `prepare` encodes clip, keyframes and words once. `edit_steps` is a generator: it yields after
-# every step, so progress, a preview or a stop are a plain `for` around it. `finish` decodes.
+# every step, so progress, a preview or a cancel button are a plain `for` around it. `finish` decodes.
 #
 # The preset `method` is what lessons 01 to 03 built: the difference of two velocities, keyframes encoded as a change of
 # the source's own groups (`delta`), and at every step the correction,
@@ -45,16 +45,17 @@
 # $$v_{main} \leftarrow v_{main} + \frac{\kappa}{dt}\,r$$
 #
 # With `conditioning="none"` the model does not *see* the keyframes: it has the words, and all else comes from the
-# correction. (The preset `default` shows it a classical guess of the whole clip instead; lesson 06 compares.)
+# correction. (The preset `default` has no correction: it shows the model a classical estimate of the whole clip instead;
+# lesson 06 compares.)
 
 # %% tags=["code"]
-from dataclasses import replace
 from flowedit.edit import edit_steps, edit_video, finish, prepare
-from flowedit.correction import Constant
+from flowedit.lessons import material
 from flowedit.presets import preset_settings
-clip, model = lessons.clip(), lessons.small_model()
+clip, model = material.clip(frames=17), material.small_model()
 settings = preset_settings("tiny", "method", prompt=clip.prompt, source_prompt=clip.source_prompt, conditioning="none")
-prepared = prepare(clip.frames, clip.keyframes(0, 16, 32), model, settings)
+prepared = prepare(clip.frames, clip.keyframes(0, 8, 16), model, settings)
+print(material.what_ran(settings))
 for step in edit_steps(prepared):
     print(step.trace.line())
 result = finish(prepared, step.latents)
@@ -63,7 +64,7 @@ result = finish(prepared, step.latents)
 from flowedit.widgets import FrameScrubber, ResidualInspector
 from ipywidgets import VBox
 inspector = ResidualInspector(result.trace)
-VBox([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit": clip.truth}, keyframes=(0, 16, 32),
+VBox([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit": clip.truth}, keyframes=(0, 8, 16),
                     note="live, small model"), inspector])
 
 # %% [markdown] tags=["see"]
@@ -82,6 +83,7 @@ VBox([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
+from dataclasses import replace
 from flowedit.sweep import varied
 def again(alpha):
     run = varied(prepared, settings.with_(alpha=alpha))
@@ -91,7 +93,6 @@ runs = {alpha: result if alpha == 10 else again(alpha) for alpha in (0.0, 2.0, 1
 for alpha, run in runs.items():
     rk, left = run.trace.array("r_k_norm").mean(axis=1), run.trace.steps[-1].gap_norm
     print(f"alpha {alpha:g}: r_k_norm at least {rk.min():.3f}, final gap_norm", *(f"{gap:.2f}" for gap in left))
-    assert rk.min() > 0.01 and rk[-1] > rk[0] and (min(left) > 0.8 if alpha == 0 else max(left) < 0.5)
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=2, height=3.0)
@@ -138,10 +139,11 @@ def relative_gap(x_main, x_key, source, key):
 
 # %% tags=["see"]
 import numpy as np
+from flowedit.correction import Constant
 from flowedit.metrics import psnr
 from flowedit.widgets import AlphaExplorer
 def entry(alpha, run):
-    near, at = psnr(run.frames, clip.truth), [0, 16, 32]
+    near, at = psnr(run.frames, clip.truth), [0, 8, 16]
     figures = {"keyframes (dB)": near[at].mean(), "others (dB)": np.delete(near, at).mean()}
     return alpha, run.frames, run.trace, {"gap": run.trace.final_gap(), **figures}
 AlphaExplorer([entry(alpha, run) for alpha, run in runs.items()], source=clip.frames, note="live, small model",
@@ -149,22 +151,22 @@ AlphaExplorer([entry(alpha, run) for alpha, run in runs.items()], source=clip.fr
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Move over the values of alpha: frames, figures and residuals change at once, because all
-# were computed. Watch the slots of the keyframes 16 and 32. A value in between can be asked of the kernel.
+# were computed. Watch the slots of the keyframes 8 and 16. A value in between can be asked of the kernel.
 
 # %% tags=["see", "keep_output"]
 rows = {f"alpha {alpha:g}": run.frames for alpha, run in runs.items()}
-fig, axes = lessons.contact({"source": clip.frames, **rows, "exact": clip.truth}, range(10, 21), marks=(16,))
-change = np.abs(runs[10.0].frames[13:17].astype(float) - runs[0.0].frames[13:17]).mean()
-lessons.show(fig, "Frames 10 to 20 of the source, of edits with alpha 0, 2 and 10 and of the exact edit; from alpha 0 "
+fig, axes = lessons.contact({"source": clip.frames, **rows, "exact": clip.truth}, range(2, 13), marks=(8,))
+change = np.abs(runs[10.0].frames[5:9].astype(float) - runs[0.0].frames[5:9]).mean()
+lessons.show(fig, "Frames 2 to 12 of the source, of edits with alpha 0, 2 and 10 and of the exact edit; from alpha 0 "
              f"to 10 the keyframe's group changes by {change:.0f} of 255 levels")
 assert change > 5
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Frames 13 to 16 are the group of keyframe 16. With alpha 0 the words bring some of the
+# **What you should see.** Frames 5 to 8 are the group of keyframe 8. With alpha 0 the words bring some of the
 # colours and none of the lines. With a larger alpha the group takes on the painting; its neighbours follow part of the
 # way, and a few frames on the painting is lost again. The correction acts on the keyframes' slots alone: to carry a
-# painting further, let the model *see* the keyframes (`conditioning="i2v"`), or start from a guess that has them, as the
-# default does.
+# painting further, let the model *see* the keyframes (`conditioning="i2v"`), or start from an estimate that has them, as
+# the default does.
 
 # %% [markdown] tags=["idea"]
 # ## Beta, and a run that does nothing
@@ -206,6 +208,7 @@ picker
 mine = result
 if picker.ready:
     mine = edit_video(picker.value.frames, picker.value.keyframes, model, settings.with_(prompt="", source_prompt=""))
+print(material.what_ran(mine.settings))
 VBox([FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
                     note="live, small model"), ResidualInspector(mine.trace)])
 
@@ -225,7 +228,7 @@ VBox([FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[k
 # every step; the figure says how much style is at stake, not how well it was carried. (3) Yes, as the last run shows.
 #
 # **What breaks it.** The literal gain on long steps (lesson 01); a `still` keyframe in a later slot (lesson 03);
-# keyframes that do not agree (lesson 04): the correction carries their quarrel into the clip.
+# keyframes that do not agree (lesson 04): the correction carries what they disagree on into the clip.
 #
 # **Next:** [06 · Which method, which settings](06_methods_and_settings.ipynb). The command line takes any video as well:
 # `flowedit edit`.

@@ -108,6 +108,7 @@ def velocity(self, latents, sigma, prepared, position_ids):
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
+from flowedit.lessons import material
 from flowedit.lessons.contract import check_model, point_velocity
 from flowedit.model import VideoModel
 members = dict(name="average", size_multiple=8, encode=encode, decode=decode, prepare=prepare, velocity=point_velocity,
@@ -139,7 +140,7 @@ properties = [line.partition(": ")[2] for line in check_model(model)]
 # NBVAL_CHECK_OUTPUT
 from flowedit.settings import EditSettings
 from flowedit.edit import edit_steps, edit_video, prepare as prepare_edit
-clip, settings = lessons.clip(), EditSettings(method="coupled", steps=12, shift=3.0)
+clip, settings = material.clip(), EditSettings(method="coupled", steps=12, shift=3.0)
 def loop_says(model):
     try: return edit_video(clip.frames, clip.keyframes(), model, settings) and "runs through"
     except Exception as error: return f"stops, {type(error).__name__}"

@@ -7,24 +7,23 @@ replaces the stub.
 
 import json
 import re
-from copy import deepcopy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from flowedit.lessons import realmodels
-from flowedit.lessons.catalog import CATALOG, Lesson
-from flowedit.lessons.quality import FILE, keep_quality
+from notebooks.publish.catalog import CATALOG, FOLDER, REPOSITORY, Lesson
 
 TAGS = ("header", "setup", "predict", "idea", "code", "see", "exercise", "stub", "check", "solution", "recap")
 """The parts of a lesson; `see` is a picture or widget, and the sentence under it that says the same in words."""
-EXTRA_TAGS = ("keep_output", "nbval-skip", "skip-execution", "gpu")
+EXTRA_TAGS = ("keep_output", "skip-execution", "gpu")
 """What a cell may be beside its part."""
-MEASURED = "measured.json"
-"""File in the notebooks' folder with what the last run measured."""
+MEASURED = FOLDER / "measured.json"
+"""What the last run of each lesson took, by lesson number."""
 
 _RELATIVE = re.compile(r"\]\((?!https?:|#|\.\./)([^)\s]+)\)")
 """Target of a Markdown link that starts from the notebook's own folder."""
@@ -46,100 +45,76 @@ def part(cell: NotebookNode) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def read_source(folder: Path, lesson: Lesson) -> NotebookNode:
+def read_source(lesson: Lesson) -> NotebookNode:
     """A lesson's source as a notebook of tagged cells."""
-    return jupytext.read(folder / "_src" / f"{lesson.stem}.py", fmt="py:percent")
+    return jupytext.read(lesson.source, fmt="py:percent")
 
 
-def student(source: NotebookNode, lesson: Lesson, measured: dict[str, Any]) -> NotebookNode:
+def student(lesson: Lesson) -> NotebookNode:
     """The notebook a student opens: stubs stay, and a folded link stands where a solution was."""
-    cells = []
-    for cell in source.cells:
-        if part(cell) == "solution":
-            cells.append(_solution_link(lesson))
-        else:
-            cells.append(_filled(cell, lesson, measured))
-    return _notebook(cells, lesson)
+    cells = [_filled(cell, lesson) for cell in read_source(lesson).cells]
+    path = f"solutions/{lesson.stem}.ipynb"
+    link = f"<details><summary>A solution</summary>\n\nIn [{path}]({path}), at this place.\n\n</details>"
+    folded = new_markdown_cell(link, metadata={"tags": ["solution"]})
+    return _notebook([folded.copy() if part(cell) == "solution" else cell for cell in cells], lesson)
 
 
-def solution(source: NotebookNode, lesson: Lesson, measured: dict[str, Any]) -> NotebookNode:
+def solution(lesson: Lesson) -> NotebookNode:
     """The same notebook with every stub replaced by its solution, and links that lead on from a folder deeper."""
-    cells: list[NotebookNode] = []
-    for cell in source.cells:
-        if part(cell) == "solution":
-            stub = max(i for i, earlier in enumerate(cells) if part(earlier) == "stub")
-            cells[stub] = _filled(cell, lesson, measured)
-        else:
-            cells.append(_filled(cell, lesson, measured))
-    for cell in cells:
+    cells = [_filled(cell, lesson) for cell in read_source(lesson).cells]
+    solutions = iter([cell for cell in cells if part(cell) == "solution"])
+    kept = [next(solutions) if part(cell) == "stub" else cell for cell in cells if part(cell) != "solution"]
+    for cell in kept:
         if cell.cell_type == "markdown":
             cell.source = _RELATIVE.sub(_from_below, cell.source)
-    return _notebook(cells, lesson)
+    return _notebook(kept, lesson)
 
 
-def build(folder: Path) -> list[Path]:
-    """Write the notebooks of every lesson that has a source.
+def build() -> Iterator[Path]:
+    """Write the notebooks of every lesson; outputs that a notebook keeps stay while their cell's code is the same.
 
-    Outputs that a notebook keeps stay with their cell as long as its code is the same. The benchmarks' figures that the
-    documentation holds are taken over into the package, where lessons 06 and 07 find them.
-
-    Args:
-        folder: the notebooks' folder, with the sources in `_src`.
-
-    Returns:
+    Yields:
         The files written.
     """
-    written = []
-    measured_quality = folder.parent / "docs" / FILE.name
-    if measured_quality.is_file():
-        keep_quality(measured_quality)
-    measured_speeds = folder.parent / "docs" / realmodels.FILE.name
-    if measured_speeds.is_file():
-        realmodels.keep_speeds(measured_speeds)
     for lesson in CATALOG:
-        if not (folder / "_src" / f"{lesson.stem}.py").is_file():
-            continue
-        source, measured = read_source(folder, lesson), read_measured(folder).get(lesson.number, {})
-        for path, make in ((student_path(folder, lesson), student), (solution_path(folder, lesson), solution)):
-            notebook = make(source, lesson, measured)
-            keep_outputs(notebook, path)
+        for path, make in ((lesson.student, student), (lesson.solution, solution)):
+            notebook = make(lesson)
+            if path.is_file():
+                keep_outputs(notebook, nbformat.read(path, as_version=4))
             write(notebook, path)
-            written.append(path)
-    return written
+            yield path
 
 
-def student_path(folder: Path, lesson: Lesson) -> Path:
-    """Where the student's notebook lies."""
-    return folder / f"{lesson.stem}.ipynb"
-
-
-def solution_path(folder: Path, lesson: Lesson) -> Path:
-    """Where the notebook with solutions lies."""
-    return folder / "solutions" / f"{lesson.stem}.ipynb"
-
-
-def read_measured(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the last run of each lesson measured, by lesson number."""
-    path = folder / MEASURED
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def keep_outputs(notebook: NotebookNode, old: Path) -> None:
-    """Give cells tagged `keep_output` the outputs that the file already has for the same code."""
-    if not old.is_file():
-        return
-    before = {cell.source: cell for cell in nbformat.read(old, as_version=4).cells if cell.cell_type == "code"}
+def keep_outputs(notebook: NotebookNode, run: NotebookNode) -> None:
+    """Give cells tagged `keep_output` the outputs that the same code had in another notebook."""
+    done = {cell.source: cell for cell in run.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
-        if "keep_output" in cell.metadata.tags and cell.source in before:
-            cell.outputs = before[cell.source].outputs
-            cell.execution_count = before[cell.source].execution_count
+        if cell.cell_type == "code" and "keep_output" in cell.metadata.tags and cell.source in done:
+            cell.outputs = [output for output in done[cell.source].outputs if _viewers_can_show(output)]
+            cell.execution_count = done[cell.source].execution_count
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook, valid and in one fixed form."""
     nbformat.validate(notebook)
-    path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
+
+
+def read_measured() -> dict[str, dict[str, Any]]:
+    """What the last run of each lesson took, by lesson number."""
+    return json.loads(MEASURED.read_text(encoding="utf-8"))
+
+
+def took(seconds: float) -> str:
+    """Time in words."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def _viewers_can_show(output: NotebookNode) -> bool:
+    """Whether an output makes sense without a kernel and without widget state; warnings are left out as well."""
+    if output.output_type == "stream":
+        return output.name == "stdout"
+    return not any("widget-view" in kind for kind in output.get("data", {}))
 
 
 def _from_below(match: re.Match[str]) -> str:
@@ -152,43 +127,25 @@ def _from_below(match: re.Match[str]) -> str:
 def _notebook(cells: list[NotebookNode], lesson: Lesson) -> NotebookNode:
     for position, cell in enumerate(cells):
         cell["id"] = f"l{lesson.number}-{position:02d}-{part(cell)}"
-    return nbformat.v4.new_notebook(cells=cells, metadata=deepcopy(_KERNEL))
+    return new_notebook(cells=cells, metadata=_KERNEL)
 
 
-def _filled(cell: NotebookNode, lesson: Lesson, measured: dict[str, Any]) -> NotebookNode:
+def _filled(cell: NotebookNode, lesson: Lesson) -> NotebookNode:
     """A clean copy of a source cell, with the header's and the setup's text put in."""
-    text = cell.source
-    metadata: dict[str, Any] = {"tags": list(cell.metadata.get("tags", []))}
+    text, metadata = cell.source, {"tags": list(cell.metadata.get("tags", []))}
     if part(cell) == "header":
-        text = text.replace("{{badges}}", lesson.badges()).replace("{{measured}}", measured_table(measured))
+        text = text.replace("{{badges}}", lesson.badges()).replace("{{measured}}", _measured_table(lesson))
     if part(cell) == "setup":
-        from flowedit.lessons.catalog import REPOSITORY
-
         text = _SETUP.format(repository=REPOSITORY, number=lesson.number)
         metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
-    if cell.cell_type == "markdown":
-        return nbformat.v4.new_markdown_cell(text, metadata=metadata)
-    return nbformat.v4.new_code_cell(text, metadata=metadata)
+    return (new_markdown_cell if cell.cell_type == "markdown" else new_code_cell)(text, metadata=metadata)
 
 
-def _solution_link(lesson: Lesson) -> NotebookNode:
-    path = f"solutions/{lesson.stem}.ipynb"
-    text = f"<details><summary>A solution</summary>\n\nIn [{path}]({path}), at this place.\n\n</details>"
-    return nbformat.v4.new_markdown_cell(text, metadata={"tags": ["solution"]})
-
-
-def measured_table(measured: dict[str, Any]) -> str:
+def _measured_table(lesson: Lesson) -> str:
     """What the header says about running the lesson, as a Markdown table."""
-    runs = took(measured) if measured else "not measured yet"
-    memory = f"{measured['peak_megabytes']:.0f} MB" if measured else "not measured yet"
+    measured = read_measured().get(lesson.number, {"seconds": 0, "peak_megabytes": 0})
     return (
-        "| time on two free cores | peak memory, mapped files aside | GPU | downloads | account or key |\n"
+        "| processor time | peak memory | GPU | downloads | account or key |\n"
         "|---|---|---|---|---|\n"
-        f"| {runs} | {memory} | not needed | none | none |"
+        f"| {took(measured['seconds'])} | {measured['peak_megabytes']} MB | not needed | none | none |"
     )
-
-
-def took(measured: dict[str, Any]) -> str:
-    """Time by the clock in words, of a machine that did nothing else."""
-    seconds = measured["seconds"]
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

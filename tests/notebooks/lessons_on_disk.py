@@ -1,23 +1,22 @@
-"""What the tests of the lessons share: the notebooks' folder and its sources."""
+"""What the tests of the lessons share."""
 
-from pathlib import Path
+import pytest
 
-from flowedit.lessons.catalog import CATALOG
 from notebooks.publish.build import part, read_source
+from notebooks.publish.catalog import CATALOG, FOLDER
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "notebooks"
-LESSONS = [lesson for lesson in CATALOG if (FOLDER / "_src" / f"{lesson.stem}.py").is_file()]
+ROOT = FOLDER.parent
+
+every_lesson = pytest.mark.parametrize("lesson", CATALOG, ids=lambda lesson: lesson.number)
 
 
-def source_of(lesson):
-    return read_source(FOLDER, lesson)
+def code_of(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def exercises_of(lesson):
     """(name, stub source, check source, solution source) of every exercise, in order."""
-    cells = source_of(lesson).cells
-    stubs = [i for i, cell in enumerate(cells) if part(cell) == "stub"]
-    for i in stubs:
+    cells = read_source(lesson).cells
+    for i in (i for i, cell in enumerate(cells) if part(cell) == "stub"):
         name = cells[i + 1].source.split('"')[1]
         yield name, cells[i].source, cells[i + 1].source, cells[i + 2].source

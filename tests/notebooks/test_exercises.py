@@ -1,14 +1,19 @@
 """Checks of exercises: the solution passes, the stub is open, and every planted mistake is rejected."""
 
+import ast
+
 import numpy as np
 import pytest
 import torch
 
+from flowedit import lessons
 from flowedit.frames import slot_of
-from flowedit.lessons import checks
-from tests.notebooks.lessons_on_disk import LESSONS, exercises_of
+from notebooks.publish import build
+from notebooks.publish.build import part
+from notebooks.publish.catalog import CATALOG
+from tests.notebooks.lessons_on_disk import code_of, every_lesson, exercises_of
 
-EXERCISES = {name: (stub, solution) for lesson in LESSONS for name, stub, _, solution in exercises_of(lesson)}
+SOLUTIONS = {name: solution for lesson in CATALOG for name, _, _, solution in exercises_of(lesson)}
 
 MUTANTS = {
     "0.1": [
@@ -103,20 +108,43 @@ MUTANTS = {
 }
 
 
-def status(name, code):
+def checked(name, code):
     scope = {"np": np, "torch": torch, "slot_of": slot_of}
     exec(code, scope)
-    answer = next(
-        value for key, value in reversed(scope.items()) if callable(value) and key not in ("np", "torch", "slot_of")
+    return lessons.check(name, scope[ast.parse(code).body[-1].name])
+
+
+def imports_of(text):
+    return "\n".join(
+        ast.unparse(node) for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom)
     )
-    return checks.check(name, answer)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
-def test_the_solution_passes_and_the_stub_is_open(name):
-    stub, solution = EXERCISES[name]
-    assert status(name, solution).status == "passed", status(name, solution)
-    assert status(name, stub).status == "open"
+@pytest.mark.parametrize(("make", "status"), [(build.solution, "passed"), (build.student, "open")])
+@every_lesson
+def test_the_solution_passes_and_the_stub_is_open_after_the_imports_above_them(lesson, make, status):
+    """Catches a wrong solution, a stub that answers, and a name that its notebook imports only further down."""
+    scope, cards = {"lessons": lessons}, []
+    for cell in code_of(make(lesson))[1:]:
+        if part(cell) == "check":
+            cards.append(eval(cell.source, scope))
+        else:
+            exec(cell.source if part(cell) in ("stub", "solution") else imports_of(cell.source), scope)
+    assert len(cards) == len(list(exercises_of(lesson)))
+    assert all(card.title.endswith(status) for card in cards), cards
+
+
+@every_lesson
+def test_no_later_cell_depends_on_an_exercise(lesson):
+    """Catches a lesson that stops for who has not solved it, or whose outcome depends on the answer.
+
+    With `test_the_notebooks_are_built_from_the_source` it follows that both builds run alike outside their exercises.
+    """
+    for name, stub, check, _ in exercises_of(lesson):
+        answer = ast.parse(stub).body[-1].name
+        others = [cell.source for cell in code_of(build.read_source(lesson)) if part(cell) != "setup"]
+        used = [text for text in others if answer in {getattr(node, "id", "") for node in ast.walk(ast.parse(text))}]
+        assert used == [check], name
 
 
 @pytest.mark.parametrize(
@@ -124,32 +152,26 @@ def test_the_solution_passes_and_the_stub_is_open(name):
 )
 def test_every_planted_mistake_is_rejected(name, mutant):
     """Catches a check too weak to see a flipped sign, a missing factor, or an index off by one."""
-    _, solution = EXERCISES[name]
-    assert mutant[0] in solution, "the planted mistake no longer fits the solution"
-    result = status(name, solution.replace(mutant[0], mutant[1], 1).replace("+  ", "+ "))
-    assert result.status == "failed", result
-    assert len(result.message) < 400
+    assert mutant[0] in SOLUTIONS[name], "the planted mistake no longer fits the solution"
+    card = checked(name, SOLUTIONS[name].replace(mutant[0], mutant[1], 1).replace("+  ", "+ "))
+    assert card.title.endswith("failed"), card
+    assert len(card.words) < 400
 
 
 def test_every_exercise_has_mutants():
-    assert set(MUTANTS) == set(EXERCISES)
+    assert set(MUTANTS) == set(SOLUTIONS)
     assert all(len(mutants) >= 3 for mutants in MUTANTS.values())
 
 
 def test_a_failed_check_names_the_property_and_the_input():
-    result = checks.check("1.2", lambda sigmas, beta: 1e6)
-    assert result.status == "failed"
-    for needed in ("should", "steps", "expected", "got"):
-        assert needed in result.message
+    words = lessons.check("1.2", lambda sigmas, beta: 1e6).words
+    assert all(needed in words for needed in ("should", "steps", "expected", "got"))
 
 
 def test_an_answer_that_raises_is_reported_not_raised():
     def broken(*_):
         raise ValueError("no such thing")
 
-    assert "ValueError: no such thing" in checks.check("1.1", broken).message
-
-
-def test_report_lists_the_latest_results():
-    checks.check("1.1", lambda *_: 0.0)
-    assert {result.name for result in checks.report()} >= {"1.1"}
+    card = lessons.check("1.1", broken)
+    assert "ValueError: no such thing" in card.words
+    assert card in lessons.report()

@@ -4,12 +4,12 @@ import ast
 import re
 from dataclasses import fields
 
-import pytest
-
 from flowedit.agent.settings import StyleSettings
 from flowedit.settings import EditSettings
 from flowedit.trace import READINGS
-from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, source_of
+from notebooks.publish.build import read_source
+from notebooks.publish.catalog import CATALOG, FOLDER
+from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
@@ -35,18 +35,18 @@ def symbols(text):
 
 
 def prose(lesson):
-    return "\n".join(cell.source for cell in source_of(lesson).cells if cell.cell_type == "markdown")
+    return "\n".join(cell.source for cell in read_source(lesson).cells if cell.cell_type == "markdown")
 
 
 def code(lesson):
-    return [cell.source for cell in source_of(lesson).cells if cell.cell_type == "code"]
+    return [cell.source for cell in code_of(read_source(lesson))]
 
 
 def test_every_row_has_four_columns_and_a_meaning():
     assert all(len(row) == 4 and row[3] for row in ROWS)
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
+@every_lesson
 def test_every_symbol_of_a_lesson_is_in_the_table(lesson):
     """Catches a letter that a lesson uses and nobody can look up."""
     assert symbols(prose(lesson)) <= symbols("\n".join(row[0] for row in ROWS))
@@ -55,11 +55,11 @@ def test_every_symbol_of_a_lesson_is_in_the_table(lesson):
 def test_every_symbol_of_the_table_is_used():
     """Catches a symbol that was renamed in the lessons and the documentation and not here."""
     method = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
-    used = symbols("\n".join([method, *(prose(lesson) for lesson in LESSONS)]))
+    used = symbols("\n".join([method, *(prose(lesson) for lesson in CATALOG)]))
     assert symbols("\n".join(row[0] for row in ROWS)) <= used
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
+@every_lesson
 def test_every_setting_that_a_lesson_passes_is_in_the_table(lesson):
     """Catches an argument of an edit, or of the agent, that the table leaves out."""
     passed = {
@@ -81,7 +81,7 @@ def test_every_label_is_on_a_widget():
     """Catches a label that no widget shows any more, neither by itself nor because a lesson hands it over."""
     files = [*WIDGETS.glob("*.py"), *(WIDGETS / "static").glob("*.js")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    text += "\n".join(source for lesson in LESSONS for source in code(lesson))
+    text += "\n".join(source for lesson in CATALOG for source in code(lesson))
     labels = [label.strip() for row in ROWS for label in row[2].split(",") if label.strip()]
     assert [label for label in labels if label not in text] == []
     assert len(labels) > 10

@@ -1,17 +1,34 @@
-"""The recorded edit: whole, small, labelled, and in the form that a live run takes."""
+"""What lessons carry with them: a recorded edit, the benchmark's means and the real models' speed, whole and small."""
+
+import json
 
 import numpy as np
 import pytest
 
-from flowedit.errors import OutputError
+from benchmarks.table import BenchTable
+from flowedit.errors import ModelError, OutputError
 from flowedit.keyframes import Keyframe
-from flowedit.lessons.record import FOLDER, live, recorded, save
+from flowedit.lessons import forecast, material, scoring
+from flowedit.lessons.record import FOLDER, recorded
+from flowedit.model import ClipShape
 from flowedit.preparation import sigma_grid
+from flowedit.presets import preset_settings
 from flowedit.result import EditResult
 from flowedit.settings import EditSettings
 from flowedit.trace import FIELDS, StepTrace, Trace
+from flowedit.wan.checkpoints import resolve
+from flowedit.wan.memory import Resources, token_count
+from notebooks.publish import record
 
-BYTES = 2_000_000
+BYTES = 250_000
+CLIP = ClipShape(num_frames=81, height=480, width=832)
+HOST = {"host_total": 64_000_000_000, "host_free": 60_000_000_000, "disk_free": 0, "cpu": "", "cores": 2}
+NO_GPU = Resources(device="cpu", **HOST)
+
+
+def with_gpu(gigabytes):
+    size = gigabytes << 30
+    return Resources(device="cuda", gpu_name="some", gpu_total=size, gpu_free=size, capability=(8, 9), **HOST)
 
 
 def made_up():
@@ -30,30 +47,16 @@ def made_up():
 
 
 def test_a_recording_comes_back_as_it_was(tmp_path):
-    """Catches frames cut at the wrong place, keyframes under another index, and readings lost."""
-    edit = live(made_up(), [{"node": "sample", "seconds": 0.1}])
-    save(edit, tmp_path)
+    """Catches frames cut at the wrong place, keyframes under another index, readings lost, a part missing unseen."""
+    edit, events = made_up(), [{"node": "sample", "seconds": 0.1}]
+    record.save(edit, events, tmp_path)
     back = recorded(tmp_path)
-    assert back.indices == (0, 4)
-    assert back.events == edit.events
+    assert (back.indices, back.events, back.note) == ((0, 4), events, "recorded, model tiny")
     assert back.trace.to_dict() == edit.trace.to_dict()
     assert back.manifest["settings"]["prompt"] == "inverted"
-    for name in ("source", "frames"):
-        a, b = getattr(edit, name).astype(float), getattr(back, name).astype(float)
-        assert a.shape == b.shape
-        assert np.abs(a - b).mean() < 6
-    assert np.abs(back.keyframes[1].image.astype(float) - edit.keyframes[1].image).mean() < 6
-
-
-def test_labels_say_what_it_is(tmp_path):
-    edit = live(made_up())
-    assert edit.note == "live, model tiny"
-    save(edit, tmp_path)
-    assert recorded(tmp_path).note == "recorded, model tiny"
-
-
-def test_a_recording_with_a_part_missing_is_refused(tmp_path):
-    save(live(made_up()), tmp_path)
+    pairs = (back.source, edit.source), (back.frames, edit.frames), (back.keyframes[1].image, edit.keyframes[1].image)
+    for a, b in pairs:
+        assert np.abs(a.astype(float) - b).mean() < 6
     (tmp_path / "edited.webp").unlink()
     with pytest.raises(OutputError, match="publish record"):
         recorded(tmp_path)
@@ -70,3 +73,83 @@ def test_the_shipped_recording_is_whole_small_and_by_the_shipped_model():
     assert len(edit.trace.steps) == len(sigma_grid(EditSettings.of(**known))) - 1
     assert edit.trace.final_gap() < 1
     assert np.abs(edit.frames.astype(float) - edit.source).mean() > 5
+
+
+def test_the_package_carries_the_documentations_figures():
+    """Catches new figures in the documentation without `python -m notebooks.publish build`."""
+    assert scoring.FILE.read_text(encoding="utf-8") == record.rows()
+    assert forecast.FILE.read_text(encoding="utf-8") == record.speeds()
+
+
+def test_the_rows_are_the_benchmarks():
+    """Catches a row left out, the gain of another row, and a mean over styles that a colour map explains."""
+    table = BenchTable.from_dict(json.loads((record.DOCS / "quality.json").read_text(encoding="utf-8")))
+    rows = scoring.recorded_rows()
+    assert set(table.rows) - set(rows) <= {
+        row for row in table.rows if not len(table.nonglobal(row, condition="disagreeing"))
+    }
+    for kind in ("exact", "disagreeing"):
+        far = {name: table.nonglobal(name, condition=kind).mean() for name in ("default", "guess")}
+        assert rows["guess"][kind].far[0] == pytest.approx(far["guess"], abs=0.006)
+        assert rows["guess"][kind].gain[0] == pytest.approx(far["default"] - far["guess"], abs=0.006)
+        assert all(row.far[1] <= row.far[0] <= row.far[2] for row in (kinds[kind] for kinds in rows.values()))
+
+
+@pytest.mark.parametrize("size", record.SIZES)
+@pytest.mark.parametrize("keyframes", [0, 5])
+def test_the_recorded_speed_gives_the_measured_forwards_back(size, keyframes):
+    """Catches a fit through the wrong points, and the time of a transformer said of a block."""
+    rows = json.loads((record.DOCS / "gpu.json").read_text(encoding="utf-8"))["rows"]
+    entry = resolve(size)
+    wanted = (entry.name, "fast path (compiled)", keyframes)
+    (measured,) = [r["seconds"] for r in rows if (r["checkpoint"], r["name"], r["keyframes"]) == wanted]
+    found, gpu = forecast.recorded_speed(size)
+    assert found.forward_seconds(entry.width, token_count(entry, CLIP, keyframes)) == pytest.approx(measured)
+    assert "H100" in gpu
+
+
+@pytest.mark.parametrize(("machine", "says"), [(NO_GPU, "no GPU"), (with_gpu(1), "missing"), (with_gpu(40), "it fits")])
+def test_an_outlook_says_whether_it_is_for_this_machine(monkeypatch, machine, says):
+    monkeypatch.setattr(forecast, "measure_resources", lambda: machine)
+    found = forecast.outlook("1.3B", CLIP, preset_settings("1.3B"), keyframes=3)
+    assert found.tokens == 32_760
+    assert 1 < found.minutes < 10
+    assert says in found.words
+    assert f"{found.minutes:.1f} minutes on NVIDIA H100" in found.words
+
+
+def test_a_real_model_is_refused_in_one_line(monkeypatch, tmp_path):
+    """Catches a lesson that starts a run of days on a processor, and a reason that fills the page."""
+    monkeypatch.setattr(material, "measure_resources", lambda: NO_GPU)
+    with pytest.raises(ModelError, match="no GPU") as no_gpu:
+        material.large_model("14B", CLIP)
+    monkeypatch.setattr(material, "measure_resources", lambda: with_gpu(24))
+    monkeypatch.setenv("DIFFSYNTH_MODEL_BASE_PATH", str(tmp_path))
+    with pytest.raises(ModelError, match="flowedit models fetch") as no_files:
+        material.large_model("14B", CLIP)
+    assert all(len(str(error.value).splitlines()) == 1 for error in (no_gpu, no_files))
+
+
+def test_missing_figures_are_said(tmp_path):
+    with pytest.raises(OutputError, match="benchmarks gpu"):
+        forecast.recorded_speed("1.3B", tmp_path / "none.json")
+    with pytest.raises(OutputError, match="publish build"):
+        scoring.recorded_rows(tmp_path / "none.json")
+
+
+def test_a_score_is_the_nearness_at_its_places_and_the_movement():
+    """Catches far and keyframes exchanged, and flicker of the truth instead of the edit."""
+    clip = material.clip(0, "sepia", frames=9, height=64, width=64)
+    edited = clip.truth.copy()
+    edited[4] = 255 - edited[4]
+    found = scoring.score(clip, (0, 8), edited)
+    assert found["psnr_key"] == 40
+    assert found["psnr_far"] < 20
+    assert found["flicker"] > 2
+
+
+def test_what_ran_names_method_correction_and_estimate():
+    """Catches a cell that credits the correction for a picture made without it."""
+    assert material.what_ran(preset_settings("tiny")).endswith("no correction, on a classical estimate of the clip")
+    said = material.what_ran(preset_settings("tiny", "method"))
+    assert said == "ran: method difference, correction Exact(rate=10.0), without an estimate"

@@ -9,15 +9,15 @@ import nbformat
 import pytest
 
 from notebooks.publish import build
-from notebooks.publish.build import EXTRA_TAGS, TAGS, part
-from tests.notebooks.lessons_on_disk import FOLDER, LESSONS, ROOT, exercises_of, source_of
+from notebooks.publish.build import EXTRA_TAGS, TAGS, part, read_source
+from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson, exercises_of
 
 MARKDOWN = {"header", "predict", "idea", "exercise", "recap"}
 CODE = {"setup", "code", "stub", "check", "solution"}
 MAX_LINES, MAX_CODE_CELLS, MAX_IDEA_WORDS, MAX_DEF_LINES = 10, 12, 150, 7
 KEPT_BYTES = 250_000
 
-every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
+both_builds = pytest.mark.parametrize("make", [build.student, build.solution], ids=["student", "solution"])
 
 
 def lines_of(cell):
@@ -32,7 +32,7 @@ def words_of(markdown):
 
 @every_lesson
 def test_every_cell_has_one_part_of_the_right_kind(lesson):
-    for cell in source_of(lesson).cells:
+    for cell in read_source(lesson).cells:
         tags = cell.metadata.get("tags", [])
         assert part(cell) in TAGS, f"{tags}: {cell.source[:60]!r}"
         assert set(tags) <= {*TAGS, *EXTRA_TAGS}
@@ -42,7 +42,7 @@ def test_every_cell_has_one_part_of_the_right_kind(lesson):
 
 @every_lesson
 def test_the_parts_come_in_order(lesson):
-    cells = source_of(lesson).cells
+    cells = read_source(lesson).cells
     parts = [part(cell) for cell in cells]
     assert parts[:3] == ["header", "setup", "predict"]
     assert parts[-1] == "recap"
@@ -60,7 +60,7 @@ def test_the_parts_come_in_order(lesson):
 
 @every_lesson
 def test_cells_are_small(lesson):
-    cells = source_of(lesson).cells
+    cells = read_source(lesson).cells
     for cell in cells:
         if cell.cell_type == "code":
             assert len(lines_of(cell)) <= MAX_LINES, cell.source
@@ -78,7 +78,7 @@ def test_cells_are_small(lesson):
 
 @every_lesson
 def test_one_title_and_no_heading_level_skipped(lesson):
-    text = "\n".join(cell.source for cell in source_of(lesson).cells if cell.cell_type == "markdown")
+    text = "\n".join(cell.source for cell in read_source(lesson).cells if cell.cell_type == "markdown")
     levels = [len(mark) for mark in re.findall(r"^(#+) ", text, flags=re.M)]
     assert levels.count(1) == 1
     assert levels[0] == 1
@@ -87,7 +87,7 @@ def test_one_title_and_no_heading_level_skipped(lesson):
 
 @every_lesson
 def test_the_header_says_what_is_learned_and_needed(lesson):
-    header = source_of(lesson).cells[0].source
+    header = read_source(lesson).cells[0].source
     assert header.startswith(f"# {lesson.number} · {lesson.title}\n")
     for needed in ("{{badges}}", "{{measured}}", "**You will learn**", "**You need**"):
         assert needed in header
@@ -96,7 +96,7 @@ def test_the_header_says_what_is_learned_and_needed(lesson):
 
 @every_lesson
 def test_an_exercise_has_difficulty_minutes_and_two_hints(lesson):
-    for cell in source_of(lesson).cells:
+    for cell in read_source(lesson).cells:
         if part(cell) == "exercise":
             assert re.match(rf"### Exercise {int(lesson.number)}\.\d: ", cell.source)
             assert re.search(r"\*Difficulty [●]{1,5}[○]{0,4} · \d+ minutes\.\*", cell.source)
@@ -116,73 +116,69 @@ def test_stub_and_solution_differ_in_the_gap_alone(lesson):
         assert ast.unparse(ast.parse(stub).body[:-1]) == ast.unparse(ast.parse(solution).body[:-1])
 
 
+def stored(lesson, make):
+    path = lesson.student if make is build.student else lesson.solution
+    return path, nbformat.read(path, as_version=4)
+
+
+@both_builds
 @every_lesson
-def test_the_notebooks_are_built_from_the_source(lesson):
+def test_the_notebooks_are_built_from_the_source(lesson, make):
     """Catches a notebook edited by hand, or a source edited without `build`."""
-    source = source_of(lesson)
-    measured = build.read_measured(FOLDER).get(lesson.number, {})
-    for path, make in (
-        (build.student_path(FOLDER, lesson), build.student),
-        (build.solution_path(FOLDER, lesson), build.solution),
-    ):
-        made = make(source, lesson, measured)
-        stored = nbformat.read(path, as_version=4)
-        assert [(c.cell_type, c.source, c.metadata) for c in stored.cells] == [
-            (c.cell_type, c.source, c.metadata) for c in made.cells
-        ], path.name
+    (_, found), made = stored(lesson, make), make(lesson)
+    parts = [[(cell.cell_type, cell.source, cell.metadata) for cell in each.cells] for each in (found, made)]
+    assert parts[0] == parts[1]
 
 
+@both_builds
 @every_lesson
-def test_stored_outputs_are_few_small_and_have_words(lesson):
+def test_stored_outputs_are_few_small_and_have_words(lesson, make):
     """Catches widget state that viewers cannot show, outputs that were not asked for, and pictures without words."""
-    for path in (build.student_path(FOLDER, lesson), build.solution_path(FOLDER, lesson)):
-        assert path.stat().st_size <= KEPT_BYTES
-        notebook = nbformat.read(path, as_version=4)
-        assert "widgets" not in notebook.metadata
-        for cell in notebook.cells:
-            if cell.cell_type != "code":
-                continue
-            if "keep_output" not in cell.metadata.tags:
-                assert not cell.outputs
-                continue
-            assert cell.outputs, f"run the lessons: {cell.source[:60]!r} keeps no output"
-            assert cell.execution_count is not None
-            for output in cell.outputs:
-                assert output.output_type in ("stream", "display_data", "execute_result")
-                for kind in ("image/png", "image/jpeg"):
-                    if kind in output.get("data", {}):
-                        assert len(output.metadata[kind]["alt"].split()) >= 5
+    path, notebook = stored(lesson, make)
+    assert path.stat().st_size <= KEPT_BYTES
+    assert "widgets" not in notebook.metadata
+    for cell in code_of(notebook):
+        if "keep_output" not in cell.metadata.tags:
+            assert not cell.outputs
+            continue
+        assert cell.outputs, f"run the lessons: {cell.source[:60]!r} keeps no output"
+        for output in cell.outputs:
+            assert output.output_type in ("stream", "display_data", "execute_result")
+            for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
+                assert len(output.metadata[kind]["alt"].split()) >= 5
+
+
+@both_builds
+@every_lesson
+def test_every_link_leads_somewhere(lesson, make):
+    """Catches badges and links to files that do not exist, and links that hold for one of the two folders only."""
+    path, notebook = stored(lesson, make)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert lesson.colab in text
+    assert lesson.binder in text
+    assert (ROOT / lesson.colab.split("/blob/main/")[1]).is_file()
+    for words, target in re.findall(r"!?\[([^\]]*)\]\(([^)]+)\)", text):
+        assert words.strip()
+        if not target.startswith("http"):
+            assert (path.parent / target.split("#")[0]).exists(), f"{path.name}: {target}"
 
 
 @every_lesson
-def test_every_link_leads_somewhere(lesson):
-    """Catches badges and links to files that do not exist, and links that hold for one of the two folders only."""
-    for path in (build.student_path(FOLDER, lesson), build.solution_path(FOLDER, lesson)):
-        notebook = nbformat.read(path, as_version=4)
-        text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-        assert lesson.colab in text
-        assert lesson.binder in text
-        assert (ROOT / lesson.colab.split("/blob/main/")[1]).is_file()
-        for words, target in re.findall(r"!?\[([^\]]*)\]\(([^)]+)\)", text):
-            assert words.strip()
-            if not target.startswith("http"):
-                assert (path.parent / target.split("#")[0]).exists(), f"{path.name}: {target}"
-
-
-def test_a_solution_links_up_to_what_lies_above_it():
-    """Catches a link that the solutions' folder takes for one of its own files."""
-    lesson = LESSONS[0]
-    text = "[a](notation.md#x) [b](01_math_verification.ipynb) [c](https://x.test/y.md) [d](#here)"
-    source = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, metadata={"tags": ["idea"]})])
-    made = build.solution(source, lesson, {}).cells[0].source
-    assert made == text.replace("(notation", "(../notation")
-    assert build.student(source, lesson, {}).cells[0].source == text
+def test_every_cell_that_uses_a_preset_says_what_ran(lesson):
+    """Catches a picture of one setting's work beside a text about another's."""
+    code = [
+        cell.source
+        for cell in code_of(read_source(lesson))
+        if "edit_video(" in cell.source or "prepare(" in cell.source
+    ]
+    for source in code:
+        assert "preset_settings(" not in source or "what_ran(" in source or "def edited" in source, source
 
 
 @every_lesson
 def test_every_number_said_is_computed(lesson):
     """Catches a figure typed into prose that no cell computes, prints or is given."""
-    notebook = nbformat.read(build.solution_path(FOLDER, lesson), as_version=4)
+    _, notebook = stored(lesson, build.solution)
     computed = json.dumps([[cell.source, cell.outputs] for cell in notebook.cells if cell.cell_type == "code"])
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and part(cell) in ("idea", "see", "recap", "predict"):

@@ -3,7 +3,6 @@
 import ast
 import math
 import re
-import sys
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -23,6 +22,8 @@ from flowedit.presets import preset_settings
 from flowedit.schedule import wan_sigmas
 from flowedit.settings import EditSettings
 from flowedit.trace import READINGS
+from notebooks.publish import pictures
+from notebooks.publish.gap_law import ideal_gaps, loop_gaps
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "method.md"
@@ -174,27 +175,17 @@ def test_the_listings_give_what_the_package_gives(beta):
     assert (one - other).abs().max() > 0.1
 
 
-@pytest.fixture
-def tool(monkeypatch):
-    """The module that draws the pictures."""
-    monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
-    import method_pictures
-
-    return method_pictures
-
-
 @pytest.mark.usefixtures("own_figure_style")
-def test_the_pictures_are_those_that_the_tool_draws(tool, tmp_path):
-    assert {Path(path).name for _, path in PICTURES} == {f"method_{name}.png" for name in tool.PICTURES}
-    assert tool.main(["--folder", str(tmp_path), "--only", "grid", "slots", "path"]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {f"method_{name}.png" for name in ("grid", "slots", "path")}
+def test_the_pictures_are_those_that_are_drawn(monkeypatch, tmp_path):
+    assert {Path(path).name for _, path in PICTURES} == {f"method_{name}.png" for name in pictures.PICTURES}
+    monkeypatch.setattr(pictures, "TARGET", tmp_path)
+    for path in pictures.draw(["grid", "slots"]):
+        assert 10_000 < path.stat().st_size < 250_000
 
 
 @pytest.mark.parametrize("gain", [Exact(10.0), Euler(10.0), Euler(3.0)])
-def test_the_closed_form_of_the_gap_is_the_loop(tool, gain):
+def test_the_closed_form_of_the_gap_is_the_loop(gain):
     """Catches a formula of the page and its picture that is not the loop's."""
-    from method_gap_law import ideal_gaps, loop_gaps
-
     sigmas = wan_sigmas(12)
     loop = loop_gaps(sigmas, gain)
     assert np.allclose(loop, np.abs(ideal_gaps(sigmas, gain)), rtol=1e-9)

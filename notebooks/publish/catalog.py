@@ -1,16 +1,17 @@
 """The lessons in order, and where each is found: source, notebooks, Binder, Colab and the plain page."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
-
-from flowedit.errors import SettingError
 
 REPOSITORY = "flowedit/flowedit"
 """Owner and name on GitHub; every badge and install line is made from it."""
 BRANCH = "main"
+FOLDER = Path(__file__).parents[1]
+"""Where the notebooks lie."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Lesson:
     """One lesson.
 
@@ -30,6 +31,21 @@ class Lesson:
     def stem(self) -> str:
         """File name without ending: `01_math_verification`."""
         return f"{self.number}_{self.slug}"
+
+    @property
+    def source(self) -> Path:
+        """The `# %%` file that both notebooks are made from."""
+        return FOLDER / "_src" / f"{self.stem}.py"
+
+    @property
+    def student(self) -> Path:
+        """The notebook that a student opens."""
+        return FOLDER / f"{self.stem}.ipynb"
+
+    @property
+    def solution(self) -> Path:
+        """The notebook with solutions."""
+        return FOLDER / "solutions" / f"{self.stem}.ipynb"
 
     @property
     def colab(self) -> str:
@@ -59,29 +75,14 @@ class Lesson:
 
 
 CATALOG = (
-    Lesson(number="00", slug="start_here", title="Start here"),
-    Lesson(number="01", slug="math_verification", title="Math verification", memory=200),
-    Lesson(number="02", slug="flows_by_hand", title="Flows you can solve by hand", memory=200),
-    Lesson(number="03", slug="frames_latents_keyframes", title="Frames, latents, keyframes"),
-    Lesson(number="04", slug="agent_keyframes", title="Agent keyframe styling"),
-    Lesson(number="05", slug="full_edit", title="A full edit on the small Wan"),
-    Lesson(number="06", slug="methods_and_settings", title="Which method, which settings"),
-    Lesson(number="07", slug="full_wan", title="Full WAN editing"),
-    Lesson(number="08", slug="your_own_model", title="Your own model"),
+    Lesson("00", "start_here", "Start here"),
+    Lesson("01", "math_verification", "Math verification", memory=200),
+    Lesson("02", "flows_by_hand", "Flows you can solve by hand", memory=200),
+    Lesson("03", "frames_latents_keyframes", "Frames, latents, keyframes"),
+    Lesson("04", "agent_keyframes", "Agent keyframe styling"),
+    Lesson("05", "full_edit", "A full edit on the small Wan"),
+    Lesson("06", "methods_and_settings", "Which method, which settings"),
+    Lesson("07", "full_wan", "Full WAN editing"),
+    Lesson("08", "your_own_model", "Your own model"),
 )
 """All lessons, in teaching order."""
-
-
-def lesson(number: str) -> Lesson:
-    """The lesson with this number.
-
-    Raises:
-        SettingError: there is none.
-
-    >>> lesson("01").stem
-    '01_math_verification'
-    """
-    for entry in CATALOG:
-        if entry.number == number:
-            return entry
-    raise SettingError(f"There is no lesson {number!r}; use {CATALOG[0].number} to {CATALOG[-1].number}.")

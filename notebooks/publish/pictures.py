@@ -1,15 +1,10 @@
-"""Draw the pictures of docs/method.md from the package's own functions; nothing in them is typed in by hand.
-
-    python tools/method_pictures.py                        all of them, into docs/img
-    python tools/method_pictures.py --only grid gap_law    some of them
+"""The pictures of docs/method.md, drawn by the package's own functions; nothing in them is typed in by hand.
 
 The strip and one panel of the gap law run the shipped small model, a minute or two on two cores.
 """
 
-import argparse
 import io
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,15 +14,13 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from method_gap_law import gap_law
-from method_schematic import path
 
 from benchmarks.cases import Condition, own_case, under
 from flowedit.edit import edit_video
 from flowedit.errors import KeyframeError
 from flowedit.estimate import estimate
 from flowedit.frames import group_of, slot_count, slot_of, slots_of
-from flowedit.lessons.look import COLOURS, use_house_style
+from flowedit.lessons.look import COLOURS, WIDTH, bare, use_house_style
 from flowedit.methods.branches import shared_positions
 from flowedit.metrics import psnr
 from flowedit.models import load_model
@@ -35,11 +28,10 @@ from flowedit.preparation import sigma_grid
 from flowedit.presets import preset_settings
 from flowedit.schedule import wan_sigmas
 from flowedit.wan.routes import keyframe_mask
+from notebooks.publish.catalog import FOLDER
+from notebooks.publish.gap_law import gap_law
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "docs" / "img"
-WIDTH = 8.4
-MOST_BYTES = 250_000
+TARGET = FOLDER.parent / "docs" / "img"
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)))
 MARKERS = "os^Dv"
 LINES = ("blue", "orange", "green", "purple", "gold")
@@ -108,7 +100,7 @@ def slots() -> Figure:
     names = {0.4: "pixel frame", 1.65: "latent slot", 2.9: "keyframe token", 4.15: "mask bits", 5.45: "refused"}
     ax.set_yticks(list(names), names.values(), fontsize=10)
     ax.set(xlim=(-0.15, frames + 0.15), ylim=(6.0, -0.6), xticks=[])
-    _bare(ax)
+    bare(ax)
     return fig
 
 
@@ -144,7 +136,6 @@ def strip() -> Figure:
 
 
 PICTURES: Mapping[str, Callable[[], Figure]] = {
-    "path": path,
     "grid": grid,
     "slots": slots,
     "gap_law": gap_law,
@@ -161,43 +152,22 @@ def _show(ax: Axes, image: np.ndarray, title: str) -> None:
     ax.imshow(image, cmap="inferno", vmin=0, vmax=LARGE_ERROR)  # the last three only matter to errors
     ax.set_title(title, fontsize=9, loc="center", fontweight="normal", pad=3)
     ax.set(xticks=[], yticks=[])
-    _bare(ax)
+    bare(ax)
 
 
-def _bare(ax: Axes) -> None:
-    ax.grid(visible=False)
-    ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def write(fig: Figure, target: Path) -> int:
-    """Write a figure as a PNG with few colours, and give its size in bytes."""
+def write(fig: Figure, target: Path) -> Path:
+    """Write a figure as a PNG with few colours, and give the file."""
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=125)
     plt.close(fig)
     colours = 256 if any(ax.images for ax in fig.axes) else 96
     picture = PIL.Image.open(buffer).convert("RGB").quantize(colours, dither=PIL.Image.Dither.NONE)
     picture.save(target, "PNG", optimize=True)
-    return target.stat().st_size
+    return target
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pictures and name each file; the exit status says whether all are small enough for a page."""
-    parser = argparse.ArgumentParser(description="Draw the pictures of docs/method.md.")
-    parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--only", nargs="*", choices=PICTURES, default=tuple(PICTURES))
-    given = parser.parse_args(arguments)
+def draw(names: Sequence[str]) -> Iterator[Path]:
+    """Draw some of `PICTURES` into docs/img, and give each file."""
     use_house_style()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    large = 0
-    for name in given.only:
-        target = given.folder / f"method_{name}.png"
-        size = write(PICTURES[name](), target)
-        large += size > MOST_BYTES
-        sys.stdout.write(f"{target.name}: {size / 1000:.0f} kB\n")
-    return int(large > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for name in names:
+        yield write(PICTURES[name](), TARGET / f"method_{name}.png")

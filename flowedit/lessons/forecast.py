@@ -1,0 +1,74 @@
+"""What an edit with a real model needs and takes, before anything is fetched."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from flowedit.errors import ModelError, OutputError
+from flowedit.model import ClipShape
+from flowedit.settings import EditSettings
+from flowedit.wan.checkpoints import resolve
+from flowedit.wan.memory import measure_resources, token_count
+from flowedit.wan.placement import GB, needs_of, placements
+from flowedit.wan.speed import Speed, predict_minutes
+
+FILE = Path(__file__).parent / "recorded" / "gpu.json"
+
+
+class Outlook(NamedTuple):
+    """What one edit with a real model needs and takes.
+
+    Attributes:
+        tokens: length of the transformer's sequence.
+        minutes: of the edit on `gpu`, whose speed was recorded.
+        gpu: which GPU that was.
+        words: all of it for a reader, with the memory that the edit needs and whether that is here.
+    """
+
+    tokens: int
+    minutes: float
+    gpu: str
+    words: str
+
+
+def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: int) -> Outlook:
+    """Memory and minutes of an edit with a real model; nothing is fetched or loaded.
+
+    Args:
+        size: a checkpoint's name or alias, such as "1.3B".
+        shape: the clip.
+        settings: of the edit.
+        keyframes: how many.
+    """
+    entry = resolve(size)
+    joint = keyframes if settings.conditioning in ("tokens", "both") else 0
+    speed, gpu = recorded_speed(size)
+    minutes = predict_minutes(speed, entry, shape, settings, keyframes=keyframes)
+    tokens = token_count(entry, shape, joint)
+    whole, streamed = (needs_of(entry, shape, level, keyframes=joint) for level in ("resident", "offload"))
+    machine = measure_resources()
+    try:
+        here = f"it fits, level {placements(entry, shape, machine, keyframes=joint)[0].level}"
+    except ModelError as error:
+        here = str(error)
+    words = (
+        f"{size}: {tokens} tokens, {minutes:.1f} minutes on {gpu} (its speed was recorded)\n"
+        f"  GPU {whole.gpu / GB:.1f} GB, or {streamed.gpu / GB:.1f} GB with the weights on the host, "
+        f"which then takes {streamed.host / GB:.1f} GB\n"
+        f"  here: {here if machine.gpu_total else 'no GPU, so this run is not for this machine'}"
+    )
+    return Outlook(tokens, minutes, gpu, words)
+
+
+def recorded_speed(size: str, path: Path = FILE) -> tuple[Speed, str]:
+    """The speed of a checkpoint's width on the GPU of the record, and that GPU's name.
+
+    Raises:
+        OutputError: there is no such record.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return Speed(**record["speeds"][resolve(size).name]), record["gpu"]
+    except (OSError, KeyError, ValueError) as error:
+        cure = "measure it with `python -m benchmarks gpu`, then build the lessons"
+        raise OutputError(f"No speed of {size} in {path.name}; {cure}.") from error

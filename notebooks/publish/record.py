@@ -1,0 +1,121 @@
+"""What lessons carry with them: the recorded edit, the benchmark's means, and the speed of the real models."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.cases import Condition, World
+from benchmarks.table import BenchTable
+from flowedit.agent.events import read_record
+from flowedit.agent.run import style_video
+from flowedit.agent.sample import frames_source
+from flowedit.agent.settings import StyleSettings
+from flowedit.edit import edit_video
+from flowedit.keyframes import Keyframe
+from flowedit.lessons import forecast, material, scoring
+from flowedit.lessons.record import FOLDER, RUN, STRIPS
+from flowedit.metrics import bootstrap_ci
+from flowedit.model import ClipShape
+from flowedit.presets import preset_settings
+from flowedit.result import EditResult
+from flowedit.wan.checkpoints import resolve
+from flowedit.wan.memory import token_count
+from notebooks.publish.catalog import FOLDER as NOTEBOOKS
+
+DOCS = NOTEBOOKS.parent / "docs"
+SIZES = ("1.3B", "14B")
+"""The real models whose speed lesson 07 knows."""
+_FORWARD, _ENCODE, _DECODE = "fast path (compiled)", "VAE encode", "VAE decode"
+_QUALITY = 90
+
+
+def make() -> tuple[EditResult, list[dict[str, Any]]]:
+    """Style keyframes of the lessons' clip with the agent, offline, and edit it step by step with the shipped model.
+
+    Returns:
+        The edit, and what the agent did.
+    """
+    clip = material.clip()
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = StyleSettings(style="watercolour", backend="offline", target_fps=1.5, max_frames=3)
+        styled = style_video(frames_source(clip.frames, fps=16), wanted, folder)
+        events = [event.model_dump(mode="json") | {"images": []} for event in read_record(folder).events]
+    keyframes = [Keyframe(i, np.asarray(image)) for i, image in zip(styled.indices, styled.images, strict=True)]
+    words = clip.source_prompt
+    settings = preset_settings("tiny", "method", prompt=f"watercolour {words}", source_prompt=words)
+    return edit_video(clip.frames, keyframes, material.small_model(), settings), events
+
+
+def save(edit: EditResult, events: Sequence[dict[str, Any]], folder: Path = FOLDER) -> None:
+    """Write a recording that `flowedit.lessons.record.recorded` reads.
+
+    Args:
+        edit: the edit.
+        events: what the agent did.
+        folder: where to.
+    """
+    images = np.stack([keyframe.image for keyframe in edit.keyframes])
+    for name, frames in zip(STRIPS, (edit.source, edit.frames, images), strict=True):
+        strip = Image.fromarray(frames.reshape(-1, *frames.shape[2:]))
+        strip.save(folder / f"{name}.webp", "WEBP", quality=_QUALITY, method=6)
+    manifest = edit.manifest()
+    values = {"keyframes": manifest["keyframes"], "trace": edit.trace.to_dict(), "manifest": manifest}
+    (folder / RUN).write_text(json.dumps({**values, "events": list(events)}) + "\n", encoding="utf-8")
+
+
+def rows() -> str:
+    """The rows of the recorded benchmark as JSON: means with intervals, in dB, and where the model is worth nothing."""
+    table = BenchTable.from_dict(json.loads((DOCS / "quality.json").read_text(encoding="utf-8")))
+    kinds = str(Condition.EXACT), str(Condition.DISAGREEING)
+    whole = [row for row in table.rows if all(len(table.nonglobal(row, condition=kind)) for kind in kinds)]
+    found = {row: {kind: _row(table, row, kind) for kind in kinds} for row in whole}
+    exam = _three(table.gain("default", "guess", world=World.EXAM))
+    about = {name: table.about[name] for name in ("scenes", "split")}
+    return json.dumps({"about": about, "exam": exam, "rows": found}, separators=(",", ":")) + "\n"
+
+
+def _row(table: BenchTable, row: str, kind: str) -> dict[str, list[float]]:
+    far = table.nonglobal(row, condition=kind)
+    low, high = bootstrap_ci(far, seed=0)
+    gain = table.gain("default", row, condition=kind)
+    return {"far": _three({"mean": far.mean(), "low": low, "high": high}), "gain": _three(gain)}
+
+
+def _three(interval: dict[str, Any]) -> list[float]:
+    return [round(float(interval[name]), 2) for name in ("mean", "low", "high")]
+
+
+def speeds() -> str:
+    """The speed of each real model on the GPU of `docs/gpu.json`, as JSON.
+
+    Two forwards of different length give the two parts of a block's time; all checkpoints share one VAE.
+    """
+    record = json.loads((DOCS / "gpu.json").read_text(encoding="utf-8"))
+    shape = ClipShape(**record["about"]["clip"])
+    pixels = shape.num_frames * shape.height * shape.width
+    seconds = {(row["checkpoint"], row["name"], row["keyframes"]): row["seconds"] for row in record["rows"]}
+    vae = {
+        part: next(t for (_, name, _k), t in seconds.items() if name == wanted) / pixels
+        for part, wanted in (("encode", _ENCODE), ("decode", _DECODE))
+    }
+    found = {}
+    for entry in map(resolve, SIZES):
+        lengths = {
+            k: token_count(entry, shape, k) for name, kind, k in seconds if (name, kind) == (entry.name, _FORWARD)
+        }
+        (few, short), (many, long) = sorted((n, seconds[entry.name, _FORWARD, k]) for k, n in lengths.items())
+        blocks = entry.width.layers + entry.width.vace_layers
+        quadratic = (long / many - short / few) / (many - few)
+        found[entry.name] = {"linear": (short / few - quadratic * few) / blocks, "quadratic": quadratic / blocks, **vae}
+    return json.dumps({"gpu": record["about"]["machine"]["gpu"], "speeds": found}, indent=1) + "\n"
+
+
+def keep_figures() -> None:
+    """Write rows and speeds into the package, where lessons 06 and 07 find them."""
+    scoring.FILE.write_text(rows(), encoding="utf-8")
+    forecast.FILE.write_text(speeds(), encoding="utf-8")
