@@ -114,7 +114,7 @@ def load_pipeline(
             f"{located.checkpoint.name}`, or put it beside the text encoder."
         )
     configs = [
-        vendor.ModelConfig(path=_path_argument(file), **(placement.arguments(role) if placement else {}))
+        vendor.ModelConfig(path=[str(path) for path in file.paths], **(placement.arguments(role) if placement else {}))
         for role, file in located.files.items()
     ]
     tokenizer = vendor.ModelConfig(path=str(located.tokenizer)) if "text" in located.files else None
@@ -138,11 +138,6 @@ def _wanted(checkpoint: Checkpoint, roles: Sequence[Role] | None) -> list[Part]:
     if roles is None:
         return list(checkpoint.parts)
     return [part for part in checkpoint.parts if part.role in roles or (part.role == "dit2" and "dit" in roles)]
-
-
-def _path_argument(file: WeightFile) -> str | list[str]:
-    paths = [str(path) for path in file.paths]
-    return paths[0] if len(paths) == 1 else paths
 
 
 def _tokenizer(root: Path) -> Path | None:

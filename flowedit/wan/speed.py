@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowedit.frames import GROUP
@@ -146,7 +147,8 @@ def _block_seconds(
     if fast:
         from flowedit.wan.fast import use_fast_blocks
 
-        alone: Any = _Alone(block)
+        # A transformer of one block, as far as the fast path looks at one.
+        alone: Any = SimpleNamespace(blocks=[block], parameters=block.parameters)
         use_fast_blocks(alone, fast)
     table = vendor.precompute_freqs_cis(width.dim // width.heads)
     seconds = []
@@ -157,14 +159,6 @@ def _block_seconds(
         positions = table[torch.arange(length) % len(table)].unsqueeze(1).to(device)
         seconds.append(_timed(lambda t=tokens, c=context, m=time_rows, p=positions: block(t, c, m, p), device))
     return seconds[0], seconds[1]
-
-
-class _Alone:
-    """A transformer of one block, as far as the fast path looks at one."""
-
-    def __init__(self, block: "torch.nn.Module") -> None:
-        self.blocks = [block]
-        self.parameters = block.parameters
 
 
 def _vae_seconds(
