@@ -111,13 +111,9 @@ class EventLog:
         redact: Callable[[str], str] = str,
         watch: Callable[[Event], object] = lambda event: None,
     ) -> None:
-        """Keep a new record, or what an interrupted run left, in `folder`.
+        """Append to a new record, or to what an interrupted run left, and keep it in `folder`.
 
-        Args:
-            folder: where the record lies.
-            record: what is appended to.
-            redact: removes what must not be written from a text.
-            watch: is told each event once it is written, by the thread that wrote it.
+        What `redact` gives of a text is written; `watch` is told each event then, by the thread that wrote it.
         """
         self._path, self._redact, self._watch = folder / RECORD, redact, watch
         self._lock = threading.Lock()

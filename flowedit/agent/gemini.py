@@ -196,6 +196,7 @@ class Gemini:
             raise self._lasting(f"Gemini is not called any more: {error}.") from None
 
     def _paid(self, reserved: float, usage: Usage, event: Event) -> Usage:
+        """What a request cost, settled, and booked on the node that asked."""
         self._ledger.settle(reserved, usage.usd)
         event.usage += usage
         return usage

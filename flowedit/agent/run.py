@@ -43,17 +43,12 @@ def leave_waiting(request: ApprovalRequest) -> None:
     del request
 
 
-def unwatched(event: Event) -> None:
-    """Nobody watches the run."""
-    del event
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Company:
     """Who stands beside a run; see `style_video`."""
 
     approver: Approver = approve_all
-    watch: Watcher = unwatched
+    watch: Watcher = lambda event: None
     parts: OfflineParts | None = None
     cancel: Cancel = field(default_factory=Cancel)
 
@@ -64,7 +59,7 @@ def style_video(
     output_dir: str | Path,
     *,
     approver: Approver = approve_all,
-    watch: Watcher = unwatched,
+    watch: Watcher = lambda event: None,
     parts: OfflineParts | None = None,
 ) -> StyleResult:
     """Choose keyframes of a video and style them, offline or with Gemini.
@@ -119,7 +114,7 @@ def style_or_reuse(
     output_dir: str | Path,
     *,
     replace: bool = False,
-    watch: Watcher = unwatched,
+    watch: Watcher = lambda event: None,
 ) -> StyleResult:
     """`style_video` unattended, or what it left in the folder before for the same clip and settings.
 
@@ -163,8 +158,8 @@ def answer(video: str | Path | Source, output_dir: str | Path, decision: Decisio
             f"The run in {output_dir} is {record.status}, not waiting for an answer; style the clip first."
         )
     record.waiting_for.check(decision)
-    answers = [decision]
-    return style_video(video, record.settings, output_dir, approver=lambda request: answers.pop() if answers else None)
+    answers = iter([decision])
+    return style_video(video, record.settings, output_dir, approver=lambda request: next(answers, None))
 
 
 def answering(video: str | Path | Source, folder: str | Path) -> Callable[[Mapping[str, Any]], list[Pair] | None]:
@@ -204,7 +199,11 @@ def _style(
             _note(log, f"No Gemini key in {KEY_VARIABLE}; the keyframes are painted offline.")
         run = Run(source=source, settings=settings, parts=parts, folder=folder, log=log, cancel=company.cancel)
         log.set_status("running")
-        status, request = _drive(run, company.approver)
+        try:
+            status, request = _drive(run, company.approver)
+        finally:
+            # The graph has waited for them, so leaving need not, and at a second interrupt must not.
+            run.painters.shutdown(wait=False)
         log.set_status(status, request)
     return read_result(output_dir)
 
@@ -231,7 +230,7 @@ def _note(log: EventLog, note: str) -> None:
 
 def _drive(run: Run, approver: Approver) -> tuple[Status, ApprovalRequest | None]:
     """Run the graph until it ends or waits for an answer that nobody gives yet."""
-    # Room for every keyframe and for the writer of checkpoints beside them; `Run.places` bounds the work.
+    # Room for every keyframe and for the writer of checkpoints beside them; `Run.painters` bounds the work.
     room = run.settings.max_frames + 4
     thread = RunnableConfig(configurable={"thread_id": "run"}, recursion_limit=1000, max_concurrency=room)
     with open_checkpoints(run.folder.root / CHECKPOINT) as saver:

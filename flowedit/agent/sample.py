@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -68,47 +67,46 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
     path = Path(path)
     info = probe(path)
     window = _window(path.name, info.num_frames, start, num_frames)
-    kept = _Kept(max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3)))
-
-    def frame(index: int) -> Picture:
-        return kept.find(index, lambda: read_video(path, start=start + index, num_frames=1).frames[0])
-
-    def stream() -> Iterator[Picture]:
-        for index, picture in enumerate(stream_video(path, start=start, num_frames=window)):
-            # Only these can become keyframes: kept as they pass, they need not be searched for in the file again.
-            if index % GROUP == 0:
-                kept.find(index, lambda shown=picture: shown)
-            yield picture
-
-    identity, fps = file_identity(path), float(info.fps)
+    frames = _FileFrames(path, start, window, max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3)))
     return Source(
         name=path.name,
-        identity=identity,
-        fps=fps,
+        identity=file_identity(path),
+        fps=float(info.fps),
         start=start,
         num_frames=window,
-        frame=frame,
-        stream=stream,
+        frame=frames.frame,
+        stream=frames.stream,
         file=path,
     )
 
 
-class _Kept:
-    """The frames used last, at most so many; several threads may ask at once."""
+class _FileFrames:
+    """The frames of a window, the ones read last kept; several threads may ask at once."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
-        self._frames: OrderedDict[int, Picture] = OrderedDict()
+    def __init__(self, path: Path, start: int, num_frames: int, most: int) -> None:
+        self._path, self._start, self._num_frames, self._most = path, start, num_frames, most
+        self._lock = threading.Lock()
+        self._kept: dict[int, Picture] = {}
 
-    def find(self, index: int, read: Callable[[], Picture]) -> Picture:
-        """The frame kept under that index, or the one that `read` gives, which is kept from then on."""
+    def frame(self, index: int) -> Picture:
+        """The frame of an index, read only where it is not kept."""
         with self._lock:
-            if index not in self._frames:
-                self._frames[index] = read()
-                if len(self._frames) > self._most:
-                    self._frames.popitem(last=False)
-            self._frames.move_to_end(index)
-            return self._frames[index]
+            if index not in self._kept:
+                self._keep(index, read_video(self._path, start=self._start + index, num_frames=1).frames[0])
+            return self._kept[index]
+
+    def stream(self) -> Iterator[Picture]:
+        """All frames; those that can become keyframes need not be searched for in the file again."""
+        for index, picture in enumerate(stream_video(self._path, start=self._start, num_frames=self._num_frames)):
+            if index % GROUP == 0:
+                with self._lock:
+                    self._keep(index, picture)
+            yield picture
+
+    def _keep(self, index: int, picture: Picture) -> None:
+        self._kept[index] = picture
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
 
 
 def frames_source(frames: UInt8[np.ndarray, "F H W 3"], *, fps: float = 24.0, name: str = "frames") -> Source:

@@ -69,41 +69,23 @@ def tone(lightness: Plane, master: Measures) -> Plane:
 
 
 def flatten(paint: Paint, *, radius: float, contrast: float, rounds: int) -> Paint:
-    """Repeated bilateral filtering: areas go flat, contours stay; the change is computed at half size.
+    """Repeated bilateral filtering over `radius` pixels: areas go flat, differences well above `contrast` stay.
 
-    Args:
-        paint: RGB.
-        radius: spatial reach in pixels.
-        contrast: differences in RGB (0 to 1) well below this one are smoothed away.
-        rounds: how often; each round flattens more.
+    The change is computed at half size where the radius allows it.
     """
-    if radius <= _COARSE:
-        return _flattened(paint, radius, contrast, rounds)
-    half = resized(paint, ((paint.shape[0] + 1) // 2, (paint.shape[1] + 1) // 2))
-    return paint + resized(_flattened(half, radius / 2, contrast, rounds) - half, paint.shape)
-
-
-def _flattened(paint: Paint, radius: float, contrast: float, rounds: int) -> Paint:
-    size = int(2 * round(radius) + 1)
+    small, reach = paint, radius
+    if radius > _COARSE:
+        small, reach = resized(paint, ((paint.shape[0] + 1) // 2, (paint.shape[1] + 1) // 2)), radius / 2
+    flat = small
     for _ in range(rounds):
-        paint = cv2.bilateralFilter(paint, size, contrast, radius, borderType=cv2.BORDER_REFLECT)
-    return paint
+        flat = cv2.bilateralFilter(flat, int(2 * round(reach) + 1), contrast, reach, borderType=cv2.BORDER_REFLECT)
+    return flat if small is paint else paint + resized(flat - small, paint.shape)
 
 
 def contour_flow(
     lightness: Plane, sigma: float, master: Measures, rest: Plane | float = -np.pi / 4
 ) -> tuple[Plane, Plane, Plane]:
-    """Unit vectors along the contours, from the smoothed structure tensor, and how clear the direction is.
-
-    Args:
-        lightness: L in [0, 100].
-        sigma: smoothing of the tensor in pixels.
-        master: the clip's measures; contours well below its edge strength do not count.
-        rest: angle in radians where there is no contour, fixed in the picture: noise must not steer a brush.
-
-    Returns:
-        (x, y, clarity): the direction, and its clarity in [0, 1].
-    """
+    """Unit vectors (x, y) along the contours, and how clear the direction is, in [0, 1]; see `doubled_flow`."""
     cosine, sine, clarity = doubled_flow(lightness, sigma, master, rest)
     return *halved(cosine, sine), clarity
 
@@ -111,14 +93,24 @@ def contour_flow(
 def doubled_flow(
     lightness: Plane, sigma: float, master: Measures, rest: Plane | float = -np.pi / 4
 ) -> tuple[Plane, Plane, Plane]:
-    """The direction of `contour_flow` as vectors of twice the angle, at most 1 long.
+    """The direction along the contours as vectors of twice the angle, and how clear it is, in [0, 1].
 
-    They are short where contour and rest disagree and noise decides. Arguments as for `contour_flow`.
+    Directions have no sign, so they are averaged and blended as vectors of twice the angle, and halved at the end. They
+    are at most 1 long, and short where contour and rest disagree and noise decides.
 
-    Returns:
-        (cosine, sine, clarity), see `contour_flow`.
+    Args:
+        lightness: L in [0, 100].
+        sigma: smoothing of the structure tensor in pixels, at half size where that is enough.
+        master: the clip's measures; contours well below its edge strength do not count.
+        rest: angle in radians where there is no contour, fixed in the picture: noise must not steer a brush.
     """
-    cosine, sine = _doubled(lightness / np.float32(100), sigma)
+    unit = lightness / np.float32(100)
+    dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0, scale=1 / 16), cv2.Scharr(unit, cv2.CV_32F, 0, 1, scale=1 / 16)
+    tensor = cv2.merge([dx * dx, dx * dy, dy * dy])
+    if sigma >= _COARSE:
+        tensor, sigma = resized(tensor, ((unit.shape[0] + 1) // 2, (unit.shape[1] + 1) // 2)), sigma / 2
+    xx, xy, yy = cv2.split(blur(tensor, sigma))
+    cosine, sine = yy - xx, -2 * xy
     strength = cv2.magnitude(cosine, sine)
     clarity = strength / (strength + np.float32((0.15 * master.edge) ** 2))
     share = clarity / np.maximum(strength, np.float32(1e-20))
@@ -133,19 +125,6 @@ def halved(cosine: Plane, sine: Plane) -> tuple[Plane, Plane]:
     """Unit vectors (x, y) of half the angle."""
     cosine = np.clip(cosine / np.maximum(cv2.magnitude(cosine, sine), np.float32(1e-6)), -1, 1)
     return np.sqrt((1 + cosine) / 2), np.copysign(np.sqrt((1 - cosine) / 2), sine)
-
-
-def _doubled(unit: Plane, sigma: float) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """The smoothed structure tensor's direction as a vector of twice its angle, at half size where that is enough.
-
-    Directions have no sign, so they are averaged and blended as vectors of twice the angle, and halved at the end.
-    """
-    dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0, scale=1 / 16), cv2.Scharr(unit, cv2.CV_32F, 0, 1, scale=1 / 16)
-    tensor = cv2.merge([dx * dx, dx * dy, dy * dy])
-    if sigma >= _COARSE:
-        tensor, sigma = resized(tensor, ((unit.shape[0] + 1) // 2, (unit.shape[1] + 1) // 2)), sigma / 2
-    xx, xy, yy = cv2.split(blur(tensor, sigma))
-    return yy - xx, -2 * xy
 
 
 def resized(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -168,14 +147,7 @@ def displace(image: np.ndarray, dx: np.ndarray | float, dy: np.ndarray | float) 
 
 
 def along(image: np.ndarray, flow: tuple[Plane, Plane], length: float, *, steps: int = 5) -> np.ndarray:
-    """Average along the flow lines, both ways (line integral convolution).
-
-    Args:
-        image: what to smear.
-        flow: unit direction (x, y) at each pixel; its sign does not matter.
-        length: reach to each side in pixels.
-        steps: samples to each side.
-    """
+    """Average along the flow lines, `steps` samples over `length` pixels to each side (line integral convolution)."""
     columns, rows = _grid(image.shape)
     total, weight = image.astype(np.float32).copy(), 1.0
     at_x, at_y, seen = np.empty_like(columns), np.empty_like(rows), np.empty_like(total)
@@ -225,9 +197,6 @@ def ink_lines(lightness: Plane, master: Measures, *, width: float, amount: float
         width: standard deviation of the line profile in pixels, about half the line's width.
         amount: how much is drawn; 1 is the main contours, 2 adds fine ones.
         flow_length: reach of the smoothing along the contour in pixels.
-
-    Returns:
-        Ink in [0, 1]: 0 is bare paper, 1 a full line.
     """
     unit = lightness / np.float32(100)
     width = max(width, 0.65)
