@@ -43,7 +43,7 @@ def quality(
     from benchmarks.cases import Condition, World
     from benchmarks.quality import QualityPlan, gather, run_quality, write_table
     from benchmarks.rows import ROWS, TELLING_ROWS
-    from flowedit.manifest import sha256
+    from flowedit.inputs import sha256
     from flowedit.models import checkpoint_files, load_model
     from flowedit.tiny.splits import Split
 

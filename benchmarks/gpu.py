@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowedit.environment import machine, versions
 from flowedit.errors import SettingError
+from flowedit.files import write_bytes
 from flowedit.model import ClipShape
-from flowedit.resuming import write_atomically
 from flowedit.wan.checkpoints import Checkpoint, resolve
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _begun(plan: GpuPlan) -> Record:
 
 
 def _write(path: Path, record: Record) -> None:
-    write_atomically(path, record.to_json().encode())
+    write_bytes(path, record.to_json().encode())
 
 
 def names(record: Record) -> Sequence[str]:

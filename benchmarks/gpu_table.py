@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, PREDICTED, Record, Row, names
 from benchmarks.gpu_targets import bar_table
 from flowedit.errors import OutputError
-from flowedit.resuming import write_atomically
+from flowedit.files import write_bytes
 
 STEPS, GUIDED = 50, 2
 Cells = dict[str, Callable[[Row], str]]
@@ -56,7 +56,7 @@ def write_into(page: Path, text: str, marks: tuple[str, str]) -> None:
         _, after = rest.split(end)
     except (OSError, ValueError):
         raise OutputError(f"{page} has no place for the table. Put the lines {begin} and {end} into it.") from None
-    write_atomically(page, f"{before}{begin}\n{text}{end}{after}".encode())
+    write_bytes(page, f"{before}{begin}\n{text}{end}{after}".encode())
 
 
 def _tables(record: Record) -> Iterator[str]:

@@ -20,8 +20,8 @@ from benchmarks.cases import Case, own_case
 from benchmarks.gpu_parts import relative_error
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
+from flowedit.files import write_bytes
 from flowedit.metrics import psnr
-from flowedit.resuming import write_atomically
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import build_pipeline
 from flowedit.wan.adapter import WanVideo
@@ -142,7 +142,7 @@ def _compared(row: PaceRow, made: tuple[Tensor, Any], plain: tuple[Tensor, Any])
 def write_paces(rows: list[PaceRow], path: Path) -> None:
     """Keep the rows with where they were measured."""
     record = {"machine": machine(), "versions": versions(), "rows": [asdict(row) for row in rows]}
-    write_atomically(path, json.dumps(record, indent=1, allow_nan=False).encode())
+    write_bytes(path, json.dumps(record, indent=1, allow_nan=False).encode())
 
 
 def read_paces(path: Path) -> list[PaceRow]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flowedit.errors import OutputError
-from flowedit.runfolder import RunFolder
+from flowedit.files import write_text
 
 
 def fill_page(page: Path, command: str, text: str) -> None:
@@ -32,7 +32,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    RunFolder(path.parent, overwrite=True).write_text(path.name, text)
+    write_text(path, text)
 
 
 def marks(command: str) -> tuple[str, str]:

@@ -7,21 +7,21 @@ import sys
 from pathlib import Path
 
 import flowedit
-from flowedit.job import load_job, pair_keyframes, video_window
-from flowedit.presets import model_defaults, preset_settings
+from flowedit.inputs import pair_keyframes, read_inputs
+from flowedit.request import EditRequest
 
 
 def main(video: str, *images: str) -> None:
     """Edit `video` with the keyframes and write `edited.mp4` beside it."""
-    defaults = model_defaults("tiny")
-    window = video_window(Path(video), start=0, num_frames=None, window=defaults.window)
     keyframes = pair_keyframes([Path(image) for image in images], at=None)
-    job = load_job(Path(video), keyframes, defaults, frame_map=window, size=None, multiple=defaults.multiple)
-    prepared = flowedit.prepare(job.frames, job.keyframes, flowedit.load_model("tiny"), preset_settings("tiny"))
+    settings = flowedit.preset_settings("tiny")
+    output = Path(video).with_name("edited.mp4")
+    inputs = read_inputs(EditRequest(video=Path(video), keyframes=keyframes, output=output, settings=settings))
+    prepared = flowedit.prepare(inputs.frames, inputs.keyframes, flowedit.load_model("tiny"), settings)
     for step in flowedit.edit_steps(prepared):
         sys.stdout.write(step.trace.line() + "\n")
     result = flowedit.finish(prepared, step.latents)
-    flowedit.write_video(Path(video).with_name("edited.mp4"), result.frames, job.fps)
+    flowedit.write_video(output, result.frames, inputs.fps)
 
 
 if __name__ == "__main__":

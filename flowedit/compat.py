@@ -16,6 +16,7 @@ from PIL import Image
 from flowedit.correction import Exact
 from flowedit.edit import edit_video
 from flowedit.errors import ModelError, SettingError, VideoShapeError
+from flowedit.files import write_json, write_text
 from flowedit.frames import check_num_frames, fit_size, longest_legal
 from flowedit.media.clip import probe, read_video, write_video
 from flowedit.media.images import resize_video
@@ -24,7 +25,7 @@ from flowedit.models import TINY, load_model
 from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
 from flowedit.presets import KNOWN, model_defaults, preset_settings
 from flowedit.result import EditResult
-from flowedit.runfolder import EDITED, MANIFEST, TRACE, RunFolder
+from flowedit.runfolder import EDITED, MANIFEST, TRACE, claimed, replacing
 from flowedit.settings import EditSettings
 from flowedit.wan.adapter import WanVideo
 from flowedit.windows import edit_long_video
@@ -302,13 +303,12 @@ class IntegratedVideoEditor:
         Raises:
             OutputError: it cannot be written, or holds a run already.
         """
-        folder = RunFolder(Path(output_dir), overwrite=overwrite)
-        with folder.replacing() as new:
-            write_video(new.file(EDITED), stack_pictures(frames), self._fps, **self._sound)
+        with claimed(Path(output_dir), overwrite=overwrite) as folder, replacing(folder) as new:
+            write_video(new / EDITED, stack_pictures(frames), self._fps, **self._sound)
             if self.result is not None:
-                new.write_text(TRACE, self.result.trace.to_csv())
-                new.write_json(MANIFEST, self.result.manifest())
-        return folder.path
+                write_text(new / TRACE, self.result.trace.to_csv())
+                write_json(new / MANIFEST, self.result.manifest())
+        return folder
 
     def _choose(self, path: str | Path, start: int, num_frames: int) -> None:
         """Set the window, shortened with a warning where the file ends before it does."""

@@ -13,25 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowedit.page import page, write_page
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
-"""Content security policy of a page: the browser itself refuses every request."""
-
 _QUALITY = 88
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 64rem; }
-h1 { font-size: 1.4rem; }
-img { max-width: 100%; height: auto; }
-video { width: min(100%, 48rem); height: auto; }
-figure { margin: 0; }
-table { border-collapse: collapse; margin: 0.8rem 0; }
-caption { text-align: left; opacity: 0.8; }
-th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid #8886; }
-td { font-variant-numeric: tabular-nums; }
-"""
 
 
 class Displayed:
@@ -77,34 +64,17 @@ class Displayed:
         return {"text/plain": self._words(), "text/html": self._repr_html_()}
 
 
-def page(title: str, body: str) -> str:
-    """A complete HTML document that asks for nothing.
+def figure_tag(figure: "Figure", alternative: str, kind: str = "webp") -> str:
+    """A matplotlib figure as an `<img>` with its text alternative.
 
     Args:
-        title: its title and heading, plain text.
-        body: HTML below the heading.
+        figure: the figure.
+        alternative: what it shows.
+        kind: `webp`, or `svg` for lines that stay sharp.
     """
-    name = html.escape(title)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}</title><style>{_STYLE}</style></head><body><main><h1>{name}</h1>{body}</main></body></html>"
-    )
-
-
-def write_page(text: str, path: str | Path | None) -> str:
-    """`text`, also written to the file `path` unless that is None."""
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
-    return text
-
-
-def figure_tag(figure: "Figure", alternative: str) -> str:
-    """A matplotlib figure as an `<img>` with its text alternative."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="webp", pil_kwargs={"quality": _QUALITY})
-    return _image_tag(buffer.getvalue(), alternative)
+    figure.savefig(buffer, format=kind, **({"pil_kwargs": {"quality": _QUALITY}} if kind == "webp" else {}))
+    return image_tag(buffer.getvalue(), alternative, kind)
 
 
 def picture_tag(picture: np.ndarray, alternative: str, *, max_side: int = 480) -> str:
@@ -121,7 +91,14 @@ def picture_tag(picture: np.ndarray, alternative: str, *, max_side: int = 480) -
     image.thumbnail((max_side, max_side))
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=_QUALITY)
-    return _image_tag(buffer.getvalue(), alternative)
+    return image_tag(buffer.getvalue(), alternative)
+
+
+def image_tag(data: bytes, alternative: str, kind: str = "webp") -> str:
+    """A picture file as an `<img>` with its text alternative; `kind` is its format."""
+    kind = {"svg": "svg+xml"}.get(kind, kind)
+    code = base64.b64encode(data).decode("ascii")
+    return f'<img alt="{html.escape(alternative)}" src="data:image/{kind};base64,{code}" style="max-width:100%">'
 
 
 def video_tag(mp4: bytes, alternative: str) -> str:
@@ -176,11 +153,6 @@ def spread(count: int, wanted: Sequence[int], most: int = 6) -> list[int]:
         if len(chosen) < most and index not in chosen:
             chosen.append(index)
     return sorted(chosen)
-
-
-def _image_tag(webp: bytes, alternative: str) -> str:
-    data = base64.b64encode(webp).decode("ascii")
-    return f'<img alt="{html.escape(alternative)}" src="data:image/webp;base64,{data}" style="max-width:100%">'
 
 
 def _row(cells: Sequence[object]) -> str:

@@ -43,6 +43,19 @@ def atomic_write(path: Path) -> Generator[Path, None, None]:
             part.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> Path:
+    """Make a folder, and those above it, where it is not there, and return it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritten(folder, error) from None
+    return folder
+
+
 def write_bytes(path: Path, data: bytes) -> Path:
     """Write a file whole or not at all, as `atomic_write` does, and return its path."""
     with atomic_write(path) as part:

@@ -39,7 +39,7 @@ def load_model(  # noqa: PLR0913 - what a call of it says is more than a setting
         dtype: `float32`, `bfloat16` or `float16`; None takes what suits the model and the device.
         shape: the clip that it will edit, by which a checkpoint's place in memory is chosen; None means its own size.
         level: where a checkpoint's weights rest between uses: `resident`, `offload`, `fp8`, `disk` or `cpu`; `auto`
-            takes the fastest that fits; or one of `fits_for`. Read only where `device` is None.
+            takes the fastest that fits; or one of `placements`. Read only where `device` is None.
         prompts: what the run will say. A checkpoint's text encoder then runs first, alone, and is let go before the
             transformer is loaded; what it said before is read from the user's cache.
         loras: what is added to the transformer, in this order; a string as the command line takes it, such as
@@ -64,7 +64,7 @@ def load_model(  # noqa: PLR0913 - what a call of it says is more than a setting
         return _load_tiny(device, dtype, added)
     fit = None
     if device is None:
-        fit = fits_for(name, shape=shape, level=level, loras=added)[0] if isinstance(level, str) else level
+        fit = placements(name, shape=shape, level=level, loras=added)[0] if isinstance(level, str) else level
     return _load_checkpoint(name, fit, device or "cpu", dtype, prompts, added)
 
 
@@ -107,7 +107,7 @@ def check_loras(
     return [reading.check_lora(each, layers, TINY) for each in asked]
 
 
-def fits_for(
+def placements(
     name: str | Path,
     *,
     shape: "ClipShape | None" = None,
@@ -133,14 +133,15 @@ def fits_for(
     from flowedit.model import ClipShape
     from flowedit.wan.loading import locate
     from flowedit.wan.memory import measure_resources
-    from flowedit.wan.placement import Level, placements
+    from flowedit.wan.placement import Level
+    from flowedit.wan.placement import placements as placements_of
 
     levels = ("auto", *get_args(Level))
     if level not in levels:
-        raise SettingError(f"fit is {level!r}; use one of {', '.join(levels)}.")
+        raise SettingError(f"placement is {level!r}; use one of {', '.join(levels)}.")
     if str(name) == TINY:
         if level != "auto":
-            raise SettingError(f"fit is {level!r} and the model is {TINY}, which fits everywhere. Leave it out.")
+            raise SettingError(f"placement is {level!r} and the model is {TINY}, which fits everywhere. Leave it out.")
         return []
     # Files are checked before memory is looked at, so that a missing checkpoint is named first.
     checkpoint = locate(name).checkpoint
@@ -149,7 +150,7 @@ def fits_for(
     resources = measure_resources()
     beside = sum(lora.path.stat().st_size for lora in loras)
     free = {name: getattr(resources, name) - beside for name in ("gpu_free", "host_free")}
-    return placements(checkpoint, shape or own, replace(resources, **free), keyframes=keyframes, level=chosen)
+    return placements_of(checkpoint, shape or own, replace(resources, **free), keyframes=keyframes, level=chosen)
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:

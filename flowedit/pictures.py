@@ -10,7 +10,6 @@ from PIL import Image
 
 from flowedit.errors import KeyframeError, UnusualSettingWarning, VideoShapeError
 from flowedit.frames import check_num_frames, longest_legal
-from flowedit.job import ASPECT_TOLERANCE
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import probe, read_video
 from flowedit.media.images import read_image, resize_image
@@ -19,6 +18,8 @@ Picture = Image.Image | UInt8[np.ndarray, "_ _ 3"] | str | Path
 """A picture: PIL, an array, or a file."""
 Pictures = Sequence[Picture] | UInt8[np.ndarray, "_ _ _ 3"]
 """Several of them; an array holds one per row."""
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of aspect under which a keyframe counts as the source's own."""
 
 
 def clip_of(source: str | Path | Pictures, num_frames: int | None) -> UInt8[np.ndarray, "F H W 3"]:

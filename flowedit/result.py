@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.display import Displayed, facts_tag, figure_tag, page, spread, video_tag, write_page
+from flowedit.display import Displayed, facts_tag, figure_tag, spread, video_tag
 from flowedit.keyframes import Keyframe
+from flowedit.page import page, write_page
 from flowedit.settings import EditSettings
 from flowedit.trace import Trace
 

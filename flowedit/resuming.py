@@ -5,8 +5,6 @@ one, never half of one.
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowedit.errors import ModelError, OutputError
+from flowedit.errors import ModelError
+from flowedit.files import make_folder, write_bytes
 from flowedit.runfolder import STATE
 from flowedit.trace import FIELDS, StepTrace
 
@@ -52,7 +51,7 @@ class ResumeState:
         tensors = {str(i): latents.detach().cpu().contiguous().clone() for i, latents in enumerate(self.carried)}
         traces = json.dumps([asdict(trace) for trace in self.traces])
         metadata = {"format": FORMAT, "edit": digest, "traces": traces}
-        write_atomically(path, save(tensors, metadata=metadata))
+        write_bytes(make_folder(path.parent) / path.name, save(tensors, metadata=metadata))
 
     @classmethod
     def load(cls, path: Path, digest: str, device: torch.device | str = "cpu") -> "ResumeState | None":
@@ -147,29 +146,6 @@ def digest_of(*parts: Any) -> str:  # noqa: ANN401 - settings, names, arrays: wh
             digest.update(len(piece).to_bytes(8, "little"))
             digest.update(piece)
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place, flush it to disk, and move it there in one step.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}). Free the disk, or choose another folder."
-        ) from error
 
 
 def _pieces(part: Any) -> list[bytes]:  # noqa: ANN401

@@ -1,56 +1,40 @@
-"""One run from files to files: what `flowedit edit`, `flowedit demo` and the notebooks call."""
+"""One run from files to files: read the inputs, load a model where it fits, edit, write. The command line calls it."""
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flowedit.advice import advise
-from flowedit.ahead import Ahead, EditRequest, read_job
-from flowedit.edit import edit_steps, edit_video, finish, prepare
-from flowedit.environment import peak_memory_mb, versions
-from flowedit.errors import FlowEditError, SettingError, UnknownWordsWarning
-from flowedit.guided import carry_change
-from flowedit.job import EditJob
-from flowedit.manifest import lora_record, manifest_of, sha256
-from flowedit.masks import apply_mask, read_mask
-from flowedit.media.clip import write_image, write_video
+from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.errors import SettingError, UnknownWordsWarning
+from flowedit.inputs import Inputs, read_inputs
+from flowedit.masks import apply_mask
 from flowedit.methods.branches import Step
 from flowedit.model import ClipShape, VideoModel
-from flowedit.models import check_loras, load_model
-from flowedit.placing import run_placed
+from flowedit.models import load_model, placements
+from flowedit.outputs import trace_kept, write_outputs
 from flowedit.presets import model_defaults
-from flowedit.report import comparison_frames, contact_sheet, render_report
+from flowedit.request import EditRequest
 from flowedit.result import EditResult
 from flowedit.resuming import StateKeeper
-from flowedit.runfolder import (
-    COMPARISON,
-    EDITED,
-    MANIFEST,
-    REPORT,
-    SHEET,
-    STOPPED,
-    STOPPED_TRACE,
-    TRACE,
-    RunFolder,
-)
-from flowedit.sweep import Shared, varied
-from flowedit.trace import Trace
+from flowedit.runfolder import claimed
+from flowedit.settings import EditSettings
+from flowedit.sweep import varied
+from flowedit.wan.placement import exhausted, free_memory, is_out_of_memory
 from flowedit.windows import LongEdit
 
 if TYPE_CHECKING:
     from flowedit.wan.placement import Placement
 
-__all__ = ["EditOutcome", "EditRequest", "Watch", "run_edit", "sha256", "silent"]
-
 Watch = Callable[[str, int, int, Step | None], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
+Announce = Callable[[str], object]
+"""Is told in a line what was chosen for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +59,15 @@ def silent(stage: str, done: int, total: int, step: Step | None) -> None:
 
 
 def run_edit(
-    request: EditRequest,
-    watch: Watch = silent,
-    announce: Callable[[str], object] = str,
-    shared: Shared | None = None,
-    ahead: Ahead | None = None,
+    request: EditRequest, watch: Watch = silent, announce: Announce = str, inputs: Inputs | None = None
 ) -> EditOutcome:
     """Edit a video file and write the results.
 
     Args:
         request: what to do.
         watch: called as the work goes on.
-        announce: called once with the line that says which frames and sizes were chosen.
-        shared: what this run takes over from the ones before it in a sweep, and leaves for the next.
-        ahead: what was read and begun of this request before; None lets this call do it.
+        announce: called with the lines that say which frames, sizes and LoRAs were chosen, and of a second try.
+        inputs: the request's files, where they are read already.
 
     Returns:
         The edit and what was written.
@@ -98,204 +77,169 @@ def run_edit(
         KeyboardInterrupt: passed on, after the trace so far was written. An earlier run in the folder stays whole until
             this one is.
     """
-    begun = time.perf_counter() if ahead is None else ahead.begun
-    loras = check_loras(request.model, request.loras, request.settings.method)
-    job = read_job(request) if ahead is None else ahead.job
-    mask = _Mask.read(request, job)
-    for line in (job.summary(), *(lora.summary() for lora in loras)):
+    (outcome,) = run_edits(request, [("", request.settings)], watch, announce, inputs)
+    return outcome
+
+
+def run_edits(
+    request: EditRequest,
+    runs: Sequence[tuple[str, EditSettings]],
+    watch: Watch = silent,
+    announce: Announce = str,
+    inputs: Inputs | None = None,
+) -> list[EditOutcome]:
+    """Edit a video once per settings, which differ in alpha and seed: files, words and model are read and loaded once.
+
+    Args:
+        request: what to do.
+        runs: name of the folder inside the request's, and settings in place of the request's.
+        watch: as in `run_edit`.
+        announce: likewise.
+        inputs: likewise.
+
+    Raises:
+        FlowEditError: as from `run_edit`; the runs before the one that failed are kept.
+    """
+    inputs = inputs or read_inputs(request)
+    for line in inputs.summary():
         announce(line)
-    folder = RunFolder(request.output, overwrite=request.overwrite)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        records = [lora_record(lora) for lora in loras]
-        task = _Task(request, job, folder, watch, mask, shared or Shared(), ahead, records)
-        result = mask.limit(_placed(task, announce))
-    watch("writing the results", 0, 0, None)
-    advice = [*advise(result), *_warned(caught, request)]
-    try:
-        manifest = {**manifest_of(request, job, result, advice), "loras": records}
-        with folder.replacing() as new:
-            _write(new, request, job, result, mask)
-            result.seconds["total"] = time.perf_counter() - begun
-            manifest["seconds"] = {name: round(value, 3) for name, value in result.seconds.items()}
-            manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
-            _write_report(new, result, manifest, advice)
-            new.write_json(MANIFEST, manifest)
-    except (KeyboardInterrupt, FlowEditError) as stop:
-        _keep_trace(folder, request, result.trace, stop)
-        raise
-    return EditOutcome(result=result, folder=folder.path, advice=advice, manifest=manifest)
+    with ExitStack() as folders:
+        requests = [replace(request, settings=settings, output=request.output / name) for name, settings in runs]
+        for each in requests:
+            folders.enter_context(claimed(each.output, overwrite=each.overwrite))
+        levels = _placements(request, inputs)
+        for placement, lower in zip_longest(levels, levels[1:]):
+            try:
+                return _run_at(placement, requests, inputs, watch)
+            except Exception as error:
+                if placement is None or not is_out_of_memory(error):
+                    raise
+                if lower is None:
+                    raise exhausted(placement, error) from error
+            free_memory()
+            announce(f"Out of memory at level {placement.level}; trying once more at level {lower.level}.")
+    raise AssertionError("the last placement returns or raises")
 
 
-def _warned(caught: Sequence[warnings.WarningMessage], request: EditRequest) -> list[str]:
-    """What the run warned of, but for words that a model does not know and the styler, not the user, wrote."""
-    styler = () if request.styling is None else (request.styling.prompt, request.styling.negative_prompt)
-    return [
-        str(warning.message)
-        for warning in caught
-        if issubclass(warning.category, UserWarning)
-        and not (isinstance(warning.message, UnknownWordsWarning) and set(warning.message.prompts) <= set(styler))
-    ]
+def _placements(request: EditRequest, inputs: Inputs) -> "list[Placement] | list[None]":
+    """Where the model can be placed, the fastest first; the small one fits everywhere."""
+    num_frames, height, width = inputs.frames.shape[:3]
+    shape = ClipShape(num_frames=num_frames, height=height, width=width)
+    joint = len(inputs.keyframes) if request.settings.conditioning in ("tokens", "both") else 0
+    found = placements(request.model, shape=shape, level=request.placement, keyframes=joint, loras=request.loras)
+    return found or [None]
 
 
-@dataclass(frozen=True)
-class _Mask:
-    """The mask at the model's size and at the source's; None in both places where everything may change."""
-
-    small: np.ndarray | None = None
-    full: np.ndarray | None = None
-
-    @classmethod
-    def read(cls, request: EditRequest, job: EditJob) -> "_Mask":
-        """Read it for the clip of a job."""
-        if request.mask is None:
-            return cls()
-        sizes = job.frames.shape[1:3], job.clip.frames.shape[1:3]
-        return cls(*(read_mask(request.mask, len(job.frames), size, start=request.start) for size in sizes))
-
-    def limit(self, result: EditResult) -> EditResult:
-        """The result with its source outside the mask."""
-        if self.small is None:
-            return result
-        return replace(result, frames=apply_mask(result.source, result.frames, self.small))
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One run's request, and what was opened for it."""
-
-    request: EditRequest
-    job: EditJob
-    folder: RunFolder
-    watch: Watch
-    mask: _Mask
-    shared: Shared
-    ahead: Ahead | None
-    loras: list[dict[str, Any]]
+def _run_at(
+    placement: "Placement | None", requests: Sequence[EditRequest], inputs: Inputs, watch: Watch
+) -> list[EditOutcome]:
+    """Load the model at a placement, then edit and write one request after the other."""
+    outcomes: list[EditOutcome] = []
+    begun, prepared = inputs.begun, None
+    with _caught(requests[0]) as said:
+        watch("loading the model", 0, 0, None)
+        loading = time.perf_counter()
+        model = _loaded(placement, requests[0])
+        seconds = {"load": time.perf_counter() - loading}
+        for request in requests:
+            result, prepared = _edit(request, inputs, model, prepared, watch)
+            result.seconds.update(seconds)
+            watch("writing the results", 0, 0, None)
+            advice = [*advise(result), *said()]
+            manifest = write_outputs(request, inputs, result, advice, begun)
+            outcomes.append(EditOutcome(result=result, folder=request.output, advice=advice, manifest=manifest))
+            begun, seconds = time.perf_counter(), {}
+    return outcomes
 
 
-def _placed(task: _Task, announce: Callable[[str], object]) -> EditResult:
-    """Edit with the model that an earlier run of the sweep loaded, or with one loaded where it fits."""
-    request, frames = task.request, task.job.frames
-    if task.shared.model is not None:
-        return _edit(task, task.shared.model)
-    shape = ClipShape(num_frames=frames.shape[0], height=frames.shape[1], width=frames.shape[2])
-    clip = (shape, len(task.job.keyframes), request.settings)
-    return run_placed(request.model, request.fit, clip, announce, partial(_load_and_edit, task), request.loras)
-
-
-def _load_and_edit(task: _Task, fit: "Placement | None") -> EditResult:
+def _loaded(placement: "Placement | None", request: EditRequest) -> VideoModel:
     from flowedit.wan.pace import set_pace
 
-    begun = time.perf_counter()
-    task.watch("loading the model", 0, 0, None)
-    name, settings = task.request.model, task.request.settings
+    settings = request.settings
     said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
-    added: dict[str, Any] = {"loras": task.request.loras} if task.request.loras else {}
-    model = load_model(name, **added) if fit is None else load_model(name, level=fit, prompts=tuple(said), **added)
-    set_pace(model, task.request.pace, spread=task.request.spread)
-    loaded = time.perf_counter()
-    result = _edit(task, model)
-    # Only a model that got through the run is kept: one that ran out of memory must be let go.
-    task.shared.model = model
-    result.seconds["load"] = loaded - begun
-    return result
+    model = load_model(request.model, level=placement or "auto", prompts=tuple(said), loras=request.loras)
+    set_pace(model, request.pace, spread=request.spread)
+    return model
 
 
-def _edit(task: _Task, model: VideoModel) -> EditResult:
-    request, job, watch, mask = task.request, task.job, task.watch, task.mask.small
+def _edit(
+    request: EditRequest, inputs: Inputs, model: VideoModel, prepared: PreparedEdit | None, watch: Watch
+) -> tuple[EditResult, PreparedEdit | None]:
+    """The edit, inside its mask.
+
+    Args:
+        request: what to do.
+        inputs: its files.
+        model: a loaded model.
+        prepared: the same clip encoded under another alpha or seed; None encodes it.
+        watch: is told of every step.
+
+    Returns:
+        The edit, and its clip encoded; None of a classical method and of a clip in several windows.
+    """
+    window = model_defaults(request.model).window
     if request.settings.classical:
         watch(f"running {request.settings.method}", 0, 0, None)
-        return edit_video(job.frames, job.keyframes, model, request.settings)
-    watch("encoding", 0, 0, None)
-    window = model_defaults(request.model).window
-    if len(job.frames) > window:
-        if request.resume:
-            raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(job.frames)}.")
-        return _edit_windows(task, model, window)
-    if task.shared.prepared is None:
-        estimate = None if task.ahead is None or task.ahead.estimate is None else task.ahead.estimate()
-        task.shared.prepared = prepare(job.frames, job.keyframes, model, request.settings, mask, estimate)
-    prepared = varied(task.shared.prepared, request.settings)
-    keeper = StateKeeper(task.folder.path, prepared, *([] if mask is None else [mask]), *task.loras)
+        result = edit_video(inputs.frames, inputs.keyframes, model, request.settings)
+    elif len(inputs.frames) > window:
+        result = _edit_windows(request, inputs, model, window, watch)
+    else:
+        watch("encoding", 0, 0, None)
+        if prepared is None:
+            prepared = prepare(inputs.frames, inputs.keyframes, model, request.settings, inputs.mask)
+        prepared = varied(prepared, request.settings)
+        result = _edit_prepared(request, inputs, prepared, watch)
+    if inputs.mask is not None:
+        result = replace(result, frames=apply_mask(result.source, result.frames, inputs.mask))
+    return result, prepared
+
+
+def _edit_prepared(request: EditRequest, inputs: Inputs, prepared: PreparedEdit, watch: Watch) -> EditResult:
+    keeper = StateKeeper(
+        request.output, prepared, *([] if inputs.mask is None else [inputs.mask]), *inputs.lora_records
+    )
     resumed = keeper.load() if request.resume else None
     total = len(prepared.problem.sigmas) - 1
     latents = prepared.reference.latents
-    try:
+    with trace_kept(request, prepared):
         for step in edit_steps(prepared, resumed):
             latents = step.latents
             keeper.keep(step)
             watch("denoising", step.trace.step + 1, total, step)
         watch("decoding", total, total, None)
         return finish(prepared, latents)
-    except (KeyboardInterrupt, FlowEditError) as stop:
-        _keep_trace(task.folder, request, prepared.trace, stop)
-        raise
 
 
-def _edit_windows(task: _Task, model: VideoModel, window: int) -> EditResult:
-    job, settings = task.job, task.request.settings
+def _edit_windows(request: EditRequest, inputs: Inputs, model: VideoModel, window: int, watch: Watch) -> EditResult:
+    if request.resume:
+        raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(inputs.frames)}.")
     edit = LongEdit(
-        frames=job.frames,
-        keyframes=job.keyframes,
+        frames=inputs.frames,
+        keyframes=inputs.keyframes,
         model=model,
-        settings=settings,
+        settings=request.settings,
         window=window,
-        mask=task.mask.small,
+        mask=inputs.mask,
     )
-    try:
+    with trace_kept(request, edit):
         for done, total, step in edit.steps():
-            task.watch("denoising", done, total, step)
+            watch("denoising", done, total, step)
         return edit.finish()
-    except (KeyboardInterrupt, FlowEditError) as stop:
-        if edit.trace is not None:
-            _keep_trace(task.folder, task.request, edit.trace, stop)
-        raise
 
 
-def _keep_trace(folder: RunFolder, request: EditRequest, trace: Trace, stop: BaseException) -> None:
-    """A run that stops early keeps what it measured, and says beside it why it stopped; an earlier one stays."""
-    folder.write_text(STOPPED_TRACE if folder.holds_run else TRACE, trace.to_csv())
-    reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
-    state = {"status": "stopped", "reason": reason, "steps_done": len(trace.steps)}
-    folder.write_json(STOPPED, {**state, "settings": request.settings.to_dict(), "versions": versions()})
+@contextmanager
+def _caught(request: EditRequest) -> Generator[Callable[[], list[str]], None, None]:
+    """Catch what a run warns of, for its advice; words that the styler wrote and the model lacks are not the user's."""
+    styler = () if request.styling is None else (request.styling.prompt, request.styling.negative_prompt)
 
+    def said() -> list[str]:
+        wanted = (warning.message for warning in caught if issubclass(warning.category, UserWarning))
+        return [
+            str(message)
+            for message in wanted
+            if not (isinstance(message, UnknownWordsWarning) and set(message.prompts) <= set(styler))
+        ]
 
-def _full_frames(request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> np.ndarray:
-    """The edited frames as they are written: at the source's own size where the detail is guided by it."""
-    if request.settings.detail != "guided":
-        return result.frames
-    frames = carry_change(job.clip.frames, result.frames)
-    return frames if mask.full is None else apply_mask(job.clip.frames, frames, mask.full)
-
-
-def _write(folder: RunFolder, request: EditRequest, job: EditJob, result: EditResult, mask: _Mask) -> None:
-    """The trace, the videos and the sheet; report and manifest come last."""
-    folder.write_text(TRACE, result.trace.to_csv())
-    sound = {"audio_from": job.clip.path, "audio_start_s": job.clip.start_s} if job.clip.has_audio else {}
-    shown = result.source, result.frames, result.keyframes
-
-    def edited() -> None:
-        frames = _full_frames(request, job, result, mask)
-        write_video(folder.file(EDITED), frames, job.fps, lossless=request.lossless, **sound)
-
-    def beside() -> None:
-        write_video(folder.file(COMPARISON), comparison_frames(*shown), job.fps)
-
-    def sheet() -> None:
-        write_image(folder.file(SHEET), contact_sheet(*shown))
-
-    with ThreadPoolExecutor() as pool:  # encoders let go of Python's lock
-        for file in [pool.submit(write) for write in (edited, beside, sheet)]:
-            file.result()
-
-
-def _write_report(folder: RunFolder, result: EditResult, manifest: dict[str, Any], advice: list[str]) -> None:
-    page = render_report(
-        manifest,
-        result.trace,
-        videos={"source and edited": folder.file(COMPARISON)},
-        sheet=folder.file(SHEET),
-        advice=advice,
-    )
-    folder.write_text(REPORT, page)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said

@@ -19,14 +19,14 @@ class GeminiSettings:
     """How Gemini is called and what it may cost.
 
     Attributes:
-        text_model: reads pictures and words, answers in words.
-        image_model: draws keyframes.
+        text_model: Gemini model that reads pictures and words, and answers in words.
+        image_model: Gemini model that draws keyframes.
         base_url: another server that speaks the same API; None is Google's.
         timeout_s: seconds until a call is given up.
         attempts: how often one call is tried when the server is busy or failing.
         backoff_s: seconds before the second try; doubled before each further one.
-        max_calls: requests that a run may send, failed ones and those before a kill included.
-        max_usd: US dollars that a run may cost by the prices below; a request that may have been served counts fully.
+        max_calls: most requests that a run may send, failed ones and those before a kill included.
+        max_usd: most US dollars that a run may cost; a request that may have been served counts fully.
         usd_per_million_in: price of a million tokens sent.
         usd_per_million_out: price of a million tokens of text received.
         usd_per_image: price of a picture received.
@@ -57,14 +57,14 @@ class StyleSettings:
     """What to style and how.
 
     Attributes:
-        style: name of a look, see `flowedit.agent.stylers.LOOKS`.
+        style: name of a look, such as watercolour; `flowedit.agent.stylers.LOOKS` has all.
         style_image: picture whose style to take.
         describe: the style in words.
         start: frame of the file that is frame 0 of the clip.
-        num_frames: frames of the clip, `4n + 1`; None is the longest that fits, at most 81.
+        num_frames: frames of the clip, `4n + 1`; unless given the longest that fits, at most 81.
         target_fps: keyframes a second to aim for.
         max_frames: most keyframes.
-        seed: of every texture.
+        seed: seed of every texture.
         redo: how often the judge may send a keyframe back.
         backend: "auto" uses Gemini where a key is found, "offline" never; without one, "auto" and "gemini" note it
             and paint offline.

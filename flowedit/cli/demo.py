@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flowedit.cli.edit import show_run
+from flowedit.cli.edit import run_shown
+from flowedit.runfolder import SHEET, claimed
 
 
 def demo(
@@ -17,13 +18,12 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
     """Make a clip and styled keyframes, edit the clip, and leave a report and a contact sheet."""
-    from flowedit.ahead import EditRequest
     from flowedit.demo import make_demo
     from flowedit.presets import preset_settings
-    from flowedit.runfolder import SHEET, RunFolder
+    from flowedit.request import EditRequest
 
-    RunFolder(output, overwrite=overwrite)
-    inputs = make_demo(output / "inputs", style=style, scene=scene)
+    with claimed(output, overwrite=overwrite):
+        inputs = make_demo(output / "inputs", style=style, scene=scene)
     request = EditRequest(
         video=inputs.video,
         keyframes=inputs.keyframes,
@@ -31,5 +31,5 @@ def demo(
         settings=preset_settings("tiny", preset, prompt=inputs.caption),
         overwrite=overwrite,
     )
-    outcome = show_run(request, verbose=verbose)
+    (outcome,) = run_shown(request, [("", request.settings)], verbose=verbose)
     typer.echo(outcome.folder / SHEET)

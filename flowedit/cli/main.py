@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Heavy libraries are imported by the commands that need them, when they run."""
 
-import atexit
 import os
 import sys
 import warnings
@@ -10,7 +9,11 @@ from typing import Any, NoReturn
 import typer
 
 from flowedit import __version__
-from flowedit.cli import register
+from flowedit.cli import models
+from flowedit.cli.demo import demo
+from flowedit.cli.doctor import doctor
+from flowedit.cli.edit import edit
+from flowedit.cli.style import style
 from flowedit.cli.usage import UsageError, usage_line
 from flowedit.errors import FlowEditError
 
@@ -24,7 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-register(app)
+for command in (edit, style, demo, doctor):
+    app.command()(command)
+app.add_typer(models.app, name="models")
 
 
 def _print_version(value: bool | None) -> None:
@@ -81,19 +86,3 @@ def _stop(line: str, status: int) -> NoReturn:
     """Say in one line why there is no result."""
     typer.echo(f"flowedit: {line}", err=True)
     sys.exit(status)
-
-
-def program() -> None:
-    """The program `flowedit`: as `main`, then the end at once; taking torch apart module by module takes a second."""
-    status: object = 0
-    try:
-        main()
-    except SystemExit as stop:
-        status = stop.code
-    if not isinstance(status, int | None):
-        typer.echo(status, err=True)
-        status = 1
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status or 0)

@@ -2,59 +2,38 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowedit.cli.styling import counted, show_cost, style_progress
+from flowedit.agent.settings import GeminiSettings, StyleSettings
+from flowedit.cli.options import options_of, with_options
+from flowedit.cli.progress import counted, show_cost, style_progress
 
 if TYPE_CHECKING:
     from flowedit.agent.result import StyleResult
     from flowedit.agent.state import ApprovalRequest, Decision
 
+_LIMITS = ("max_usd", "max_calls", "text_model", "image_model")
 
+
+@with_options(
+    *options_of(StyleSettings, but=("redo", "gemini"), called={"num_frames": "frames"}),
+    *options_of(GeminiSettings, _LIMITS),
+)
 def style(
     video: Annotated[Path, typer.Argument(help="The video.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the keyframes; an unfinished run goes on.")
     ],
-    style: Annotated[str | None, typer.Option(help="Name of a look, such as watercolour.")] = None,
-    style_image: Annotated[Path | None, typer.Option(help="Picture whose style to take.")] = None,
-    describe: Annotated[str | None, typer.Option(help="The style in words.")] = None,
-    max_frames: Annotated[int, typer.Option(help="Most keyframes.")] = 10,
-    target_fps: Annotated[float, typer.Option(help="Keyframes a second to aim for.")] = 1.0,
-    start: Annotated[int, typer.Option(help="First frame of the window.")] = 0,
-    frames: Annotated[int | None, typer.Option(help="Frames of the window, 4n + 1.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the textures.")] = 0,
-    backend: Annotated[str, typer.Option(help="auto (Gemini where a key is found), offline or gemini.")] = "auto",
-    max_usd: Annotated[float, typer.Option(help="Most that Gemini may cost, in US dollars.")] = 2.0,
-    max_calls: Annotated[int, typer.Option(help="Most requests to Gemini.")] = 60,
-    text_model: Annotated[str | None, typer.Option(help="Gemini model that reads.")] = None,
-    image_model: Annotated[str | None, typer.Option(help="Gemini model that draws.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the keyframes without asking.")] = False,
+    **options: Any,  # noqa: ANN401 - what the dataclasses hold
 ) -> None:
     """Choose keyframes of a video and style them."""
     from flowedit.agent.run import approve_all, style_video
-    from flowedit.agent.settings import GeminiSettings, StyleSettings
 
-    usual = GeminiSettings()
-    settings = StyleSettings(
-        style=style,
-        style_image=style_image,
-        describe=describe,
-        start=start,
-        num_frames=frames,
-        target_fps=target_fps,
-        max_frames=max_frames,
-        seed=seed,
-        backend=backend,
-        gemini=GeminiSettings(
-            max_usd=max_usd,
-            max_calls=max_calls,
-            text_model=text_model or usual.text_model,
-            image_model=image_model or usual.image_model,
-        ),
-    )
+    gemini = GeminiSettings(**{name: options.pop(name) for name in _LIMITS})
+    settings = StyleSettings(**options, gemini=gemini)
     # Without a terminal there is nobody to ask, and the keyframes are taken as with --yes.
     attended = sys.stdin.isatty() and not yes
     with style_progress() as progress:

@@ -1,6 +1,5 @@
 """Still images and pixel arrays: read and write a picture, resize, and go between uint8 and [-1, 1]."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +8,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
+from flowedit.files import atomic_write
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]
@@ -60,24 +60,12 @@ def write_image(path: str | Path, image: Picture) -> None:
     Raises:
         OutputError: the folder cannot be written, or the disk is full, or the suffix names no picture format.
     """
-    path = Path(path)
-    part = partial_path(path)
+    path, image = Path(path), _checked_picture(image)
     try:
-        Image.fromarray(_checked_picture(image)).save(part)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path} ({_one_line(error)}); choose another folder or free some space."
-        ) from None
+        with atomic_write(path) as part:
+            Image.fromarray(image).save(part)
     except ValueError as error:
         raise OutputError(f"Cannot write {path} ({_one_line(error)}); name it .png, .jpg or .webp.") from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def partial_path(path: Path) -> Path:
-    """The hidden name beside `path` under which a file is written until it is whole, with the same suffix."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
 
 
 def resize_image(image: UInt8[np.ndarray, "H W *c"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w *c"]:

@@ -1,6 +1,5 @@
 """Write frames as an H.264 file with the source's sound; the file appears under its name only once it is whole."""
 
-import errno
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -15,8 +14,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
-from flowedit.media.images import Picture, Video, partial_path
+from flowedit.errors import SettingError, VideoFileError, VideoShapeError
+from flowedit.files import atomic_write, unwritten
+from flowedit.media.images import Picture, Video
 from flowedit.media.sound import Sound, carry_sound
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -25,7 +25,6 @@ EXACT_SCALING = int(
 )
 """Scaler flags for RGB <-> YUV: without them every colour comes back 1 to 1.5 grey levels too dark."""
 
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BT709, _LIMITED_RANGE = 1, 1
 _CRF = "15"
 
@@ -64,19 +63,15 @@ def write_video(
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(f"Cannot write {path.name}: the suffix must be one of {', '.join(SUFFIXES)}.")
     first, pictures = _peek(_checked(frames))
-    part = partial_path(path)
     try:
-        with ExitStack() as files:
+        with atomic_write(path) as part, ExitStack() as files:
             source = None if audio_from is None else files.enter_context(_open_sound(Path(audio_from)))
             output = files.enter_context(av.open(str(part), "w", options=_muxer_options(path)))
             video = _video_stream(output, first.shape, rate, lossless=lossless)
             sound = None if source is None else carry_sound(source, output, Fraction(audio_start_s))
             _mux(output, video, pictures, sound)
-        part.replace(path)
-    except (FFmpegError, OSError) as error:
-        raise _output_error(path, error) from None
-    finally:
-        part.unlink(missing_ok=True)
+    except FFmpegError as error:  # those that are no OSError
+        raise unwritten(path, error) from None
 
 
 def _mux(output: OutputContainer, video: VideoStream, pictures: Iterable[Picture], sound: Sound | None) -> None:
@@ -158,10 +153,3 @@ def _open_sound(path: Path) -> InputContainer:
         return av.open(str(path))
     except (FFmpegError, OSError) as error:
         raise VideoFileError(f"No sound can be read from {path} ({error}); give the source video itself.") from None
-
-
-def _output_error(path: Path, error: FFmpegError | OSError) -> OutputError:
-    reason = error.strerror or type(error).__name__
-    if error.errno in _FULL_DISK:
-        return OutputError(f"The disk is full: {path} was not written ({reason}); free some space and run again.")
-    return OutputError(f"Cannot write {path} ({reason}); choose a folder that exists and can be written.")

@@ -19,7 +19,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from flowedit.errors import OutputError
-from flowedit.resuming import digest_of, write_atomically
+from flowedit.files import make_folder, write_bytes
+from flowedit.resuming import digest_of
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline
@@ -91,7 +92,8 @@ class EncodingCache:
         content = save({name: tensor.clone() for name, tensor in tensors.items()})
         if len(content) <= self.cap:
             self._trim(self.cap - len(content))
-            write_atomically(self._path(key), content)
+            make_folder(self.folder)
+            write_bytes(self._path(key), content)
 
     def _path(self, key: tuple[Any, ...]) -> Path:
         return self.folder / f"{digest_of(*key)}.safetensors"

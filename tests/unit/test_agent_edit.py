@@ -20,7 +20,7 @@ from flowedit.wan.adapter import Trained, WanVideo
 @pytest.fixture
 def small_model(monkeypatch):
     monkeypatch.setattr(
-        runner, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+        runner, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
     )
 
 
@@ -62,7 +62,7 @@ def test_the_same_edit_again_takes_the_keyframes_that_are_there(video, monkeypat
             GeminiSettings, "__init__", lambda self, **given: usual(self, **{"base_url": server.url, **given})
         )
         with monkeypatch.context() as killed:
-            killed.setattr(runner, "run_placed", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+            killed.setattr(runner, "_loaded", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
             assert edit(video) == 130
         paid = server.calls
         assert sum(is_drawing(request) for _, request in server.requests) == 3
@@ -232,7 +232,7 @@ def test_a_film_is_edited_in_a_look_and_the_report_shows_it(tmp_path):
     assert edited.num_frames == 81
     assert json.loads((out / "style" / "keyframes.json").read_text())["num_frames"] == 81
     page = (out / "report.html").read_text()
-    sheet = '<img alt="Contact sheet: source frames, styled keyframes, edited frames" src="data:image/png;base64,'
+    sheet = '<img alt="Source frames, styled keyframes, edited frames" src="data:image/png;base64,'
     assert page.count(sheet) == 1
     assert "data:video/mp4;base64," in page
     assert not re.search(r"(?:src|href)=.https?:", page)

@@ -21,7 +21,7 @@ SIZE = (144, 256)
 """Half the demo's own sides: drawing at full size takes longer than the edit."""
 
 
-def untrained(name="tiny"):
+def untrained(name="tiny", **_):
     """The same architecture with random weights and four channels: a run takes seconds."""
     return WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
 

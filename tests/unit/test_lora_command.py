@@ -10,7 +10,7 @@ from lora_files import write_pairs
 from flowedit import run as runner
 from flowedit.advice import lora_advice
 from flowedit.cli.main import main
-from flowedit.manifest import sha256
+from flowedit.inputs import sha256
 from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.models import load_model
 from flowedit.runfolder import STATE
@@ -127,7 +127,7 @@ def test_few_steps_and_no_guidance_are_advised_in_one_line_where_they_were_not_g
 
 def test_the_advice_is_given_before_anything_loads(job, capsys, monkeypatch):  # catches: 50 guided steps for nothing
     asked = []
-    monkeypatch.setattr(sys.modules["flowedit.cli.edit"], "run_together", lambda request, _: asked.append(request))
+    monkeypatch.setattr(sys.modules["flowedit.cli.edit"], "run_shown", lambda request, *_, **__: asked.append(request))
     path = write_pairs(job / "small.safetensors", {"blocks.0.self_attn.q": (1536, 1536)}, rank=1)
     assert edit(job, "--model", "1.3B", "--lora", f"{path}:0.5", quick=()) == 0
     assert "advice: A distilled LoRA is made for 4 to 8 steps" in capsys.readouterr().err

@@ -1,15 +1,13 @@
-"""The report's plot: every finite reading is a mark in its place, and what cannot be drawn is said."""
+"""The report: what can be drawn is, what cannot is said, and pictures carry names that can be read."""
 
 import math
-import re
 
 import numpy as np
 import pytest
 
 from flowedit.keyframes import Keyframe
-from flowedit.report.lines import PANELS, readings_plot
-from flowedit.report.page import _plot
-from flowedit.report.pictures import BAND, GAP, contact_sheet
+from flowedit.page import page
+from flowedit.report import EMBED_LIMIT, comparison_frames, contact_sheet, readings, render_report
 from flowedit.trace import FIELDS, StepTrace, Trace
 
 
@@ -30,67 +28,64 @@ def trace(gaps, sigmas):
     return Trace(keyframes=tuple(range(0, 4 * count, 4)), slots=tuple(range(count)), steps=steps)
 
 
-def marks(picture):
-    """Places of the marks, by panel."""
-    panels = picture.split('<g transform="translate(')[1:]
-    return [[(float(x), float(y)) for x, y in re.findall(r'circle cx="([-\d.]+)" cy="([-\d.]+)"', p)] for p in panels]
-
-
-def test_every_finite_reading_is_a_mark_in_its_place():  # catches: axes the wrong way round, a keyframe left out
-    picture = readings_plot(trace([(1.0, 0.5), (0.5, math.nan), (0.0, 0.25)], [0.9, 0.5, 0.1]))
-    assert "nan" not in picture
-    places = marks(picture)
-    assert [len(panel) for panel in places] == [5] * len(PANELS)
-    (left, top), (middle, half), (right, floor) = places[0][:3]
-    assert left < middle < right  # noise at the left
-    assert math.isclose(middle - left, right - middle, abs_tol=0.2)
-    assert math.isclose(half - top, floor - half, abs_tol=0.2)
-    assert floor > top
-
-
-def test_one_step_is_a_table():
-    """Catches three plots of lone dots over an axis with one end."""
-    one = _plot(trace([(0.5, math.nan)], [0.3]))
-    assert "<svg" not in one
+def test_a_course_is_drawn_and_one_step_is_a_table():
+    """Catches three plots of lone dots over an axis with one end, and a keyframe with nothing to reach left out."""
+    assert "data:image/svg+xml;base64," in readings(trace([(0.5, math.nan), (0.2, math.nan)], [0.9, 0.3]))
+    one = readings(trace([(0.5, math.nan)], [0.3]))
     assert "One step, at sigma 0.3" in one
-    assert "<th scope='row'>frame 0</th>" in one
-    assert "<td>0.5</td>" in one
-    assert "<th scope='row'>frame 4</th><td>nothing to reach</td>" in one
-    assert "<svg" in _plot(trace([(0.5,), (0.2,)], [0.9, 0.3]))
+    assert "<img" not in one
+    assert '<th scope="row">frame 0</th><td>0.5</td>' in one
+    assert '<th scope="row">frame 4</th><td>nothing to reach</td>' in one
+    assert "corrects nothing" in readings(Trace(keyframes=(0,), slots=(0,)))
 
 
-@pytest.mark.parametrize("count", [1, 5])
+MANIFEST = {
+    "num_frames": 5, "width": 64, "height": 32, "model": "tiny", "keyframes": [0],
+    "output": {"width": 128, "height": 64},
+    "source": {"name": "<b>.mp4"}, "settings": {"method": "coupled", "prompt": ""}, "metrics": {"edges_kept": 0.91},
+    "seconds": {"total": 1.0}, "versions": {"python": "3"}, "machine": {"gpu": None},
+    "styling": {"notes": ["offline <i>"], "usage": {"calls": 2, "usd": 0.1}},
+}  # fmt: skip
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
+    """Catches a name that becomes markup, and a page that needs the network or a file beside it."""
+    (tmp_path / "c.mp4").write_bytes(b"video")
+    (tmp_path / "s.png").write_bytes(b"sheet")
+    files = {"video": tmp_path / "c.mp4", "sheet": tmp_path / "s.png"}
+    said = render_report(MANIFEST, trace([(0.5,)], [0.3]), advice=["Raise <alpha>."], **files)
+    assert "<h1>&lt;b&gt;.mp4: coupled</h1>" in said
+    assert "edited at 64 x 32, written at 128 x 64" in said
+    shown = "Raise &lt;alpha&gt;.", "offline &lt;i&gt;", "2 calls, about 0.10 USD", "0.91", "data:video/mp4;base64,"
+    assert not [words for words in shown if words not in said]
+    assert "default-src 'none'" in said
+    with (tmp_path / "c.mp4").open("r+b") as file:
+        file.truncate(EMBED_LIMIT + 1)
+    large = render_report(MANIFEST, trace([(0.5,)], [0.3]), advice=[], **files)
+    assert '<a href="c.mp4">' in large
+    assert "<video" not in large
+
+
+def test_a_page_has_one_heading():
+    assert page("a & b", "<p>text</p>").count("<h1>a &amp; b</h1>") == 1
+    assert "<h1>" not in page("a", "<p>text</p>", heading=False)
+
+
 @pytest.mark.parametrize("size", [(64, 96), (480, 832)])
-def test_the_names_of_rows_stay_beside_the_pictures(size, count):
-    """Catches letters that grow with the sheet and run into the pictures beside and below."""
-    white = np.full((count, *size, 3), 255, np.uint8)
-    sheet = contact_sheet(white, white, [Keyframe(0, white[0])])
-    grown = max(1, round(192 / size[0]))
-    margin = sheet.shape[1] - count * (size[1] * grown + GAP)
-    head = sheet.shape[0] - 3 * (size[0] * grown + GAP)
-    assert head >= 2 * BAND
-    names, pictures = np.split(sheet[head:], [margin - 4], axis=1)
-    assert names.min() < 100
-    assert pictures.min() == 255
-
-
-@pytest.mark.parametrize("sigmas", [[0.3], [0.3, 0.3]])
-def test_one_step_is_drawn_too(sigmas):  # catches: a division by a span of nothing
-    places = marks(readings_plot(trace([(0.5,)] * len(sigmas), sigmas)))
-    assert [len(panel) for panel in places] == [len(sigmas)] * len(PANELS)
-    assert "nan" not in str(places)
-
-
-def test_a_keyframe_with_nothing_to_reach_is_named_so():
-    picture = readings_plot(trace([(math.nan, 0.5)], [0.3]))
-    assert "frame 0 (nothing to reach)" in picture
-    assert "frame 4<" in picture
-
-
-def test_seven_keyframes_have_seven_names_inside_the_picture():
-    picture = readings_plot(trace([(0.1,) * 7], [0.3]))
-    assert all(f"frame {4 * k}<" in picture for k in range(7))
-    width, height = map(float, re.search(r'viewBox="0 0 (\d+) (\d+)"', picture).groups())
-    names = [tuple(map(float, place)) for place in re.findall(r'<text x="(\d+)" y="(\d+)"[^>]*>frame', picture)]
-    assert all(0 <= x < width - 60 and 0 < y < height for x, y in names)
-    assert len(set(names)) == 7
+def test_pictures_stand_under_their_names(size):
+    """Catches captions that run into the pictures, or grow too small to read beside large ones."""
+    white = np.full((5, *size, 3), 255, np.uint8)
+    sheet = contact_sheet(white, white, [Keyframe(4, white[4])])
+    height, width = (side * max(1, round(192 / size[0])) for side in size)
+    band = sheet.shape[0] // 3 - height
+    assert band >= 27
+    assert sheet.shape[1] == 5 * width + 4 * 8
+    for row in np.split(sheet, 3):
+        assert row[:band].min() < 100
+        assert row[band:].min() == 255
+    frames = comparison_frames(white, white, [Keyframe(4, white[4])])
+    assert frames.shape[0] == 5
+    assert all(side % 2 == 0 for side in frames.shape[1:3])
+    marked = [int((frame[:band] == (214, 96, 38)).all(axis=-1).sum()) for frame in frames]
+    assert marked[:4] == [0] * 4
+    assert marked[4] > 0

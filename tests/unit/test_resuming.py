@@ -89,7 +89,7 @@ from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
-runner.load_model = lambda name: WanVideo(random_pipeline(1), name="tiny")
+runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
 folder, output, kill_at, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
 
 def watch(stage, done, total, step):

@@ -1,4 +1,4 @@
-"""The output folder: refused before the work where it cannot be used, and never holding half a file."""
+"""Files and folders that a run writes: refused before the work where they cannot be, and never half there."""
 
 import errno
 import json
@@ -7,91 +7,100 @@ import os
 import pytest
 
 from flowedit.errors import OutputError
-from flowedit.runfolder import MANIFEST, RUN_FILES, TRACE, RunFolder
+from flowedit.files import atomic_write, write_json, write_text
+from flowedit.runfolder import MANIFEST, RUN_FILES, TRACE, claimed, holds_run, replacing
+
+
+def held(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
 
 
 def test_folder_with_a_run_is_refused_unless_overwritten(tmp_path):
-    RunFolder(tmp_path).write_json(MANIFEST, {"status": "done"})
+    write_json(tmp_path / MANIFEST, {"status": "done"})
     with pytest.raises(OutputError, match="already holds a run; choose another folder with -o, or add --overwrite"):
-        RunFolder(tmp_path)
-    assert RunFolder(tmp_path, overwrite=True).path == tmp_path
+        claimed(tmp_path).__enter__()
+    with claimed(tmp_path, overwrite=True) as folder:
+        assert folder == tmp_path
 
 
-def test_file_in_the_place_of_the_folder_is_refused(tmp_path):
+@pytest.mark.parametrize(("name", "message"), [("out", "is a file; give a folder"), ("out/below", "Cannot write to")])
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, name, message):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputError, match="is a file; give a folder"):
-        RunFolder(tmp_path / "out")
-    assert (tmp_path / "out").read_text() == "mine"
+    with pytest.raises(OutputError, match=message):
+        claimed(tmp_path / name).__enter__()
+    assert held(tmp_path) == {"out": "mine"}
 
 
-def test_folder_that_cannot_be_made_names_the_cure(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match=r"Cannot write to .*choose another folder"):
-        RunFolder(tmp_path / "file" / "below")
+@pytest.mark.parametrize("left", [[], ["trace.csv"]])
+def test_a_folder_made_for_a_run_that_fails_goes_unless_something_is_in_it(tmp_path, left):
+    with pytest.raises(KeyboardInterrupt), claimed(tmp_path / "new") as folder:
+        for name in left:
+            write_text(folder / name, "")
+        raise KeyboardInterrupt
+    assert (tmp_path / "new").exists() == bool(left)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(KeyboardInterrupt), claimed(tmp_path / "there"):
+        raise KeyboardInterrupt
+    assert (tmp_path / "there").exists()
 
 
 def test_full_disk_leaves_the_old_file_and_no_partial(tmp_path, monkeypatch):
-    folder = RunFolder(tmp_path)
-    folder.write_text("trace.csv", "old")
+    path = write_text(tmp_path / "trace.csv", "old")
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"trace.csv \(No space left on device\); free some space"):
-        folder.write_text("trace.csv", "new")
-    assert (tmp_path / "trace.csv").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["trace.csv"]
+        write_text(path, "new")
+    assert held(tmp_path) == {"trace.csv": "old"}
+
+
+def test_a_write_that_stops_leaves_the_old_file_and_no_partial(tmp_path):
+    path = write_text(tmp_path / "weights.bin", "old")
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as part:
+        part.write_text("half")
+        assert (part.suffix, part.parent) == (path.suffix, path.parent)
+        raise KeyboardInterrupt
+    assert held(tmp_path) == {"weights.bin": "old"}
 
 
 def test_a_new_run_takes_the_places_of_an_old_one_all_together(tmp_path):
-    folder = RunFolder(tmp_path)
-    for name in (MANIFEST, "trace.csv"):
-        folder.write_text(name, "old")
-    with pytest.raises(KeyboardInterrupt), folder.replacing() as new:  # catches: files that move as they are made
-        new.write_text("trace.csv", "new")
-        raise KeyboardInterrupt
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {MANIFEST: "old", "trace.csv": "old"}
-    with folder.replacing() as new:
-        for name in (MANIFEST, "trace.csv"):
-            new.write_text(name, "new")
-        assert (tmp_path / "trace.csv").read_text() == "old"
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {MANIFEST: "new", "trace.csv": "new"}
-
-
-def test_what_an_earlier_run_left_goes_with_it(tmp_path):
-    """Catches the report of one run beside the video and the trace of another, and a user's own file lost."""
-    folder = RunFolder(tmp_path)
+    """Catches files that move as they are made, one run's report beside another's trace, and a user's file lost."""
     for name in (*RUN_FILES, "notes.txt"):
-        folder.write_text(name, "old")
-    with folder.replacing() as new:
-        new.write_text(TRACE, "new")
-        new.write_text(MANIFEST, "new")
-    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert left == {MANIFEST: "new", TRACE: "new", "notes.txt": "old"}
+        write_text(tmp_path / name, "old")
+    before = held(tmp_path)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path) as new:
+        write_text(new / TRACE, "new")
+        raise KeyboardInterrupt
+    assert held(tmp_path) == before
+    with replacing(tmp_path) as new:
+        for name in (MANIFEST, TRACE):
+            write_text(new / name, "new")
+        assert (tmp_path / TRACE).read_text() == "old"
+    assert held(tmp_path) == {MANIFEST: "new", TRACE: "new", "notes.txt": "old"}
 
 
 def test_what_a_killed_run_left_is_not_taken_for_the_next_ones(tmp_path):
     (tmp_path / ".flowedit-new").mkdir()
     (tmp_path / ".flowedit-new" / "edited.mp4").write_text("of the killed run")
-    with RunFolder(tmp_path).replacing() as new:
-        new.write_text("trace.csv", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["trace.csv"]
+    with replacing(tmp_path) as new:
+        write_text(new / TRACE, "new")
+    assert held(tmp_path) == {TRACE: "new"}
 
 
 def test_while_files_move_no_manifest_says_that_the_run_is_whole(tmp_path, monkeypatch):
-    folder = RunFolder(tmp_path)
-    folder.write_text(MANIFEST, "old")
+    write_text(tmp_path / MANIFEST, "old")
 
     def full(self, target):
         raise OSError(errno.EIO, "Input/output error")
 
-    with pytest.raises(OutputError, match=r"Cannot write to .*Input/output error"), folder.replacing() as new:
-        new.file("trace.csv").write_text("new")
+    with pytest.raises(OutputError, match=r"Cannot write to .*Input/output error"), replacing(tmp_path) as new:
+        (new / TRACE).write_text("new")
         monkeypatch.setattr("pathlib.Path.replace", full)
-    assert not folder.holds_run
+    assert not holds_run(tmp_path)
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path):
-    path = RunFolder(tmp_path).write_json("x.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (1,)})
+    path = write_json(tmp_path / "x.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (1,)})
     assert json.loads(path.read_text()) == {"a": None, "b": [None, 1.5], "c": [1]}

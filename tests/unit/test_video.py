@@ -303,7 +303,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(OutputError, match="disk is full"):
+        with pytest.raises(OutputError, match="free some space"):
             write_video(tmp_path / "big.mp4", noise, 25, lossless=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

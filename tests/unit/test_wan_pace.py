@@ -147,7 +147,7 @@ from flowedit.tiny.load import random_pipeline
 from flowedit.wan import fast, pace
 from flowedit.wan.adapter import WanVideo
 
-runner.load_model = lambda name: WanVideo(random_pipeline(1), name="tiny")
+runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
 main(sys.argv[1:])
 """
 

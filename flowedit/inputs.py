@@ -1,61 +1,128 @@
-"""From files to what the editor takes: a window of a video at a size the model can work at, and keyframes to match."""
+"""From files to what the editor takes: a window of a video at a size of the model's, keyframes and mask to match.
 
+Nothing here needs torch, so that what does not fit is said at once.
+"""
+
+import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.errors import KeyframeError, SettingError, VideoShapeError
+from flowedit.errors import KeyframeError, VideoShapeError
 from flowedit.frames import FrameMap, check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe
+from flowedit.masks import Mask, read_mask
 from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
-from flowedit.presets import ModelDefaults
+from flowedit.models import check_loras
+from flowedit.presets import model_defaults
+from flowedit.request import EditRequest
+
+if TYPE_CHECKING:
+    from flowedit.wan.lora import CheckedLora
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-ASPECT_TOLERANCE = 0.01
-"""Relative difference of aspect under which a keyframe counts as the source's or the model's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditJob:
-    """A clip and its keyframes at the model's size, with the record of how they got there.
+class Inputs:
+    """A clip, its keyframes and its mask at the model's size, with the record of how they got there.
 
     Attributes:
         clip: the window of the source at its own size.
         frames: the same frames at the model's size, uint8 (F, H, W, 3).
         keyframes: styled keyframes at the model's size, by clip index.
         frame_map: source frame of every clip frame.
+        mask: where the edit may change `frames`, (F, H, W) in [0, 1]; None for everywhere.
+        clip_mask: the same at the clip's own size.
+        loras: what is added to the model, with what it reaches.
+        begun: when reading began, on the clock of `time.perf_counter`.
     """
 
     clip: Clip
     frames: np.ndarray
     keyframes: tuple[Keyframe, ...]
     frame_map: FrameMap
+    mask: Mask | None = None
+    clip_mask: np.ndarray | None = None
+    loras: "Sequence[CheckedLora]" = ()
+    begun: float = 0.0
 
     @property
     def fps(self) -> Fraction:
         """Frames a second of the source, and so of the result."""
         return self.clip.fps
 
-    def summary(self) -> str:
-        """One line: window, sizes and keyframes."""
+    @cached_property
+    def lora_records(self) -> list[dict[str, Any]]:
+        """What a manifest keeps of each LoRA: its file's name and hash, how strongly it was added, and where."""
+        return [
+            {
+                "name": checked.lora.path.name,
+                "sha256": sha256(checked.lora.path),
+                "strength": checked.lora.strength,
+                "expert": checked.lora.expert,
+                "layers": checked.layers,
+                "left_out": checked.left_out,
+            }
+            for checked in self.loras
+        ]
+
+    def summary(self) -> list[str]:
+        """A line on window, sizes and keyframes, and one on each LoRA."""
         num_frames, height, width = self.frames.shape[:3]
         source_height, source_width = self.clip.frames.shape[1:3]
         first = self.frame_map.start
-        return (
+        line = (
             f"{self.clip.path.name}: frames {first} to {first + num_frames - 1} of {self.clip.total} "
             f"({num_frames} frames at {float(self.fps):.3f} fps), {source_width}x{source_height} "
             f"edited at {width}x{height}, keyframes at {', '.join(str(k.index) for k in self.keyframes) or 'none'}"
         )
+        return [line, *(lora.summary() for lora in self.loras)]
 
 
-def choose_window(total: int, *, start: int, num_frames: int | None, window: int) -> FrameMap:
+def read_inputs(request: EditRequest) -> Inputs:
+    """Read the window of the video, the keyframes and the mask that a request names, and check what else it names.
+
+    Raises:
+        FlowEditError: any of them does not fit.
+    """
+    begun = time.perf_counter()
+    defaults = model_defaults(request.model)
+    loras = check_loras(request.model, request.loras, request.settings.method)
+    frame_map = choose_window(request.video, request.start, request.num_frames, defaults.window)
+    slots_of([index for index, _ in request.keyframes], frame_map.num_frames)
+    clip = read_video(request.video, start=frame_map.start, num_frames=frame_map.num_frames)
+    own = clip.frames.shape[1:3]
+    size = request.size or fit_size(*own, area=defaults.area, multiple=defaults.multiple)
+    check_size(*size, defaults.multiple)
+    keyframes = tuple(Keyframe(index, _read_keyframe(path, index, own, size)) for index, path in request.keyframes)
+    mask, clip_mask = (
+        None if request.mask is None else read_mask(request.mask, len(clip.frames), each, start=request.start)
+        for each in (size, own)
+    )
+    return Inputs(
+        clip=clip,
+        frames=resize_video(clip.frames, size),
+        keyframes=keyframes,
+        frame_map=frame_map,
+        mask=mask,
+        clip_mask=clip_mask,
+        loras=loras,
+        begun=begun,
+    )
+
+
+def choose_window(video: Path, start: int, num_frames: int | None, window: int) -> FrameMap:
     """The frames to edit: those asked for, or the longest legal window of the model from `start`.
 
     Args:
-        total: frames of the source.
+        video: the source; its frames are counted.
         start: first source frame.
         num_frames: frames asked for, `4n + 1`; None takes the longest legal number up to `window`.
         window: frames that the model edits at once.
@@ -63,6 +130,7 @@ def choose_window(total: int, *, start: int, num_frames: int | None, window: int
     Raises:
         VideoShapeError: the window does not fit the source, or its length is illegal.
     """
+    total = probe(video).num_frames
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
     left = total - start
@@ -76,35 +144,7 @@ def choose_window(total: int, *, start: int, num_frames: int | None, window: int
     return FrameMap(start=start, num_frames=num_frames)
 
 
-def load_job(
-    video: Path,
-    keyframes: Sequence[tuple[int, Path]],
-    defaults: ModelDefaults,
-    *,
-    frame_map: FrameMap,
-    size: tuple[int, int] | None,
-    multiple: int,
-) -> EditJob:
-    """Read a window of a video and its keyframes, and bring both to the model's size through one map.
-
-    Args:
-        video: the source.
-        keyframes: clip index and image file of each keyframe.
-        defaults: what the model works at.
-        frame_map: the window.
-        size: (height, width) to edit at; None takes the model's own area at the clip's aspect.
-        multiple: what the size must divide by.
-    """
-    slots_of([index for index, _ in keyframes], frame_map.num_frames)
-    clip = read_video(video, start=frame_map.start, num_frames=frame_map.num_frames)
-    height, width = clip.frames.shape[1:3]
-    target = size or fit_size(height, width, area=defaults.area, multiple=multiple)
-    check_size(*target, multiple)
-    images = [Keyframe(index, _load_keyframe(path, index, (height, width), target)) for index, path in keyframes]
-    return EditJob(clip=clip, frames=resize_video(clip.frames, target), keyframes=tuple(images), frame_map=frame_map)
-
-
-def _load_keyframe(path: Path, index: int, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
+def _read_keyframe(path: Path, index: int, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
     """A keyframe image at the model's size; it may come at the source's own size or at the model's."""
     image = read_image(path)
     size = image.shape[:2]
@@ -153,22 +193,7 @@ def _trailing_number(path: Path) -> int:
     return int(digits)
 
 
-def parse_indices(text: str) -> list[int]:
-    """`0,16,32` as numbers."""
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise SettingError(f"--at is {text!r}; give whole frame numbers with commas, such as 0,16,32.") from None
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`96x176` as (height, width)."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-        raise SettingError(f"--size is {text!r}; give height x width, such as 480x832.")
-    return int(parts[0]), int(parts[1])
-
-
-def video_window(video: Path, *, start: int, num_frames: int | None, window: int) -> FrameMap:
-    """`choose_window` for a file: its frames are counted first."""
-    return choose_window(probe(video).num_frames, start=start, num_frames=num_frames, window=window)
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,112 @@
+"""The options of a command, made from a dataclass: one place says name, type, default and meaning of a setting."""
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import typer
+
+from flowedit.errors import SettingError
+
+Number = TypeVar("Number", int, float)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def with_options(*options: inspect.Parameter) -> Callable[[Command], Command]:
+    """Give a command, which takes them as `**options`, these options beside its own; its own go before them."""
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command)
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        rest = [one for one in options if one.name not in {each.name for each in own}]
+        vars(command)["__signature__"] = signature.replace(parameters=[*own, *rest])
+        return command
+
+    return decorate
+
+
+def options_of(
+    source: Callable[..., Any],
+    only: Collection[str] = (),
+    *,
+    but: Collection[str] = (),
+    called: Mapping[str, str] | None = None,
+    unset: bool = False,
+) -> list[inspect.Parameter]:
+    """An option for each attribute of a dataclass, or parameter of a function; its docstring says what each means.
+
+    Args:
+        source: the dataclass or function; its docstring has Google's section `Attributes` or `Args`.
+        only: the attributes to take; empty takes all.
+        but: attributes to leave out.
+        called: attribute -> name of its option, where that is not the attribute's own.
+        unset: hand on None, not the default, where nothing is given: the default follows from something else.
+    """
+    said, called = _meanings(source), called or {}
+    return [
+        _option(one, said.get(one.name, ""), called.get(one.name, one.name), unset=unset)
+        for one in inspect.signature(source).parameters.values()
+        if (not only or one.name in only) and one.name not in but
+    ]
+
+
+def _option(one: inspect.Parameter, meaning: str, name: str, *, unset: bool) -> inspect.Parameter:
+    kind, more = _plain(one.annotation), {}
+    if get_origin(kind) is Literal:
+        choices, kind = get_args(kind), str
+        if not all(choice in meaning.lower() for choice in choices):
+            meaning = f"{meaning} One of {', '.join(choices)}."
+    elif kind == tuple[int, int]:
+        kind, more = str, {"parser": parse_size, "metavar": "HEIGHTxWIDTH"}
+    elif isinstance(kind, str):  # several of something that another module reads
+        kind = list[str]
+    default = None if unset or not isinstance(one.default, str | int | float) else one.default
+    option = typer.Option(f"--{name.replace('_', '-')}", help=meaning, **more)
+    annotation = Annotated[bool if kind is bool else kind | None, option]
+    return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _plain(annotation: Any) -> Any:  # noqa: ANN401 - a type, or the name of one
+    """A type without its None."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    return next(kind for kind in get_args(annotation) if kind is not type(None))
+
+
+def _meanings(source: Callable[..., Any]) -> dict[str, str]:
+    """What a docstring's first section says of each name, as sentences."""
+    section = re.search(r"^(?:Attributes|Args):\n((?:    .*\n|\n)*)", f"{inspect.getdoc(source)}\n", re.MULTILINE)
+    entries = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section[1] if section else "", re.MULTILINE)
+    words = {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+    return {name: f"{text[0].upper()}{text[1:]}.".replace("`", "") for name, text in words.items()}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`96x176` as (height, width)."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise SettingError(f"--size is {text!r}; give height x width, such as 480x832.")
+    return int(parts[0]), int(parts[1])
+
+
+def parse_indices(text: str) -> list[int]:
+    """`0,16,32` as numbers."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise SettingError(f"--at is {text!r}; give whole frame numbers with commas, such as 0,16,32.") from None
+
+
+def parse_swept(text: str | None, option: str, kind: Callable[[str], Number], example: str) -> tuple[Number, ...]:
+    """`2,5,10` as numbers, each once; nothing where nothing was given."""
+    if text is None:
+        return ()
+    try:
+        numbers = tuple(kind(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        numbers = ()
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise SettingError(f"{option} is {text!r}; give different numbers with commas, such as {example}.")
+    return numbers

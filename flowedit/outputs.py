@@ -1,0 +1,169 @@
+"""What a run leaves in its folder: videos, sheet, trace and report, and the manifest that says where they are from."""
+
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowedit.environment import machine, peak_memory_mb, versions
+from flowedit.errors import FlowEditError
+from flowedit.files import write_json, write_text
+from flowedit.guided import carry_change
+from flowedit.inputs import Inputs, sha256
+from flowedit.masks import apply_mask
+from flowedit.media.clip import write_image, write_video
+from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
+from flowedit.models import checkpoint_files
+from flowedit.preparation import PreparedEdit
+from flowedit.report import comparison_frames, contact_sheet, render_report
+from flowedit.request import EditRequest
+from flowedit.result import EditResult
+from flowedit.runfolder import (
+    COMPARISON,
+    EDITED,
+    MANIFEST,
+    REPORT,
+    SHEET,
+    STOPPED,
+    STOPPED_TRACE,
+    TRACE,
+    holds_run,
+    replacing,
+)
+from flowedit.windows import LongEdit
+
+
+def write_outputs(
+    request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str], begun: float
+) -> dict[str, Any]:
+    """Write everything into the request's folder; an earlier run in it stays whole until all of this one is there.
+
+    Args:
+        request: what was asked for.
+        inputs: what was read for it.
+        result: what became of it; its seconds get their total.
+        advice: sentences for manifest and report.
+        begun: when the run began, on the clock of `time.perf_counter`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    with trace_kept(request, result), replacing(request.output) as folder:
+        write_text(folder / TRACE, result.trace.to_csv())
+        _write_media(folder, request, inputs, result)
+        result.seconds["total"] = time.perf_counter() - begun
+        manifest = manifest_of(request, inputs, result, advice)
+        files = {"video": folder / COMPARISON, "sheet": folder / SHEET}
+        write_text(folder / REPORT, render_report(manifest, result.trace, advice=advice, **files))
+        write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult) -> None:
+    clip, shown = inputs.clip, (result.source, result.frames, result.keyframes)
+
+    def edited() -> None:
+        sound: dict[str, Any] = {"audio_from": clip.path, "audio_start_s": clip.start_s} if clip.has_audio else {}
+        frames = _full_frames(request, inputs, result)
+        write_video(folder / EDITED, frames, inputs.fps, lossless=request.lossless, **sound)
+
+    def beside() -> None:
+        write_video(folder / COMPARISON, comparison_frames(*shown), inputs.fps)
+
+    def sheet() -> None:
+        write_image(folder / SHEET, contact_sheet(*shown))
+
+    writes: tuple[Callable[[], None], ...] = edited, beside, sheet
+    with ThreadPoolExecutor() as pool:  # encoders let go of Python's lock
+        for file in [pool.submit(write) for write in writes]:
+            file.result()
+
+
+def _full_frames(request: EditRequest, inputs: Inputs, result: EditResult) -> np.ndarray:
+    """The edited frames as they are written: at the source's own size where the detail is guided by it."""
+    if request.settings.detail != "guided":
+        return result.frames
+    frames = carry_change(inputs.clip.frames, result.frames)
+    return frames if inputs.clip_mask is None else apply_mask(inputs.clip.frames, frames, inputs.clip_mask)
+
+
+@contextmanager
+def trace_kept(request: EditRequest, edit: PreparedEdit | LongEdit | EditResult) -> Generator[None, None, None]:
+    """Where the block is stopped, keep what the edit measured so far, and say why it stopped; an earlier run stays."""
+    try:
+        yield
+    except (KeyboardInterrupt, FlowEditError) as stop:
+        trace, folder = edit.trace, request.output
+        if trace is not None:
+            reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
+            write_text(folder / (STOPPED_TRACE if holds_run(folder) else TRACE), trace.to_csv())
+            state = {"status": "stopped", "reason": reason, "steps_done": len(trace.steps)}
+            write_json(folder / STOPPED, {**state, "settings": request.settings.to_dict(), "versions": versions()})
+        raise
+
+
+def manifest_of(request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str]) -> dict[str, Any]:
+    """Everything that says where a result came from: settings, files and their hashes, versions, machine."""
+    height, width = inputs.clip.frames.shape[1:3]
+    guided = request.settings.detail == "guided"
+    return {
+        "status": "done",
+        **result.manifest(),
+        "source": {
+            "name": inputs.clip.path.name,
+            "sha256": sha256(inputs.clip.path),
+            "height": height,
+            "width": width,
+            "frames": inputs.clip.total,
+            "fps": str(inputs.fps),
+        },
+        # Guided detail is written at the source's own size.
+        "output": dict(zip(("height", "width"), (height, width) if guided else result.frames.shape[1:3], strict=True)),
+        "request": {
+            **{name: getattr(request, name) for name in ("num_frames", "start", "lossless", "placement", "pace")},
+            "size": None if request.size is None else list(request.size),
+            "mask": None if request.mask is None else {"name": request.mask.name, "sha256": sha256(request.mask)},
+        },
+        "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
+        "loras": inputs.lora_records,
+        "styling": None if request.styling is None else asdict(request.styling),
+        "metrics": measure(result),
+        "advice": advice,
+        "versions": versions(),
+        "machine": machine(),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
+        "frame_map": inputs.frame_map.rows(),
+    }
+
+
+def measure(result: EditResult) -> dict[str, float]:
+    """Figures of an edit against its own source and keyframes.
+
+    Returns:
+        `psnr_at_keyframes`: dB between the edited frames and the styled keyframes, mean, each capped at 40.
+        `edges_kept`: agreement of the edit's edges with the source's, in [0, 1].
+        `flicker_at_keyframes`: jump between frames around keyframes relative to the source's own; 1 = none added.
+        `colour_drift`: how far the mean colour wanders against the source's, in 8-bit levels.
+        `final_gap`: largest relative gap left at a keyframe; only where there were steps.
+    """
+    figures = {
+        "edges_kept": float(edge_agreement(result.frames, result.source)),
+        "colour_drift": float(colour_drift(result.frames, result.source)),
+    }
+    if result.keyframes:
+        indices = [keyframe.index for keyframe in result.keyframes]
+        styled = np.stack([keyframe.image for keyframe in result.keyframes])
+        figures["psnr_at_keyframes"] = float(np.mean(psnr(result.frames[indices], styled)))
+        figures["flicker_at_keyframes"] = float(keyframe_flicker(result.frames, result.source, indices))
+    if result.trace.steps and result.trace.keyframes:
+        figures["final_gap"] = result.trace.final_gap()
+    return figures

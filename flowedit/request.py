@@ -1,0 +1,73 @@
+"""What a run asks for: a video, styled keyframes, settings and a folder; and what painted the keyframes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowedit.settings import EditSettings
+
+if TYPE_CHECKING:
+    from flowedit.wan.lora import Lora
+    from flowedit.wan.parallel import Spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Styling:
+    """What the run that painted an edit's keyframes left for it.
+
+    Attributes:
+        prompt: the clip in its style, in words.
+        negative_prompt: what the editor should avoid.
+        notes: what did not go as planned, one sentence each.
+        usage: calls to a model, tokens, and estimated US dollars, by name.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    notes: tuple[str, ...] = ()
+    usage: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRequest:
+    """A run as a user asks for it; the command line makes its options from these attributes.
+
+    Attributes:
+        video: the source video.
+        keyframes: clip index and image file of each keyframe.
+        output: folder for the results.
+        settings: the settings of the edit.
+        model: `tiny`, `1.3B`, `14B`, a checkpoint's name or a path.
+        size: height x width to edit at, such as 480x832; the model's own area unless given.
+        num_frames: frames to edit, 4n + 1; the longest window of the model unless given.
+        start: first source frame of the window.
+        overwrite: replace an earlier run in the folder.
+        lossless: keep every pixel of the result exactly.
+        mask: picture or video of where to edit, white = edit.
+        placement: where a checkpoint's weights rest between uses: resident, offload, fp8, disk or cpu; auto for the
+            fastest way that fits, and one level lower if memory runs out.
+        pace: how fast the model runs: auto, plain or fast; lazy changes the result a little.
+        resume: go on with the state that a stopped run of the same edit left in the folder.
+        loras: LoRA: FILE, FILE:0.8 at strength 0.8; high=FILE, low=FILE for an expert. Repeatable.
+        spread: the processes that share each forward; None for this one alone.
+        styling: what painted the keyframes; None where they came as pictures.
+    """
+
+    video: Path
+    keyframes: Sequence[tuple[int, Path]]
+    output: Path
+    settings: EditSettings
+    model: str = "tiny"
+    size: tuple[int, int] | None = None
+    num_frames: int | None = None
+    start: int = 0
+    overwrite: bool = False
+    lossless: bool = False
+    mask: Path | None = None
+    placement: str = "auto"
+    pace: str = "auto"
+    resume: bool = False
+    loras: "Sequence[Lora]" = ()
+    spread: "Spread | None" = None
+    styling: Styling | None = None

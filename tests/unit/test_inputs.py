@@ -1,0 +1,160 @@
+"""From files to the editor's inputs: windows, sizes and keyframes are refused or mapped, never bent."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowedit
+from flowedit import inputs as reading
+from flowedit.cli.options import parse_indices, parse_size
+from flowedit.errors import KeyframeError, SettingError, VideoShapeError
+from flowedit.inputs import choose_window, pair_keyframes, read_inputs
+from flowedit.media.clip import write_image, write_video
+from flowedit.request import EditRequest
+from flowedit.settings import EditSettings
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """40 frames whose red says which frame it is."""
+    rng = np.random.default_rng(0)
+    frames = np.repeat(rng.integers(0, 256, (1, 90, 160, 3), dtype=np.uint8), 40, axis=0)
+    frames[:, :, :, 0] = np.arange(40, dtype=np.uint8)[:, None, None] * 6
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    write_video(path, frames, Fraction(30000, 1001), lossless=True)
+    return path
+
+
+def request(clip, keyframes=(), **changes):
+    given = {"settings": EditSettings(), "output": clip.with_name("out"), **changes}
+    return EditRequest(video=clip, keyframes=keyframes, **given)
+
+
+def picture(path, height, width):
+    write_image(path, np.full((height, width, 3), 200, np.uint8))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("total", "start", "asked", "expected"),
+    [(40, 0, None, 33), (40, 20, None, 17), (100, 5, 17, 17), (3, 0, None, 1), (33, 0, 33, 33)],
+)
+def test_window_is_the_longest_legal_one_from_the_start(monkeypatch, clip, total, start, asked, expected):
+    there = reading.probe(clip)
+    monkeypatch.setattr(reading, "probe", lambda _: replace(there, num_frames=total))
+    chosen = choose_window(clip, start, asked, 33)
+    assert (chosen.start, chosen.num_frames) == (start, expected)
+
+
+@pytest.mark.parametrize(
+    ("start", "asked", "message"),
+    [
+        (40, None, "--start is 40 and the video has frames 0 to 39"),
+        (-1, None, "--start is -1"),
+        (0, 32, r"got 32\. Use 29 or 33"),
+        (20, 33, r"33 frames from frame 20 reach past the video's 40; use at most 17"),
+    ],
+)
+def test_window_outside_the_video_names_the_cure(clip, start, asked, message):
+    with pytest.raises(VideoShapeError, match=message):
+        choose_window(clip, start, asked, 33)
+
+
+def test_keyframes_and_mask_go_through_one_map(clip, tmp_path):
+    pictures = [(0, picture(tmp_path / "a.png", 90, 160)), (16, picture(tmp_path / "b.png", 96, 176))]
+    found = read_inputs(request(clip, pictures, start=3, mask=picture(tmp_path / "mask.png", 9, 16)))
+    assert found.frames.shape == (33, 96, 176, 3)
+    assert [k.image.shape for k in found.keyframes] == [(96, 176, 3)] * 2
+    assert (found.mask.shape, found.clip_mask.shape) == ((33, 96, 176), (33, 90, 160))
+    assert found.fps == Fraction(30000, 1001)
+    assert found.frame_map.rows()[16] == {"source_frame": 19, "clip_frame": 16, "latent_slot": 4}
+    assert abs(int(np.median(found.frames[0, :, :, 0])) - 3 * 6) <= 1, "clip frame 0 is source frame 3"
+    (line,) = found.summary()
+    assert "frames 3 to 35 of 40" in line
+    assert "160x90 edited at 176x96" in line
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 90), (160, 90), (100, 160)])
+def test_keyframe_of_another_aspect_is_refused_with_both_sizes(clip, tmp_path, height, width):
+    pictures = [(0, picture(tmp_path / "odd.png", height, width))]
+    with pytest.raises(KeyframeError, match=rf"{width}x{height}; it must have the video's size, 160x90, or the edit's"):
+        read_inputs(request(clip, pictures, num_frames=17))
+
+
+def test_size_that_does_not_divide_names_the_nearest(clip):
+    with pytest.raises(VideoShapeError, match=r"got 100x160\. Use 96x160"):
+        read_inputs(request(clip, num_frames=17, size=(100, 160)))
+
+
+def test_what_needs_no_frames_is_refused_before_the_video_is_read(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "read_video", lambda *_, **__: pytest.fail("the video was read"))
+    with pytest.raises(KeyframeError, match="Keyframes 1 and 4 lie in one latent slot"):
+        read_inputs(request(clip, [(1, tmp_path / "missing.png"), (4, tmp_path / "missing.png")]))
+
+
+SCRIPT = """
+import sys
+from flowedit.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*(name for name in ("torch", "diffsynth") if name in sys.modules))
+"""
+
+
+def test_bad_input_is_answered_without_torch(clip, tmp_path):
+    """Catches seconds of loading before one line that says what is wrong."""
+    given = ["edit", str(clip), "-k", str(picture(tmp_path / "key.png", 90, 160)), "--at", "64", "-o", "out"]
+    root = Path(flowedit.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *given], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (run.returncode, run.stdout.split()) == (2, []), run.stderr
+    assert "frame 64" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+
+
+def test_folder_of_keyframes_takes_its_indices_from_the_names(tmp_path):
+    for name in ("style-0016.png", "style-0000.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [(i, p.name) for i, p in pair_keyframes([tmp_path], at=None)] == [
+        (0, "style-0000.png"),
+        (16, "style-0016.png"),
+    ]
+
+
+def test_counts_that_differ_name_both(tmp_path):
+    files = [picture(tmp_path / "a.png", 8, 8)]
+    with pytest.raises(KeyframeError, match="1 keyframe images came with 2 indices"):
+        pair_keyframes(files, at=[0, 16])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda folder: pair_keyframes([folder], None), KeyframeError, "holds no images"),
+        (lambda folder: pair_keyframes([folder / "gone.png"], [0]), KeyframeError, "No keyframe image at .*gone.png"),
+        (lambda folder: parse_indices("0,x"), SettingError, "--at is '0,x'"),
+        (lambda folder: parse_size("96"), SettingError, "--size is '96'"),
+        (lambda folder: parse_size("axb"), SettingError, "--size is 'axb'"),
+    ],
+)
+def test_unreadable_arguments_are_named(tmp_path, call, error, message):
+    with pytest.raises(error, match=message):
+        call(tmp_path)
+
+
+def test_name_without_a_number_asks_for_at(tmp_path):
+    with pytest.raises(KeyframeError, match=r"red.png ends with no frame number; give the indices with --at"):
+        pair_keyframes([picture(tmp_path / "red.png", 8, 8)], at=None)
+
+
+def test_size_is_height_by_width():
+    assert parse_size("480x832") == (480, 832)
+    assert parse_indices("0,16, 32") == [0, 16, 32]

@@ -1,0 +1,349 @@
+"""A run from files to files: placed one level lower when memory runs out, and stopped anywhere without harm."""
+
+import csv
+import json
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+import torch
+from oracles import Curved
+
+from flowedit import models, outputs, windows
+from flowedit import run as runner
+from flowedit.errors import FlowEditError, ModelError, NumericalError, SettingError
+from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
+from flowedit.presets import model_defaults
+from flowedit.runfolder import RUN_FILES
+from flowedit.settings import EditSettings
+from flowedit.sweep import combinations
+from flowedit.tiny.load import WEIGHTS, random_pipeline
+from flowedit.wan import encodings, loading
+from flowedit.wan.placement import Needs, Placement
+
+WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "run.json", "report.html"}
+SETTINGS = EditSettings(method="difference", steps=4, strength=1.0)
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch):
+    """A model that is a formula, in place of the small one: it is not the subject."""
+    made = Curved()
+    made.name = "tiny"
+    monkeypatch.setattr(runner, "_loaded", lambda placement, request: made)
+    return made
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """21 frames of 64x64 at 30000/1001, and two keyframes."""
+    rng = np.random.default_rng(1)
+    frames = np.kron(rng.integers(0, 256, (21, 8, 8, 3), dtype=np.uint8), np.ones((1, 8, 8, 1), np.uint8))
+    write_video(tmp_path / "clip.mp4", frames, Fraction(30000, 1001))
+    for index in (0, 16):
+        write_image(tmp_path / f"key-{index}.png", 255 - frames[index])
+    return tmp_path / "clip.mp4"
+
+
+def request(clip, out="out", **changes):
+    given = {"settings": SETTINGS, "size": (64, 64), "output": clip.with_name(out), **changes}
+    keyframes = [(index, clip.with_name(f"key-{index}.png")) for index in (0, 16)]
+    return runner.EditRequest(video=clip, keyframes=keyframes, **given)
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_leaves_every_file_whole(clip):
+    """Catches a file left out, a rate or size that is not the source's, and a manifest of another run."""
+    outcome = runner.run_edit(request(clip))
+    folder = outcome.folder
+    assert names(folder) == WRITTEN
+    info = probe(folder / "edited.mp4")
+    assert (info.num_frames, info.fps, info.height, info.width) == (21, Fraction(30000, 1001), 64, 64)
+    rows = list(csv.DictReader((folder / "trace.csv").open()))
+    assert [(row["step"], row["keyframe"]) for row in rows[:4]] == [("0", "0"), ("0", "16"), ("1", "0"), ("1", "16")]
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["settings"]["method"] == "difference"
+    assert manifest["frame_map"][16] == {"source_frame": 16, "clip_frame": 16, "latent_slot": 4}
+    assert len(manifest["source"]["sha256"]) == 64
+    assert set(manifest["checkpoints"]) == {path.name for path in WEIGHTS.glob("*.safetensors")}
+    assert manifest["peak_memory_mb"] > 100
+    assert manifest["seconds"]["total"] > manifest["seconds"]["decode"] > 0
+
+
+def test_a_later_window_takes_its_own_frames_and_its_stretch_of_sound(clip):
+    frames = read_video(clip).frames
+    with av.open(str(clip.with_name("sound.mp4")), "w") as file:
+        picture = file.add_stream("libx264", rate=10)
+        picture.width = picture.height = 64
+        picture.pix_fmt = "yuv420p"
+        sound = file.add_stream("aac", rate=8000)
+        for frame in frames:
+            file.mux(picture.encode(av.VideoFrame.from_ndarray(frame)))
+        tone = (np.sin(np.arange(16800) * 0.3) * 8000).astype(np.int16)[None]
+        samples = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+        samples.rate = 8000
+        file.mux([*picture.encode(None), *sound.encode(samples), *sound.encode(None)])
+    clip.with_name("sound.mp4").rename(clip)
+    settings = EditSettings(method="propagation")
+    outcome = runner.run_edit(request(clip, start=4, num_frames=17, settings=settings, lossless=True))
+    info, edited = probe(outcome.folder / "edited.mp4"), read_video(outcome.folder / "edited.mp4").frames
+    assert (info.has_audio, info.num_frames) == (True, 17)
+    np.testing.assert_array_equal(edited[0], read_image(clip.with_name("key-0.png")), err_msg="keyframe 0 is clip 0")
+    assert outcome.manifest["frame_map"][0]["source_frame"] == 4
+
+
+def test_two_runs_with_one_seed_agree_and_another_seed_differs(clip):
+    settings = EditSettings(steps=4, detail="plain")
+    runs = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        folder = runner.run_edit(request(clip, name, settings=settings.with_(seed=seed), lossless=True)).folder
+        runs[name] = read_video(folder / "edited.mp4").frames
+    np.testing.assert_array_equal(runs["a"], runs["b"])
+    assert (runs["a"] != runs["c"]).mean() > 0.05
+
+
+def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(clip, monkeypatch, model):
+    calls = []
+    monkeypatch.setattr(runner, "_loaded", lambda *_: calls.append("load") or model)
+    inner = runner.prepare
+    monkeypatch.setattr(runner, "prepare", lambda *given: calls.append("prepare") or inner(*given))
+    asked = request(clip)
+    outcomes = runner.run_edits(asked, combinations(asked.settings, (2.0, 5.5)))
+    assert calls == ["load", "prepare"]
+    assert [outcome.folder.name for outcome in outcomes] == ["alpha-2", "alpha-5.5"]
+    assert [outcome.manifest["settings"]["alpha"] for outcome in outcomes] == [2.0, 5.5]
+    assert all(names(outcome.folder) == WRITTEN for outcome in outcomes)
+    assert not np.array_equal(*(outcome.result.frames for outcome in outcomes))
+
+
+def stop_in(monkeypatch, module, name):
+    """Interrupt the run as it calls a function; a generator of steps after its first step."""
+    function = getattr(module, name)
+
+    def interrupted(*given, **named):
+        if name == "edit_steps":
+            return one_step(function(*given, **named))
+        raise KeyboardInterrupt
+
+    def one_step(steps):
+        yield next(steps)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, name, interrupted)
+
+
+STAGES = [
+    (runner, "edit_steps", 1),
+    (runner, "finish", 4),
+    *((outputs, name, 4) for name in ("write_video", "contact_sheet", "render_report")),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "steps"), STAGES, ids=[name for _, name, _ in STAGES])
+def test_a_run_that_is_stopped_keeps_its_trace_and_an_earlier_run_whole(clip, monkeypatch, module, name, steps):
+    """Catches the trace of one run beside the manifest, the report and the video of another, at every stage."""
+    folder = clip.with_name("out")
+    with monkeypatch.context() as patch:
+        stop_in(patch, module, name)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run_edit(request(clip))
+        assert names(folder) == {"trace.csv", "stopped.json"}
+        assert len((folder / "trace.csv").read_text().splitlines()) == 1 + 2 * steps
+        assert json.loads((folder / "stopped.json").read_text())["steps_done"] == steps
+    runner.run_edit(request(clip))
+    assert names(folder) == WRITTEN, "a finished run does not say that it stopped"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with monkeypatch.context() as patch:
+        stop_in(patch, module, name)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run_edit(request(clip, overwrite=True, settings=SETTINGS.with_(seed=5)))
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name: after.pop(name) for name in before} == before
+    assert set(after) == {"stopped.json", "stopped-trace.csv"}
+
+
+def test_values_that_are_not_finite_stop_the_run_and_name_the_step(clip, monkeypatch):
+    velocity = Curved.velocity
+    monkeypatch.setattr(
+        Curved, "velocity", lambda self, x, sigma, *given: velocity(self, x, sigma, *given) / (sigma > 0.5)
+    )
+    with pytest.raises(NumericalError, match="Step 2"):
+        runner.run_edit(request(clip, settings=EditSettings(steps=5, shift=1.0)))
+    assert names(clip.with_name("out")) == {"trace.csv", "stopped.json"}
+    assert "not finite" in json.loads(clip.with_name("out").joinpath("stopped.json").read_text())["reason"]
+
+
+@pytest.fixture
+def windowed(monkeypatch):
+    """A clip of 21 frames takes several windows."""
+    monkeypatch.setattr(runner, "model_defaults", lambda name: replace(model_defaults(name), window=13))
+
+
+def test_a_long_clip_runs_in_windows_and_keeps_its_trace_when_interrupted(clip, windowed, monkeypatch):
+    """Catches readings lost with the loop, and a resumption that begins somewhere else."""
+    assert len(runner.run_edit(request(clip, "whole")).result.frames) == 21
+    with pytest.raises(SettingError, match="--resume goes on with clips of up to 13 frames"):
+        runner.run_edit(request(clip, resume=True))
+    stop_in(monkeypatch, windows, "edit_steps")
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_edit(request(clip))
+    assert names(clip.with_name("out")) == {"trace.csv", "stopped.json"}
+    assert json.loads(clip.with_name("out").joinpath("stopped.json").read_text())["steps_done"] == 1
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["in one", "in windows"])
+def test_outside_the_mask_the_source_is_kept_to_the_last_bit(clip, request, several):
+    """Catches a mask that is read and not applied, or applied before the decode alone."""
+    if several:
+        request.getfixturevalue("windowed")
+    mask = np.zeros((64, 64, 3), np.uint8)
+    mask[:, 40:] = 255
+    write_image(clip.with_name("mask.png"), mask)
+    asked = globals()["request"](clip, mask=clip.with_name("mask.png"), lossless=True)
+    edited, source = read_video(runner.run_edit(asked).folder / "edited.mp4").frames, read_video(clip).frames
+    np.testing.assert_array_equal(edited[:, :, :40], source[:, :, :40])
+    assert (edited[:, :, 40:] != source[:, :, 40:]).mean() > 0.2
+
+
+@pytest.mark.parametrize("method", ["coupled", "difference"])
+def test_latents_outside_the_mask_stay_the_sources(clip, monkeypatch, method):
+    """Catches a mask that only hides the edit, so that what lies outside still leads it astray."""
+    write_image(clip.with_name("mask.png"), np.zeros((64, 64, 3), np.uint8))
+    ends, finish = [], runner.finish
+    monkeypatch.setattr(runner, "finish", lambda edit, latents: ends.append((edit, latents)) or finish(edit, latents))
+    runner.run_edit(request(clip, mask=clip.with_name("mask.png"), settings=EditSettings(method=method, steps=4)))
+    ((prepared, latents),) = ends
+    np.testing.assert_allclose(latents, prepared.problem.source, atol=1e-5)
+
+
+def test_guided_detail_gives_the_sources_own_size_and_the_manifest_holds_all_that_was_asked_for(clip):
+    write_image(clip.with_name("mask.png"), np.full((64, 64, 3), 255, np.uint8))
+    settings = SETTINGS.with_(detail="guided")
+    asked = request(clip, size=(32, 32), settings=settings, mask=clip.with_name("mask.png"), pace="plain")
+    outcome = runner.run_edit(asked)
+    info, made = probe(outcome.folder / "edited.mp4"), outcome.manifest
+    assert (info.height, info.width) == (made["output"]["height"], made["output"]["width"]) == (64, 64)
+    assert made["request"]["mask"]["name"] == "mask.png"
+    assert len(made["request"]["mask"]["sha256"]) == 64
+    asked = {name: made["request"][name] for name in ("lossless", "pace", "placement", "size")}
+    assert asked == {"lossless": False, "pace": "plain", "placement": "auto", "size": [32, 32]}
+
+
+def test_refused_input_leaves_no_folder(clip):
+    wrong = {"model": "2B"}, {"mask": clip.with_name("none.png")}, {"placement": "half"}, {"size": (60, 64)}
+    for changes in wrong:
+        with pytest.raises(FlowEditError):
+            runner.run_edit(request(clip, **changes))
+        assert not clip.with_name("out").exists()
+
+
+def test_every_file_of_a_run_is_one_that_the_next_run_replaces():  # catches: a stale file beside a new run
+    assert WRITTEN | {"stopped.json", "stopped-trace.csv", "state.safetensors"} == set(RUN_FILES)
+
+
+def placement(level):
+    return Placement(
+        level=level, device="cpu", dtype_name="float32", text_on_disk=False, tiled=False, vram_limit=None,
+        needs=Needs(gpu=0, host=0),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def placed(monkeypatch, model):
+    """Two levels that fit, and loads that are recorded; `failing` names the levels that run out of memory."""
+    seen = SimpleNamespace(loads=[], asked=None, failing=set())
+
+    def placements(name, **asked):
+        seen.asked = asked
+        return [placement("resident"), placement("offload")]
+
+    def loaded(at, request):
+        seen.loads.append(at.level)
+        if at.level in seen.failing:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return model
+
+    monkeypatch.setattr(runner, "placements", placements)
+    monkeypatch.setattr(runner, "_loaded", loaded)
+    monkeypatch.setattr(outputs, "checkpoint_files", lambda name: [])
+    return seen
+
+
+def test_out_of_memory_is_tried_once_more_one_level_lower(clip, placed):
+    placed.failing.add("resident")
+    said = []
+    runner.run_edit(request(clip, model="1.3B", size=(32, 48)), announce=said.append)
+    assert placed.loads == ["resident", "offload"]
+    assert any("trying once more at level offload" in line for line in said)
+
+
+def test_out_of_memory_at_the_last_level_says_what_to_change(clip, placed):
+    placed.failing.update(("resident", "offload"))
+    with pytest.raises(ModelError, match=r"Out of memory at level offload.*--placement fp8"):
+        runner.run_edit(request(clip, model="1.3B", size=(32, 48)))
+    assert not clip.with_name("out").exists()
+
+
+def test_another_error_is_not_tried_again(clip, placed, monkeypatch):
+    monkeypatch.setattr(runner, "prepare", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.run_edit(request(clip, model="1.3B", size=(32, 48)))
+    assert placed.loads == ["resident"]
+
+
+def test_the_placement_knows_the_clip_and_the_tokens(clip, placed):
+    settings = EditSettings(steps=4, conditioning="tokens")
+    runner.run_edit(request(clip, model="1.3B", size=(32, 48), settings=settings, placement="offload"))
+    assert placed.asked["level"] == "offload"
+    assert placed.asked["keyframes"] == 2
+    assert (placed.asked["shape"].num_frames, placed.asked["shape"].height) == (21, 32)
+
+
+def test_the_loader_knows_the_words_and_the_place(clip, monkeypatch):
+    monkeypatch.undo()
+    seen = {}
+    monkeypatch.setattr(runner, "load_model", lambda name, **asked: seen.update(asked) or Curved())
+    monkeypatch.setattr("flowedit.wan.pace.set_pace", lambda *_, **__: None)
+    at = placement("offload")
+    runner._loaded(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
+    assert (set(seen["prompts"]), seen["level"]) == ({"a", "b", ""}, at)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "words"), [("tiny", "offload", "fits everywhere"), ("1.3B", "half", "placement is 'half'")]
+)
+def test_a_placement_that_makes_no_sense_is_refused(name, level, words):
+    with pytest.raises(SettingError, match=words):
+        models.placements(name, level=level)
+
+
+def test_words_are_encoded_before_the_transformer_is_loaded_and_without_it(monkeypatch):
+    order = []
+    entry = loading.resolve("Wan2.2-I2V-A14B")
+
+    def load(name, **options):
+        order.append(options["roles"])
+        pipe = random_pipeline()
+        pipe.text_encoder = None
+        return loading.Loaded(pipe, entry)
+
+    def encode(name, prompts, **_):
+        order.append(tuple(prompts))
+        return [torch.full((1, 4, 16), float(len(prompt))) for prompt in prompts]
+
+    monkeypatch.setattr(loading, "locate", lambda name: SimpleNamespace(checkpoint=entry, files={}))
+    monkeypatch.setattr(loading, "load_pipeline", load)
+    monkeypatch.setattr(encodings, "encode_prompts", encode)
+    model = models.load_model("Wan2.2-I2V-A14B", level=placement("cpu"), prompts=("cat", "horse"))
+    assert order == [("cat", "horse"), ("dit", "vae", "image")]
+    assert model._context("horse").flatten()[0] == 5
+    assert model.retiled(None)._context("cat").flatten()[0] == 3
+    assert order[2:] == []
+    assert model._context("mouse!").flatten()[0] == 6  # catches: words not foreseen left without an encoder
+    assert order[2:] == [("mouse!",)]
