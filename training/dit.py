@@ -85,7 +85,8 @@ def train_dit(run: Run) -> None:
     if run.start:
         model.load_state_dict({name: value.float() for name, value in load_file(run.start / DIT_FILE).items()})
     model.to(run.device).train()
-    model.dit.freqs = tuple(table.to(run.device) for table in model.dit.freqs)
+    first, second, third = (table.to(run.device) for table in model.dit.freqs)
+    model.dit.freqs = (first, second, third)
     plain = ("embedding", "head.head", "modulation", "position")
     optimiser = Muon(model.named_parameters(), plain=plain, decay=0.05)
     average = Average(model, 0.998 if run.start else 0.9995)
@@ -126,7 +127,7 @@ class Steps:
         errors, estimated = self._flow(rows, shape, route)
         errors.mean().backward()
         nothing = torch.full((), math.nan, device=errors.device)
-        found = dict.fromkeys((*ROUTES, "estimate", "gain"), nothing)
+        found: Readings = dict.fromkeys((*ROUTES, "estimate", "gain"), nothing)
         found[route] = _mean(errors.detach(), ~estimated)
         if route == "images":
             found["estimate"] = _mean(errors.detach(), estimated)

@@ -146,8 +146,10 @@ class Lessons:
         styled = keyframe_errors(self.g, target, ink)
         texts = [self._caption(s, content[i // times]) for i, s in enumerate(words)]
         first = [choose_keyframes(self.rng, frames) for _ in range(number)]
-        clips = (to_model(video) for video in (target, source, styled))
-        order = Order(lay_out(*clips, first, self.tokenizer(texts, return_mask=True)[0]), [], first)
+        clips = [to_model(video) for video in (target, source, styled)]
+        order = Order(
+            lay_out(clips[0], clips[1], clips[2], first, self.tokenizer(texts, return_mask=True)[0]), [], first
+        )
         if estimates is None:
             return order
         second = [choose_keyframes(self.rng, frames) or [self.rng.randrange(0, frames, 4)] for _ in rgb]

@@ -121,7 +121,7 @@ def _keep(picture: Picture, folder: Path, source: str) -> list[str]:
 def _save(data: bytes, path: Path) -> bool:
     """Write a picture as JPEG, reduced; refuse small ones and those with transparent parts."""
     with Image.open(BytesIO(data)) as image:
-        if min(image.size) < SMALLEST or (image.mode in ("RGBA", "LA") and image.getextrema()[-1][0] < 255):
+        if min(image.size) < SMALLEST or int(np.array(image.convert("RGBA"))[..., 3].min()) < 255:
             return False
         factor = min(1.0, LARGEST / min(image.size))
         size = (round(image.width * factor), round(image.height * factor))
