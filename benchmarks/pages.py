@@ -1,40 +1,51 @@
-"""Tables that a command puts into a page of the documentation, between two marks, so that nobody types a number."""
+"""Figures in the documentation, filled in from what was measured, so that nobody types a number.
 
+A page says where a figure comes from, in a comment that no reader sees: `<!--= q.gain("default", "propagation") -->`,
+the figure, and `<!--/-->`. `python -m benchmarks pages` writes the figures anew; a test holds every page against them.
+"""
+
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateError
 
 from flowedit.errors import OutputError
-from flowedit.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_FIELD = re.compile(r"<!--=(?P<expression>.*?)-->(?P<value>.*?)<!--/-->", re.DOTALL)
+_QUANTITY = re.compile(
+    r"(?<![\w.\-/])[-+]?\d+(?:[.,]\d+)?(?: |\N{NO-BREAK SPACE})?(?:dB|ms|s|MB|GB|kB|minutes?|%)(?!\w)"
+)
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
-def fill_page(page: Path, command: str, text: str) -> None:
-    """Replace what stands between the marks of a command in a page.
+def fill(text: str, figures: Mapping[str, Any]) -> str:
+    """The page with every figure computed anew.
 
     Args:
-        page: the file.
-        command: what writes the table; it is named in the marks.
         text: Markdown.
+        figures: what expressions may name.
 
     Raises:
-        OutputError: the page is not there, has no marks of that command, or cannot be written.
+        OutputError: an expression that cannot be computed.
     """
-    begin, end = marks(command)
-    try:
-        before, rest = page.read_text(encoding="utf-8").split(begin)
-        _, after = rest.split(end)
-    except (OSError, ValueError):
-        raise OutputError(f"{page} has no place for the table; put the lines {begin} and {end} into it.") from None
-    write_whole(page, f"{before}{begin}\n{text.strip()}\n{end}{after}")
+    environment = Environment(undefined=StrictUndefined)
+
+    def value(field: re.Match[str]) -> str:
+        expression = field["expression"]
+        try:
+            computed = environment.compile_expression(expression.strip(), undefined_to_none=False)(**figures)
+        except (TemplateError, TypeError, LookupError, ValueError) as error:
+            raise OutputError(f"{expression.strip()} cannot be computed: {error}. Correct the page.") from None
+        said = str(computed)
+        return f"<!--={expression}-->" + (f"\n\n{said.strip()}\n\n" if "\n" in said else said) + "<!--/-->"
+
+    return _FIELD.sub(value, text)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it appears whole or not at all; its folder is made if need be.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_text(path, text)
-
-
-def marks(command: str) -> tuple[str, str]:
-    """The lines between which the table of a command stands."""
-    return f"<!-- made by `{command}` -->", f"<!-- end of `{command}` -->"
+def typed_figures(text: str) -> list[str]:
+    """Quantities with a unit that a page states in its own words: neither filled in nor code."""
+    return _QUANTITY.findall(_CODE.sub("", _FIELD.sub("", text)))

@@ -1,10 +1,10 @@
-"""`python -m benchmarks quality`: run rows on cases, resumably, and gather a `BenchTable`."""
+"""`python -m benchmarks quality`: run rows on cases, resumably and in several processes."""
 
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -26,18 +26,15 @@ from benchmarks.cases import (
 )
 from benchmarks.memory import Remembering
 from benchmarks.rows import ROWS
-from benchmarks.score import score
-from benchmarks.table import BenchTable, Score
-from flowedit.environment import machine, versions
+from benchmarks.score import figures_of
+from benchmarks.table import Score
 from flowedit.errors import SettingError
 from flowedit.model import VideoModel
 from flowedit.tiny.splits import Split
 
-DIGITS = 6
-"""Digits of a figure in a file."""
-
-
 _MAKERS = {World.OWN: own_case, World.NATURAL: natural_case, World.FILM: film_case}
+Known = Mapping[tuple[str, str, int, str], Score]
+"""Scores that a store holds already, by row, world, scene and condition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,19 +87,10 @@ class QualityPlan:
         return [under(exact, condition) for condition in self.conditions]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """Progress: how many edits are done of how many, and the last score."""
-
-    done: int
-    total: int
-    last: Score
-
-
 def run_quality(
     plan: QualityPlan, load: Callable[[], VideoModel], *, store: Path | None = None, jobs: int = 1
-) -> Iterator[Done]:
-    """Run what is not in the store yet.
+) -> Iterator[Score]:
+    """Every row on every case, those of the store first read and not run again.
 
     Rows share what they encode and decode, so only the first case tells their seconds, and only where nothing else
     runs beside it; the others have NaN there.
@@ -115,35 +103,41 @@ def run_quality(
 
     Raises:
         SettingError: the store holds scores of another split or other weights.
-
-    Yields:
-        After each edit, progress; gather the scores with `load_scores` or from `Done.last`.
     """
     if store:
         _claim(store, plan)
-    known = {(s.row, *s.case): s for s in load_scores(store)} if store else {}
-    total = len(plan.places()) * len(plan.conditions) * len(plan.rows)
+    known = {_key(score): score for score in load_scores(store)} if store else {}
     made = _in_turn(plan, load(), known) if jobs == 1 else _side_by_side(plan, load, known, jobs)
-    for done, result in enumerate(made, 1):
-        if store and (result.row, *result.case) not in known:
+    for score in made:
+        if store and _key(score) not in known:
             with store.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(asdict(result)) + "\n")
-        yield Done(done=done, total=total, last=result)
+                stream.write(json.dumps(asdict(score)) + "\n")
+        yield score
 
 
 def _claim(store: Path, plan: QualityPlan) -> None:
     """Write at the head of a new store what its scores are of; refuse a store of something else."""
-    head = {"of": {"split": str(plan.split), "weights": dict(plan.weights)}}
+    head = json.dumps({"of": {"split": str(plan.split), "weights": dict(plan.weights)}})
     if not store.exists() or not store.stat().st_size:
-        store.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        store.write_text(head + "\n", encoding="utf-8")
         return
     with store.open(encoding="utf-8") as stream:
         first = stream.readline()
-    if first.rstrip("\n") != json.dumps(head):
-        raise SettingError(f"{store} holds scores of another split or other weights; give another --json or delete it.")
+    if first.rstrip("\n") != head:
+        raise SettingError(f"{store} holds scores of another split or other weights; give another --out or delete it.")
 
 
-Known = Mapping[tuple[str, str, int, str], Score]
+def load_scores(store: Path) -> list[Score]:
+    """The scores of a store, without its head and an unfinished last line."""
+    scores = []
+    for line in store.read_text(encoding="utf-8").splitlines() if store.exists() else []:
+        try:
+            read = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if "row" in read:
+            scores.append(Score(**read))
+    return scores
 
 
 def _in_turn(plan: QualityPlan, model: VideoModel, known: Known) -> Iterator[Score]:
@@ -151,10 +145,7 @@ def _in_turn(plan: QualityPlan, model: VideoModel, known: Known) -> Iterator[Sco
     for number, place in enumerate(plan.places()):
         for first, case in enumerate(plan.cases(*place)):
             timed = number == first == 0
-            for row in plan.rows:
-                key = (row, str(case.world), case.scene, str(case.condition))
-                worker = model if timed else remembering
-                yield known[key] if key in known else _score_row(row, case, worker, timed=timed)
+            yield from _scores(plan, case, model if timed else remembering, known, timed=timed)
 
 
 def _side_by_side(plan: QualityPlan, load: Callable[[], VideoModel], known: Known, jobs: int) -> Iterator[Score]:
@@ -169,7 +160,7 @@ def _side_by_side(plan: QualityPlan, load: Callable[[], VideoModel], known: Know
 
 
 _own: dict[str, Any] = {}
-"""What a process of its own has loaded: the plan, and the model once it is needed."""
+"""What a process of its own has loaded: the plan and the model."""
 
 
 def _begin(plan: QualityPlan, load: Callable[[], VideoModel], threads: int) -> None:
@@ -183,94 +174,30 @@ def _begin(plan: QualityPlan, load: Callable[[], VideoModel], threads: int) -> N
 
 def _place_scores(place: tuple[World, int], known: Known) -> list[Score]:
     plan: QualityPlan = _own["plan"]
-    scores = []
-    for case in plan.cases(*place):
-        for row in plan.rows:
-            key = (row, str(case.world), case.scene, str(case.condition))
-            scores.append(known[key] if key in known else _score_row(row, case, _own["model"]))
-    return scores
+    return [score for case in plan.cases(*place) for score in _scores(plan, case, _own["model"], known)]
 
 
-def _score_row(row: str, case: Case, model: VideoModel, *, timed: bool = False) -> Score:
+def _scores(plan: QualityPlan, case: Case, model: VideoModel, known: Known, *, timed: bool = False) -> Iterator[Score]:
+    """Every row on one case, as far as it is not known."""
+    for row in plan.rows:
+        key = (row, str(case.world), case.scene, str(case.condition))
+        yield known[key] if key in known else _score(plan, row, case, model, timed=timed)
+
+
+def _score(plan: QualityPlan, row: str, case: Case, model: VideoModel, *, timed: bool) -> Score:
     begun = time.perf_counter()
     edited = ROWS[row](case, model)
     seconds = (time.perf_counter() - begun) / FRAMES
     return Score(
+        split=str(plan.split),
         row=row,
         world=str(case.world),
         scene=case.scene,
         family=case.family,
         condition=str(case.condition),
-        figures={**score(case, edited), "seconds_per_frame": seconds if timed else math.nan},
+        figures={**figures_of(case, edited), "seconds_per_frame": seconds if timed else math.nan},
     )
 
 
-def load_scores(store: Path) -> list[Score]:
-    """The scores of a store, without its head and an unfinished last line."""
-    if not store.exists():
-        return []
-    scores = []
-    for line in store.read_text(encoding="utf-8").splitlines():
-        try:
-            read = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if "row" in read:
-            scores.append(Score.from_dict(read))
-    return scores
-
-
-def gather(plan: QualityPlan, scores: Sequence[Score], model: str) -> BenchTable:
-    """A table of scores with what was run."""
-    about = {
-        "model": model,
-        "rows": list(plan.rows),
-        "scenes": plan.scenes,
-        "first": plan.first,
-        "worlds": [str(w) for w in plan.worlds],
-        "conditions": [str(c) for c in plan.conditions],
-        "split": str(plan.split),
-        "versions": versions(),
-        "machine": machine(),
-    }
-    return BenchTable(scores=list(scores), about=about)
-
-
-def read_tables(paths: Sequence[Path]) -> BenchTable:
-    """Tables that `write_table` wrote, as one; what was run is the first one's.
-
-    Raises:
-        SettingError: a file that is missing or holds no table.
-    """
-    tables = []
-    for path in paths:
-        try:
-            tables.append(BenchTable.from_dict(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SettingError(f"{path} holds no table of `python -m benchmarks quality`: {error}.") from None
-    if len({table.about.get("split") for table in tables}) > 1:
-        raise SettingError(f"{', '.join(map(str, paths))} are of different splits; show them apart.")
-    known = {(s.row, *s.case): s for table in reversed(tables) for s in table.scores}
-    return BenchTable(scores=list(known.values()), about=tables[0].about)
-
-
-def write_table(table: BenchTable, path: Path) -> None:
-    """The table as JSON at `path`, with Markdown, CSV and a plot beside it."""
-    whole: Any = _nulls(table.to_dict())
-    lines = ",\n".join(json.dumps(score) for score in whole.pop("scores"))
-    head = json.dumps(whole, indent=1).removesuffix("\n}")
-    path.write_text(f'{head},\n "scores": [\n{lines}\n ]\n}}\n', encoding="utf-8")
-    path.with_suffix(".md").write_text(table.to_markdown(), encoding="utf-8")
-    path.with_suffix(".csv").write_text(table.to_csv(), encoding="utf-8")
-    table.plot().savefig(path.with_suffix(".png"), dpi=150)
-
-
-def _nulls(value: object) -> object:
-    """NaN as null, which JSON knows; other numbers in as many digits as they are worth."""
-    if isinstance(value, dict):
-        return {key: _nulls(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_nulls(item) for item in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else float(f"{value:.{DIGITS}g}")
-    return value
+def _key(score: Score) -> tuple[str, str, int, str]:
+    return score.row, score.world, score.scene, score.condition
