@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality | speed | gpu | looks | widgets | paces`: measured quality and speed."""
+"""`python -m benchmarks quality | speed | gpu | looks | widgets | long-clips | paces | pages`: what is measured."""
 
 import sys
 from enum import StrEnum
@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from benchmarks.speed_command import speed
 
+RESULTS = Path("benchmarks/results")
 app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 app.command()(speed)
 
@@ -26,25 +27,18 @@ def quality(
     split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
     exam: Annotated[Path | None, typer.Option(help="Folder of the frozen reference world.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "tiny",
-    json: Annotated[Path, typer.Option(help="Where the table goes; Markdown and CSV go beside it.")] = Path(
-        "quality.json"
-    ),
+    out: Annotated[Path, typer.Option(help="Where the scores go, as compressed CSV.")] = Path("quality.csv.gz"),
     jobs: Annotated[int, typer.Option(min=1, help="Processes, each with its own model; seconds need 1.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
-    table: Annotated[list[Path] | None, typer.Option(help="Run nothing: show these tables, as one.")] = None,
-    page: Annotated[Path | None, typer.Option(help="With --table: put them into this Markdown page.")] = None,
-    brief: Annotated[bool, typer.Option("--brief", help="With --page: the gains over classical rows alone.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="With --table: draw the telling rows to this picture.")] = None,
 ) -> None:
     """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
-    if table:
-        _show_quality(table, page, plot, brief=brief)
-        return
     from benchmarks.cases import Condition, World
-    from benchmarks.quality import QualityPlan, gather, run_quality, write_table
+    from benchmarks.quality import QualityPlan, run_quality
     from benchmarks.rows import ROWS, TELLING_ROWS
-    from flowedit.inputs import sha256
+    from benchmarks.table import BenchTable, write_scores
+    from benchmarks.tables import means
     from flowedit.models import checkpoint_files, load_model
+    from flowedit.inputs import sha256
     from flowedit.tiny.splits import Split
 
     rows = tuple(ROWS) if methods == "all" else tuple(_names(methods)) if methods else TELLING_ROWS
@@ -58,31 +52,42 @@ def quality(
         exam=exam,
         weights={file.name: sha256(file) for file in checkpoint_files(model)},
     )
-    scores = []
-    json.parent.mkdir(parents=True, exist_ok=True)
+    scores, store = [], out.with_suffix(".partial.jsonl")
+    out.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("loading the model", total=None)
-        for state in run_quality(plan, partial(load_model, model), store=json.with_suffix(".partial.jsonl"), jobs=jobs):
-            scores.append(state.last)
-            label = f"{state.last.world} {state.last.scene} {state.last.row}"
-            progress.update(task, description=label, completed=state.done, total=state.total)
-    made = gather(plan, scores, model)
-    write_table(made, json)
-    for world in dict.fromkeys(score.world for score in scores):
-        typer.echo(f"\n{world}\n\n{made.to_markdown(world=world)}")
+        task = progress.add_task("loading the model", total=len(plan.places()) * len(plan.conditions) * len(rows))
+        for score in run_quality(plan, partial(load_model, model), store=store, jobs=jobs):
+            scores.append(score)
+            progress.update(task, description=f"{score.world} {score.scene} {score.row}", advance=1)
+    write_scores(scores, out)
+    table = BenchTable(scores, str(plan.split))
+    for world in plan.worlds:
+        for condition in plan.conditions:
+            typer.echo(f"\n{world}, {condition} keyframes\n\n{means(table, str(world), str(condition))}")
 
 
-def _show_quality(tables: list[Path], page: Path | None, plot: Path | None, *, brief: bool) -> None:
-    from benchmarks.claims import COMMAND, to_brief, to_page
-    from benchmarks.pages import fill_page
-    from benchmarks.quality import read_tables
-    from benchmarks.rows import TELLING_ROWS
+@app.command()
+def pages() -> None:
+    """Fill the figures of the README and of docs/ in from the records in benchmarks/results/."""
+    from benchmarks.figures import fill_pages
 
-    table = read_tables(tables)
-    text = to_brief(table) if brief else to_page(table)
-    typer.echo(text) if page is None else fill_page(page, COMMAND, text)
-    if plot is not None:
-        table.plot(rows=TELLING_ROWS).savefig(plot, dpi=150)
+    for page in fill_pages():
+        typer.echo(page.name)
+
+
+@app.command("long-clips")
+def long_clips(
+    presets: Annotated[str, typer.Option(help="Presets of the shipped model, with commas.")] = "default,draft,method",
+    styles: Annotated[str, typer.Option(help="Families of styles, with commas.")] = "global colour",
+    out: Annotated[Path, typer.Option(help="Where the readings go; those of others stay.")] = RESULTS
+    / "long_clips.json",
+) -> None:
+    """Edit 257 frames in windows: how far colours drift, and what memory it takes."""
+    from benchmarks.long_clips import measure_long_clips
+    from flowedit.tiny.styles import Family
+
+    for reading in measure_long_clips(_names(presets), _choices("styles", styles, Family), out):
+        typer.echo(reading)
 
 
 @app.command()
@@ -125,8 +130,7 @@ def looks(
     video: Annotated[Path | None, typer.Argument(help="Time the looks on this clip; on a made one without.")] = None,
     only: Annotated[str | None, typer.Option(help="Looks with commas; all of them.")] = None,
     style_image: Annotated[Path | None, typer.Option(help="Where the look transfer takes its colours.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the readings go.")] = RESULTS / "looks.json",
     sheet: Annotated[Path | None, typer.Option(help="Only draw the contact sheet of all looks to this file.")] = None,
 ) -> None:
     """Time the offline looks on ten keyframes, and measure their memory and steadiness; status 1 over a limit."""
@@ -137,19 +141,16 @@ def looks(
         raise VideoFileError("The contact sheet needs a clip; name one before --sheet.")
     if sheet is not None and video is not None:
         draw_sheet(video, sheet)
-    elif not report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=json, page=page):
+    elif not report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=out):
         raise typer.Exit(1)
 
 
 @app.command()
-def widgets(
-    json: Annotated[Path | None, typer.Option(help="Also write the readings to this file.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
-) -> None:
+def widgets(out: Annotated[Path, typer.Option(help="Where the readings go.")] = RESULTS / "widgets.json") -> None:
     """Time the widgets in headless Chromium and weigh their clips; status 1 over a limit."""
     from benchmarks.widgets import report_widgets
 
-    if not report_widgets(typer.echo, store=json, page=page):
+    if not report_widgets(typer.echo, out):
         raise typer.Exit(1)
 
 

@@ -6,7 +6,8 @@ The clips are scenes of the project's own world, so the exact answer of every fr
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from subprocess import run
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from benchmarks.tables import markdown
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.metrics import colour_drift, psnr
@@ -75,12 +77,10 @@ class Drift:
         between: offset of the last window minus that of the first.
         within: `colour_drift` of a window's frames: how far `d` strays from the window's offset; root mean square over
             the windows.
-        farthest: offset of the window that is farthest from the first one's, minus the first one's.
     """
 
     between: float
     within: float
-    farthest: float
 
     @property
     def ratio(self) -> float:
@@ -99,9 +99,8 @@ class Reading:
         preset: name of the preset.
         family: what the style changes.
         scene: number of the scene.
-        between: see `Drift`, as the three after it.
+        between: see `Drift`, as the two after it.
         within: see `Drift`.
-        farthest: see `Drift`.
         ratio: see `Drift`.
         psnr: mean against the truth in dB, each frame capped at 40.
         seconds: of the edit, on whatever the machine had free.
@@ -116,7 +115,6 @@ class Reading:
     scene: int
     between: float
     within: float
-    farthest: float
     ratio: float
     psnr: float
     seconds: float
@@ -166,7 +164,6 @@ def drift(frames: Video, truth: Video, window: int) -> Drift:
     return Drift(
         between=_rms(offsets[-1] - offsets[0]),
         within=_rms(np.asarray(within)),
-        farthest=max(_rms(offset - offsets[0]) for offset in offsets),
     )
 
 
@@ -270,3 +267,41 @@ def _offset(frames: Video, truth: Video) -> Float[np.ndarray, " 3"]:
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
+
+
+def measure_long_clips(presets: Sequence[str], families: Sequence[Family], store: Path) -> Iterator[Reading]:
+    """Read clip after clip, and keep each reading in a file, beside those of other presets and styles.
+
+    Args:
+        presets: of the shipped model.
+        families: of styles; one clip each.
+        store: JSON with the readings.
+    """
+    for family in families:
+        clip = long_clip(family)
+        for preset in presets:
+            reading = read_clip(clip, preset)
+            known = [row for row in read_readings(store) if (row.preset, row.family) != (preset, str(family))]
+            rows = sorted([*known, reading], key=lambda row: (row.preset, row.family))
+            store.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+            yield reading
+
+
+def read_readings(store: Path) -> list[Reading]:
+    """The readings of a file; none where there is no file."""
+    if not store.exists():
+        return []
+    known = {field.name for field in fields(Reading)}
+    rows = json.loads(store.read_text(encoding="utf-8"))
+    return [Reading(**{name: row[name] for name in known}) for row in rows]
+
+
+def to_markdown(readings: Sequence[Reading]) -> str:
+    """A table with a line per reading."""
+    heads = ("preset", "style", "first to last window", "within one", "ratio", "PSNR, dB", "peak, MB", "growth")
+    rows = [
+        (r.preset, r.family, *(f"{v:.2f}" for v in (r.between, r.within, r.ratio)), f"{r.psnr:.1f}", f"{r.peak_mb:.0f}",
+         f"{r.growth:.1f}")
+        for r in readings
+    ]  # fmt: skip
+    return markdown(heads, rows)

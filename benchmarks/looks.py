@@ -15,7 +15,6 @@ from skimage import data
 
 from benchmarks.launch import Launched, launch
 from benchmarks.looks_sheet import looks_sheet
-from benchmarks.pages import fill_page, write_whole
 from benchmarks.steadiness import Steadiness, steadiness
 from flowedit.agent.result import read_result
 from flowedit.agent.sample import Source, file_source
@@ -25,7 +24,6 @@ from flowedit.media.writer import write_video
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
-COMMAND = "python -m benchmarks looks"
 KEYFRAMES = 10
 CORES = 2
 SECONDS, MEGABYTES, CHANGE = 20.0, 1000.0, 1.3
@@ -127,7 +125,6 @@ def report_looks(
     looks: Sequence[str] = (),
     style_image: Path | None = None,
     store: Path | None = None,
-    page: Path | None = None,
 ) -> bool:
     """Measure looks, say how each did as it is done, then write the readings and the table.
 
@@ -138,7 +135,6 @@ def report_looks(
         looks: which ones; none for all.
         style_image: what the look `transfer` takes its colours from; None for a photograph of scikit-image's.
         store: where the readings go, as JSON.
-        page: a Markdown page with marks, see `fill_page`.
 
     Returns:
         Whether every limit was kept.
@@ -153,12 +149,10 @@ def report_looks(
         for reading in measure_looks(style_image, looks or tuple(LOOKS), video=video):
             readings.append(reading)
             say(f"{'ok  ' if reading.met else 'OVER'} {reading}")
-    table = to_markdown(readings, _named(video))
     if store is not None:
-        write_whole(store, json.dumps([asdict(reading) for reading in readings], indent=1) + "\n")
-    if page is not None:
-        fill_page(page, COMMAND, table)
-    say(table)
+        held = {"clip": _named(video), "looks": [asdict(reading) for reading in readings]}
+        store.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    say(to_markdown(readings, _named(video)))
     return all(reading.met for reading in readings)
 
 

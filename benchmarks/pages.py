@@ -37,10 +37,9 @@ def fill(text: str, figures: Mapping[str, Any]) -> str:
     def value(field: re.Match[str]) -> str:
         expression = field["expression"]
         try:
-            computed = environment.compile_expression(expression.strip(), undefined_to_none=False)(**figures)
+            said = str(environment.compile_expression(expression.strip(), undefined_to_none=False)(**figures))
         except (TemplateError, TypeError, LookupError, ValueError) as error:
             raise OutputError(f"{expression.strip()} cannot be computed: {error}. Correct the page.") from None
-        said = str(computed)
         return f"<!--={expression}-->" + (f"\n\n{said.strip()}\n\n" if "\n" in said else said) + "<!--/-->"
 
     return _FIELD.sub(value, text)

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import Case, disagree
-from benchmarks.ideas import faded, in_phases
 from benchmarks.memory import Remembering
-from flowedit.detail import Reference
 from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.encoding import to_frames, to_pixels
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
-from flowedit.methods.branches import EditProblem
 from flowedit.model import VideoModel
 from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
@@ -60,34 +57,12 @@ def _settings(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa:
     return preset_settings("tiny", preset, **{**words, **changes})
 
 
-def laid_everywhere(case: Case, model: VideoModel) -> np.ndarray:
-    """The default with its change laid on the whole estimate, sure or not: what confidence is worth."""
+def shown_no_keyframes(case: Case, model: VideoModel) -> np.ndarray:
+    """The default whose model is shown nothing; the estimate stays what its change is laid on."""
     prepared = _prepared(case, model, _settings(case, "default"))
-    prepared.reference = Reference(frames=prepared.reference.frames, latents=prepared.reference.latents)
+    prepared.problem = _prepared(case, model, _settings(case, "default", **_ONE_LOOK, conditioning="none")).problem
+    prepared.settings = prepared.settings.with_(method="coupled")
     return _finished(prepared)
-
-
-def shown_less(**changes: Any) -> Row:  # noqa: ANN401 - any setting
-    """The default whose model is shown less; the estimate stays what its change is laid on."""
-
-    def row(case: Case, model: VideoModel) -> np.ndarray:
-        prepared = _prepared(case, model, _settings(case, "default"))
-        prepared.problem = _prepared(case, model, _settings(case, "default", **_ONE_LOOK, **changes)).problem
-        prepared.settings = prepared.settings.with_(method="coupled")
-        return _finished(prepared)
-
-    return row
-
-
-def bent(bend: Callable[[EditProblem], EditProblem]) -> Row:
-    """The preset `method` with its problem bent; see `benchmarks.ideas`."""
-
-    def row(case: Case, model: VideoModel) -> np.ndarray:
-        prepared = _prepared(case, model, _settings(case, "method"))
-        prepared.problem = bend(prepared.problem)
-        return _finished(prepared)
-
-    return row
 
 
 def source(case: Case, model: VideoModel) -> np.ndarray:
@@ -132,76 +107,31 @@ def swapped(row: Row) -> Row:
     return exchanged
 
 
-def first_only(row: Row) -> Row:
-    """The same row with the first keyframe alone."""
-    return lambda case, model: row(replace(case, keyframes=case.keyframes[:1]), model)
-
-
-def _matrix() -> dict[str, Row]:
-    """Both methods with each encoding and each conditioning."""
-    rows = {}
-    for method in ("coupled", "difference"):
-        for encoding in ("still", "hold", "delta"):
-            rows[f"{method} i2v {encoding}"] = edit_row("method", method=method, keyframe_encoding=encoding)
-        for conditioning in ("tokens", "both", "none"):
-            rows[f"{method} {conditioning} hold"] = edit_row("method", method=method, conditioning=conditioning)
-    return rows
-
-
-DEFAULT, METHOD = edit_row("default"), edit_row("method")
+DEFAULT = edit_row("default")
 
 ROWS: Mapping[str, Row] = {
     "source": source,
     "ceiling": ceiling,
     "colour map": classical_colour_map,
     "propagation": classical_propagation,
+    "estimate": edit_row("default", method="estimate"),
     "per-frame styling": per_frame,
     "sdedit": edit_row("method", method="coupled", conditioning="none", alpha=0.0, strength=0.6),
-    "first-frame i2v": first_only(edit_row("method", method="coupled", strength=1.0, alpha=0.0, detail="plain")),
-    "difference alone": edit_row("method", alpha=0.0),
-    **_matrix(),
-    "kappa 0": edit_row("method", kappa=0.0),
-    "kappa 0.25": edit_row("method", kappa=0.25),
-    "kappa 1": edit_row("method", kappa=1.0),
-    "tokens with the LoRA": edit_row("method", conditioning="tokens"),
-    "positions appended": edit_row("method", conditioning="tokens", positions="appended"),
-    "positions restarted": edit_row("method", conditioning="tokens", positions="restarted"),
-    **{f"method strength {strength}": edit_row("method", strength=strength) for strength in (0.5, 0.6, 0.8, 0.9)},
-    "method 16 steps": edit_row("method", steps=16),
-    "method alpha 3": edit_row("method", alpha=3.0),
-    "method alpha 20": edit_row("method", alpha=20.0),
-    "method kappa early": bent(lambda problem: in_phases(problem, (0.8, 0.0))),
-    "method kappa late": bent(lambda problem: in_phases(problem, (0.0, 0.8))),
-    "method correction faded": bent(lambda problem: faded(problem, (0.5, 0.25))),
-    "method plain decode": edit_row("method", detail="plain"),
-    "method both": edit_row("method", conditioning="both"),
-    "method both alpha 3": edit_row("method", conditioning="both", alpha=3.0),
-    "method guidance 2": edit_row("method", guidance=2.0),
-    "method guidance 4": edit_row("method", guidance=4.0),
+    "coupled": edit_row("method", method="coupled"),
+    "method": edit_row("method"),
+    "method kappa 0": edit_row("method", kappa=0.0),
+    "method kappa 0.25": edit_row("method", kappa=0.25),
+    "method kappa 1": edit_row("method", kappa=1.0),
+    "method still": edit_row("method", keyframe_encoding="still"),
+    "method hold": edit_row("method", keyframe_encoding="hold"),
+    "tokens": edit_row("method", conditioning="tokens"),
+    "tokens appended": edit_row("method", conditioning="tokens", positions="appended"),
+    "both": edit_row("method", conditioning="both"),
     "draft": edit_row("draft"),
-    "method": METHOD,
     "default": DEFAULT,
-    "guess": edit_row("default", method="estimate"),
-    "default strength 0.04": edit_row("default", strength=0.04),
-    "default strength 0.15": edit_row("default", strength=0.15),
-    "default strength 0.3": edit_row("default", strength=0.3),
-    "default two steps": edit_row("default", strength=0.15, steps=2),
-    "default guidance 2": edit_row("default", guidance=2.0),
-    "default laid everywhere": laid_everywhere,
-    "default shown keyframes alone": shown_less(),
-    "default shown no keyframes": shown_less(conditioning="none"),
-    "default without any guess": edit_row("default", **_ONE_LOOK),
+    "default shown no keyframes": shown_no_keyframes,
     "default keyframes swapped": swapped(DEFAULT),
 }
-CLASSICAL_ROWS = ("source", "colour map", "propagation")
-TELLING_ROWS = (
-    "source",
-    "colour map",
-    "propagation",
-    "per-frame styling",
-    "first-frame i2v",
-    "difference alone",
-    "guess",
-    "method",
-    "default",
-)
+"""The rows by name; each answers a question, and docs/quality.md says which."""
+TELLING_ROWS = ("source", "colour map", "propagation", "estimate", "method", "draft", "default")
+"""What a quick run compares."""

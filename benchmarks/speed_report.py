@@ -1,4 +1,4 @@
-"""`python -m benchmarks speed`: measure, say, and write the record, the table and the picture."""
+"""`python -m benchmarks speed`: measure, say, and keep the record, from which docs/speed.md is filled."""
 
 import json
 import os
@@ -6,19 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from benchmarks.pages import fill_page, write_whole
 from benchmarks.speed import CORES, TOLERANCE, CommandTime, StepTime, time_commands, time_steps
 from flowedit.environment import machine, versions
 from flowedit.wan.adapter import WanVideo
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-COMMAND = "python -m benchmarks speed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +71,7 @@ def report_speed(
             say(_step_line(row))
     record = SpeedRecord(commands=commands, steps=steps, versions=versions(), machine=machine())
     if store is not None:
-        write_whole(store, record.to_json())
+        store.write_text(record.to_json(), encoding="utf-8")
     return record
 
 
@@ -120,34 +114,6 @@ def to_page(record: SpeedRecord) -> str:
         f"(at most {TOLERANCE:.0%}).",
     ]
     return "\n".join(lines)
-
-
-def write_page(record: SpeedRecord, page: Path) -> None:
-    """Put the tables into a page between its marks, see `fill_page`."""
-    fill_page(page, COMMAND, to_page(record))
-
-
-def speed_figure(record: SpeedRecord) -> "Figure":
-    """Measured cost of a step against its tokens, with the prediction and its band of tolerance."""
-    from flowedit.figures import Shown
-
-    figure = Shown(figsize=(7, 4), layout="constrained")
-    axis = figure.subplots()
-    rows = sorted(record.steps, key=lambda row: row.tokens)
-    tokens = [row.tokens for row in rows]
-    said = [row.predicted * 1e3 for row in rows]
-    low, high = ([value * (1 + sign * TOLERANCE) for value in said] for sign in (-1, 1))
-    axis.fill_between(tokens, low, high, color="0.85", label=f"within {TOLERANCE:.0%}")
-    axis.plot(tokens, said, color="0.4", linewidth=1.2, label="predicted by the token count")
-    for name, mark, with_keys in (("frames grow (17 to 129)", "o", False), ("keyframes grow (1 to 9)", "s", True)):
-        own = [row for row in rows if bool(row.keyframes) is with_keys]
-        axis.plot([row.tokens for row in own], [row.seconds * 1e3 for row in own], mark, label=name)
-    axis.set_xlabel("tokens in the sequence")
-    axis.set_ylabel("milliseconds a step")
-    axis.set_ylim(bottom=0)
-    axis.legend()
-    axis.grid(alpha=0.25)
-    return figure
 
 
 def _command_line(row: CommandTime) -> str:

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.pages import fill_page, write_whole
 from flowedit.widgets._sprites import encode_clip
 from flowedit.widgets.frame_scrubber import FrameScrubber
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-COMMAND = "python -m benchmarks widgets"
 CHANGES = 200
 
 # Time from the gesture until the canvas holds the new frame: reading a pixel back waits for the drawing.
@@ -136,13 +134,12 @@ def _opened(browser: "Browser", widget: FrameScrubber, folder: Path) -> "Page":
     return page
 
 
-def report_widgets(say: Callable[[str], object], *, store: Path | None = None, page: Path | None = None) -> bool:
-    """Measure everything, then write the readings and the table.
+def report_widgets(say: Callable[[str], object], store: Path) -> bool:
+    """Measure everything, then write the readings.
 
     Args:
         say: is told each line.
         store: where the readings go, as JSON.
-        page: a Markdown page with marks, see `fill_page`.
 
     Returns:
         Whether every limit was kept.
@@ -153,10 +150,7 @@ def report_widgets(say: Callable[[str], object], *, store: Path | None = None, p
             readings.append(reading)
             mark = "ok" if reading.met else "OVER"
             say(f"{mark:4} {reading.value:8.2f} {reading.unit:2} (at most {reading.limit:g})  {reading.name}")
-    if store is not None:
-        write_whole(store, json.dumps([asdict(reading) for reading in readings], indent=1) + "\n")
-    if page is not None:
-        fill_page(page, COMMAND, to_markdown(readings))
+    store.write_text(json.dumps([asdict(reading) for reading in readings], indent=1) + "\n", encoding="utf-8")
     return all(reading.met for reading in readings)
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import long_report
-from benchmarks.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, drift, long_clip
-from benchmarks.long_report import report_long_clips, to_markdown
+from benchmarks import long_clips
+from benchmarks.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, drift, long_clip, to_markdown
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
 from flowedit.tiny.styles import Family
@@ -50,48 +49,36 @@ def test_drift_tells_windows_apart_from_what_wanders_within_one():
     """Catches a figure that calls a constant offset drift, or that hides one which grows from window to window."""
     truth = grey([100] * 65)
     still = drift(truth + 7, truth, 33)
-    assert (still.between, still.within, still.farthest) == (0, 0, 0)
+    assert (still.between, still.within) == (0, 0)
     flickering = drift(truth + grey([0, 10] * 32 + [0]), truth, 33)
     assert flickering.within == pytest.approx(5, abs=0.1)
     assert flickering.ratio < 0.2
     stepped = drift(truth + grey([0] * 24 + [4] * 8 + [8] * 33), truth, 33)
     assert stepped.between == pytest.approx(8 - (8 * 4 + 8) / 33, abs=0.01)
-    assert stepped.farthest == pytest.approx(stepped.between)
     assert stepped.ratio > LIMIT
-    between_ends = drift(truth + grey([0] * 30 + [9] * 5 + [0] * 30), truth, 33)
-    assert (between_ends.between, between_ends.farthest) == (0, pytest.approx((5 - 3) * 9 / 33))
 
 
 def test_a_drift_that_rounding_can_cause_is_none():
-    assert Drift(between=0.0, within=0.0, farthest=0.0).ratio == 1
-    assert Drift(between=0.2, within=0.02, farthest=0.2).ratio < LIMIT
-    assert Drift(between=0.4, within=0.02, farthest=0.4).ratio > LIMIT
+    assert Drift(between=0.0, within=0.0).ratio == 1
+    assert Drift(between=0.2, within=0.02).ratio < LIMIT
+    assert Drift(between=0.4, within=0.02).ratio > LIMIT
 
 
 def reading(**changes):
-    figures = {"between": 0.3, "within": 0.2, "farthest": 0.4, "ratio": 1.5, "psnr": 33.0, "seconds": 60.0}
+    figures = {"between": 0.3, "within": 0.2, "ratio": 1.5, "psnr": 33.0, "seconds": 60.0}
     memory = {"peak_mb": 900.0, "short_peak_mb": 800.0, "growth": 10.6}
     return Reading(**{"preset": "draft", "family": "global colour", "scene": 6, **figures, **memory, **changes})
 
 
-def test_the_page_names_every_clip_above_the_limit():
-    text = to_markdown([reading(), reading(family="thick outlines", ratio=1.51)])
-    assert "`draft`: 1 of 2 clips within 1.5; above: thick outlines (1.51)." in text
-    assert "| `draft` | global colour | 800 MB | 900 MB | 10.6 |" in text
-    assert "above" not in to_markdown([reading()])
-
-
 def test_readings_of_other_presets_and_styles_stay(tmp_path, monkeypatch):
-    page, store = tmp_path / "page.md", tmp_path / "page.json"
-    page.write_text("# Long\n<!-- made by `tools/long_clips.py` -->\n<!-- end of `tools/long_clips.py` -->\n")
-    monkeypatch.setattr(long_report, "long_clip", lambda family: family)
-    monkeypatch.setattr(long_report, "read_clip", lambda clip, preset: reading(preset=preset, family=str(clip)))
-    said = []
+    store = tmp_path / "long.json"
+    monkeypatch.setattr(long_clips, "long_clip", lambda family: family)
+    monkeypatch.setattr(long_clips, "read_clip", lambda clip, preset: reading(preset=preset, family=str(clip)))
     for presets in (["draft"], ["method", "default"], ["draft"]):
-        report_long_clips(presets, [Family.GLOBAL], said.append, store=store, page=page)
-    assert len(said) == 4
-    rows = [line for line in page.read_text().splitlines() if line.endswith("dB |")]
-    assert [row.split("`")[1] for row in rows] == ["default", "draft", "method"]
+        assert len(list(long_clips.measure_long_clips(presets, [Family.GLOBAL], store))) == len(presets)
+    kept = long_clips.read_readings(store)
+    assert [row.preset for row in kept] == ["default", "draft", "method"]
+    assert "| draft | global colour | 0.30 | 0.20 | 1.50 | 33.0 | 900 | 10.6 |" in to_markdown(kept)
 
 
 def test_colours_drift_no_more_over_all_windows_than_within_one():

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.cases import own_case
-from benchmarks.score import score
+from benchmarks.score import figures_of
 from flowedit.edit import edit_video
 from flowedit.models import load_model
 from flowedit.presets import preset_settings
@@ -46,7 +46,7 @@ def case(request):
 def figures(case, model, preset="method", **changes):
     words = {"prompt": case.caption, "source_prompt": case.source_caption}
     settings = preset_settings("tiny", preset, **{**words, **changes})
-    return score(case, edit_video(case.frames, case.keyframes, model, settings).frames)
+    return figures_of(case, edit_video(case.frames, case.keyframes, model, settings).frames)
 
 
 @pytest.fixture(scope="module")

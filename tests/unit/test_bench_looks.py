@@ -1,4 +1,4 @@
-"""Tables that commands put into pages, and the readings of looks and widgets behind them."""
+"""The readings of looks and widgets, and their tables."""
 
 import json
 from dataclasses import replace
@@ -11,10 +11,9 @@ from typer.testing import CliRunner
 from benchmarks import looks
 from benchmarks.__main__ import app
 from benchmarks.looks import LookReading, measure_looks, report_looks, still_frames, to_markdown
-from benchmarks.pages import fill_page, marks
 from benchmarks.widgets import Reading
 from benchmarks.widgets import to_markdown as widgets_table
-from flowedit.errors import ModelError, OutputError
+from flowedit.errors import ModelError
 from flowedit.media.images import read_image
 
 GOOD = LookReading(
@@ -29,18 +28,6 @@ GOOD = LookReading(
     worst=1.25,
     beside=1.28,
 )
-
-
-def test_a_table_replaces_the_one_before_and_nothing_else(tmp_path):
-    page = tmp_path / "page.md"
-    begin, end = marks("python -m benchmarks looks")
-    page.write_text(f"# Looks\n{begin}\nold\n{end}\nMore.\n")
-    fill_page(page, "python -m benchmarks looks", "| new |")
-    assert page.read_text() == f"# Looks\n{begin}\n| new |\n{end}\nMore.\n"
-    with pytest.raises(
-        OutputError, match=r"no place for the table; put the lines <!-- made by `python -m benchmarks x`"
-    ):
-        fill_page(page, "python -m benchmarks x", "| new |")
 
 
 @pytest.mark.parametrize(
@@ -92,16 +79,14 @@ def small_still_clip(monkeypatch):
 @pytest.mark.usefixtures("small_still_clip")
 def test_a_look_is_measured_as_the_command_line_runs_it(tmp_path):
     video = write_clip(tmp_path / "clip.mp4", static_clip(17))
-    page = tmp_path / "page.md"
-    page.write_text("\n".join(marks(looks.COMMAND)))
-    given = [str(video), "--only", "vintage", "--json", str(tmp_path / "looks.json"), "--page", str(page)]
+    given = [str(video), "--only", "vintage", "--out", str(tmp_path / "looks.json")]
     done = CliRunner().invoke(app, ["looks", *given])
-    (row,) = json.loads((tmp_path / "looks.json").read_text())
+    (row,) = json.loads((tmp_path / "looks.json").read_text())["looks"]
     assert (row["look"], row["keyframes"], row["identical"]) == ("vintage", 5, True)
     assert row["processor_seconds"] > 1
     assert 100 < row["megabytes"] < 1000
     assert done.exit_code == (0 if LookReading(**row).met else 1), done.output
-    assert f"| vintage | {row['seconds']:.1f} |" in page.read_text()
+    assert f"| vintage | {row['seconds']:.1f} |" in done.output
 
 
 @pytest.mark.usefixtures("small_still_clip")

@@ -1,0 +1,101 @@
+"""What a quality table says: the right rows, the right sign, and intervals that follow the scenes."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import tables
+from benchmarks.table import FIGURES, BenchTable, Score, read_scores, write_scores
+from flowedit.errors import SettingError
+
+LEVELS = {"colour map": 25.0, "propagation": 27.0, "default": 30.0}
+
+
+def scores(levels=LEVELS, scenes=4, conditions=("exact", "disagreeing")):
+    """Each scene a little better than the last; scene 0 has a style of global colour."""
+    return [
+        Score(
+            split="test",
+            row=row,
+            world="own",
+            scene=scene,
+            family="global colour" if scene == 0 else "thick outlines",
+            condition=condition,
+            figures={**dict.fromkeys(FIGURES, 1.0), "psnr_far": level + scene, "psnr_hidden": level - 1},
+        )
+        for row, level in levels.items()
+        for scene in range(scenes)
+        for condition in conditions
+    ]
+
+
+def cells(table):
+    lines = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines())
+    return {first: rest for first, *rest in lines}
+
+
+def test_means_leave_global_colour_out_and_put_the_best_first():
+    """Catches: styles that a colour map explains among the claims, and a table in the order of the scenes."""
+    table = BenchTable(scores())
+    assert str(table.mean("default")) == "32.00"
+    assert list(cells(tables.means(table)))[2:] == ["default", "propagation", "colour map"]
+    assert cells(tables.families(table, ("default",)))["default"] == ["30.00", "32.00"], "families stand apart"
+
+
+def test_a_gain_is_the_first_row_over_the_second():  # catches: the difference taken the other way round
+    table = BenchTable(scores())
+    assert table.gain("default", "propagation").signed == "+3.00 [3.00, 3.00]"
+    assert cells(tables.gains(table, "default", ("colour map",)))["colour map"] == ["+5.00 [5.00, 5.00]"] * 4
+
+
+def test_rows_of_other_cases_have_no_gain():  # catches: a mean of other scenes paired with one of all
+    table = BenchTable([*scores(), *scores({"tokens": 20.0}, scenes=2)])
+    with pytest.raises(SettingError, match="scored on 3 cases and tokens on 1; run both on all"):
+        table.gain("default", "tokens")
+    assert cells(tables.gains(table, "default", ("tokens",)))["tokens"] == [""] * 4
+
+
+def test_a_target_is_judged_by_mean_and_interval():
+    """Catches a miss that reads like a hit, and the weaker classical row as rival."""
+    said = cells(tables.targets(BenchTable(scores({**LEVELS, "estimate": 30.5}))))
+    far = next(words for words in said if words.startswith("far from exact keyframes"))
+    assert said[far] == ["+3.00 [3.00, 3.00]"]
+    model = next(words for words in said if words.startswith("the model, far from exact"))
+    assert said[model] == ["**-0.50 [-0.50, -0.50], missed**"]
+    ceiling = next(words for words in said if "ceiling" in words)
+    assert said[ceiling] == ["not known"]
+
+
+def test_seconds_are_those_of_the_timed_case_and_what_nobody_measured_has_no_column():
+    """Catches: rows untimed that count as 0 s, and a mean over NaN."""
+    untimed = [replace(s, figures={**s.figures, "seconds_per_frame": math.nan, "ssim_far": math.nan}) for s in scores()]
+    timed = [
+        replace(s, figures={**s.figures, "seconds_per_frame": 0.5}) if (s.row, s.scene) == ("default", 0) else s
+        for s in untimed
+    ]
+    assert cells(tables.means(BenchTable(timed)))["default"][-1] == "0.50"
+    assert "SSIM" not in tables.means(BenchTable(timed))
+    assert "s a frame" not in tables.means(BenchTable(untimed))
+
+
+def test_scores_come_back_from_their_file(tmp_path):  # catches: rounding that moves a figure, splits mixed up
+    one = scores({"default": 30.123456789})
+    one[0].figures["flicker"] = math.nan
+    other = [replace(s, split="validation", row="method") for s in one]
+    write_scores([*one, *other], tmp_path / "q.csv.gz")
+    first = (tmp_path / "q.csv.gz").read_bytes()
+    back = read_scores(tmp_path / "q.csv.gz")
+    assert BenchTable(back).rows == ["default"]
+    assert BenchTable(back, "validation").rows == ["method"]
+    assert BenchTable(back).values("default", "psnr_far", "own", "exact")[0] == pytest.approx(31.1235)
+    assert math.isnan(next(s for s in back if s.scene == 0 and s.condition == "exact").figures["flicker"])
+    write_scores(back, tmp_path / "q.csv.gz")
+    assert (tmp_path / "q.csv.gz").read_bytes() == first
+
+
+def test_a_file_without_scores_is_named(tmp_path):
+    (tmp_path / "other.gz").write_bytes(b"no gzip")
+    for name in ("other.gz", "missing.gz"):
+        with pytest.raises(SettingError, match=f"{name} holds no scores"):
+            read_scores(tmp_path / name)

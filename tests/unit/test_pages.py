@@ -1,0 +1,53 @@
+"""Figures in the documentation come from the records, and no page grows beyond a reader's patience."""
+
+import pytest
+
+from benchmarks.figures import figures
+from benchmarks.pages import PAGES, fill, typed_figures
+from flowedit.errors import OutputError
+
+LONGEST = 15 * 1024
+TYPED = {
+    "README.md": {"95 %"},
+    "loras.md": {"15 %"},
+    "quality.md": {"95 %"},
+    "teaching.md": {"25 minutes", "2 GB", "50 minutes", "90 minutes"},
+    "widgets.md": {"1 MB"},
+}
+"""Quantities that are no measurements: limits, lengths of lessons, levels of intervals."""
+
+
+@pytest.fixture(scope="module")
+def known():
+    return figures()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_says_what_the_records_say(page, known):  # catches: new records without `python -m benchmarks pages`
+    text = page.read_text(encoding="utf-8")
+    assert fill(text, known) == text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_measurement_is_typed_by_hand(page):  # catches: a number that nothing prints
+    assert set(typed_figures(page.read_text(encoding="utf-8"))) <= TYPED.get(page.name, set())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_can_be_read_in_one_go(page):  # catches: a page of 94 kB
+    assert page.stat().st_size <= LONGEST
+
+
+def test_a_figure_is_filled_in_and_what_is_typed_is_found():
+    """Catches a value left as it was, a table glued to its comments, and a unit that is overlooked."""
+    page = "It takes <!--= took -->9.99<!--/--> s, <!--= table --><!--/--> of `3 s` and +4.2 dB."
+    filled = fill(page, {"took": "1.50", "table": "| a |\n| --- |"})
+    assert "<!--= took -->1.50<!--/--> s" in filled
+    assert "-->\n\n| a |\n| --- |\n\n<!--/-->" in filled
+    assert fill(filled, {"took": "1.50", "table": "| a |\n| --- |"}) == filled
+    assert typed_figures(filled) == ["+4.2 dB"]
+
+
+def test_a_name_that_no_record_has_is_an_error():  # catches: an empty figure where a row was renamed
+    with pytest.raises(OutputError, match="gone cannot be computed"):
+        fill("<!--= gone --><!--/-->", {})
