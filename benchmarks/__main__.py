@@ -99,29 +99,20 @@ def gpu(
     minutes: Annotated[float, typer.Option(help="No section is begun after this long.")] = 9.0,
     sections: Annotated[str | None, typer.Option(help="Sections with commas; all of them.")] = None,
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Everything small, on the CPU.")] = False,
-    table: Annotated[Path | None, typer.Option(help="Measure nothing: show the table of this record.")] = None,
-    page: Annotated[Path | None, typer.Option(help="With --table: put it into this Markdown page.")] = None,
 ) -> None:
     """Time the real models' parts on this GPU with random weights: forward, VAE, edit, memory.
 
     Started by `torchrun --nproc-per-node 2 -m benchmarks gpu`, it times one forward over so many GPUs instead.
     """
-    from benchmarks.gpu import plan_of, read_record, run_gpu, run_parallel
-    from benchmarks.gpu_table import marks_of, row_line, to_markdown, write_into
-
-    if table is not None:
-        text = to_markdown(read_record(table))
-        typer.echo(text) if page is None else write_into(page, text, marks_of(table))
-        return
-    plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
+    from benchmarks.gpu import plan_of, run_gpu, run_parallel
+    from benchmarks.gpu_record import read_record
+    from benchmarks.gpu_table import row_line
     from flowedit.wan.parallel import launched
 
+    plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
     for row in (run_parallel if launched() else run_gpu)(plan):
         typer.echo(row_line(row))
-    if not json.exists():
-        return
-    record = read_record(json)
-    for section, reason in record.unfinished.items():
+    for section, reason in (read_record(json).unfinished if json.exists() else {}).items():
         typer.echo(f"{section}: {reason}", err=True)
 
 
@@ -156,21 +147,17 @@ def widgets(out: Annotated[Path, typer.Option(help="Where the readings go.")] = 
 
 @app.command()
 def paces(
-    json: Annotated[Path, typer.Option(help="Where the rows go.")] = Path("paces.json"),
     scene: Annotated[int, typer.Option(min=0, help="Number of the test scene.")] = 0,
-    page: Annotated[Path | None, typer.Option(help="Put the table into this Markdown page.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the rows go.")] = RESULTS / "paces.json",
 ) -> None:
     """Make one edit with the small model at every pace, and compare the results."""
-    from benchmarks.gpu_table import write_into
-    from benchmarks.paces import BEGIN, END, pace_rows, paces_markdown, write_paces
+    from benchmarks.paces import pace_rows, write_paces
 
     rows = []
     for row in pace_rows(scene):
         rows.append(row)
         typer.echo(f"{row.name}: {row.forwards} forwards, {row.seconds:.1f} s, error {row.error:.1e}")
-    write_paces(rows, json)
-    text = paces_markdown(rows)
-    typer.echo(text) if page is None else write_into(page, text, (BEGIN, END))
+    write_paces(rows, out)
 
 
 def _names(text: str) -> list[str]:

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import long_clips, looks, pages, tables, widgets
+from benchmarks import gpu_table, long_clips, looks, paces, pages, tables, widgets
+from benchmarks.gpu_record import read_record
+from benchmarks.gpu_targets import NARROW, WIDE_ONE, target_table
 from benchmarks.speed_report import SpeedRecord
 from benchmarks.speed_report import to_page as speed_table
 from benchmarks.table import BenchTable, read_scores
@@ -28,6 +30,12 @@ def figures() -> dict[str, Any]:
         "long": {(reading.preset, reading.family): reading for reading in long},
         "long_table": long_clips.to_markdown(long),
         "looks_table": looks.to_markdown(*_looks()),
+        "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
+        "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
+        **{name: getattr(gpu_table, name) for name in ("where", "rows_of", "derived")},
+        **{"target_table": target_table, "narrow": NARROW, "wide": WIDE_ONE},
+        "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
+        "paces_table": paces.paces_markdown(paces.read_paces(RESULTS / "paces.json")),
         "widgets_table": widgets.to_markdown([widgets.Reading(**row) for row in _json("widgets.json")]),
     }
 

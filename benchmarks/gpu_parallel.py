@@ -11,9 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from benchmarks.gpu import FAST, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.gpu_parts import call, clean_up, forward_operations, peak_gb, relative_error, timed
 from benchmarks.synthetic import forward_inputs, synthetic_pipeline
+from benchmarks.gpu_record import FAST, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
 from flowedit.wan.checkpoints import Checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu import GB
+from benchmarks.gpu_record import GB
 from flowedit.wan.checkpoints import Width
 
 TEXT_TOKENS = 512

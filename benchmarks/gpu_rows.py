@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu import (
+from benchmarks.gpu_edit import WHOLE, edit_rows, edits, vae_rows
+from benchmarks.gpu_offload import offload_rows
+from benchmarks.gpu_parts import call, forward_operations, peak_gb, relative_error, timed
+from benchmarks.gpu_record import (
     CUDNN,
     FAST,
     KEYFRAMES,
@@ -17,13 +20,9 @@ from benchmarks.gpu import (
     WIDE,
     GpuPlan,
     Row,
-    Section,
     key_slots,
     place,
 )
-from benchmarks.gpu_edit import WHOLE, edit_rows, edits, vae_rows
-from benchmarks.gpu_offload import offload_rows
-from benchmarks.gpu_parts import call, forward_operations, peak_gb, relative_error, timed
 from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.frames import slot_count
@@ -189,7 +188,7 @@ _ORDER = (
 """Section, and whether of a wide transformer: what answers most comes first; the rest follows as it stands above."""
 
 
-def sections_of(plan: GpuPlan) -> Iterator[Section]:
+def sections_of(plan: GpuPlan) -> Iterator[tuple[str, Callable[[], Iterator[Row]]]]:
     """The sections of a plan, each with the key under which it is recorded."""
     wanted = [name for name in SECTIONS if name in (plan.sections or SECTIONS)]
     if "machine" in wanted:

@@ -1,15 +1,11 @@
 """How a GPU record reads: one line a row while it runs, and the tables of `docs/performance.md`."""
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, PREDICTED, Record, Row, names
-from benchmarks.gpu_targets import bar_table
-from flowedit.errors import OutputError
-from flowedit.files import write_bytes
+from benchmarks.gpu_record import FAST, KEYFRAMES, PLAIN, PREDICTED, Record, Row
+from benchmarks.tables import markdown
 
 STEPS, GUIDED = 50, 2
-Cells = dict[str, Callable[[Row], str]]
 
 
 def row_line(row: Row) -> str:
@@ -18,108 +14,62 @@ def row_line(row: Row) -> str:
     return "  ".join(part for part in [*parts, *(cell(row) for cell in _CELLS.values()), row.note] if part)
 
 
-def to_markdown(record: Record) -> str:
-    """The record's tables, and what follows from them by arithmetic."""
-    about = record.about
-    machine, versions = about["machine"], about["versions"]
-    clip = about["clip"]
-    attention = f", FlashAttention-3 (fa3-fwd {versions['fa3-fwd']})" if "fa3-fwd" in versions else ""
-    intro = (
-        f"Measured on {machine['gpu'] or 'a CPU (rehearsal)'}, torch {versions.get('torch', '?')}, diffsynth "
-        f"{versions.get('diffsynth', '?')}{attention}, random weights, {clip['num_frames']} frames of "
-        f"{clip['width']}x{clip['height']}, {KEYFRAMES} joint keyframes where it says so, bfloat16."
-    )
-    parts = [intro, bar_table(record), *_tables(record)]
-    if record.unfinished:
-        parts.append("Not measured in this run:\n\n" + "\n".join(f"- {k}: {v}" for k, v in record.unfinished.items()))
-    return "\n\n".join(parts) + "\n"
-
-
-def marks_of(record: Path) -> tuple[str, str]:
-    """The lines of a page between which a record's tables stand; a page holds several records by their names."""
+def where(record: Record) -> str:
+    """What the rows were measured on, and of what."""
+    gpu, versions, clip = record.about["machine"]["gpu"], record.about["versions"], record.about["clip"]
+    kernel = f", FlashAttention-3 (fa3-fwd {versions['fa3-fwd']})" if "fa3-fwd" in versions else ""
     return (
-        f"<!-- {record.stem} table: begin, made by `python -m benchmarks gpu --table` -->",
-        f"<!-- {record.stem} table: end -->",
+        f"{gpu or 'a CPU (rehearsal)'}, torch {versions.get('torch', '?')}, diffsynth {versions.get('diffsynth', '?')}"
+        f"{kernel}; {clip['num_frames']} frames of {clip['width']}x{clip['height']}, bfloat16"
     )
 
 
-def write_into(page: Path, text: str, marks: tuple[str, str]) -> None:
-    """Replace what stands between the marks of a page.
-
-    Raises:
-        OutputError: the page is not there, or has no marks of this record.
-    """
-    begin, end = marks
-    try:
-        held = page.read_text()
-        before, rest = held.split(begin)
-        _, after = rest.split(end)
-    except (OSError, ValueError):
-        raise OutputError(f"{page} has no place for the table. Put the lines {begin} and {end} into it.") from None
-    write_bytes(page, f"{before}{begin}\n{text}{end}{after}".encode())
+def rows_of(record: Record, checkpoint: str, sections: Sequence[str]) -> str:
+    """A table of what some sections measured of a checkpoint; predictions stand in `derived`."""
+    rows = [row for row in record.rows if row.checkpoint == checkpoint and row.section in sections]
+    shown = {name: cell for name, cell in _CELLS.items() if any(cell(row) for row in rows)}
+    lines = [(row.name, row.keyframes or "", *(cell(row) for cell in shown.values())) for row in rows]
+    return markdown(("what", "keyframes", *shown), lines)
 
 
-def _tables(record: Record) -> Iterator[str]:
-    machine = [row for row in record.rows if not row.checkpoint]
-    if machine:
-        yield "The machine:\n\n" + _table(machine)
-    for checkpoint in names(record):
-        rows = [row for row in record.rows if row.checkpoint == checkpoint]
-        yield f"{checkpoint}:\n\n" + _table(rows)
-        derived = list(_derived(record, rows))
-        if derived:
-            yield "From these rows:\n\n" + "\n".join(f"- {line}" for line in derived)
+def derived(record: Record, checkpoint: str) -> str:
+    """What the rows of a checkpoint say together: floor, ratios, the VAE's share, how far predictions were off."""
+    found = {(row.name, row.keyframes): row for row in record.rows if row.checkpoint == checkpoint and row.seconds}
+    return "\n".join(f"- {line}" for line in _derived(record, found))
 
 
-def _derived(record: Record, rows: list[Row]) -> Iterator[str]:
-    """What the rows say together: the floor, ratios, the VAE's share, and how far predictions were off."""
-    found = {(row.name, row.keyframes): row for row in rows if row.seconds}
+def _derived(record: Record, found: dict[tuple[str, int], Row]) -> Iterator[str]:
     rate = next((r.tflops / r.seconds for r in record.rows if not r.checkpoint and r.tflops and r.seconds), None)
-    plain, fast = found.get((PLAIN, 0)), found.get((FAST, 0))
+    plain, fast, joint = found.get((PLAIN, 0)), found.get((FAST, 0)), found.get((FAST, KEYFRAMES))
     if rate and plain and plain.tflops:
         yield f"floor of a forward by operations, at the matrix product's rate: {1e3 * plain.tflops / rate:.0f} ms"
     if plain and fast:
         yield f"the fast path takes {_ratio(fast, plain):.2f} times the plain path's time"
-    if fast and (FAST, KEYFRAMES) in found:
-        yield _joint(fast, found[FAST, KEYFRAMES])
-    yield from _shares(found)
-    for (name, keyframes), guess in found.items():
+    if fast and joint:
+        yield (
+            f"with {KEYFRAMES} joint keyframes a forward takes {_ratio(joint, fast):.2f} times that without; "
+            f"{STEPS} guided steps {STEPS * GUIDED * (joint.seconds or 0.0):.1f} s"
+        )
+    for edit in dict.fromkeys(name.removesuffix(": steps") for name, _ in found if name.endswith(": steps")):
+        stages = [found.get((f"{edit}: {stage}", KEYFRAMES)) for stage in ("prepare", "steps", "decode")]
+        taken = [row.seconds or 0.0 for row in stages if row]
+        if len(taken) == len(stages):
+            yield f"{edit}: {100 * (1 - taken[1] / sum(taken)):.1f} % of it is encoding and decoding"
+    off = [100 * (_ratio(row, true) - 1) for row, true in _predictions(found)]
+    if off:
+        yield f"what `flowedit doctor` predicts of these rows is off by {min(off):+.0f} to {max(off):+.0f} %"
+
+
+def _predictions(found: dict[tuple[str, int], Row]) -> Iterator[tuple[Row, Row]]:
+    """Each prediction with the row that measured it."""
+    for (name, keyframes), row in found.items():
         true = found.get((name.removesuffix(PREDICTED), keyframes))
         if name.endswith(PREDICTED) and true:
-            with_keys = f" with {keyframes} keyframes" if keyframes else ""
-            yield f"the prediction of: {true.name}{with_keys}, is off by {100 * (_ratio(guess, true) - 1):+.0f} %"
-
-
-def _joint(fast: Row, joint: Row) -> str:
-    """What keyframe tokens cost beside the forward without them, and a whole edit of nothing but forwards."""
-    return (
-        f"joint forward: {_ratio(joint, fast):.2f} times the time without keyframes; "
-        f"{STEPS} guided steps {STEPS * GUIDED * (joint.seconds or 0.0):.1f} s"
-    )
-
-
-def _shares(found: Mapping[tuple[str, int], Row]) -> Iterator[str]:
-    """How much of each edit is encoding and decoding."""
-    for name, keyframes in found:
-        edit = name.removesuffix(": steps")
-        stages = [found.get((f"{edit}: {stage}", keyframes)) for stage in ("prepare", "steps", "decode")]
-        taken = [row.seconds or 0.0 for row in stages if row]
-        if name.endswith(": steps") and len(taken) == len(stages):
-            yield f"{edit}: {100 * (1 - taken[1] / sum(taken)):.1f} % of it is encoding and decoding"
+            yield row, true
 
 
 def _ratio(row: Row, other: Row) -> float:
     return (row.seconds or 0.0) / (other.seconds or 1.0)
-
-
-def _table(rows: list[Row]) -> str:
-    shown = {name: cell for name, cell in _CELLS.items() if any(cell(row) for row in rows)}
-    lines = ["| what | keyframes | " + " | ".join(shown) + " | note |"]
-    lines.append("|---" * (len(shown) + 3) + "|")
-    for row in rows:
-        cells = " | ".join(cell(row) for cell in shown.values())
-        lines.append(f"| {row.name} | {row.keyframes or ''} | {cells} | {row.note} |")
-    return "\n".join(lines)
 
 
 def _seconds(row: Row) -> str:
@@ -132,9 +82,9 @@ def _rate(row: Row) -> str:
     return f"{row.tflops / row.seconds:.0f} TFLOP/s" if row.tflops and row.seconds else ""
 
 
-_CELLS: Cells = {
+_CELLS: dict[str, Callable[[Row], str]] = {
     "time": _seconds,
-    "TFLOP/s": lambda row: _rate(row),
+    "rate": _rate,
     "peak memory": lambda row: f"{row.peak_gb:.1f} GB" if row.peak_gb is not None else "",
-    "relative error": lambda row: f"error {row.error:.1e}" if row.error is not None else "",
+    "error": lambda row: f"{row.error:.1e}" if row.error is not None else "",
 }

@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.gpu import DEFAULT_LAZY, FAST, KEYFRAMES, PREDICTED, Record, Row
+from benchmarks.gpu_record import DEFAULT_LAZY, FAST, KEYFRAMES, PREDICTED, Record, Row
 
 NARROW, WIDE_ONE = "Wan2.1-Fun-1.3B-InP", "Wan2.1-I2V-14B-480P"
 _IN_USE = re.compile(r"([\d.]+) GB in use")
 
 
 @dataclass(frozen=True)
-class Bar:
+class Target:
     """One figure to reach.
 
     Attributes:
@@ -46,16 +46,19 @@ class Found:
         return next((row.seconds for row in rows if row.checkpoint == NARROW), None)
 
 
-def bar_table(record: Record) -> str:
-    """A Markdown table of what is reached and what is not."""
-    found = Found(record.rows)
+def target_table(*records: Record) -> str:
+    """A Markdown table of what is reached and what is not; where records share a row, the first one's counts."""
+    rows: dict[tuple[str, str, int], Row] = {}
+    for row in (row for record in records for row in record.rows):
+        rows.setdefault((row.checkpoint, row.name, row.keyframes), row)
+    found = Found(list(rows.values()))
     lines = ["| to reach | at most | measured | |", "|---|---|---|---|"]
-    for bar in BARS:
-        value = bar.measure(found)
+    for target in TARGETS:
+        value = target.measure(found)
         shown, verdict = "not measured", ""
         if value is not None:
-            shown, verdict = _shown(value, bar.unit), "reached" if value <= bar.limit else "**missed**"
-        lines.append(f"| {bar.what} | {_shown(bar.limit, bar.unit)} | {shown} | {verdict} |")
+            shown, verdict = _shown(value, target.unit), "reached" if value <= target.limit else "**missed**"
+        lines.append(f"| {target.what} | {_shown(target.limit, target.unit)} | {shown} | {verdict} |")
     return "\n".join(lines)
 
 
@@ -122,25 +125,25 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else factor * value
 
 
-BARS = (
-    Bar("1.3B, plain forward on the fast path", 480, "ms", _forward),
-    Bar("joint forward with 5 keyframes, over the plain one", 1.15, "times", _joint),
-    Bar(
+TARGETS = (
+    Target("1.3B, plain forward on the fast path", 480, "ms", _forward),
+    Target("joint forward with 5 keyframes, over the plain one", 1.15, "times", _joint),
+    Target(
         "1.3B, the default preset (40 of 50 guided steps, two branches) at the pace lazy, transformer alone",
         45,
         "s",
         _lazy,
     ),
-    Bar("share of encoding and decoding in that edit", 10, "%", _vae_share),
-    Bar(
+    Target("share of encoding and decoding in that edit", 10, "%", _vae_share),
+    Target(
         "1.3B, 8 unguided steps as of a distilled LoRA, transformer alone",
         20,
         "s",
         lambda found: found.edit(8, "steps"),
     ),
-    Bar("1.3B with weights on the host, GPU memory by the driver's count", 8, "GB", _memory(NARROW)),
-    Bar("14B with weights on the host, GPU memory by the driver's count", 24, "GB", _memory(WIDE_ONE)),
-    Bar("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together(2)),
-    Bar("14B, joint forward on four GPUs over that on one (3.2 times as fast)", 1 / 3.2, "times", _together(4)),
-    Bar("worst of the predictions of time that `flowedit doctor` makes", 25, "%", _prediction),
+    Target("1.3B with weights on the host, GPU memory by the driver's count", 8, "GB", _memory(NARROW)),
+    Target("14B with weights on the host, GPU memory by the driver's count", 24, "GB", _memory(WIDE_ONE)),
+    Target("14B, joint forward on two GPUs over that on one (1.8 times as fast)", 1 / 1.8, "times", _together(2)),
+    Target("14B, joint forward on four GPUs over that on one (3.2 times as fast)", 1 / 3.2, "times", _together(4)),
+    Target("worst of the predictions of time that `flowedit doctor` makes", 25, "%", _prediction),
 )

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.cases import Case, own_case
 from benchmarks.gpu_parts import relative_error
+from benchmarks.tables import markdown
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
 from flowedit.files import write_bytes
@@ -27,7 +28,6 @@ from flowedit.tiny.load import build_pipeline
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.pace import set_pace
 
-BEGIN, END = "<!-- paces table: begin, made by `python -m benchmarks paces` -->", "<!-- paces table: end -->"
 FRAMES, STEPS, FEW = 17, 12, (8, 4)
 PLAIN = "plain"
 _CAP_DB = 99.0
@@ -153,12 +153,14 @@ def read_paces(path: Path) -> list[PaceRow]:
 def paces_markdown(rows: list[PaceRow]) -> str:
     """The rows as a table; times are those of a CPU."""
     lines = [
-        f"{FRAMES} frames of 128x128, 2 keyframes as tokens, {STEPS} guided steps unless said, on a CPU.\n",
-        "| way | forwards | steps | error | frames against plain | gap left |",
-        "|---|---|---|---|---|---|",
+        (
+            row.name,
+            row.forwards,
+            f"{row.seconds:.1f} s",
+            f"{row.error:.1e}" if row.error else "0",
+            "the same" if row.psnr_db is None else f"{row.psnr_db:.1f} dB",
+            f"{row.gap:.3f}",
+        )
+        for row in rows
     ]
-    for row in rows:
-        error = f"{row.error:.1e}" if row.error else "0"
-        same = "the same" if row.psnr_db is None else f"{row.psnr_db:.1f} dB"
-        lines.append(f"| {row.name} | {row.forwards} | {row.seconds:.1f} s | {error} | {same} | {row.gap:.3f} |")
-    return "\n".join(lines) + "\n"
+    return markdown(("way", "forwards", "steps", "error", "frames against plain", "gap left"), lines)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +11,12 @@ from typer.testing import CliRunner
 
 from benchmarks import gpu, gpu_rows
 from benchmarks.__main__ import app
-from benchmarks.gpu import Row, plan_of, read_record, run_gpu
+from benchmarks.gpu import plan_of, run_gpu
 from benchmarks.gpu_parts import forward_operations, relative_error
-from benchmarks.gpu_table import marks_of, to_markdown, write_into
-from benchmarks.synthetic import forward_inputs, synthetic_pipeline
-from flowedit.errors import FlowEditError, OutputError, SettingError
+from benchmarks.gpu_record import REHEARSAL, Record, Row, read_record
+from benchmarks.gpu_table import derived, rows_of, where
+from benchmarks.gpu_targets import target_table
+from flowedit.errors import FlowEditError, SettingError
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.files import transformer_settings
 
@@ -84,7 +84,6 @@ def test_a_section_that_fails_keeps_its_rows_and_ends_alone(tmp_path, sections):
     assert calls == ["one", "two", "three"]
     record = read_record(tmp_path / "gpu.json")
     assert record.unfinished == {f"two {FUN}": "OutOfMemoryError: no room"}
-    assert "no room" in to_markdown(record)
 
 
 def test_no_section_begins_once_the_time_is_over(tmp_path, sections, monkeypatch):
@@ -151,7 +150,7 @@ def test_what_was_left_on_the_host_is_compared_with_what_is_on_the_gpu():
         relative_error(torch.ones(3), torch.ones(3, device="cuda"))
 
 
-def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
+def test_the_table_states_ratios_that_follow_from_its_rows():
     rows = [
         Row(section="machine", checkpoint="", name="matrix product", seconds=0.5, tflops=400.0),
         row("vendor's plain path", seconds=0.6, tflops=240.0),
@@ -170,34 +169,19 @@ def test_the_table_states_ratios_that_follow_from_its_rows(tmp_path):
         "versions": {"torch": "2"},
         "clip": {"num_frames": 81, "height": 480, "width": 832},
     }
-    text = to_markdown(gpu.Record(about, rows))
-    assert "| 450 ms | 533 TFLOP/s | error 2.0e-03 |" in text
+    record = Record(about, rows)
+    text = "\n".join([target_table(record), rows_of(record, FUN, ("forward",)), derived(record, FUN)])
+    assert "| 450 ms | 533 TFLOP/s | 2.0e-03 |" in text
     assert "floor of a forward by operations, at the matrix product's rate: 300 ms" in text
     assert "takes 0.75 times the plain path's time" in text
-    assert "joint forward: 1.20 times the time without keyframes; 50 guided steps 54.0 s" in text
-    assert "the prediction of: vendor's plain path, is off by +10 %" in text
+    assert "with 5 joint keyframes a forward takes 1.20 times that without; 50 guided steps 54.0 s" in text
+    assert "what `flowedit doctor` predicts of these rows is off by +10 to +10 %" in text
     assert "an edit: 20.0 % of it is encoding and decoding" in text
     assert "| 1.3B, plain forward on the fast path | 480 ms | 450 ms | reached |" in text
     assert "| joint forward with 5 keyframes, over the plain one | 1.15 times | 1.20 times | **missed** |" in text
     assert "driver's count | 8.0 GB | 5.0 GB | reached |" in text
     assert "`flowedit doctor` makes | 25.0 % | 10.0 % | reached |" in text
     assert "at the pace lazy, transformer alone | 45.0 s | not measured |  |" in text
-    page = tmp_path / "page.md"
-    marks = marks_of(Path("docs/gpu.json"))
-    page.write_text("above\n{}\nold\n{}\nbelow\n".format(*marks))
-    write_into(page, text, marks)
-    assert page.read_text() == f"above\n{marks[0]}\n{text}{marks[1]}\nbelow\n"
-    with pytest.raises(OutputError, match="no place"):
-        write_into(page, text, marks_of(Path("other.json")))
-
-
-@pytest.mark.parametrize("record", ["gpu.json", "gpu_h200.json", "gpu_flash3.json"])
-def test_the_published_tables_are_those_of_the_published_records(record):
-    docs = Path(__file__).parents[2] / "docs"
-    begin, end = marks_of(docs / record)
-    table = (docs / "performance.md").read_text().split(f"{begin}\n")[1].split(end)[0]
-    assert table == to_markdown(read_record(docs / record))
-    assert "| fast path (compiled) | 5 | " in table
 
 
 def test_synthetic_transformers_have_the_registered_size():
@@ -214,7 +198,7 @@ def test_synthetic_transformers_have_the_registered_size():
 def test_a_synthetic_forward_reads_every_input():
     checkpoint = resolve("1.3B")
     pipe = synthetic_pipeline(checkpoint, device="cpu", dtype=torch.float32, vae=False, small=True)
-    inputs = forward_inputs(pipe, checkpoint, gpu.REHEARSAL, 2)
+    inputs = forward_inputs(pipe, checkpoint, REHEARSAL, 2)
     assert inputs["latents"].shape == (1, 16, 7, 4, 6)
     with torch.no_grad():
         base = pipe.model_fn(**inputs)
@@ -247,6 +231,6 @@ def test_the_command_rehearses_and_shows_the_table(tmp_path):
     measured = CliRunner().invoke(app, given)
     assert measured.exit_code == 0, measured.output
     assert "matrix product" in measured.output
-    shown = CliRunner().invoke(app, ["gpu", "--table", str(path)])
-    assert "rehearsal" in shown.output
-    assert "attention, default" in shown.output
+    text = rows_of(read_record(path), FUN, ("attention",))
+    assert "attention, default" in text
+    assert "rehearsal" in where(read_record(path))

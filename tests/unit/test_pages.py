@@ -10,6 +10,7 @@ LONGEST = 15 * 1024
 TYPED = {
     "README.md": {"95 %"},
     "loras.md": {"15 %"},
+    "performance.md": {"8 GB"},
     "quality.md": {"95 %"},
     "teaching.md": {"25 minutes", "2 GB", "50 minutes", "90 minutes"},
     "widgets.md": {"1 MB"},
