@@ -7,8 +7,7 @@ from typing import Any
 from benchmarks import gpu_table, long_clips, looks, paces, pages, tables, widgets
 from benchmarks.gpu_record import read_record
 from benchmarks.gpu_targets import NARROW, WIDE_ONE, target_table
-from benchmarks.speed_report import SpeedRecord
-from benchmarks.speed_report import to_page as speed_table
+from benchmarks.speed import SpeedRecord
 from benchmarks.table import BenchTable, read_scores
 
 RESULTS = Path(__file__).parent / "results"
@@ -18,7 +17,7 @@ TELLING = ("source", "ceiling", "colour map", "propagation", "estimate", "method
 def figures() -> dict[str, Any]:
     """The names: `q` and `v`, the quality scores of test and validation scenes; the other records; and the tables."""
     scores = read_scores(RESULTS / "quality.csv.gz")
-    speed = SpeedRecord.from_json((RESULTS / "speed.json").read_text(encoding="utf-8"))
+    speed = SpeedRecord.read(RESULTS / "speed.json")
     long = long_clips.read_readings(RESULTS / "long_clips.json")
     return {
         "q": BenchTable(scores),
@@ -26,7 +25,7 @@ def figures() -> dict[str, Any]:
         "telling": TELLING,
         **{name: getattr(tables, name) for name in ("targets", "means", "gains", "shares", "families")},
         "speed": {row.name: row for row in speed.commands},
-        "speed_table": speed_table(speed),
+        "speed_table": speed.to_markdown(),
         "long": {(reading.preset, reading.family): reading for reading in long},
         "long_table": long_clips.to_markdown(long),
         "looks_table": looks.to_markdown(*_looks()),

@@ -1,31 +1,21 @@
-"""How long whole commands take here, what they hold, and what a step costs against the number of tokens."""
+"""`python -m benchmarks speed`: how long whole commands take on two cores, and the most memory that they hold."""
 
+import json
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.launch import launch
-from flowedit.frames import slot_count
-from flowedit.methods.branches import shared_positions
-from flowedit.model import ClipShape, Condition
-from flowedit.tiny.config import TEXT_LENGTH
-from flowedit.wan.adapter import WanVideo
+from benchmarks.tables import markdown
+from flowedit.environment import machine, versions
 
 CORES = 2
-FRAMES = (17, 33, 49, 65, 81, 97, 113, 129)
-KEYFRAMES = (1, 3, 5, 7, 9)
-SIZE = (128, 128)
-TOLERANCE = 0.15
-"""How far a step's cost may lie from what its token count predicts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,35 +50,12 @@ class CommandTime:
         """Whether the limits are kept."""
         return self.median <= self.most_seconds and self.megabytes <= (self.most_megabytes or self.megabytes)
 
-
-@dataclass(frozen=True, kw_only=True)
-class StepTime:
-    """One forward of the transformer.
-
-    Attributes:
-        frames: pixel frames of the clip.
-        keyframes: keyframes in the joint sequence.
-        tokens: length of the sequence.
-        seconds: median wall-clock time.
-        predicted: what the token count says: the time of a forward of one token, which reads every weight and the
-            prompt, and the operations of the tokens at one rate for all rows.
-    """
-
-    frames: int
-    keyframes: int
-    tokens: int
-    seconds: float
-    predicted: float
-
-    @property
-    def deviation(self) -> float:
-        """How far the time lies from the prediction, as a share of it; above 0 is slower."""
-        return self.seconds / self.predicted - 1
-
-    @property
-    def met(self) -> bool:
-        """Whether it lies within the tolerance."""
-        return abs(self.deviation) <= TOLERANCE
+    def __str__(self) -> str:
+        """One line of what was measured, beside the limits."""
+        memory = "" if self.most_megabytes is None else f" (at most {self.most_megabytes:.0f})"
+        mark = "ok" if self.met else "OVER"
+        seconds = f"{self.median:7.2f} s (at most {self.most_seconds:g})"
+        return f"{mark:4} {seconds}, {self.megabytes:5.0f} MB{memory}  {self.name}"
 
 
 def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
@@ -114,7 +81,7 @@ def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
 
 
 def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[float, float | None]) -> CommandTime:
-    runs = [launch(command) for _ in range(1 + repeats)][1:]
+    runs = [launch(command, CORES) for _ in range(1 + repeats)][1:]
     return CommandTime(
         name=name,
         seconds=tuple(run.seconds for run in runs),
@@ -126,73 +93,47 @@ def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[f
     )
 
 
-def time_steps(model: WanVideo, size: tuple[int, int] = SIZE, repeats: int = 5) -> list[StepTime]:
-    """Time a forward as the clip grows, with no keyframe tokens, and as keyframes grow, at 33 frames.
+@dataclass(frozen=True, kw_only=True)
+class SpeedRecord:
+    """What was measured, and where: whole commands, versions of the packages, and the machine."""
 
-    The sizes take turns, so that what else the machine does falls on all of them; a forward of one token is among them.
-    The rate of the prediction is the one whose largest relative error over the rows is smallest.
+    commands: Sequence[CommandTime]
+    versions: dict[str, str]
+    machine: dict[str, Any]
 
-    Args:
-        model: the small model, on the CPU.
-        size: (height, width) of the clip.
-        repeats: timed rounds, after one that does not count.
-    """
-    grids = [*product(FRAMES, (0,)), *product((33,), KEYFRAMES)]
-    calls = [_forward(model, frames, count, size) for frames, count in grids]
-    least = _forward(model, 1, 0, (16, 16))
-    rounds = np.asarray([[_seconds(call) for call in [least, *calls]] for _ in range(1 + repeats)])[1:]
-    fixed, *seconds = np.median(rounds, axis=0)
-    tokens = [(slot_count(frames) + count) * (size[0] // 16) * (size[1] // 16) for frames, count in grids]
-    operations = np.asarray([_operations(model, length) for length in tokens]) - _operations(model, 1)
-    predicted = fixed + operations * common_rate(np.asarray(seconds), operations, fixed)
-    return [
-        StepTime(frames=frames, keyframes=count, tokens=length, seconds=float(took), predicted=float(said))
-        for (frames, count), length, took, said in zip(grids, tokens, seconds, predicted, strict=True)
-    ]
+    @classmethod
+    def read(cls, path: Path) -> "SpeedRecord":
+        """A record that `write` wrote."""
+        data = json.loads(path.read_text(encoding="utf-8"))
+        rows = ("seconds", "processor_seconds", "others")
+        commands = [CommandTime(**{**row, **{name: tuple(row[name]) for name in rows}}) for row in data["commands"]]
+        return cls(commands=commands, versions=data["versions"], machine=data["machine"])
 
+    def write(self, path: Path) -> None:
+        """Keep the record as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
-def common_rate(seconds: np.ndarray, operations: np.ndarray, fixed: float) -> float:
-    """The seconds per operation with which the largest relative error of `fixed + rate * operations` is smallest.
-
-    Args:
-        seconds: measured, one a row.
-        operations: of the same rows, above those of the fixed part.
-        fixed: seconds that every row takes whatever its length.
-    """
-    each = (seconds - fixed) / operations
-    rates = np.linspace(each.min(), each.max(), 2001)
-    worst = np.abs(seconds / (fixed + rates[:, None] * operations) - 1).max(axis=1)
-    return float(rates[worst.argmin()])
-
-
-def _forward(model: WanVideo, frames: int, count: int, size: tuple[int, int]) -> Callable[[], object]:
-    slots = np.linspace(0, slot_count(frames) - 1, count).round().astype(int).tolist()
-    prepared = model.prepare(
-        Condition(shape=ClipShape(num_frames=frames, height=size[0], width=size[1]), key_slots=tuple(slots))
-    )
-    latents = torch.randn(1, model.pipe.vae.z_dim, slot_count(frames) + count, size[0] // 8, size[1] // 8)
-    return lambda: model.velocity(latents, 0.5, prepared, shared_positions(slot_count(frames), slots))
+    def to_markdown(self) -> str:
+        """What was measured on, and a table with a line per command."""
+        build = "CUDA" if self.machine.get("cuda") else "CPU"
+        where = f"{CORES} of {self.machine['cores']} cores, {self.machine['system']}, torch {self.versions['torch']}"
+        heads = ("command", "seconds", "at most", "memory, MB", "at most", "processor seconds", "other programs, cores")
+        rows = [
+            (
+                f"`{row.name}`",
+                f"{row.median:.2f}",
+                f"{row.most_seconds:g}",
+                f"{row.megabytes:.0f}",
+                "" if row.most_megabytes is None else f"{row.most_megabytes:.0f}",
+                f"{statistics.median(row.processor_seconds):.2f}",
+                f"{statistics.median(row.others):.2f}",
+            )
+            for row in self.commands
+        ]
+        runs = len(self.commands[0].seconds)
+        return f"{where} ({build} build). Medians of {runs} runs.\n\n{markdown(heads, rows)}"
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    with torch.inference_mode():
-        call()
-    return time.perf_counter() - begun
-
-
-def _operations(model: WanVideo, tokens: int) -> float:
-    """Multiply-adds of one forward that grow with its tokens: weights that act on them, and attention.
-
-    Keys and values of the prompt are made of the prompt, whatever the clip's length.
-    """
-    dit: Any = model.pipe.dit
-    blocks, text = dit.blocks, TEXT_LENGTH
-    weights = sum(parameter.numel() for parameter in blocks.parameters())
-    prompt = sum(
-        parameter.numel()
-        for block in blocks
-        for layer in (block.cross_attn.k, block.cross_attn.v)
-        for parameter in layer.parameters()
-    )
-    return tokens * (weights - prompt) + 2 * len(blocks) * dit.dim * tokens * (tokens + text)
+def record_of(commands: Sequence[CommandTime]) -> SpeedRecord:
+    """A record of what was measured on this machine."""
+    return SpeedRecord(commands=commands, versions=versions(), machine=machine())
