@@ -20,9 +20,9 @@ from benchmarks.gpu_record import FORMAT, GpuPlan, Record, Row, read_record
 from benchmarks.gpu_rows import SECTIONS, sections_of
 from flowedit.environment import machine, versions
 from flowedit.errors import SettingError
+from flowedit.resuming import write_atomically
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.parallel import together
-from flowedit.resuming import write_atomically
 
 
 def plan_of(shapes: str, path: Path, *, minutes: float, rehearse: bool, sections: str | None = None) -> GpuPlan:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from benchmarks.gpu_parts import peak_gb, relative_error, timed
-from benchmarks.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
 from benchmarks.gpu_record import DEFAULT_LAZY, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
+from benchmarks.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
 from flowedit.edit import edit_steps, finish, prepare
 from flowedit.frames import slot_count
 from flowedit.keyframes import Keyframe

@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.gpu_edit import drawn_clip
 from benchmarks.gpu_parts import peak_gb
-from benchmarks.synthetic import Wordless, synthetic_pipeline
 from benchmarks.gpu_record import GB, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
+from benchmarks.synthetic import Wordless, synthetic_pipeline
 from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
 from flowedit.model import Condition

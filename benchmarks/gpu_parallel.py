@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from benchmarks.gpu_parts import call, clean_up, forward_operations, peak_gb, relative_error, timed
-from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from benchmarks.gpu_record import FAST, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
+from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from flowedit.frames import slot_count
 from flowedit.wan.adapter import positions
 from flowedit.wan.checkpoints import Checkpoint

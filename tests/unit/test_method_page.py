@@ -1,4 +1,4 @@
-"""docs/method.md says what the code does: its names, presets, formulas, listings and pictures are checked here."""
+"""docs/method.md and docs/edit.md say what the code does: names, presets, formulas, listings and pictures are checked."""
 
 import ast
 import math
@@ -26,8 +26,8 @@ from notebooks.publish import pictures
 from notebooks.publish.gap_law import ideal_gaps, loop_gaps
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "method.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+PAGES = [ROOT / "docs" / name for name in ("method.md", "edit.md")]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)
 SECTIONS = re.split(r"^(?=## )", PROSE, flags=re.M)
 PICTURES = re.findall(r"!\[([^\]]*)\]\((img/[^)]+)\)", TEXT)
@@ -126,7 +126,7 @@ def test_every_picture_is_there_small_and_in_words():
 @pytest.mark.parametrize("target", re.findall(r"(?<!!)\[[^\]\n]+\]\(([^)]+)\)", TEXT))
 def test_every_link_leads_somewhere(target):
     file, _, anchor = target.partition("#")
-    text = (PAGE.parent / file).read_text(encoding="utf-8")
+    text = (PAGES[0].parent / file).read_text(encoding="utf-8")
     headings = [
         re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)", text, re.M)
     ]
