@@ -16,7 +16,7 @@ from benchmarks.gpu_parts import forward_operations, relative_error
 from benchmarks.gpu_record import REHEARSAL, Record, Row, read_record
 from benchmarks.gpu_table import derived, rows_of, where
 from benchmarks.gpu_targets import target_table
-from benchmarks.synthetic import forward_inputs, synthetic_pipeline, transformer_settings
+from benchmarks.synthetic import forward_inputs, synthetic_pipeline
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.files import transformer_settings

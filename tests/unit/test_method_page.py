@@ -1,4 +1,4 @@
-"""docs/method.md and docs/edit.md say what the code does: names, presets, formulas, listings and pictures are checked."""
+"""docs/method.md and docs/edit.md say what the code does: names, presets, formulas, listings, pictures are checked."""
 
 import ast
 import math
