@@ -121,11 +121,11 @@ lessons.show(fig, "Frames 4 to 11, flicker in brackets: " + ", ".join(named))
 # ## The whole table
 #
 # Two clips are an anecdote. The package carries the means that `python -m benchmarks quality` found on many scenes that
-# no training has seen, with every row, the losing ones too: each method with each encoding and each conditioning, and the
-# default with one part switched off at a time. Each dot is a mean over the styles that are *not* a plain change of
+# no training has seen, with every row, the losing ones too: the methods, each part of `method` changed at a time, and the
+# default with its keyframes hidden or exchanged. Each dot is a mean over the styles that are *not* a plain change of
 # colours; the line through it is the interval that resampling the scenes gives (95 of 100 samples).
 #
-# The printed lines pair the default with each other row on the same scenes. Look at its gain over *guess*: that row is
+# The printed lines pair the default with each other row on the same scenes. Look at its gain over *estimate*: that row is
 # the estimate alone, the default with the model switched off, so that gain is what the model is worth. It is far less
 # than the gain over the colour map, and its interval does not reach 0.
 
@@ -209,7 +209,7 @@ ax.legend(); lessons.show(fig)
 # - A mean of many scenes needs an interval, and two close rows need pairs.
 #
 # **Your predictions.** (1) The first figure has the order for two clips, the table the one for many. (2) For a change of
-# colours that is the same everywhere, with keyframes that agree. (3) The gain over *guess* in the printed table.
+# colours that is the same everywhere, with keyframes that agree. (3) The gain over *estimate* in the printed table.
 #
 # **What breaks it.** A benchmark whose truth comes from the method's own model; a mean that hides flicker; tuning on
 # the scenes that are reported.

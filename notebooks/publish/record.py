@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.cases import Condition, World
-from benchmarks.table import BenchTable
+from benchmarks.figures import RESULTS
+from benchmarks.table import BenchTable, Interval, read_scores
 from flowedit.agent.events import read_record
 from flowedit.agent.run import style_video
 from flowedit.agent.sample import frames_source
@@ -19,15 +19,12 @@ from flowedit.edit import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.lessons import forecast, material, scoring
 from flowedit.lessons.record import FOLDER, RUN, STRIPS
-from flowedit.metrics import bootstrap_ci
 from flowedit.model import ClipShape
 from flowedit.presets import preset_settings
 from flowedit.result import EditResult
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.memory import token_count
-from notebooks.publish.catalog import FOLDER as NOTEBOOKS
 
-DOCS = NOTEBOOKS.parent / "docs"
 SIZES = ("1.3B", "14B")
 """The real models whose speed lesson 07 knows."""
 _FORWARD, _ENCODE, _DECODE = "fast path (compiled)", "VAE encode", "VAE decode"
@@ -70,32 +67,34 @@ def save(edit: EditResult, events: Sequence[dict[str, Any]], folder: Path = FOLD
 
 def rows() -> str:
     """The rows of the recorded benchmark as JSON: means with intervals, in dB, and where the model is worth nothing."""
-    table = BenchTable.from_dict(json.loads((DOCS / "quality.json").read_text(encoding="utf-8")))
-    kinds = str(Condition.EXACT), str(Condition.DISAGREEING)
-    whole = [row for row in table.rows if all(len(table.nonglobal(row, condition=kind)) for kind in kinds)]
-    found = {row: {kind: _row(table, row, kind) for kind in kinds} for row in whole}
-    exam = _three(table.gain("default", "guess", world=World.EXAM))
-    about = {name: table.about[name] for name in ("scenes", "split")}
+    table = BenchTable(read_scores(RESULTS / "quality.csv.gz"))
+    kinds = "exact", "disagreeing"
+    found = {
+        row: {
+            kind: {
+                "far": _three(table.mean(row, condition=kind)),
+                "gain": _three(table.gain("default", row, condition=kind)),
+            }
+            for kind in kinds
+        }
+        for row in table.rows
+        if all(table.mean(row, condition=kind).cases for kind in kinds)
+    }
+    exam = _three(table.gain("default", "estimate", world="exam"))
+    about = {"scenes": table.scenes(), "split": table.split}
     return json.dumps({"about": about, "exam": exam, "rows": found}, separators=(",", ":")) + "\n"
 
 
-def _row(table: BenchTable, row: str, kind: str) -> dict[str, list[float]]:
-    far = table.nonglobal(row, condition=kind)
-    low, high = bootstrap_ci(far, seed=0)
-    gain = table.gain("default", row, condition=kind)
-    return {"far": _three({"mean": far.mean(), "low": low, "high": high}), "gain": _three(gain)}
-
-
-def _three(interval: dict[str, Any]) -> list[float]:
-    return [round(float(interval[name]), 2) for name in ("mean", "low", "high")]
+def _three(found: Interval) -> list[float]:
+    return [round(value, 2) for value in (found.mean, found.low, found.high)]
 
 
 def speeds() -> str:
-    """The speed of each real model on the GPU of `docs/gpu.json`, as JSON.
+    """The speed of each real model on the GPU of `benchmarks/results/gpu_h100.json`, as JSON.
 
     Two forwards of different length give the two parts of a block's time; all checkpoints share one VAE.
     """
-    record = json.loads((DOCS / "gpu.json").read_text(encoding="utf-8"))
+    record = json.loads((RESULTS / "gpu_h100.json").read_text(encoding="utf-8"))
     shape = ClipShape(**record["about"]["clip"])
     pixels = shape.num_frames * shape.height * shape.width
     seconds = {(row["checkpoint"], row["name"], row["keyframes"]): row["seconds"] for row in record["rows"]}

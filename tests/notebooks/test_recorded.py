@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.table import BenchTable
+from benchmarks.figures import RESULTS
+from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import ModelError, OutputError
 from flowedit.keyframes import Keyframe
 from flowedit.lessons import forecast, material, scoring
@@ -83,15 +84,15 @@ def test_the_package_carries_the_documentations_figures():
 
 def test_the_rows_are_the_benchmarks():
     """Catches a row left out, the gain of another row, and a mean over styles that a colour map explains."""
-    table = BenchTable.from_dict(json.loads((record.DOCS / "quality.json").read_text(encoding="utf-8")))
+    table = BenchTable(read_scores(RESULTS / "quality.csv.gz"))
     rows = scoring.recorded_rows()
     assert set(table.rows) - set(rows) <= {
-        row for row in table.rows if not len(table.nonglobal(row, condition="disagreeing"))
+        row for row in table.rows if not table.mean(row, condition="disagreeing").cases
     }
     for kind in ("exact", "disagreeing"):
-        far = {name: table.nonglobal(name, condition=kind).mean() for name in ("default", "guess")}
-        assert rows["guess"][kind].far[0] == pytest.approx(far["guess"], abs=0.006)
-        assert rows["guess"][kind].gain[0] == pytest.approx(far["default"] - far["guess"], abs=0.006)
+        far = {name: table.mean(name, condition=kind).mean for name in ("default", "estimate")}
+        assert rows["estimate"][kind].far[0] == pytest.approx(far["estimate"], abs=0.006)
+        assert rows["estimate"][kind].gain[0] == pytest.approx(far["default"] - far["estimate"], abs=0.006)
         assert all(row.far[1] <= row.far[0] <= row.far[2] for row in (kinds[kind] for kinds in rows.values()))
 
 
@@ -99,7 +100,7 @@ def test_the_rows_are_the_benchmarks():
 @pytest.mark.parametrize("keyframes", [0, 5])
 def test_the_recorded_speed_gives_the_measured_forwards_back(size, keyframes):
     """Catches a fit through the wrong points, and the time of a transformer said of a block."""
-    rows = json.loads((record.DOCS / "gpu.json").read_text(encoding="utf-8"))["rows"]
+    rows = json.loads((RESULTS / "gpu_h100.json").read_text(encoding="utf-8"))["rows"]
     entry = resolve(size)
     wanted = (entry.name, "fast path (compiled)", keyframes)
     (measured,) = [r["seconds"] for r in rows if (r["checkpoint"], r["name"], r["keyframes"]) == wanted]
