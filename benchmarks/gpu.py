@@ -20,7 +20,7 @@ from benchmarks.gpu_record import FORMAT, GpuPlan, Record, Row, read_record
 from benchmarks.gpu_rows import SECTIONS, sections_of
 from flowedit.environment import machine, versions
 from flowedit.errors import SettingError
-from flowedit.resuming import write_atomically
+from flowedit.files import write_bytes
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.parallel import together
 
@@ -118,4 +118,4 @@ def _begun(plan: GpuPlan) -> Record:
 
 
 def _write(path: Path, record: Record) -> None:
-    write_atomically(path, record.to_json().encode())
+    write_bytes(path, record.to_json().encode())
