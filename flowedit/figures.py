@@ -1,4 +1,4 @@
-"""The figures of results, plain matplotlib: readings over sigma, frames beside their edit, means with intervals.
+"""The figures of results, plain matplotlib: readings over sigma, frames beside their edit.
 
 Lines differ by dash and marker as well as by colour; the colours are those of Okabe and Ito (2008).
 """
@@ -101,26 +101,6 @@ def strip_figure(rows: Mapping[str, Mapping[int, np.ndarray]], shown: Sequence[i
         line[0].set_ylabel(name, fontsize=10)
     for axis, index in zip(grid[0], shown, strict=True):
         axis.set_title(f"frame {index}", fontsize=10)
-    return figure
-
-
-def intervals_figure(rows: Mapping[str, tuple[float, float, float]], label: str) -> Shown:
-    """Means with their intervals, one row each, the highest above.
-
-    Args:
-        rows: name to (mean, low, high).
-        label: what is measured, with its unit.
-    """
-    figure = Shown(figsize=(7.5, 0.32 * max(len(rows), 1) + 0.9), layout="constrained")
-    axis = figure.subplots()
-    ordered = sorted(rows.items(), key=lambda row: row[1][0])
-    for place, (_, (mean, low, high)) in enumerate(ordered):
-        axis.plot([low, high], [place, place], color=_LINES[0][0], linewidth=2)
-        axis.plot([mean], [place], color=_LINES[0][0], marker="o", markersize=5)
-    axis.set_yticks(range(len(ordered)), [name for name, _ in ordered], fontsize=9)
-    axis.set_ylim(-0.6, max(len(ordered), 1) - 0.4)
-    axis.set_xlabel(f"{label}: mean and 95 % interval")
-    axis.grid(axis="x", alpha=0.25)
     return figure
 
 

@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 
 import flowedit.display
-from benchmarks.cases import Condition, World
-from benchmarks.table import FIGURES, BenchTable, Score
-from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.result import EditResult
 from flowedit.settings import EditSettings
@@ -52,19 +49,6 @@ def result(**changes):
     )
 
 
-def table():
-    """Two rows on two cases; `better` lies 2 dB above `worse`."""
-    scores = [
-        Score(
-            row=row, world=World.OWN, scene=scene, family="texture", condition=Condition.EXACT,
-            figures=dict.fromkeys(FIGURES, level + scene),
-        )
-        for row, level in (("worse", 20.0), ("better", 22.0))
-        for scene in (0, 1)
-    ]  # fmt: skip
-    return BenchTable(scores=scores, about={"seed": 0})
-
-
 class Reader(HTMLParser):
     """Tags left open, addresses named, text alternatives, and cells."""
 
@@ -96,8 +80,6 @@ SHOWN = {
     "trace without a gap": lambda: trace((NAN, NAN)),
     "empty trace": lambda: Trace(keyframes=(), slots=()),
     "keyframe": lambda: Keyframe(4, clip()[4]),
-    "table": table,
-    "empty table": BenchTable,
 }
 
 
@@ -177,14 +159,6 @@ def test_a_result_s_page_holds_both_clips_side_by_side(tmp_path):
     assert pair.shape == (5, 16, 64, 3)
     np.testing.assert_allclose(pair[:, 8, 8, 0], clip()[:, 8, 8, 0], atol=12)
     np.testing.assert_allclose(pair[:, 8, 56, 0], clip(60)[:, 8, 8, 0], atol=12)
-
-
-def test_a_bench_figure_ranks_the_rows():
-    axis = table().plot().axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["worse", "better"]
-    assert [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "o"] == [20.5, 22.5]
-    with pytest.raises(SettingError, match=r"No figure 'psnr'; a table holds .*psnr_far"):
-        table().plot("psnr")
 
 
 def test_a_keyframe_s_picture_is_its_own():
