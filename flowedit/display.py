@@ -73,7 +73,10 @@ def figure_tag(figure: "Figure", alternative: str, kind: str = "webp") -> str:
         kind: `webp`, or `svg` for lines that stay sharp.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, pil_kwargs={"quality": _QUALITY} if kind == "webp" else None)
+    if kind == "webp":
+        figure.savefig(buffer, format=kind, pil_kwargs={"quality": _QUALITY})
+    else:
+        figure.savefig(buffer, format=kind)
     return image_tag(buffer.getvalue(), alternative, kind)
 
 
