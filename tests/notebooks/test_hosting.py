@@ -150,42 +150,46 @@ def test_more_memory_than_the_cap_ends_the_run(tmp_path, code, said):
     assert time.monotonic() - begun < 30
 
 
-def fetched(address, server, patience=LAB_SECONDS):
-    """(final address, body) of a page, once the server is up."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=30) as answer:
-                return answer.url, answer.read()
-        except urllib.error.URLError:
-            assert server.poll() is None, "make lab ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+@pytest.fixture
+def made_lab(tmp_path):
+    """What `make lab` starts, with a browser that keeps the page it is to open: (the server's address, that page)."""
+    opened, browser = tmp_path / "opened.html", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\ncp "${{1#file://}}" "{opened}.part" && mv "{opened}.part" "{opened}"\n')
+    browser.chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = f"--allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token=lab"
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONPATH")
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    own["BROWSER"] = f"{browser} %s"
+    environment = {name: value for name, value in os.environ.items() if name not in outer} | own
+    begun = time.monotonic()
+    with (tmp_path / "said").open("w") as out:
+        command = ["make", "lab", f"LAB_OPTIONS={options}"]
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        while not opened.exists():
+            assert server.poll() is None, (tmp_path / "said").read_text()[-2000:]
+            assert time.monotonic() - begun < LAB_SECONDS, (tmp_path / "said").read_text()[-2000:]
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", opened.read_text()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
-def test_make_lab_opens_lesson_00(tmp_path):
+def test_make_lab_serves_lesson_00_and_opens_it(made_lab):
     """Catches a recipe that starts nothing, serves another folder, or opens another page than the first lesson."""
-    lesson = CATALOG[0].student
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token=lab"
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONPATH")
-    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
-    environment = {name: value for name, value in os.environ.items() if name not in outer} | own
-    command, lab = ["make", "lab", f"LAB_OPTIONS={options}"], f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-    try:
-        opened, page = fetched(f"{lab}/?token=lab", server)
-        assert opened.startswith(f"{lab}/lab/tree/{lesson.name}")  # JupyterLab serves the folder of the notebook
-        assert b"JupyterLab" in page
-        served = json.loads(fetched(f"{lab}/api/contents/{lesson.name}?token=lab", server)[1])
-        cells = [cell["source"] for cell in served["content"]["cells"]]
-        assert cells == [cell.source for cell in build.student(CATALOG[0]).cells]
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(f"{lab}/api/contents/{lesson.name}", timeout=30)
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+    address, page = made_lab
+    lesson = CATALOG[0].student  # JupyterLab serves the folder of the notebook that it opens
+    assert f"{address}/lab/tree/{lesson.name}?token=lab" in page
+    with urllib.request.urlopen(f"{address}/lab/tree/{lesson.name}?token=lab", timeout=30) as answer:
+        assert b"JupyterLab" in answer.read()
+    with urllib.request.urlopen(f"{address}/api/contents/{lesson.name}?token=lab", timeout=30) as answer:
+        cells = [cell["source"] for cell in json.load(answer)["content"]["cells"]]
+    assert cells == [cell.source for cell in build.student(CATALOG[0]).cells]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{address}/api/contents/{lesson.name}", timeout=30)

@@ -10,11 +10,13 @@ import pytest
 _hook = jaxtyping.install_import_hook("flowedit", "typechecking.checked")
 
 SLOW = Path(__file__).parent / "slow.txt"
+LONG = 60.0
+"""Seconds from which a test is left to `make test-all`."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the tests that `make check` leaves out, and put the files that take longest first.
+    """Mark the tests that `make check` or `make test` leave out, and put the files that take longest first.
 
     `tools/slow_tests.py` writes down which tests are slow, and their seconds; a file takes as long as its slow tests
     together. What takes long and begins last would keep one worker busy while the other waits.
@@ -26,8 +28,11 @@ def pytest_collection_modifyitems(items):
         files[name.partition("::")[0]] += seconds
     for item in items:
         _, _, test = item.nodeid.partition("::")
-        if f"{item.path.name}::{test.split('[')[0]}" in slow:
+        name = f"{item.path.name}::{test.split('[')[0]}"
+        if name in slow:
             item.add_marker(pytest.mark.slow)
+        if slow.get(name, 0.0) >= LONG:
+            item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: -files[item.path.name])
 
 
