@@ -1,6 +1,7 @@
 """The classical guess: exact where colours say all, steady where keyframes disagree, doubtful where it should be."""
 
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -103,7 +104,8 @@ def test_the_change_is_laid_where_doubt_is_and_everywhere_when_keyframes_disagre
     assert agreeing.agreement == 1
     assert disagreeing.agreement < 0.5
     assert disagreeing.need().min() > 0.5
-    assert (disagreeing.window(slice(4, 9)).need() == disagreeing.need()[4:9]).all()
+    part = replace(disagreeing, frames=disagreeing.frames[4:9], confidence=disagreeing.confidence[4:9])
+    assert (part.need() == disagreeing.need()[4:9]).all()
 
 
 def test_a_clip_without_keyframes_is_refused():
@@ -123,10 +125,10 @@ def test_windows_have_the_estimate_of_the_whole_clip_to_the_bit(indices, style):
     keys = {i: style(frames)[i] for i in indices}
     whole, windows = estimate(frames, keys), WindowEstimates(frames, keys)
     for part in WINDOWS:
-        made, asked = windows.window(part), whole.window(part)
-        assert np.array_equal(made.frames, asked.frames)
-        assert np.array_equal(made.confidence, asked.confidence)
-        assert made.tint == asked.tint
+        made = windows.window(part)
+        assert np.array_equal(made.frames, whole.frames[part])
+        assert np.array_equal(made.confidence, whole.confidence[part])
+        assert made.tint == whole.tint
     with pytest.raises(VideoShapeError, match="the last began at frame 8, this one at 4"):
         windows.window(slice(4, 13))
 
