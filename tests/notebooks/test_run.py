@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import groupby
 
 import nbformat
 import pytest
@@ -49,11 +50,14 @@ def ran(request, tmp_path_factory):
 
 
 def texts_of(cell):
-    return [
-        out.get("text") or out.get("data", {}).get("text/plain")
-        for out in cell.outputs
-        if "name" in out or "data" in out
-    ]
+    """What a cell says; a stream that the kernel sent in pieces is one text."""
+    texts = []
+    for name, outputs in groupby(
+        (out for out in cell.outputs if "name" in out or "data" in out), lambda o: o.get("name")
+    ):
+        said = [out.get("text") or out.get("data", {}).get("text/plain") for out in outputs]
+        texts += ["".join(said)] if name else said
+    return texts
 
 
 @pytest.mark.slow
