@@ -188,14 +188,15 @@ def test_a_second_interrupt_does_not_wait():
     """Catches work that hangs (a server that never answers) and holds the caller for ever."""
     import _thread
 
-    begun, release, left = threading.Event(), threading.Event(), []
+    begun, release, ended, left = threading.Event(), threading.Event(), threading.Event(), []
 
     def interrupting():
         begun.wait(20)
+        time.sleep(0.5)  # the work has begun: until its caller waits for it
         _thread.interrupt_main()
-        time.sleep(0.6)
-        left.append(release.is_set())
-        _thread.interrupt_main()
+        if not ended.wait(0.6):  # or else the interrupt would end these tests
+            left.append(release.is_set())
+            _thread.interrupt_main()
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupting).start()
@@ -203,6 +204,7 @@ def test_a_second_interrupt_does_not_wait():
         with pytest.raises(KeyboardInterrupt):
             Cancel().run(lambda: (begun.set(), release.wait(30)))
     finally:
+        ended.set()
         signal.signal(signal.SIGINT, before)
         release.set()
     assert left == [False]
