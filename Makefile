@@ -8,8 +8,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # Two workers, which begin with the files that take longest (tests/unit/slow.txt).
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
-# The tests of one lesson share its one run, so they stay together.
-PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist loadgroup --durations 20
+# Single lessons take from seconds to half a minute: a worker that is done takes over what waits for the other.
+PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 
 .PHONY: demo test test-all test-lessons test-browser check quick lint types setup setup-tests lab lessons site binder-check clean
 
@@ -24,7 +24,8 @@ test-all: test  ## Also the tests of a minute and more (tests/unit/slow.txt has 
 	@$(MAKE) --no-print-directory test-browser
 
 test-lessons: setup-tests  ## Every lesson executed once, offline, within its memory; its page opened on a phone
-	$(PYTEST_LESSONS) -m "not long" tests/notebooks tests/browser/test_lessons.py
+	$(PYTEST_LESSONS) -m "not long" tests/notebooks
+	$(PY) -m pytest tests/browser/test_lessons.py
 
 test-browser: setup-tests  ## Every widget in a real JupyterLab in Chromium
 	$(PYTEST) tests/browser

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from flowedit.errors import WidgetError
-from flowedit.media.images import resize_video
 
 MAX_FRAMES = 600
 """Longest clip a widget takes."""
@@ -188,4 +187,6 @@ def _webp(picture: np.ndarray, quality: int | str) -> bytes:
 
 
 def _resized(frames: np.ndarray, scale: float) -> np.ndarray:
+    from flowedit.media.images import resize_video  # it loads OpenCV, 35 MB that no clip of small frames needs
+
     return resize_video(frames, (max(1, round(frames.shape[1] * scale)), max(1, round(frames.shape[2] * scale))))

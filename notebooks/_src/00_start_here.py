@@ -92,8 +92,8 @@ keyframes = clip.painted(0, 16, 32)
 mediapy.show_images({f"painted frame {key.index}": key.image for key in keyframes}, height=160)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Three frames of one clip, painted by one unsteady hand: the first is lighter, the colours
-# wander, and lines miss their place by a pixel or two.
+# **What you should see.** Three frames of one clip, painted by one unsteady hand: the middle one came out yellower, and
+# lines miss their place by a pixel or two.
 
 # %% tags=["code", "keep_output"]
 import numpy as np, time

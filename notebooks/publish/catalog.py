@@ -25,7 +25,7 @@ class Lesson:
     number: str
     slug: str
     title: str
-    memory: int = 1500
+    memory: int = 1536
 
     @property
     def stem(self) -> str:

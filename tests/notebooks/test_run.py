@@ -5,17 +5,16 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from itertools import groupby
+from copy import deepcopy
 
 import nbformat
 import pytest
 
 from notebooks.publish import build, site
-from notebooks.publish.catalog import CATALOG, Lesson
+from notebooks.publish.catalog import CATALOG
 from notebooks.publish.guard import offline_environment, refused_connections
-from notebooks.publish.run import Measurement, execute
-from tests.notebooks.lessons_on_disk import ROOT, code_of
+from notebooks.publish.run import execute
+from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson
 
 LONGEST_SECONDS, ALL_SECONDS = 180, 1200
 """Budgets of one lesson and of all, by the clock, as measured when the notebooks were built."""
@@ -29,53 +28,16 @@ STATE = """(root) => root.innerHTML + [...root.querySelectorAll("input, select, 
 CONTROLS = "input[type=range], select, button, [role=slider], input[type=number], input[type=checkbox]"
 
 
-@dataclass
-class Ran:
-    lesson: Lesson
-    notebook: nbformat.NotebookNode
-    taken: Measurement
-    refused: list[str]
+def text_of(cell):
+    """All that a cell says, however many pieces the kernel sent it in."""
+    return "".join(out.get("text") or out.get("data", {}).get("text/plain", "") for out in cell.outputs)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(lesson, marks=pytest.mark.xdist_group(lesson.number), id=lesson.number) for lesson in CATALOG],
-)
-def ran(request, tmp_path_factory):
-    """A lesson, executed once as a student finds it, for all tests that look at it."""
-    notebook = nbformat.read(request.param.student, as_version=4)
-    with refused_connections(tmp_path_factory.mktemp("log") / "refused") as refused:
-        taken = execute(notebook)
-    return Ran(request.param, notebook, taken, refused)
-
-
-def texts_of(cell):
-    """What a cell says; a stream that the kernel sent in pieces is one text."""
-    texts = []
-    for name, outputs in groupby(
-        (out for out in cell.outputs if "name" in out or "data" in out), lambda o: o.get("name")
-    ):
-        said = [out.get("text") or out.get("data", {}).get("text/plain") for out in outputs]
-        texts += ["".join(said)] if name else said
-    return texts
-
-
-@pytest.mark.slow
-def test_a_student_can_run_everything_offline_within_its_memory(ran):
-    """Catches a cell that raises or needs a solved exercise, a reach for the network, a lesson too large for Binder."""
-    assert ran.refused == []
-    assert 60 < ran.taken.peak_megabytes <= ran.lesson.memory
-    checks = [texts_of(cell)[0] for cell in code_of(ran.notebook) if build.part(cell) == "check"]
-    assert all(" open: " in text for text in checks), checks
-
-
-@pytest.mark.slow
-def test_the_stored_values_come_back(ran):
+def same_values(run, stored):
     """Catches a value that changed since the notebook was run; `pytest --nbval-lax` compares the same cells."""
-    stored = code_of(nbformat.read(ran.lesson.student, as_version=4))
-    for cell, before in zip(code_of(ran.notebook), stored, strict=True):
+    for cell, before in zip(code_of(run), code_of(stored), strict=True):
         if cell.source.startswith(CHECKED):
-            assert texts_of(cell) == texts_of(before), cell.source
+            assert text_of(cell) == text_of(before), cell.source
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +65,8 @@ def answers_a_gesture(root):
     return False
 
 
-@pytest.mark.slow
-def test_its_page_lives_from_disk_on_a_phone(ran, phone, tmp_path):
+def lives_from_disk(file, phone):
     """Catches a request, a message on the console, a dead widget, a picture without words, a page too wide."""
-    file = site.write_lesson(ran.notebook, ran.lesson, tmp_path)
     assert file.stat().st_size <= PAGE_BYTES
     page, requests, messages = phone.new_page(), [], []
     page.on("request", lambda request: requests.append(request.url))
@@ -130,6 +90,25 @@ def test_its_page_lives_from_disk_on_a_phone(ran, phone, tmp_path):
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     assert messages == []
     page.close()
+
+
+@pytest.mark.slow
+@every_lesson
+def test_a_student_can_run_everything_and_its_page_lives_from_disk(lesson, phone, tmp_path):
+    """Catches a cell that raises or needs a solved exercise, a reach for the network, a lesson too large for Binder.
+
+    One run of a lesson is enough for all that is asked of it.
+    """
+    stored = nbformat.read(lesson.student, as_version=4)
+    notebook = deepcopy(stored)
+    with refused_connections(tmp_path / "refused") as refused:
+        taken = execute(notebook)
+    assert refused == []
+    assert 60 < taken.peak_megabytes <= lesson.memory
+    checks = [text_of(cell) for cell in code_of(notebook) if build.part(cell) == "check"]
+    assert all(" open: " in text for text in checks), checks
+    same_values(notebook, stored)
+    lives_from_disk(site.write_lesson(notebook, lesson, tmp_path), phone)
 
 
 def test_the_index_shows_each_lesson_with_its_picture_in_words(phone, tmp_path):
