@@ -34,8 +34,8 @@ def quality(
     from benchmarks.rows import ROWS, TELLING_ROWS
     from benchmarks.table import BenchTable, write_scores
     from benchmarks.tables import means
-    from flowedit.inputs import sha256
     from flowedit.models import checkpoint_files, load_model
+    from flowedit.run.inputs import sha256
     from flowedit.tiny.splits import Split
 
     rows = tuple(ROWS) if methods == "all" else tuple(_names(methods)) if methods else TELLING_ROWS

@@ -11,7 +11,7 @@ import torch
 from benchmarks.gpu_parts import peak_gb, relative_error, timed
 from benchmarks.gpu_record import DEFAULT_LAZY, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.synthetic import Sightless, Wordless, synthetic_pipeline, synthetic_vae
-from flowedit.edit import edit_steps, finish, prepare
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.frames import slot_count
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
@@ -32,7 +32,7 @@ def edits() -> dict[str, EditSettings]:
 
 
 def edit_rows(plan: GpuPlan, checkpoint: Checkpoint) -> Iterator[Row]:
-    """Whole edits with joint keyframes through `flowedit.edit`, on the fast path; then the default preset's."""
+    """Whole edits with joint keyframes through `flowedit.edit.steps`, on the fast path; then the default preset's."""
     device, dtype = place(plan)
     pipe: Any = synthetic_pipeline(checkpoint, device=device, dtype=dtype, small=plan.rehearse)
     use_fast_blocks(pipe.dit, FastOptions(backend="aot_eager" if plan.rehearse else "inductor"))

@@ -11,9 +11,8 @@ from benchmarks.gpu_edit import drawn_clip
 from benchmarks.gpu_parts import peak_gb
 from benchmarks.gpu_record import GB, KEYFRAMES, WIDE, GpuPlan, Row, key_slots, place
 from benchmarks.synthetic import Wordless, synthetic_pipeline
-from flowedit.encoding import to_pixels
 from flowedit.frames import slot_count
-from flowedit.model import Condition
+from flowedit.model import Condition, to_pixels
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.memory import CONTEXT_BYTES, Resources

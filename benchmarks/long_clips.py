@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from benchmarks.tables import markdown
+from flowedit.edit.windows import window_starts
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.metrics import colour_drift, psnr
@@ -25,7 +26,6 @@ from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.styles import Family, sample, stylize
 from flowedit.tiny.world import Scene, render, sample_scene
 from flowedit.wan.checkpoints import TINY
-from flowedit.windows import window_starts
 
 Video = UInt8[np.ndarray, "F H W 3"]
 
@@ -203,7 +203,7 @@ from flowedit.environment import peak_memory_mb
 from flowedit.keyframes import Keyframe
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
-from flowedit.windows import edit_long_video
+from flowedit.edit.windows import edit_long_video
 
 preset, words, source_words, given, left = sys.argv[1:]
 torch.set_num_threads(1)

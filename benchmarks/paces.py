@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.cases import Case, own_case
 from benchmarks.gpu_parts import relative_error
 from benchmarks.tables import markdown
-from flowedit.edit import edit_steps, finish, prepare
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
 from flowedit.files import write_bytes
 from flowedit.metrics import psnr

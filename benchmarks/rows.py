@@ -9,11 +9,10 @@ import numpy as np
 
 from benchmarks.cases import Case, disagree
 from benchmarks.memory import Remembering
-from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
-from flowedit.encoding import to_frames, to_pixels
+from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
-from flowedit.model import VideoModel
+from flowedit.model import VideoModel, to_frames, to_pixels
 from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
 

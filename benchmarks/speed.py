@@ -64,7 +64,7 @@ def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
     Model loading and video writing are included; the clip and its keyframes are made before the clock starts. One run
     before the ones that count brings the files into memory.
     """
-    from flowedit.demo import make_demo
+    from flowedit.run.demo import make_demo
 
     python = [sys.executable, "-m", "flowedit"]
     yield _time_command("import flowedit", [sys.executable, "-c", "import flowedit"], repeats, (0.15, None))

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import flowedit
-from flowedit.inputs import pair_keyframes, read_inputs
-from flowedit.request import EditRequest
+from flowedit.run.inputs import pair_keyframes, read_inputs
+from flowedit.run.request import EditRequest
 
 
 def main(video: str, *images: str) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowedit.compat import IntegratedVideoEditor, WanVideoEditorPipeline
-    from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
+    from flowedit.edit.result import EditResult
+    from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
     from flowedit.errors import FlowEditError, UnusualSettingWarning
     from flowedit.keyframes import Keyframe
     from flowedit.media.clip import Clip, probe, read_video, write_video
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from flowedit.methods.latentops import compute_velocity_correction, construct_rope_ids, prepare_coupled_noise
     from flowedit.models import load_model
     from flowedit.presets import preset_settings
-    from flowedit.result import EditResult
     from flowedit.settings import EditSettings
     from flowedit.trace import StepTrace, Trace
 
@@ -63,7 +63,7 @@ __all__ = [
 _HOMES = {
     "compat": ("IntegratedVideoEditor", "WanVideoEditorPipeline"),
     "settings": ("EditSettings",),
-    "edit": ("PreparedEdit", "edit_steps", "edit_video", "finish", "prepare"),
+    "edit.steps": ("PreparedEdit", "edit_steps", "edit_video", "finish", "prepare"),
     "errors": ("FlowEditError", "UnusualSettingWarning"),
     "media.images": ("read_image", "resize_image", "resize_video", "write_image"),
     "keyframes": ("Keyframe",),
@@ -71,7 +71,7 @@ _HOMES = {
     "methods.branches": ("Step",),
     "models": ("load_model",),
     "presets": ("preset_settings",),
-    "result": ("EditResult",),
+    "edit.result": ("EditResult",),
     "trace": ("StepTrace", "Trace"),
     "media.clip": ("Clip", "probe", "read_video", "write_video"),
 }

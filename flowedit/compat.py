@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 
 from flowedit.correction import Exact
-from flowedit.edit import edit_video
+from flowedit.edit.result import EditResult
+from flowedit.edit.steps import edit_video
+from flowedit.edit.windows import edit_long_video
 from flowedit.errors import ModelError, SettingError, VideoShapeError
 from flowedit.files import write_json, write_text
 from flowedit.frames import check_num_frames, fit_size, longest_legal
@@ -24,11 +26,9 @@ from flowedit.methods.latentops import compute_velocity_correction, construct_ro
 from flowedit.models import TINY, load_model
 from flowedit.pictures import Pictures, clip_of, keyframes_of, stack_pictures, warn_unusual
 from flowedit.presets import KNOWN, model_defaults, preset_settings
-from flowedit.result import EditResult
 from flowedit.runfolder import EDITED, MANIFEST, TRACE, claimed, replacing
 from flowedit.settings import EditSettings
 from flowedit.wan.adapter import WanVideo
-from flowedit.windows import edit_long_video
 
 if TYPE_CHECKING:
     from flowedit.wan import vendor

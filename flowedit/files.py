@@ -5,6 +5,8 @@ import math
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, is_dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,29 @@ def _finite(value: Json) -> Json:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def digest_of(*parts: Any) -> str:  # noqa: ANN401 - settings, names, arrays: whatever decides the result
+    """Digest of everything that decides a run's result, so that a state is never carried into another run.
+
+    Args:
+        parts: dataclasses, plain values, bytes, NumPy arrays or tensors, in a fixed order.
+    """
+    digest = sha256()
+    for part in parts:
+        for piece in _pieces(part):
+            digest.update(len(piece).to_bytes(8, "little"))
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(part: Any) -> list[bytes]:  # noqa: ANN401
+    if isinstance(part, bytes):
+        return [b"bytes", part]
+    if hasattr(part, "detach"):
+        part = part.detach().cpu().float().numpy()
+    if hasattr(part, "tobytes") and hasattr(part, "dtype"):
+        return [f"array {part.dtype} {part.shape}".encode(), part.tobytes()]
+    if is_dataclass(part) and not isinstance(part, type):
+        part = {"": type(part).__name__, **asdict(part)}
+    return [json.dumps(part, sort_keys=True, default=str).encode()]

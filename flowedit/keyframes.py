@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowedit.display import Displayed, picture_tag
 from flowedit.errors import KeyframeError, VideoShapeError
 from flowedit.frames import ClipShape, slot_of, slots_of
+from flowedit.show.display import Displayed, picture_tag
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ class Keyframe(Displayed):
 
     def plot(self) -> "Figure":
         """The image under its frame and slot, as a matplotlib figure."""
-        from flowedit.figures import picture_figure
+        from flowedit.show.figures import picture_figure
 
         return picture_figure(self.image, f"keyframe at frame {self.index}, slot {self.slot}")
 

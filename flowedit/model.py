@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowedit.frames import ClipShape
+from flowedit.frames import ClipShape, Video
 
 Latent = Float[Tensor, "b c f h w"]
 """A clip's latents, one frame per slot."""
@@ -93,3 +94,15 @@ class VideoModel(Protocol):
     def after_step(self, latents: Latent, sigma: float, prepared: Any) -> Latent:  # noqa: ANN401
         """Called on the clip's latents after every step; most models return them unchanged."""
         ...
+
+
+def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Pixels:
+    """Frames as a model takes them: float32 in [-1, 1]."""
+    video = torch.as_tensor(np.ascontiguousarray(frames)).to(device)
+    return video.permute(3, 0, 1, 2).unsqueeze(0).float() * (2 / 255) - 1
+
+
+def to_frames(pixels: Pixels) -> Video:
+    """Pixels in [-1, 1] as uint8 frames, rounded to the nearest value."""
+    video = ((pixels[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return video.permute(1, 2, 3, 0).cpu().numpy()

@@ -35,7 +35,7 @@ class EditSettings:
         gain: how strongly the correction pulls: a rate, `Exact(10.0)` or `Euler(10.0)`, or a `Constant` share.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
         detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or `guided`, the same
-            and carried to the source's own resolution by `flowedit.run.run_edit`, which knows it.
+            and carried to the source's own resolution by `flowedit.run.job.run_edit`, which knows it.
         scale: sides of the clip that the model edits, as a share of the clip's own, in (0, 1]; below 1 its change is
             enlarged onto the reference, for a quarter of the work at 0.5.
         strength: how far up the sigma grid the edit starts, in (0, 1].

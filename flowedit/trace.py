@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.display import Displayed, table_tag
 from flowedit.errors import SettingError
+from flowedit.show.display import Displayed, table_tag
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +155,7 @@ class Trace(Displayed):
         Returns:
             A matplotlib figure; without steps or keyframes it says so.
         """
-        from flowedit.figures import PANELS, readings_figure
+        from flowedit.show.figures import PANELS, readings_figure
 
         return readings_figure({name: self.array(name) for name in PANELS}, self.sigmas, self.keyframes)
 

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from flowedit.edit.preparation import sigma_grid
 from flowedit.methods.refine import lay_change
-from flowedit.preparation import sigma_grid
 from flowedit.presets import preset_settings
 from flowedit.tiny.config import SHIPPED, SMOKE
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, load_vae

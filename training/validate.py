@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowedit.preparation import sigma_grid
+from flowedit.edit.preparation import sigma_grid
 from flowedit.presets import preset_settings
 from flowedit.tiny import styles
 from flowedit.tiny.config import TEXT_LENGTH

@@ -18,9 +18,9 @@ def demo(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
     """Make a clip and styled keyframes, edit the clip, and leave a report and a contact sheet."""
-    from flowedit.demo import make_demo
     from flowedit.presets import preset_settings
-    from flowedit.request import EditRequest
+    from flowedit.run.demo import make_demo
+    from flowedit.run.request import EditRequest
 
     with claimed(output, overwrite=overwrite):
         inputs = make_demo(output / "inputs", style=style, scene=scene)

@@ -19,12 +19,12 @@ from flowedit.cli.progress import watching
 from flowedit.correction import gain_from
 from flowedit.environment import launched, leads
 from flowedit.errors import KeyframeError, SettingError, UnusualSettingWarning
-from flowedit.request import EditRequest
+from flowedit.run.request import EditRequest
 from flowedit.runfolder import REPORT, STATE
 from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
-    from flowedit.run import EditOutcome
+    from flowedit.run.job import EditOutcome
     from flowedit.wan.lora import Lora
 
 _GIVEN = ("video", "keyframes", "output", "settings", "spread", "styling")
@@ -63,8 +63,8 @@ def edit(
 
     Over several GPUs of one host: torchrun --nproc-per-node 2 -m flowedit edit ...
     """
+    from flowedit.edit.sweep import combinations
     from flowedit.presets import preset_settings
-    from flowedit.sweep import combinations
 
     known = {*(one.name for one in fields(EditSettings)), *_GAIN}
     given = {name: options.pop(name) for name in known & options.keys()}
@@ -110,8 +110,8 @@ def _check_swept(given: Mapping[str, Any], sweep: str | None, seeds: str | None)
 
 def _checked_loras(model: str, loras: Sequence[str], settings: EditSettings, given: Collection[str]) -> "list[Lora]":
     """LoRAs as they were given, refused here where they do not fit: before anything is painted or loaded."""
-    from flowedit.advice import lora_advice
     from flowedit.models import check_loras
+    from flowedit.run.advice import lora_advice
 
     checked = check_loras(model, loras, settings.method)
     advice = lora_advice(settings, given) if checked and leads() else None
@@ -124,8 +124,8 @@ def _paint(
     video: Path, output: Path, asked: Callable[..., StyleSettings], options: Mapping[str, Any], window: dict[str, Any]
 ) -> dict[str, Any]:
     """Keyframes painted in a style, for the frames that the editor will take, in the claimed folder of the run."""
-    from flowedit.inputs import choose_window
     from flowedit.presets import model_defaults
+    from flowedit.run.inputs import choose_window
     from flowedit.runfolder import claimed
 
     if launched():
@@ -146,7 +146,7 @@ def run_shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *,
     """
     if not launched():
         return _shown(request, runs, verbose=verbose)
-    from flowedit.run import run_edits
+    from flowedit.run.job import run_edits
     from flowedit.wan.parallel import together
 
     with together() as spread:
@@ -162,13 +162,13 @@ def run_shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *,
 
 
 def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, verbose: bool) -> "list[EditOutcome]":
-    from flowedit.inputs import read_inputs
+    from flowedit.run.inputs import read_inputs
 
     console = Console(stderr=True)
     announce = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     with watching(console, verbose=verbose) as watch:
         inputs = read_inputs(request)
-        from flowedit.run import run_edits  # loads torch, after everything that can be refused without it
+        from flowedit.run.job import run_edits  # loads torch, after everything that can be refused without it
 
         outcomes = run_edits(request, runs, watch, announce, inputs)
     for outcome in outcomes:

@@ -12,7 +12,7 @@ import typer
 from flowedit.agent.settings import StyleSettings
 from flowedit.cli.progress import show_cost, style_progress
 from flowedit.errors import SettingError, UnusualSettingWarning
-from flowedit.request import Styling
+from flowedit.run.request import Styling
 
 if TYPE_CHECKING:
     from flowedit.agent.result import StyleResult
@@ -40,7 +40,7 @@ def given_keyframes(
         SettingError: a window other than the styled folder's.
         AgentError: a styled folder whose run is not finished.
     """
-    from flowedit.inputs import pair_keyframes
+    from flowedit.run.inputs import pair_keyframes
 
     if len(sources) != 1 or not (sources[0] / STYLED).is_file():
         return {"keyframes": pair_keyframes(sources, at), "start": start, "num_frames": num_frames}

@@ -31,7 +31,7 @@ def measure_tiny(keyframes: int) -> TinyCost:
     import numpy as np
     import torch
 
-    from flowedit.edit import edit_video
+    from flowedit.edit.steps import edit_video
     from flowedit.environment import peak_memory_mb
     from flowedit.frames import slot_count
     from flowedit.keyframes import Keyframe

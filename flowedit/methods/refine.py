@@ -15,13 +15,12 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from flowedit.detail import Reference
-from flowedit.encoding import to_pixels
 from flowedit.estimate import Estimate
 from flowedit.flow import euler_step, interpolate, predict_data
 from flowedit.media.images import resize_video
 from flowedit.methods.branches import EditProblem, State
-from flowedit.model import Latent, Pixels
+from flowedit.methods.detail import Reference
+from flowedit.model import Latent, Pixels, to_pixels
 
 _RIDGE = 1e-3
 """Keeps a fit defined where the colours of a clip lie in a plane; of their mean square, white = 1 and black = -1."""

@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowedit.encoding import to_pixels
 from flowedit.errors import ModelError
 from flowedit.flow import guide
 from flowedit.frames import slot_count
-from flowedit.model import Condition, JointLatent, Latent, Pixels
+from flowedit.model import Condition, JointLatent, Latent, Pixels, to_pixels
 from flowedit.wan import vendor
 from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
 from flowedit.wan.lora import Lora

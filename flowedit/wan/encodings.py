@@ -19,8 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from flowedit.errors import OutputError
-from flowedit.files import make_folder, write_bytes
-from flowedit.resuming import digest_of
+from flowedit.files import digest_of, make_folder, write_bytes
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline

@@ -25,7 +25,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from flowedit.display import write_page
+from flowedit.show.display import write_page
 from flowedit.widgets.export import POLICY, Packed, place, script_of, style_of
 
 _HOST_TRAITS = frozenset(ipywidgets.DOMWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}

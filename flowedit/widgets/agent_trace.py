@@ -10,8 +10,8 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from flowedit.display import table_tag
 from flowedit.errors import WidgetError
+from flowedit.show.display import table_tag
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, plain
 from flowedit.widgets._sprites import encode_images, room_beside

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import traitlets
 
-from flowedit.display import picture_tag, spread, table_tag
 from flowedit.errors import WidgetError
+from flowedit.show.display import picture_tag, spread, table_tag
 from flowedit.trace import READINGS, Trace
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import plain

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 
-from flowedit.display import picture_tag, spread, table_tag
 from flowedit.errors import WidgetError
+from flowedit.show.display import picture_tag, spread, table_tag
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, plain
 from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips

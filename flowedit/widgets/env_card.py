@@ -2,7 +2,7 @@
 
 import traitlets
 
-from flowedit.display import table_tag
+from flowedit.show.display import table_tag
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._probe import report

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import traitlets
 
-from flowedit.display import figure_tag, table_tag
 from flowedit.errors import WidgetError
 from flowedit.schedule import wan_sigmas
+from flowedit.show.display import figure_tag, table_tag
 from flowedit.toy import SCENES, SOLVERS, Scene, difference_field, trajectory
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
@@ -105,7 +105,7 @@ class FlowField2D(FlowWidget):
         return proposal["value"]
 
     def _still(self) -> str:
-        from flowedit.figures import Shown  # matplotlib takes a second to load
+        from flowedit.show.figures import Shown  # matplotlib takes a second to load
 
         paths, sigmas = self.trajectories(), wan_sigmas(self.steps, shift=self.shift)
         moved = np.linalg.norm(paths - paths[0], axis=2).mean(axis=1)

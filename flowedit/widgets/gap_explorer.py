@@ -7,8 +7,8 @@ import numpy as np
 import traitlets
 
 from flowedit.correction import Euler, Exact, unstable_steps
-from flowedit.display import figure_tag, table_tag
 from flowedit.schedule import wan_sigmas
+from flowedit.show.display import figure_tag, table_tag
 from flowedit.toy import branches_of, gaussian, kappas_of, last_only, two_branches
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
@@ -105,7 +105,7 @@ class GapExplorer(FlowWidget):
         return tuple(float(step.r[0, 0]) for step in steps), tuple(float(step.gap[0, 0]) for step in steps)
 
     def _still(self) -> str:
-        from flowedit.figures import Shown  # matplotlib takes a second to load
+        from flowedit.show.figures import Shown  # matplotlib takes a second to load
 
         curves = self.curves()
         unstable = f"The gap grows at {len(curves.unstable)} of {self.steps} steps. " if curves.unstable else ""

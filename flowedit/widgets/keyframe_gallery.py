@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from flowedit.display import picture_tag, table_tag
 from flowedit.errors import WidgetError
 from flowedit.frames import slot_of
+from flowedit.show.display import picture_tag, table_tag
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import JobWidget

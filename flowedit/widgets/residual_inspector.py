@@ -2,8 +2,8 @@
 
 import traitlets
 
-from flowedit.display import figure_tag, table_tag
 from flowedit.errors import WidgetError
+from flowedit.show.display import figure_tag, table_tag
 from flowedit.trace import READINGS, Trace
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, plain

@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import traitlets
 
-from flowedit.display import spread, table_tag
 from flowedit.errors import WidgetError
+from flowedit.show.display import spread, table_tag
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._jobs import JobWidget
 from flowedit.widgets._sprites import contact_sheet, encode_images

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import traitlets
 
-from flowedit.display import figure_tag, table_tag
 from flowedit.errors import FlowEditError, WidgetError
 from flowedit.frames import check_num_frames, group_of, longest_legal, slot_count, slots_of
+from flowedit.show.display import figure_tag, table_tag
 from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._sprites import MAX_FRAMES, check_clip, encode_clip
@@ -98,7 +98,7 @@ class SlotMap(FlowWidget):
         return proposal["value"]
 
     def _still(self) -> str:
-        from flowedit.figures import Shown  # matplotlib takes a second to load
+        from flowedit.show.figures import Shown  # matplotlib takes a second to load
 
         words = f"{self.num_frames} frames in {slot_count(self.num_frames)} slots, keyframes {self.keyframes}"
         groups = [group_of(slot) for slot in range(slot_count(self.num_frames))]

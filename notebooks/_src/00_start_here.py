@@ -97,7 +97,7 @@ mediapy.show_images({f"painted frame {key.index}": key.image for key in keyframe
 
 # %% tags=["code", "keep_output"]
 import numpy as np, time
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.presets import preset_settings
 settings, begun = preset_settings("tiny", "default", prompt=clip.prompt), time.process_time()
 result = edit_video(clip.frames, keyframes, model, settings)

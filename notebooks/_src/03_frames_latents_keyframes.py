@@ -48,7 +48,8 @@
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 import numpy as np
-from flowedit.encoding import encode_keyframes, to_pixels
+from flowedit.methods.encoding import encode_keyframes
+from flowedit.model import to_pixels
 from flowedit.lessons import material
 clip, model, changes = material.clip(), material.small_model(), []
 small = to_pixels(clip.frames[:9, 32:96, 32:96])  # (1, 3, frames, height, width), in [-1, 1]
@@ -154,7 +155,7 @@ lessons.show(fig)
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from flowedit.settings import EditSettings
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.metrics import psnr
 settings = EditSettings(prompt=clip.prompt, conditioning="none", detail="plain", steps=6, shift=3.0, strength=0.8)
 edit = lambda wanted: edit_video(clip.frames[:17], clip.keyframes(0, 8, 16), model, wanted).frames

@@ -49,7 +49,7 @@
 # lesson 06 compares.)
 
 # %% tags=["code"]
-from flowedit.edit import edit_steps, edit_video, finish, prepare
+from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
 from flowedit.lessons import material
 from flowedit.presets import preset_settings
 clip, model = material.clip(frames=17), material.small_model()
@@ -84,7 +84,7 @@ VBox([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from dataclasses import replace
-from flowedit.sweep import varied
+from flowedit.edit.sweep import varied
 def again(alpha):
     run = varied(prepared, settings.with_(alpha=alpha))
     *_, last = edit_steps(run)

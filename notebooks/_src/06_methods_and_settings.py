@@ -50,7 +50,7 @@
 
 # %% tags=["code"]
 import numpy as np
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.lessons import material, scoring
 from flowedit.presets import preset_settings
 model, at = material.small_model(), (0, 16)

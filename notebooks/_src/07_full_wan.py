@@ -102,7 +102,7 @@ import tempfile, time
 from flowedit.agent.run import style_video
 from flowedit.agent.sample import frames_source
 from flowedit.agent.settings import StyleSettings
-from flowedit.edit import edit_steps, finish, prepare
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.keyframes import Keyframe
 clip, folder = material.clip(), tempfile.mkdtemp()
 wanted = StyleSettings(style="comic", backend="offline", target_fps=1.5, max_frames=3)
@@ -170,7 +170,7 @@ lessons.show(fig, "Six frames of the source, of the recorded watercolour edit an
 # fetched once, with `flowedit models fetch 1.3B`. Elsewhere each says in one line what is missing.
 
 # %% tags=["code", "gpu", "keep_output"]
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.errors import ModelError
 def large_edit(size):
     try: model = material.large_model(size, ClipShape(num_frames=33, height=480, width=832))

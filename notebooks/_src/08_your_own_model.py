@@ -51,7 +51,7 @@
 import numpy as np, torch
 from einops import rearrange, repeat
 from flowedit.frames import slot_of
-from flowedit.encoding import to_pixels
+from flowedit.model import to_pixels
 def encode(self, video):
     first = repeat(video[:, :, :1], "b c 1 h w -> b c 4 h w")
     grouped = torch.cat([first, video[:, :, 1:]], dim=2)
@@ -139,7 +139,7 @@ properties = [line.partition(": ")[2] for line in check_model(model)]
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from flowedit.settings import EditSettings
-from flowedit.edit import edit_steps, edit_video, prepare as prepare_edit
+from flowedit.edit.steps import edit_steps, edit_video, prepare as prepare_edit
 clip, settings = material.clip(), EditSettings(method="coupled", steps=12, shift=3.0)
 def loop_says(model):
     try: return edit_video(clip.frames, clip.keyframes(), model, settings) and "runs through"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.cases import own_case
 from flowedit.correction import Euler, Exact, Gain
-from flowedit.edit import edit_steps, prepare
+from flowedit.edit.steps import edit_steps, prepare
 from flowedit.errors import UnusualSettingWarning
 from flowedit.keyframes import Keyframe
 from flowedit.lessons.look import COLOURS

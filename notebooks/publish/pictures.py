@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmarks.cases import Condition, own_case, under
-from flowedit.edit import edit_video
+from flowedit.edit.preparation import sigma_grid
+from flowedit.edit.steps import edit_video
 from flowedit.errors import KeyframeError
 from flowedit.estimate import estimate
 from flowedit.frames import group_of, slot_count, slot_of, slots_of
@@ -24,7 +25,6 @@ from flowedit.lessons.look import COLOURS, WIDTH, bare, use_house_style
 from flowedit.methods.branches import shared_positions
 from flowedit.metrics import psnr
 from flowedit.models import load_model
-from flowedit.preparation import sigma_grid
 from flowedit.presets import preset_settings
 from flowedit.schedule import wan_sigmas
 from flowedit.wan.routes import keyframe_mask

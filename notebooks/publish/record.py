@@ -15,13 +15,13 @@ from flowedit.agent.events import read_record
 from flowedit.agent.run import style_video
 from flowedit.agent.sample import frames_source
 from flowedit.agent.settings import StyleSettings
-from flowedit.edit import edit_video
+from flowedit.edit.result import EditResult
+from flowedit.edit.steps import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.lessons import forecast, material, scoring
 from flowedit.lessons.record import FOLDER, RUN, STRIPS
 from flowedit.model import ClipShape
 from flowedit.presets import preset_settings
-from flowedit.result import EditResult
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.memory import token_count
 

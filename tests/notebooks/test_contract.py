@@ -4,9 +4,9 @@ import pytest
 import torch
 from einops import rearrange, repeat
 
-from flowedit.encoding import to_pixels
 from flowedit.frames import slot_of
 from flowedit.lessons.contract import check_model, point_velocity
+from flowedit.model import to_pixels
 
 
 class Average:

@@ -7,14 +7,14 @@ import pytest
 
 from benchmarks.figures import RESULTS
 from benchmarks.table import BenchTable, read_scores
+from flowedit.edit.preparation import sigma_grid
+from flowedit.edit.result import EditResult
 from flowedit.errors import ModelError, OutputError
 from flowedit.keyframes import Keyframe
 from flowedit.lessons import forecast, material, scoring
 from flowedit.lessons.record import FOLDER, recorded
 from flowedit.model import ClipShape
-from flowedit.preparation import sigma_grid
 from flowedit.presets import preset_settings
-from flowedit.result import EditResult
 from flowedit.settings import EditSettings
 from flowedit.trace import FIELDS, StepTrace, Trace
 from flowedit.wan.checkpoints import resolve

@@ -9,11 +9,10 @@ from diffsynth.models.wan_video_dit import WanModel
 from PIL import Image
 from small_wan import TEXT_DIM, small_pipeline
 
-from flowedit.edit import edit_steps, prepare
-from flowedit.encoding import to_pixels
+from flowedit.edit.steps import edit_steps, prepare
 from flowedit.errors import ModelError, UnknownWordsWarning
 from flowedit.keyframes import Keyframe
-from flowedit.model import ClipShape, Condition, VideoModel
+from flowedit.model import ClipShape, Condition, VideoModel, to_pixels
 from flowedit.settings import EditSettings
 from flowedit.tiny.config import SMOKE
 from flowedit.tiny.load import random_pipeline

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowedit import run as runner
-from flowedit.advice import advise
 from flowedit.cli.main import main
+from flowedit.edit.result import EditResult
 from flowedit.errors import UnusualSettingWarning
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import write_image, write_video
 from flowedit.presets import preset_settings
-from flowedit.result import EditResult
+from flowedit.run import job as runner
+from flowedit.run.advice import advise
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.trace import StepTrace, Trace

@@ -8,11 +8,11 @@ import pytest
 import typer
 from oracles import Curved
 
-from flowedit import run as runner
 from flowedit.cli.main import main
 from flowedit.cli.options import options_of
 from flowedit.media.clip import write_image, write_video
-from flowedit.request import EditRequest
+from flowedit.run import job as runner
+from flowedit.run.request import EditRequest
 
 
 @pytest.fixture(autouse=True)

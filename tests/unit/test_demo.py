@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import flowedit
-from flowedit import demo
-from flowedit import run as runner
 from flowedit.cli.main import main
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
+from flowedit.run import demo
+from flowedit.run import job as runner
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import Trained, WanVideo
 

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-import flowedit.display
+import flowedit.show.display
+from flowedit.edit.result import EditResult
 from flowedit.keyframes import Keyframe
-from flowedit.result import EditResult
 from flowedit.settings import EditSettings
 from flowedit.trace import FIELDS, StepTrace, Trace
 
@@ -188,6 +188,6 @@ def test_traces_load_without_a_drawing_library():
 def test_the_examples_in_docstrings_run():
     import doctest
 
-    found = doctest.testmod(flowedit.display)
+    found = doctest.testmod(flowedit.show.display)
     assert found.attempted == 2
     assert found.failed == 0

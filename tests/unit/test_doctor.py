@@ -88,7 +88,7 @@ def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, give
         models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
     )
     monkeypatch.setattr(
-        "flowedit.edit.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
+        "flowedit.edit.steps.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
     )
     cost = measure_tiny(given)
     ((clip, keys, settings),) = seen

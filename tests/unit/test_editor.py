@@ -9,11 +9,10 @@ import pytest
 import torch
 from oracles import SIZE, Curved, PointMass, pictures
 
-from flowedit import edit as editor
 from flowedit import methods
-from flowedit.detail import decode_residual, enlarge_change
-from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
-from flowedit.encoding import to_pixels
+from flowedit.edit import steps as editor
+from flowedit.edit.preparation import at_scale, sigma_grid
+from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
 from flowedit.errors import (
     KeyframeError,
     ModelError,
@@ -24,7 +23,8 @@ from flowedit.errors import (
 )
 from flowedit.keyframes import Keyframe
 from flowedit.methods.branches import State
-from flowedit.preparation import at_scale, sigma_grid
+from flowedit.methods.detail import decode_residual, enlarge_change
+from flowedit.model import to_pixels
 from flowedit.schedule import wan_sigmas
 from flowedit.settings import EditSettings
 

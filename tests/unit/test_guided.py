@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flowedit.edit.masks import apply_mask, read_mask
 from flowedit.errors import VideoFileError, VideoShapeError
-from flowedit.guided import carry_change, carry_frame, with_perfect_guide
-from flowedit.masks import apply_mask, read_mask
 from flowedit.media.clip import write_video
 from flowedit.media.images import resize_image, resize_video
 from flowedit.metrics import psnr
+from flowedit.run.guided import carry_change, carry_frame, with_perfect_guide
 
 
 def detailed(size=256, seed=0):
@@ -141,7 +141,7 @@ def test_a_real_edit_of_one_object_at_512_beats_upscaling_by_three_db_and_keeps_
     """
     import torch
 
-    from flowedit.edit import edit_video
+    from flowedit.edit.steps import edit_video
     from flowedit.keyframes import Keyframe
     from flowedit.models import load_model
     from flowedit.presets import preset_settings

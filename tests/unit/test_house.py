@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTION = 60
 """Lines of a function at most."""
 MODULES = sorted((ROOT / "flowedit").rglob("*.py"))
+FLOORS = 10
+"""Of rooms, files and folders directly in the package, at most: a room stands above all that it imports."""
 LAZY = ROOT / "flowedit" / "__init__.py"
 
 
@@ -64,6 +66,34 @@ def test_no_import_runs_in_a_circle():  # catches: a circle hidden in a function
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def floors(imports: dict[str, set[str]]) -> dict[str, int]:
+    """Floor of each room, the ground being 1."""
+    rooms: dict[str, set[str]] = {}
+    for module, others in imports.items():
+        rooms.setdefault(room_of(module), set()).update(map(room_of, others))
+    found: dict[str, int] = {}
+    below = {room: others - {room} for room, others in rooms.items()}
+    for room in TopologicalSorter(below).static_order():
+        found[room] = 1 + max((found[other] for other in below[room]), default=0)
+    return found
+
+
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_rooms_stand_on_few_floors():  # catches: a file laid on top of all others, and rooms that lean on each other
+    assert max(floors(graph()).values()) <= FLOORS
+
+
+def test_floors_are_counted_by_rooms():  # catches: counting files, or only the first import
+    assert floors({"p.a": set(), "p.b.x": {"p.b.y", "p.a"}, "p.b.y": set(), "p.c": {"p.b.x", "p.a"}}) == {
+        "p.a": 1,
+        "p.b": 2,
+        "p.c": 3,
+    }
+
+
 def test_one_lazy_init_and_no_other():  # catches: a module that answers for names it does not hold
     lazy = [str(p.relative_to(ROOT)) for p in MODULES if re.search(r"^def __getattr__", p.read_text(), re.MULTILINE)]
     assert lazy == ["flowedit/__init__.py"]
@@ -74,7 +104,7 @@ def test_a_deferred_and_a_typing_only_import_are_seen(
 ):  # catches: reading the top of a file alone
     module = tmp_path / "flowedit" / "m.py"
     module.parent.mkdir()
-    module.write_text("if TYPE_CHECKING:\n    from flowedit.run import run_edit\ndef f():\n    import flowedit.flow\n")
+    module.write_text("if TYPE_CHECKING:\n    from flowedit.edit import f\ndef f():\n    import flowedit.flow\n")
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
-    monkeypatch.setattr(f"{__name__}.MODULES", [module.with_name(f"{name}.py") for name in ("m", "run", "flow")])
-    assert imports_of(module) == {"flowedit.run", "flowedit.flow"}
+    monkeypatch.setattr(f"{__name__}.MODULES", [module.with_name(f"{name}.py") for name in ("m", "edit", "flow")])
+    assert imports_of(module) == {"flowedit.edit", "flowedit.flow"}

@@ -34,7 +34,7 @@ def test_the_convention_loads_without_torch_or_a_vendor():  # catches: a lesson 
 
 
 def test_the_editor_loads_without_a_vendor():  # catches: diffsynth above its floor
-    loaded = loaded_by("import flowedit.edit")
+    loaded = loaded_by("import flowedit.edit.steps")
     assert "torch" in loaded
     assert loaded.isdisjoint({"diffsynth", "transformers", "langgraph", "anywidget"})
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import flowedit
-from flowedit import inputs as reading
 from flowedit.cli.options import parse_indices, parse_size
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
-from flowedit.inputs import choose_window, pair_keyframes, read_inputs
 from flowedit.media.clip import write_image, write_video
-from flowedit.request import EditRequest
+from flowedit.run import inputs as reading
+from flowedit.run.inputs import choose_window, pair_keyframes, read_inputs
+from flowedit.run.request import EditRequest
 from flowedit.settings import EditSettings
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from oracles import SIZE, PointMass, pictures
 
-from flowedit.encoding import ENCODINGS, encode_keyframes, to_frames, to_pixels
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes
-from flowedit.model import ClipShape
+from flowedit.methods.encoding import ENCODINGS, encode_keyframes
+from flowedit.model import ClipShape, to_frames, to_pixels
 
 SHAPE = ClipShape(num_frames=9, height=SIZE[0], width=SIZE[1])
 

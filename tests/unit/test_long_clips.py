@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks import long_clips
 from benchmarks.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, drift, long_clip, to_markdown
+from flowedit.edit.windows import edit_long_video
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
 from flowedit.tiny.styles import Family
-from flowedit.windows import edit_long_video
 
 MEMORY = """
 import sys
@@ -24,7 +24,7 @@ from oracles import Curved
 from flowedit.settings import EditSettings
 from flowedit.environment import peak_memory_mb
 from flowedit.keyframes import Keyframe
-from flowedit.windows import edit_long_video
+from flowedit.edit.windows import edit_long_video
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from lora_files import write_pairs
 
-from flowedit import run as runner
-from flowedit.advice import lora_advice
 from flowedit.cli.main import main
-from flowedit.inputs import sha256
 from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.models import load_model
+from flowedit.run import job as runner
+from flowedit.run.advice import lora_advice
+from flowedit.run.inputs import sha256
 from flowedit.runfolder import STATE
 from flowedit.settings import EditSettings
 from flowedit.wan.lora import linear_layers

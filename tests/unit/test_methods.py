@@ -9,7 +9,7 @@ from oracles import Curved, pictures, point_problem, point_velocity
 
 from flowedit import methods
 from flowedit.correction import Constant, Exact
-from flowedit.edit import edit_steps, prepare
+from flowedit.edit.steps import edit_steps, prepare
 from flowedit.flow import euler_step, interpolate, velocity
 from flowedit.keyframes import Keyframe
 from flowedit.methods import branches

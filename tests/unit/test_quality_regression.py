@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.cases import own_case
 from benchmarks.score import figures_of
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.models import load_model
 from flowedit.presets import preset_settings
 from flowedit.tiny.splits import Split

@@ -5,14 +5,14 @@ import pytest
 import torch
 from oracles import POOL, PointMass, pictures
 
-from flowedit.detail import Reference
-from flowedit.edit import edit_steps, finish, prepare
-from flowedit.encoding import to_pixels
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.errors import KeyframeError
 from flowedit.estimate import Estimate
 from flowedit.flow import interpolate
 from flowedit.keyframes import Keyframe
+from flowedit.methods.detail import Reference
 from flowedit.methods.refine import common_change, lay_change
+from flowedit.model import to_pixels
 from flowedit.settings import EditSettings
 
 SHAPE = (2, 3, 5, 24, 24)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from flowedit.keyframes import Keyframe
-from flowedit.page import page
-from flowedit.report import EMBED_LIMIT, comparison_frames, contact_sheet, readings, render_report
+from flowedit.run.report import EMBED_LIMIT, comparison_frames, contact_sheet, readings, render_report
+from flowedit.show.page import page
 from flowedit.trace import FIELDS, StepTrace, Trace
 
 

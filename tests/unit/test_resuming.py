@@ -13,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowedit.edit import edit_steps, prepare
+from flowedit.edit.resuming import STATE, ResumeState, StateKeeper
+from flowedit.edit.steps import edit_steps, prepare
 from flowedit.errors import ModelError, OutputError
+from flowedit.files import digest_of
 from flowedit.keyframes import Keyframe
-from flowedit.resuming import STATE, ResumeState, StateKeeper, digest_of
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.trace import StepTrace
@@ -84,7 +85,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from flowedit import run as runner
+from flowedit.run import job as runner
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import WanVideo
@@ -195,7 +196,7 @@ def test_every_part_of_an_edit_changes_the_digest():
 SAVER = textwrap.dedent("""
     import sys, torch
     from pathlib import Path
-    from flowedit.resuming import ResumeState
+    from flowedit.edit.resuming import ResumeState
     for step in range(1, 10_000):
         ResumeState(traces=(), carried=(torch.full((1 << 16,), float(step)),)).save(Path(sys.argv[1]), "abc")
         print(step, flush=True)

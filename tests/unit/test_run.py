@@ -12,14 +12,16 @@ import pytest
 import torch
 from oracles import Curved
 
-from flowedit import models, outputs, windows
-from flowedit import run as runner
+from flowedit import models
+from flowedit.edit import windows
+from flowedit.edit.sweep import combinations
 from flowedit.errors import FlowEditError, ModelError, NumericalError, SettingError
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
 from flowedit.presets import model_defaults
+from flowedit.run import job as runner
+from flowedit.run import outputs
 from flowedit.runfolder import RUN_FILES
 from flowedit.settings import EditSettings
-from flowedit.sweep import combinations
 from flowedit.tiny.load import WEIGHTS, random_pipeline
 from flowedit.wan import encodings, loading
 from flowedit.wan.placement import Needs, Placement

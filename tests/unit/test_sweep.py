@@ -6,11 +6,11 @@ import torch
 from oracles import Curved
 
 from flowedit.cli.options import parse_swept
-from flowedit.edit import edit_steps, prepare
+from flowedit.edit.steps import edit_steps, prepare
+from flowedit.edit.sweep import combinations, varied
 from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
-from flowedit.sweep import combinations, varied
 
 SETTINGS = EditSettings(steps=4, detail="plain").with_(alpha=2.0)
 FRAMES = np.random.default_rng(0).integers(0, 256, (9, 8, 12, 3), dtype=np.uint8)

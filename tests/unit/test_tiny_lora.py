@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowedit.edit import edit_steps, prepare
+from flowedit.edit.steps import edit_steps, prepare
 from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch.distributed.run import get_args_parser
 
-from flowedit.encoding import encode_keyframes
 from flowedit.keyframes import Keyframe
+from flowedit.methods.encoding import encode_keyframes
 from flowedit.tiny.config import SMOKE, SPATIAL
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae, random_pipeline
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae

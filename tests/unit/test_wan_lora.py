@@ -9,7 +9,7 @@ from lora_files import bring, layers_of, loaded, pairs_for, placement_on_cpu, sm
 from safetensors.torch import save_file
 from small_wan import SmallText, record
 
-from flowedit.edit import edit_steps, edit_video, prepare
+from flowedit.edit.steps import edit_steps, edit_video, prepare
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_wan import SmallText, small_pipeline
 
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
@@ -141,7 +141,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import numpy as np
-from flowedit import run as runner
+from flowedit.run import job as runner
 from flowedit.cli.main import main
 from flowedit.tiny.load import random_pipeline
 from flowedit.wan import fast, pace

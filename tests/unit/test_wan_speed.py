@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from flowedit.cli import measuring
 from flowedit.cli.doctor import doctor
 from flowedit.cli.measuring import TinyCost
-from flowedit.edit import edit_video
+from flowedit.edit.steps import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.settings import EditSettings

@@ -182,8 +182,8 @@ def test_the_small_models_latents_are_shown_in_about_their_colours():
     0.09 on that clip's edit, of colours that themselves vary by 0.12 to 0.28; correlations 0.98 and more, 0.93 for one.
     """
     torch = pytest.importorskip("torch")
-    from flowedit.encoding import to_pixels
     from flowedit.lessons import material
+    from flowedit.model import to_pixels
     from flowedit.models import load_model
 
     small_model, clip = load_model("tiny", device="cpu"), material.clip(8, frames=9)

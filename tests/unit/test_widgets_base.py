@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.widgets import grainy_clip
-from flowedit.display import spread
 from flowedit.errors import SettingError, WidgetError
+from flowedit.show.display import spread
 from flowedit.widgets import FrameScrubber, ResidualInspector
 from flowedit.widgets import page as make_page
 from flowedit.widgets._base import plain

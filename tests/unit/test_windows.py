@@ -10,13 +10,13 @@ import pytest
 import torch
 from oracles import Curved, pictures
 
-from flowedit import windows
-from flowedit.edit import edit_steps, edit_video, finish, prepare
+from flowedit.edit import windows
+from flowedit.edit.preparation import PreparedEdit, draw_noise
+from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
+from flowedit.edit.windows import LongEdit, edit_long_video, window_starts
 from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.keyframes import Keyframe
-from flowedit.preparation import PreparedEdit, draw_noise
 from flowedit.settings import EditSettings
-from flowedit.windows import LongEdit, edit_long_video, window_starts
 
 SETTINGS = EditSettings(steps=4, detail="plain", strength=0.6)
 

@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from flowedit.edit.masks import apply_mask
+from flowedit.edit.preparation import PreparedEdit
+from flowedit.edit.result import EditResult
+from flowedit.edit.windows import LongEdit
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.errors import FlowEditError
 from flowedit.files import write_json, write_text
-from flowedit.guided import carry_change
-from flowedit.inputs import Inputs, sha256
-from flowedit.masks import apply_mask
 from flowedit.media.clip import write_image, write_video
 from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
 from flowedit.models import checkpoint_files
-from flowedit.preparation import PreparedEdit
-from flowedit.report import comparison_frames, contact_sheet, render_report
-from flowedit.request import EditRequest
-from flowedit.result import EditResult
+from flowedit.run.guided import carry_change
+from flowedit.run.inputs import Inputs, sha256
+from flowedit.run.report import comparison_frames, contact_sheet, render_report
+from flowedit.run.request import EditRequest
 from flowedit.runfolder import (
     COMPARISON,
     EDITED,
@@ -35,7 +36,6 @@ from flowedit.runfolder import (
     holds_run,
     replacing,
 )
-from flowedit.windows import LongEdit
 
 
 def write_outputs(

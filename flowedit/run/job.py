@@ -9,24 +9,24 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowedit.advice import advise
-from flowedit.edit import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.edit.masks import apply_mask
+from flowedit.edit.result import EditResult
+from flowedit.edit.resuming import StateKeeper
+from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.edit.sweep import varied
+from flowedit.edit.windows import LongEdit
 from flowedit.errors import SettingError, UnknownWordsWarning
-from flowedit.inputs import Inputs, read_inputs
-from flowedit.masks import apply_mask
 from flowedit.methods.branches import Step
 from flowedit.model import ClipShape, VideoModel
 from flowedit.models import load_model, placements
-from flowedit.outputs import trace_kept, write_outputs
 from flowedit.presets import model_defaults
-from flowedit.request import EditRequest
-from flowedit.result import EditResult
-from flowedit.resuming import StateKeeper
+from flowedit.run.advice import advise
+from flowedit.run.inputs import Inputs, read_inputs
+from flowedit.run.outputs import trace_kept, write_outputs
+from flowedit.run.request import EditRequest
 from flowedit.runfolder import claimed
 from flowedit.settings import EditSettings
-from flowedit.sweep import varied
 from flowedit.wan.placement import exhausted, free_memory, is_out_of_memory
-from flowedit.windows import LongEdit
 
 if TYPE_CHECKING:
     from flowedit.wan.placement import Placement

@@ -10,19 +10,19 @@ import torch
 from jaxtyping import UInt8
 
 from flowedit.correction import warn_if_unstable
-from flowedit.detail import Reference
-from flowedit.encoding import encode_keyframes, to_pixels
+from flowedit.edit.masks import latent_mask
 from flowedit.errors import SettingError
 from flowedit.estimate import Estimate
 from flowedit.estimate import estimate as estimate_of
 from flowedit.frames import ClipShape, Video, check_size, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes
-from flowedit.masks import latent_mask
 from flowedit.media.images import resize_image, resize_video
 from flowedit.methods import METHODS
 from flowedit.methods.branches import POSITIONS, EditProblem, Velocity, model_velocity
+from flowedit.methods.detail import Reference
+from flowedit.methods.encoding import encode_keyframes
 from flowedit.methods.refine import EstimateReference, resized
-from flowedit.model import Condition, Latent, VideoModel
+from flowedit.model import Condition, Latent, VideoModel, to_pixels
 from flowedit.schedule import skip_steps, wan_sigmas
 from flowedit.settings import EditSettings
 from flowedit.trace import Trace

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from flowedit.display import facts_tag, figure_tag, image_tag, spread, table_tag, video_tag
 from flowedit.keyframes import Keyframe
-from flowedit.page import STYLE, page
+from flowedit.show.display import facts_tag, figure_tag, image_tag, spread, table_tag, video_tag
+from flowedit.show.page import STYLE, page
 from flowedit.trace import Trace
 
 EMBED_LIMIT = 24_000_000

@@ -5,8 +5,7 @@ one, never half of one.
 """
 
 import json
-from dataclasses import asdict, dataclass, is_dataclass
-from hashlib import sha256
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,13 @@ import torch
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.files import make_folder, write_bytes
+from flowedit.files import digest_of, make_folder, write_bytes
 from flowedit.runfolder import STATE
 from flowedit.trace import FIELDS, StepTrace
 
 if TYPE_CHECKING:
+    from flowedit.edit.preparation import PreparedEdit
     from flowedit.methods.branches import Step
-    from flowedit.preparation import PreparedEdit
 
 FORMAT = "flowedit-state-2"
 SAVE_EVERY = 5
@@ -132,29 +131,3 @@ def _trace(step: dict[str, Any]) -> StepTrace:
     """One step's readings, whose lists JSON made of tuples."""
     values: dict[str, Any] = {**step, **{name: tuple(step[name]) for name in FIELDS}}
     return StepTrace(**values)
-
-
-def digest_of(*parts: Any) -> str:  # noqa: ANN401 - settings, names, arrays: whatever decides the result
-    """Digest of everything that decides a run's result, so that a state is never carried into another run.
-
-    Args:
-        parts: dataclasses, plain values, bytes, NumPy arrays or tensors, in a fixed order.
-    """
-    digest = sha256()
-    for part in parts:
-        for piece in _pieces(part):
-            digest.update(len(piece).to_bytes(8, "little"))
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _pieces(part: Any) -> list[bytes]:  # noqa: ANN401
-    if isinstance(part, bytes):
-        return [b"bytes", part]
-    if isinstance(part, Tensor):
-        part = part.detach().cpu().float().numpy()
-    if hasattr(part, "tobytes") and hasattr(part, "dtype"):
-        return [f"array {part.dtype} {part.shape}".encode(), part.tobytes()]
-    if is_dataclass(part) and not isinstance(part, type):
-        part = {"": type(part).__name__, **asdict(part)}
-    return [json.dumps(part, sort_keys=True, default=str).encode()]

@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 
-from flowedit.encoding import to_pixels
 from flowedit.frames import Video
-from flowedit.model import Latent, Pixels, VideoModel
+from flowedit.model import Latent, Pixels, VideoModel, to_pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

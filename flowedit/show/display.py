@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowedit.page import page, write_page
+from flowedit.show.page import page, write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Frames as a model takes them, and the three ways in which a keyframe becomes a clean latent.
+"""The three ways in which a keyframe becomes a clean latent.
 
 A slot after the first stands for four frames, so a lone picture is not what the autoencoder expects there. Each
 keyframe is encoded by itself: encoding several distant ones as one clip would claim that they are consecutive.
@@ -6,7 +6,6 @@ keyframe is encoded by itself: encoding several distant ones as one clip would c
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 from einops import repeat
 from jaxtyping import Float
@@ -15,23 +14,11 @@ from torch import Tensor
 from flowedit.errors import SettingError
 from flowedit.frames import GROUP, Image, Video
 from flowedit.keyframes import Keyframe
-from flowedit.model import KeyLatent, Latent, Pixels, VideoModel
+from flowedit.model import KeyLatent, Latent, VideoModel, to_pixels
 
 OneSlot = Float[Tensor, "b c 1 h w"]
 Encoder = Callable[[VideoModel, Keyframe, Image, Latent], OneSlot]
 """(model, styled keyframe, the source's own frame, the source's latents) -> clean latent of the keyframe's slot."""
-
-
-def to_pixels(frames: Video, device: torch.device | str = "cpu") -> Pixels:
-    """Frames as a model takes them: float32 in [-1, 1]."""
-    video = torch.as_tensor(np.ascontiguousarray(frames)).to(device)
-    return video.permute(3, 0, 1, 2).unsqueeze(0).float() * (2 / 255) - 1
-
-
-def to_frames(pixels: Pixels) -> Video:
-    """Pixels in [-1, 1] as uint8 frames, rounded to the nearest value."""
-    video = ((pixels[0].float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return video.permute(1, 2, 3, 0).cpu().numpy()
 
 
 def encode_still(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:

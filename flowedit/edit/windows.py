@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowedit.edit import edit_steps, finish, prepare
+from flowedit.edit.preparation import PreparedEdit, clip_shape, draw_noise
+from flowedit.edit.result import EditResult
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.errors import FlowEditError, VideoShapeError
 from flowedit.estimate import WindowEstimates
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods.branches import Step
 from flowedit.model import VideoModel
-from flowedit.preparation import PreparedEdit, clip_shape, draw_noise
-from flowedit.result import EditResult
 from flowedit.settings import EditSettings
 from flowedit.trace import FIELDS, StepTrace, Trace
 

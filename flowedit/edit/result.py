@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.display import Displayed, facts_tag, figure_tag, spread, video_tag
 from flowedit.keyframes import Keyframe
-from flowedit.page import page, write_page
 from flowedit.settings import EditSettings
+from flowedit.show.display import Displayed, facts_tag, figure_tag, spread, video_tag
+from flowedit.show.page import page, write_page
 from flowedit.trace import Trace
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class EditResult(Displayed):
 
     def plot(self) -> "Figure":
         """Frames of the source above the styled keyframes and the same frames of the edit, as a matplotlib figure."""
-        from flowedit.figures import strip_figure
+        from flowedit.show.figures import strip_figure
 
         styled = {keyframe.index: keyframe.image for keyframe in self.keyframes}
         shown = spread(len(self.frames), list(styled), _COLUMNS)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowedit.edit.masks import Mask, read_mask
 from flowedit.errors import KeyframeError, VideoShapeError
 from flowedit.frames import FrameMap, check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe
-from flowedit.masks import Mask, read_mask
 from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
 from flowedit.models import check_loras
 from flowedit.presets import model_defaults
-from flowedit.request import EditRequest
+from flowedit.run.request import EditRequest
 
 if TYPE_CHECKING:
     from flowedit.wan.lora import CheckedLora

@@ -14,18 +14,17 @@ from typing import Any
 
 import torch
 
-from flowedit.detail import DETAILS
-from flowedit.encoding import to_frames
+from flowedit.edit.preparation import PreparedEdit, prepare
+from flowedit.edit.result import EditResult
+from flowedit.edit.resuming import ResumeState
 from flowedit.errors import ModelError, NumericalError
 from flowedit.estimate import CLASSICAL
 from flowedit.frames import ClipShape, Video, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes
 from flowedit.methods import METHODS
 from flowedit.methods.branches import EditProblem, State, Step, rms_per_slot
-from flowedit.model import Latent, VideoModel
-from flowedit.preparation import PreparedEdit, prepare
-from flowedit.result import EditResult
-from flowedit.resuming import ResumeState
+from flowedit.methods.detail import DETAILS
+from flowedit.model import Latent, VideoModel, to_frames
 from flowedit.settings import EditSettings
 from flowedit.trace import StepTrace, Trace
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from flowedit.edit.result import EditResult
 from flowedit.estimate.colour_map import colour_map, explains
 from flowedit.presets import KNOWN, model_defaults
-from flowedit.result import EditResult
 from flowedit.settings import EditSettings
 
 HIGH_GAP = 0.25

@@ -9,7 +9,7 @@ from flowedit.errors import SettingError
 from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
-    from flowedit.preparation import PreparedEdit
+    from flowedit.edit.preparation import PreparedEdit
 
 
 def combinations(
@@ -40,7 +40,7 @@ def varied(prepared: "PreparedEdit", settings: EditSettings) -> "PreparedEdit":
     Raises:
         SettingError: they differ in something that was encoded.
     """
-    from flowedit.preparation import draw_noise
+    from flowedit.edit.preparation import draw_noise
 
     ours = prepared.settings
     if settings.with_(gain=ours.gain, seed=ours.seed) != ours:
