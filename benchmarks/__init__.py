@@ -1,1 +1,5 @@
-"""Benchmarks: quality against ground truth, speed, and what the widgets take."""
+"""Quality, speed, memory and looks, measured; the records lie in `RESULTS`, and docs/ is filled in from them."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-RESULTS = Path("benchmarks/results")
+from benchmarks import RESULTS
+
 app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 
 
@@ -83,7 +84,7 @@ def speed(
 @app.command()
 def pages() -> None:
     """Fill the figures of the README and of docs/ in from the records in benchmarks/results/."""
-    from benchmarks.figures import fill_pages
+    from benchmarks.pages import fill_pages
 
     for page in fill_pages():
         typer.echo(page.name)

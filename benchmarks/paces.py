@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cases import Case, own_case
+from benchmarks.cases import Case
 from benchmarks.gpu_parts import relative_error
 from benchmarks.tables import markdown
+from benchmarks.worlds import own_case
 from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
 from flowedit.files import write_bytes

@@ -1,9 +1,10 @@
-"""Figures in the documentation, filled in from what was measured, so that nobody types a number.
+"""Figures in the documentation, filled in from the records in `benchmarks/results/`, so that nobody types a number.
 
 A page says where a figure comes from, in a comment that no reader sees: `<!--= q.gain("default", "propagation") -->`,
 the figure, and `<!--/-->`. `python -m benchmarks pages` writes the figures anew; a test holds every page against them.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +12,58 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
+from benchmarks import RESULTS, gpu_table, long_clips, looks, paces, tables, widgets
+from benchmarks.gpu_record import read_record
+from benchmarks.gpu_targets import NARROW, WIDE_ONE, target_table
+from benchmarks.speed import SpeedRecord
+from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_FIELD = re.compile(r"<!--=(?P<expression>.*?)-->(?P<value>.*?)<!--/-->", re.DOTALL)
-_QUANTITY = re.compile(
-    r"(?<![\w.\-/])[-+]?\d+(?:[.,]\d+)?(?: |\N{NO-BREAK SPACE})?(?:dB|ms|s|MB|GB|kB|minutes?|%)(?!\w)"
-)
-_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+FIELD = re.compile(r"<!--=(?P<expression>.*?)-->(?P<value>.*?)<!--/-->", re.DOTALL)
+
+
+def figures() -> dict[str, Any]:
+    """What expressions may name: `q` and `v`, the scores of test and validation scenes; other records; tables."""
+    scores = read_scores(RESULTS / "quality.csv.gz")
+    speed = SpeedRecord.read(RESULTS / "speed.json")
+    long = long_clips.read_readings(RESULTS / "long_clips.json")
+    styled = _json("looks.json")
+    return {
+        "q": BenchTable(scores),
+        "v": BenchTable(scores, "validation"),
+        "telling": tables.TELLING,
+        **{name: getattr(tables, name) for name in ("targets", "means", "gains", "shares", "families")},
+        "speed": {row.name: row for row in speed.commands},
+        "speed_table": speed.to_markdown(),
+        "long": {(reading.preset, reading.family): reading for reading in long},
+        "long_table": long_clips.to_markdown(long),
+        "looks_table": looks.to_markdown([looks.LookReading(**row) for row in styled["looks"]], styled["clip"]),
+        "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
+        "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
+        **{name: getattr(gpu_table, name) for name in ("where", "rows_of", "derived")},
+        **{"target_table": target_table, "narrow": NARROW, "wide": WIDE_ONE},
+        "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
+        "paces_table": paces.paces_markdown(paces.read_paces(RESULTS / "paces.json")),
+        "widgets_table": widgets.to_markdown([widgets.Reading(**row) for row in _json("widgets.json")]),
+    }
+
+
+def _json(name: str) -> Any:  # noqa: ANN401 - what a record holds
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def fill_pages() -> list[Path]:
+    """Write the figures of every page anew; those that changed."""
+    known, changed = figures(), []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        filled = fill(text, known)
+        if filled != text:
+            page.write_text(filled, encoding="utf-8")
+            changed.append(page)
+    return changed
 
 
 def fill(text: str, figures: Mapping[str, Any]) -> str:
@@ -42,9 +86,4 @@ def fill(text: str, figures: Mapping[str, Any]) -> str:
             raise OutputError(f"{expression.strip()} cannot be computed: {error}. Correct the page.") from None
         return f"<!--={expression}-->" + (f"\n\n{said.strip()}\n\n" if "\n" in said else said) + "<!--/-->"
 
-    return _FIELD.sub(value, text)
-
-
-def typed_figures(text: str) -> list[str]:
-    """Quantities with a unit that a page states in its own words: neither filled in nor code."""
-    return _QUANTITY.findall(_CODE.sub("", _FIELD.sub("", text)))
+    return FIELD.sub(value, text)

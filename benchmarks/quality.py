@@ -9,32 +9,22 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-from benchmarks.cases import (
-    EXAM_SCENES,
-    EXAM_STYLES,
-    FRAMES,
-    Case,
-    Condition,
-    World,
-    exam_case,
-    film_case,
-    natural_case,
-    own_case,
-    under,
-)
-from benchmarks.memory import Remembering
+import cv2
+import torch
+
+from benchmarks.cases import Case, Condition, World, under
 from benchmarks.rows import ROWS
 from benchmarks.score import figures_of
 from benchmarks.table import Score
+from benchmarks.worlds import EXAM_SCENES, EXAM_STYLES, exam_cases, film_case, natural_case, own_case
 from flowedit.errors import SettingError
 from flowedit.model import VideoModel
 from flowedit.tiny.splits import Split
 
 _MAKERS = {World.OWN: own_case, World.NATURAL: natural_case, World.FILM: film_case}
-Known = Mapping[tuple[str, str, int, str], Score]
-"""Scores that a store holds already, by row, world, scene and condition."""
+Known = Mapping[tuple[str, ...], Score]
+"""Scores that a store holds already, by `Score.key`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +62,15 @@ class QualityPlan:
             raise SettingError("The exam world needs its folder; give it with --exam, or leave the world out.")
 
     def places(self) -> list[tuple[World, int]]:
-        """World and number of every scene."""
+        """World and number of every scene; the reference world has a limited number in each of its styles."""
         numbers = range(self.first, self.first + self.scenes)
-        styles = range(0, EXAM_SCENES * len(EXAM_STYLES), EXAM_SCENES)
-        exam = [style + number for style in styles for number in numbers if number < EXAM_SCENES]
+        exam = [style * EXAM_SCENES + n for style in range(len(EXAM_STYLES)) for n in numbers if n < EXAM_SCENES]
         return [(world, number) for world in self.worlds for number in (exam if world is World.EXAM else numbers)]
 
     def cases(self, world: World, number: int) -> list[Case]:
         """A scene under every condition that is wanted."""
         if world is World.EXAM and self.exam is not None:
-            exact = exam_case(self.exam, number)
+            exact = exam_cases(self.exam)[number]
         else:
             exact = _MAKERS[world](number, self.split)
         return [under(exact, condition) for condition in self.conditions]
@@ -90,68 +79,47 @@ class QualityPlan:
 def run_quality(
     plan: QualityPlan, load: Callable[[], VideoModel], *, store: Path | None = None, jobs: int = 1
 ) -> Iterator[Score]:
-    """Every row on every case, those of the store first read and not run again.
-
-    Rows share what they encode and decode, so only the first case tells their seconds, and only where nothing else
-    runs beside it; the others have NaN there.
+    """Every row on every case, those of the store not run again.
 
     Args:
         plan: what to run.
         load: gives the video model; each process calls its own.
         store: JSON-lines file of finished scores; a run that was stopped goes on from it. None keeps nothing.
-        jobs: processes, each with a model of its own.
+        jobs: processes, each with a model of its own; seconds are known where there is one.
 
     Raises:
         SettingError: the store holds scores of another split or other weights.
     """
-    if store:
-        _claim(store, plan)
-    known = {_key(score): score for score in load_scores(store)} if store else {}
-    made = _in_turn(plan, load(), known) if jobs == 1 else _side_by_side(plan, load, known, jobs)
-    for score in made:
-        if store and _key(score) not in known:
+    known = {score.key: score for score in _claim(store, plan)} if store else {}
+    for score in _in_turn(plan, load(), known) if jobs == 1 else _side_by_side(plan, load, known, jobs):
+        if store and score.key not in known:
             with store.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(asdict(score)) + "\n")
         yield score
 
 
-def _claim(store: Path, plan: QualityPlan) -> None:
-    """Write at the head of a new store what its scores are of; refuse a store of something else."""
+def _claim(store: Path, plan: QualityPlan) -> list[Score]:
+    """The scores of a store of this split and these weights; a new one gets a head that says whose it is."""
     head = json.dumps({"of": {"split": str(plan.split), "weights": dict(plan.weights)}})
     if not store.exists() or not store.stat().st_size:
         store.write_text(head + "\n", encoding="utf-8")
-        return
-    with store.open(encoding="utf-8") as stream:
-        first = stream.readline()
+    first, *lines = store.read_text(encoding="utf-8").splitlines(keepends=True)
     if first.rstrip("\n") != head:
         raise SettingError(f"{store} holds scores of another split or other weights; give another --out or delete it.")
-
-
-def load_scores(store: Path) -> list[Score]:
-    """The scores of a store, without its head and an unfinished last line."""
-    scores = []
-    for line in store.read_text(encoding="utf-8").splitlines() if store.exists() else []:
-        try:
-            read = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if "row" in read:
-            scores.append(Score(**read))
-    return scores
+    whole = [line for line in lines if line.endswith("\n")]  # the last one may have been cut off
+    store.write_text("".join([first, *whole]), encoding="utf-8")
+    return [Score(**json.loads(line)) for line in whole]
 
 
 def _in_turn(plan: QualityPlan, model: VideoModel, known: Known) -> Iterator[Score]:
-    remembering = Remembering(model)
-    for number, place in enumerate(plan.places()):
-        for first, case in enumerate(plan.cases(*place)):
-            timed = number == first == 0
-            yield from _scores(plan, case, model if timed else remembering, known, timed=timed)
+    for place in plan.places():
+        yield from _scores(plan, place, model, known)
 
 
 def _side_by_side(plan: QualityPlan, load: Callable[[], VideoModel], known: Known, jobs: int) -> Iterator[Score]:
-    context, threads = get_context("spawn"), max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, context, _begin, (plan, load, threads)) as pool:
-        waiting = [pool.submit(_place_scores, place, known) for place in plan.places()]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (load, threads)) as pool:
+        waiting = [pool.submit(_place_scores, plan, place, known) for place in plan.places()]
         try:
             for ready in as_completed(waiting):
                 yield from ready.result()
@@ -159,45 +127,39 @@ def _side_by_side(plan: QualityPlan, load: Callable[[], VideoModel], known: Know
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-_own: dict[str, Any] = {}
-"""What a process of its own has loaded: the plan and the model."""
+_own: list[VideoModel] = []
+"""The model of a process of its own."""
 
 
-def _begin(plan: QualityPlan, load: Callable[[], VideoModel], threads: int) -> None:
-    import cv2
-    import torch
-
+def _begin(load: Callable[[], VideoModel], threads: int) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    _own.update(plan=plan, model=Remembering(load()))
+    _own.append(load())
 
 
-def _place_scores(place: tuple[World, int], known: Known) -> list[Score]:
-    plan: QualityPlan = _own["plan"]
-    return [score for case in plan.cases(*place) for score in _scores(plan, case, _own["model"], known)]
+def _place_scores(plan: QualityPlan, place: tuple[World, int], known: Known) -> list[Score]:
+    return list(_scores(plan, place, _own[0], known, timed=False))
 
 
-def _scores(plan: QualityPlan, case: Case, model: VideoModel, known: Known, *, timed: bool = False) -> Iterator[Score]:
-    """Every row on one case, as far as it is not known."""
-    for row in plan.rows:
-        key = (row, str(case.world), case.scene, str(case.condition))
-        yield known[key] if key in known else _score(plan, row, case, model, timed=timed)
-
-
-def _score(plan: QualityPlan, row: str, case: Case, model: VideoModel, *, timed: bool) -> Score:
-    begun = time.perf_counter()
-    edited = ROWS[row](case, model)
-    seconds = (time.perf_counter() - begun) / FRAMES
-    return Score(
-        split=str(plan.split),
-        row=row,
-        world=str(case.world),
-        scene=case.scene,
-        family=case.family,
-        condition=str(case.condition),
-        figures={**figures_of(case, edited), "seconds_per_frame": seconds if timed else math.nan},
-    )
-
-
-def _key(score: Score) -> tuple[str, str, int, str]:
-    return score.row, score.world, score.scene, score.condition
+def _scores(
+    plan: QualityPlan, place: tuple[World, int], model: VideoModel, known: Known, *, timed: bool = True
+) -> Iterator[Score]:
+    """Every row on a scene, under each condition, as far as it is not known."""
+    for case in plan.cases(*place):
+        for row in plan.rows:
+            score = Score(
+                split=str(plan.split),
+                row=row,
+                world=str(case.world),
+                scene=case.scene,
+                family=case.family,
+                condition=str(case.condition),
+            )
+            if score.key in known:
+                yield known[score.key]
+                continue
+            begun = time.perf_counter()
+            edited = ROWS[row](case, model)
+            seconds = (time.perf_counter() - begun) / len(case.frames) if timed else math.nan
+            score.figures.update(figures_of(case, edited), seconds_per_frame=seconds)
+            yield score

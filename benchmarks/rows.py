@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import Case, disagree
-from benchmarks.memory import Remembering
-from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
 from flowedit.model import VideoModel, to_frames, to_pixels
@@ -28,40 +27,25 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
     """A preset of the editor with some settings changed."""
 
     def row(case: Case, model: VideoModel) -> np.ndarray:
-        return _edited(case, model, _settings(case, preset, **changes))
+        return edit_video(case.frames, case.keyframes, model, settings_of(case, preset, **changes)).frames
 
     return row
 
 
-def _edited(case: Case, model: VideoModel, settings: EditSettings) -> np.ndarray:
-    """Edit as `edit_video` does, with an estimate that the model remembers where it remembers any."""
-    if not (isinstance(model, Remembering) and settings.method == "refine"):
-        return edit_video(case.frames, case.keyframes, model, settings).frames
-    return _finished(_prepared(case, model, settings))
-
-
-def _prepared(case: Case, model: VideoModel, settings: EditSettings) -> PreparedEdit:
-    refines = isinstance(model, Remembering) and settings.method == "refine"
-    known = model.estimate(case.frames, case.keyframes) if refines else None
-    return prepare(case.frames, case.keyframes, model, settings, None, known)
-
-
-def _finished(prepared: PreparedEdit) -> np.ndarray:
-    last = deque(edit_steps(prepared), maxlen=1).pop()
-    return finish(prepared, last.latents).frames
-
-
-def _settings(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
-    words = {"prompt": case.caption, "source_prompt": case.source_caption}
-    return preset_settings("tiny", preset, **{**words, **changes})
+def settings_of(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
+    """A preset of the small model with a case's words and some settings changed."""
+    return preset_settings("tiny", preset, **{"prompt": case.caption, "source_prompt": case.source_caption, **changes})
 
 
 def shown_no_keyframes(case: Case, model: VideoModel) -> np.ndarray:
     """The default whose model is shown nothing; the estimate stays what its change is laid on."""
-    prepared = _prepared(case, model, _settings(case, "default"))
-    prepared.problem = _prepared(case, model, _settings(case, "default", **_ONE_LOOK, conditioning="none")).problem
-    prepared.settings = prepared.settings.with_(method="coupled")
-    return _finished(prepared)
+    prepared, blind = (
+        prepare(case.frames, case.keyframes, model, settings_of(case, "default", **changes))
+        for changes in ({}, {**_ONE_LOOK, "conditioning": "none"})
+    )
+    prepared.problem, prepared.settings = blind.problem, prepared.settings.with_(method="coupled")
+    last = deque(edit_steps(prepared), maxlen=1).pop()
+    return finish(prepared, last.latents).frames
 
 
 def source(case: Case, model: VideoModel) -> np.ndarray:
@@ -75,16 +59,9 @@ def ceiling(case: Case, model: VideoModel) -> np.ndarray:
     return to_frames(model.decode(model.encode(to_pixels(case.truth))))
 
 
-def classical_colour_map(case: Case, model: VideoModel) -> np.ndarray:
-    """A colour map fitted on the keyframes."""
-    del model
-    return colour_map(case.frames, {k.index: k.image for k in case.keyframes})
-
-
-def classical_propagation(case: Case, model: VideoModel) -> np.ndarray:
-    """Optical-flow propagation of the keyframes from both sides."""
-    del model
-    return propagation(case.frames, {k.index: k.image for k in case.keyframes})
+def classical(method: Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]) -> Row:
+    """A method that needs no model: of frames, and keyframe pictures by frame."""
+    return lambda case, model: method(case.frames, {k.index: k.image for k in case.keyframes})
 
 
 def per_frame(case: Case, model: VideoModel) -> np.ndarray:
@@ -98,21 +75,18 @@ def swapped(row: Row) -> Row:
     """The same row with the first and last keyframe images exchanged: what the keyframes themselves are worth."""
 
     def exchanged(case: Case, model: VideoModel) -> np.ndarray:
-        images = [k.image for k in case.keyframes]
-        images[0], images[-1] = images[-1], images[0]
-        keyframes = tuple(replace(k, image=image) for k, image in zip(case.keyframes, images, strict=True))
-        return row(replace(case, keyframes=keyframes), model)
+        first, *between, last = case.keyframes
+        ends = replace(first, image=last.image), replace(last, image=first.image)
+        return row(replace(case, keyframes=(ends[0], *between, ends[1])), model)
 
     return exchanged
 
 
-DEFAULT = edit_row("default")
-
 ROWS: Mapping[str, Row] = {
     "source": source,
     "ceiling": ceiling,
-    "colour map": classical_colour_map,
-    "propagation": classical_propagation,
+    "colour map": classical(colour_map),
+    "propagation": classical(propagation),
     "estimate": edit_row("default", method="estimate"),
     "per-frame styling": per_frame,
     "sdedit": edit_row("method", method="coupled", conditioning="none", alpha=0.0, strength=0.6),
@@ -127,9 +101,9 @@ ROWS: Mapping[str, Row] = {
     "tokens appended": edit_row("method", conditioning="tokens", positions="appended"),
     "both": edit_row("method", conditioning="both"),
     "draft": edit_row("draft"),
-    "default": DEFAULT,
+    "default": edit_row("default"),
     "default shown no keyframes": shown_no_keyframes,
-    "default keyframes swapped": swapped(DEFAULT),
+    "default keyframes swapped": swapped(edit_row("default")),
 }
 """The rows by name; each answers a question, and docs/quality.md says which."""
 TELLING_ROWS = ("source", "colour map", "propagation", "estimate", "method", "draft", "default")

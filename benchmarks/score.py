@@ -29,14 +29,15 @@ def figures_of(case: Case, edited: np.ndarray) -> dict[str, float]:
     away = np.asarray([min(abs(i - k) for k in keys) for i in range(len(edited))])
     places = {"key": away == 0, "near": (away > 0) & (away < FAR), "far": away >= FAR}
     kinds = {"psnr": psnr(edited, case.truth), "ssim": ssim(edited, case.truth)}
-    moving = case.flow is not None and case.visible is not None
     return {
         **{f"{kind}_{place}": _mean(kinds[kind][where]) for kind in kinds for place, where in places.items()},
         "psnr_hidden": _psnr_where(edited, case.truth, case.hidden),
         "flicker": float(keyframe_flicker(edited, case.truth, keys)),
         "drift": float(colour_drift(edited, case.truth)),
         "edges": float(edge_agreement(edited, case.frames)),
-        "warp_error": warp_error(edited, case.flow, case.visible) if moving else math.nan,
+        "warp_error": math.nan
+        if case.flow is None or case.visible is None
+        else warp_error(edited, case.flow, case.visible),
     }
 
 

@@ -4,8 +4,8 @@ import csv
 import gzip
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from flowedit.errors import SettingError
 from flowedit.metrics import bootstrap_ci
 
-FIGURES = (
+FIGURES: tuple[str, ...] = (
     "psnr_key",
     "psnr_near",
     "psnr_far",
@@ -31,9 +31,7 @@ FIGURES = (
 )
 GLOBAL_FAMILIES = ("global colour", "colour matrix")
 """Families of styles that a fitted colour map reproduces exactly; they are scored, and left out of every claim."""
-DIGITS = 6
-"""Digits of a figure in a file."""
-_KEYS = ("split", "row", "world", "scene", "family", "condition")
+_KEYS: tuple[str, ...] = ("split", "row", "world", "scene", "family", "condition")
 
 
 class Interval(NamedTuple):
@@ -47,6 +45,14 @@ class Interval(NamedTuple):
     low: float
     high: float
     cases: int
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Interval":
+        """The interval of values, NaN among them left out."""
+        known = values[~np.isnan(values)]
+        if not len(known):
+            return cls(math.nan, math.nan, math.nan, 0)
+        return cls(float(known.mean()), *bootstrap_ci(known, seed=0), len(known))
 
     def __str__(self) -> str:
         """The mean alone; nothing where nothing was measured."""
@@ -68,12 +74,12 @@ class Score:
     scene: int
     family: str
     condition: str
-    figures: dict[str, float]
+    figures: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
-    def case(self) -> tuple[str, str, int, str]:
-        """What makes the case unique."""
-        return self.split, self.world, self.scene, self.condition
+    def key(self) -> tuple[str, ...]:
+        """What tells it from the other scores of a split."""
+        return self.row, self.world, str(self.scene), self.condition
 
 
 class BenchTable:
@@ -97,6 +103,15 @@ class BenchTable:
         """How many scenes of a world were scored under a condition, those of global colour among them."""
         return len({score.scene for score in self.scores if (score.world, score.condition) == (world, condition)})
 
+    def families(self, world: str = "own") -> list[str]:
+        """The families of styles of a world, in the order of the scenes."""
+        there = sorted((score for score in self.scores if score.world == world), key=lambda score: score.scene)
+        return list(dict.fromkeys(score.family for score in there))
+
+    def found(self, row: str, world: str, condition: str) -> list[Score]:
+        """A row's scores, in the order of the scenes, those of global colour among them."""
+        return self._places.get((row, world, condition), [])
+
     def values(self, row: str, figure: str, world: str, condition: str, family: str | None = None) -> np.ndarray:
         """A row's values of a figure, in the order of the scenes.
 
@@ -107,13 +122,12 @@ class BenchTable:
             condition: how the keyframes were made.
             family: of styles; None for all but those of global colour.
         """
-        found = self._places.get((row, world, condition), ())
+        found = self.found(row, world, condition)
         wanted = [s for s in found if (s.family not in GLOBAL_FAMILIES if family is None else s.family == family)]
         return np.asarray([score.figures[figure] for score in wanted])
 
     @cached_property
     def _places(self) -> dict[tuple[str, str, str], list[Score]]:
-        """Scores of each row, world and condition, in the order of the scenes."""
         places: dict[tuple[str, str, str], list[Score]] = {}
         for score in sorted(self.scores, key=lambda score: score.scene):
             places.setdefault((score.row, score.world, score.condition), []).append(score)
@@ -121,7 +135,7 @@ class BenchTable:
 
     def mean(self, row: str, figure: str = "psnr_far", world: str = "own", condition: str = "exact") -> Interval:
         """A row's mean of a figure."""
-        return interval(self.values(row, figure, world, condition))
+        return Interval.of(self.values(row, figure, world, condition))
 
     def gain(
         self, row: str, over: str, figure: str = "psnr_far", world: str = "own", condition: str = "exact"
@@ -134,32 +148,17 @@ class BenchTable:
         ours, theirs = (self.values(name, figure, world, condition) for name in (row, over))
         if len(ours) != len(theirs):
             raise SettingError(f"{row} was scored on {len(ours)} cases and {over} on {len(theirs)}; run both on all.")
-        return interval(ours - theirs)
-
-    def families(self, world: str = "own") -> list[str]:
-        """The families of styles of a world, in the order of the scenes."""
-        return list(dict.fromkeys(s.family for s in sorted(self.scores, key=lambda s: s.scene) if s.world == world))
-
-
-def interval(values: Sequence[float] | np.ndarray) -> Interval:
-    """The mean of what was measured, with its bootstrapped interval."""
-    known = np.asarray([value for value in values if not math.isnan(value)])
-    if not len(known):
-        return Interval(math.nan, math.nan, math.nan, 0)
-    low, high = bootstrap_ci(known, seed=0)
-    return Interval(float(known.mean()), low, high, len(known))
+        return Interval.of(ours - theirs)
 
 
 def write_scores(scores: Iterable[Score], path: Path) -> None:
-    """Write scores as compressed CSV, the same bytes for the same scores."""
+    """Write scores as compressed CSV, the same bytes for the same scores; six digits, and nothing for NaN."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*_KEYS, *FIGURES))
+    writer = csv.DictWriter(text, (*_KEYS, *FIGURES), lineterminator="\n")
+    writer.writeheader()
     for score in sorted(scores, key=lambda s: (s.split, s.world, s.condition, s.scene)):
-        figures = (score.figures.get(name, math.nan) for name in FIGURES)
-        writer.writerow(
-            (*(getattr(score, key) for key in _KEYS), *("" if math.isnan(v) else f"{v:.{DIGITS}g}" for v in figures))
-        )
+        figures = {name: f"{value:.6g}" for name, value in score.figures.items() if not math.isnan(value)}
+        writer.writerow({key: getattr(score, key) for key in _KEYS} | figures)
     path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
 
 
@@ -177,6 +176,5 @@ def read_scores(path: Path) -> list[Score]:
 
 
 def _score(line: dict[str, str]) -> Score:
-    figures = {name: float(line[name]) if line[name] else math.nan for name in FIGURES}
-    keys = {key: line[key] for key in _KEYS if key != "scene"}
-    return Score(**keys, scene=int(line["scene"]), figures=figures)
+    figures = {name: float(line[name] or "nan") for name in FIGURES}
+    return Score(figures=figures, **{**{key: line[key] for key in _KEYS}, "scene": int(line["scene"])})

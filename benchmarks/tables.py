@@ -1,7 +1,9 @@
 """Tables of the quality benchmark as Markdown: what is asked, means of rows, gains, and the families of styles."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from benchmarks.table import BenchTable, Interval
 from flowedit.errors import SettingError
@@ -9,6 +11,7 @@ from flowedit.errors import SettingError
 WORLDS = {"own": "own world", "exam": "reference world", "natural": "photographs", "film": "films"}
 CONDITIONS = ("exact", "disagreeing", "sparse")
 CLASSICAL = ("source", "colour map", "propagation")
+TELLING = ("source", "ceiling", "colour map", "propagation", "estimate", "method", "draft", "default")
 MEANS = {
     "psnr_key": "at keyframes",
     "psnr_near": "near",
@@ -17,13 +20,10 @@ MEANS = {
     "ssim_far": "SSIM far",
     "flicker": "flicker",
     "warp_error": "warp error",
-    "seconds_per_frame": "s a frame",
 }
-_SECONDS = "seconds_per_frame"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A gain in dB that is asked of the default.
 
     Attributes:
@@ -74,51 +74,52 @@ def means(table: BenchTable, world: str = "own", condition: str = "exact", rows:
     """A line a row, the best far frames first, and a column a figure; those that no row has are left out."""
     far = {row: table.mean(row, "psnr_far", world, condition) for row in rows or table.rows}
     order = sorted((row for row in far if far[row].cases), key=lambda row: -far[row].mean)
-    columns = {head: [_cell(table, row, figure, world, condition) for row in order] for figure, head in MEANS.items()}
+    columns = {head: [str(table.mean(row, name, world, condition)) for row in order] for name, head in MEANS.items()}
+    columns["s a frame"] = [_seconds(table, row, world, condition) for row in order]
     columns = {head: cells for head, cells in columns.items() if any(cells)}
     return markdown(("row", *columns), zip(order, *columns.values(), strict=True))
 
 
-def _cell(table: BenchTable, row: str, figure: str, world: str, condition: str) -> str:
-    """Seconds are those of the one case that was timed, whatever its style."""
-    if figure != _SECONDS:
-        return str(table.mean(row, figure, world, condition))
-    timed = [s.figures[figure] for s in table.scores if (s.row, s.world, s.condition) == (row, world, condition)]
-    known = [seconds for seconds in timed if seconds == seconds]
-    return f"{known[0]:.2f}" if known else ""
+def _seconds(table: BenchTable, row: str, world: str, condition: str) -> str:
+    """Mean of what was timed, whatever the style."""
+    timed = [score.figures["seconds_per_frame"] for score in table.found(row, world, condition)]
+    return "" if np.isnan(timed).all() else f"{np.nanmean(timed):.2f}"
 
 
 def gains(
     table: BenchTable, ours: str, over: Sequence[str], figures: Sequence[str] = ("psnr_far", "psnr_hidden")
 ) -> str:
     """What a row gains over others in the own world, under every condition it was run in."""
-    there = {s.condition for s in table.scores if s.world == "own"}
+    there = {score.condition for score in table.scores if score.world == "own"}
     places = [(figure, condition) for condition in CONDITIONS if condition in there for figure in figures]
     heads = [f"{MEANS[figure]}, {condition}" for figure, condition in places]
-    rows = [(row, *(_said(table, ours, row, *place) for place in places)) for row in over]
+    rows = [(row, *(_said(table, ours, row, figure, "own", kind) for figure, kind in places)) for row in over]
     return markdown((f"{ours} against", *heads), rows)
 
 
 def shares(table: BenchTable, ours: str, over: str, figure: str = "psnr_far") -> str:
     """What one row gains over another in every world and condition, a line a world."""
-    rows = [(WORLDS[w], *(_said(table, ours, over, figure, c, w) for c in CONDITIONS)) for w in WORLDS]
+    rows = [
+        (words, *(_said(table, ours, over, figure, world, c) for c in CONDITIONS)) for world, words in WORLDS.items()
+    ]
     return markdown((f"{ours} over {over}", *CONDITIONS), rows)
 
 
 def families(table: BenchTable, rows: Sequence[str], world: str = "own", condition: str = "exact") -> str:
     """Far frames of each family of styles, a line a row."""
     names = table.families(world)
-    lines = [[row, *(_mean(table.values(row, "psnr_far", world, condition, name)) for name in names)] for row in rows]
+    values = [[table.values(row, "psnr_far", world, condition, name) for name in names] for row in rows]
+    lines = [(row, *(Interval.of(found) for found in line)) for row, line in zip(rows, values, strict=True)]
     return markdown(("row", *names), lines)
 
 
-def markdown(heads: Sequence[object], rows: "Iterator[Sequence[object]] | Sequence[Sequence[object]]") -> str:
+def markdown(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
-def _said(table: BenchTable, ours: str, over: str, figure: str, condition: str, world: str = "own") -> str:
+def _said(table: BenchTable, ours: str, over: str, figure: str, world: str, condition: str) -> str:
     gain = _gain(table, ours, over, figure, world, condition)
     return gain.signed if gain else ""
 
@@ -130,7 +131,3 @@ def _gain(table: BenchTable, ours: str, over: str, figure: str, world: str, cond
     except SettingError:
         return None
     return gain if gain.cases else None
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"{sum(values) / len(values):.2f}" if len(values) else ""

@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.cases import own_case
+from benchmarks.worlds import own_case
 from flowedit.correction import Euler, Exact, Gain
 from flowedit.edit.steps import edit_steps, prepare
 from flowedit.errors import UnusualSettingWarning

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.cases import Condition, own_case, under
+from benchmarks.cases import Condition, under
+from benchmarks.worlds import own_case
 from flowedit.edit.preparation import sigma_grid
 from flowedit.edit.steps import edit_video
 from flowedit.errors import KeyframeError

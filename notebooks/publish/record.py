@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.figures import RESULTS
+from benchmarks import RESULTS
 from benchmarks.table import BenchTable, Interval, read_scores
 from flowedit.agent.events import read_record
 from flowedit.agent.run import style_video

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.figures import RESULTS
+from benchmarks import RESULTS
 from benchmarks.table import BenchTable, read_scores
 from flowedit.edit.preparation import sigma_grid
 from flowedit.edit.result import EditResult

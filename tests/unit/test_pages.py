@@ -1,12 +1,17 @@
 """Figures in the documentation come from the records, and no page grows beyond a reader's patience."""
 
+import re
+
 import pytest
 
-from benchmarks.figures import figures
-from benchmarks.pages import PAGES, fill, typed_figures
+from benchmarks.pages import FIELD, PAGES, figures, fill
 from flowedit.errors import OutputError
 
 LONGEST = 15 * 1024
+_QUANTITY = re.compile(
+    r"(?<![\w.\-/])[-+]?\d+(?:[.,]\d+)?(?: |\N{NO-BREAK SPACE})?(?:dB|ms|s|MB|GB|kB|minutes?|%)(?!\w)"
+)
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 TYPED = {
     "README.md": {"95 %"},
     "loras.md": {"15 %"},
@@ -18,6 +23,11 @@ TYPED = {
 """Quantities that are no measurements: limits, lengths of lessons, levels of intervals."""
 HISTORY = {"training.md"}
 """Pages of what was done once, by runs whose logs were not kept: no command can make their figures again."""
+
+
+def typed_figures(text):
+    """Quantities with a unit that a page states in its own words: neither filled in nor code."""
+    return _QUANTITY.findall(_CODE.sub("", FIELD.sub("", text)))
 
 
 @pytest.fixture(scope="module")

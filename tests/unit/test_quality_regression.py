@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.cases import own_case
 from benchmarks.score import figures_of
+from benchmarks.worlds import own_case
 from flowedit.edit.steps import edit_video
 from flowedit.models import load_model
 from flowedit.presets import preset_settings
