@@ -48,7 +48,6 @@
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 import numpy as np
-from flowedit.methods.encoding import encode_keyframes
 from flowedit.model import to_pixels
 from flowedit.lessons import material
 clip, model, changes = material.clip(), material.small_model(), []
@@ -121,6 +120,7 @@ def hold(image, index):
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
+from flowedit.methods.encoding import encode_keyframes
 from flowedit.methods.branches import rms_per_slot
 source, truth = (model.encode(to_pixels(frames[:17])) for frames in (clip.frames, clip.truth))
 styled, distance = clip.keyframes(0, 4, 8, 12, 16), {}

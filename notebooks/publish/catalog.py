@@ -82,7 +82,7 @@ CATALOG = (
     Lesson("04", "agent_keyframes", "Agent keyframe styling"),
     Lesson("05", "full_edit", "A full edit on the small Wan"),
     Lesson("06", "methods_and_settings", "Which method, which settings"),
-    Lesson("07", "full_wan", "Full WAN editing", memory=1600),  # Binder has 2 GB; 00 to 06 keep to 1.5
+    Lesson("07", "full_wan", "Full WAN editing"),
     Lesson("08", "your_own_model", "Your own model"),
 )
 """All lessons, in teaching order."""
