@@ -27,17 +27,7 @@ class Residual(NamedTuple):
 
 
 def residual(x_main: Array, x_key: Array, v_main: Array, v_key: Array, dt: float) -> Residual:
-    """The gap that the next Euler step would leave, with its two parts.
-
-    Args:
-        x_main: main branch at the keyframe slots, any shape.
-        x_key: keyframe branch at the same sigma, same shape.
-        v_main: velocity of the main branch at the slots, after guidance.
-        v_key: velocity of the keyframe branch, after guidance.
-        dt: length of the step in sigma, positive.
-
-    Returns:
-        `z_diff = x_main - x_key`, `v_diff = v_main - v_key`, `r = z_diff - v_diff * dt`.
+    """The gap that the next Euler step, `dt` long in sigma, would leave at the slots, with its two parts.
 
     >>> residual(3.0, 1.0, 2.0, 0.0, 0.5)
     Residual(z_diff=2.0, v_diff=2.0, r=1.0)
@@ -48,17 +38,7 @@ def residual(x_main: Array, x_key: Array, v_main: Array, v_key: Array, dt: float
 
 
 def correct(v_main: Array, v_key: Array, r: Array, rate: float, beta: float = 0.0) -> tuple[Array, Array]:
-    """Both velocities after the correction.
-
-    Args:
-        v_main: velocity of the main branch at the slots.
-        v_key: velocity of the keyframe branch.
-        r: the residual.
-        rate: `kappa / dt`.
-        beta: how far the keyframe branch comes to meet the main one, in [0, 1].
-
-    Returns:
-        `(v_main + rate * r, v_key - beta * rate * r)`.
+    """Both velocities at the slots after the correction; `rate` is `kappa / dt`.
 
     >>> correct(2.0, 0.0, 1.0, rate=0.5, beta=1.0)
     (2.5, -0.5)
@@ -67,22 +47,17 @@ def correct(v_main: Array, v_key: Array, r: Array, rate: float, beta: float = 0.
 
 
 def gap_law(r: Array, kappa: float, beta: float = 0.0) -> Array:
-    """The gap after a corrected Euler step: `(1 - kappa * (1 + beta)) * r`."""
+    """The gap after a corrected Euler step."""
     return (1 - kappa * (1 + beta)) * r
 
 
 @dataclass(frozen=True)
 class _Rate:
-    """A correction whose strength is given per unit of sigma.
-
-    Attributes:
-        rate: the user's `alpha`, at least 0.
-    """
+    """A correction whose strength, the user's `alpha`, is given per unit of sigma."""
 
     rate: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse a rate that makes no sense."""
         if not 0 <= self.rate < math.inf:
             raise SettingError(f"alpha is {self.rate}; it must be at least 0 and finite. Use 10, or 0 to leave it out.")
 
@@ -97,7 +72,7 @@ class Exact(_Rate):
     """
 
     def __call__(self, dt: float, beta: float = 0.0) -> float:
-        """The main branch's share `kappa` of the residual in a step of length `dt`."""
+        """`kappa` in a step of length `dt`."""
         return -math.expm1(-self.rate * (1 + beta) * dt) / (1 + beta)
 
 
@@ -109,16 +84,13 @@ class Euler(_Rate):
     """
 
     def __call__(self, dt: float, beta: float = 0.0) -> float:
-        """The main branch's share `kappa` of the residual in a step of length `dt`."""
+        """`kappa` in a step of length `dt`."""
         return self.rate * dt
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same share of the residual at every step.
-
-    Attributes:
-        share: the user's `kappa`, in [0, 1].
+    """The same share of the residual at every step: the user's `kappa`, in [0, 1].
 
     >>> Constant(0.5)(0.01)
     0.5
@@ -127,12 +99,11 @@ class Constant:
     share: float
 
     def __post_init__(self) -> None:
-        """Refuse a share that makes no sense."""
         if not 0 <= self.share <= 1:
             raise SettingError(f"kappa is {self.share}; it must be in [0, 1]. 0 corrects nothing, 1 all at once.")
 
     def __call__(self, dt: float, beta: float = 0.0) -> float:
-        """The main branch's share `kappa` of the residual, whatever the step."""
+        """`kappa` in a step of length `dt`."""
         return self.share
 
 
@@ -163,12 +134,6 @@ def gain_from(alpha: float | None = None, kappa: float | None = None, form: str 
             f"{other} and kappa is {kappa}; a share per step takes the place of the rate. Leave one of them out."
         )
     return Constant(kappa)
-
-
-def check_beta(beta: float) -> None:
-    """Refuse a share of the keyframe branch that makes no sense."""
-    if not 0 <= beta <= 1:
-        raise SettingError(f"beta is {beta}; it must be in [0, 1]. Use 0 to leave the keyframes alone.")
 
 
 def unstable_steps(alpha: float, beta: float, sigmas: Sequence[float]) -> list[int]:

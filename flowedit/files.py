@@ -20,10 +20,7 @@ Json = dict[str, Any] | list[Any] | tuple[Any, ...] | str | float | bool | None
 def atomic_write(path: Path) -> Generator[Path, None, None]:
     """A hidden file beside `path`, of the same suffix, to write to; when the block ends it takes the place of `path`.
 
-    Where the block raises, and where the program is killed in it, `path` is what it was.
-
-    Args:
-        path: the file; its folder must be there.
+    Where the block raises, and where the program is killed in it, `path` is what it was. Its folder must be there.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
@@ -92,16 +89,14 @@ def _finite(value: Json) -> Json:
 
 
 def digest_of(*parts: Any) -> str:  # noqa: ANN401 - settings, names, arrays: whatever decides the result
-    """Digest of everything that decides a run's result, so that a state is never carried into another run.
+    """Digest of dataclasses, plain values, bytes, arrays and tensors, in a fixed order.
 
-    Args:
-        parts: dataclasses, plain values, bytes, NumPy arrays or tensors, in a fixed order.
+    What decides a run's result goes in, so that a state is never carried into another run.
     """
     digest = sha256()
-    for part in parts:
-        for piece in _pieces(part):
-            digest.update(len(piece).to_bytes(8, "little"))
-            digest.update(piece)
+    for piece in (piece for part in parts for piece in _pieces(part)):
+        digest.update(len(piece).to_bytes(8, "little"))
+        digest.update(piece)
     return digest.hexdigest()
 
 

@@ -53,10 +53,7 @@ def natural_index(slot: int) -> int:
 
 
 def slot_count(num_frames: int) -> int:
-    """The number of latent slots of a clip.
-
-    Raises:
-        VideoShapeError: `num_frames` is not `4n + 1`.
+    """The number of latent slots of a clip of `4n + 1` frames.
 
     >>> slot_count(33)
     9
@@ -93,18 +90,9 @@ def check_size(height: int, width: int, multiple: int) -> None:
 
 
 def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int, int]:
-    """The legal size nearest to a clip's aspect at about `area` pixels.
+    """The (height, width) in multiples of `multiple` nearest to a clip's aspect at about `area` pixels.
 
-    Among the multiples around the ideal size it takes the one whose aspect is nearest, then whose area is nearest.
-
-    Args:
-        height: the clip's height in pixels.
-        width: the clip's width in pixels.
-        area: pixels a frame should have, such as 128 * 128.
-        multiple: what both sides must divide by, such as 16.
-
-    Returns:
-        (height, width), multiples of `multiple`.
+    Among those around the ideal size it takes the one whose aspect is nearest, then whose area is nearest.
 
     >>> fit_size(720, 1280, area=128 * 128, multiple=16)
     (96, 176)
@@ -124,14 +112,7 @@ def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int,
 
 
 def slots_of(indices: Sequence[int], num_frames: int) -> tuple[int, ...]:
-    """The latent slots of keyframes given by pixel index.
-
-    Args:
-        indices: pixel indices, strictly increasing, inside the clip, no two in one slot.
-        num_frames: frames of the clip, `4n + 1`.
-
-    Returns:
-        One slot per index, strictly increasing.
+    """The latent slots of keyframes given by pixel index, in a clip of `num_frames`, `4n + 1`.
 
     Raises:
         KeyframeError: an index outside the clip, repeated, out of order, or sharing a slot with another.
@@ -161,21 +142,10 @@ def slots_of(indices: Sequence[int], num_frames: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameMap:
-    """Where each frame of the clip came from in the source: nothing is re-timed without this record.
-
-    Attributes:
-        start: source frame that became clip frame 0.
-        num_frames: frames of the clip, `4n + 1`.
-    """
+    """Where each frame of the clip came from in the source, whose frame `start` became clip frame 0."""
 
     start: int
     num_frames: int
-
-    def __post_init__(self) -> None:
-        """Refuse a window that starts before the source or has an illegal length."""
-        check_num_frames(self.num_frames)
-        if self.start < 0:
-            raise VideoShapeError(f"The window starts at frame {self.start}; the first frame of a video is 0.")
 
     def rows(self) -> list[dict[str, int]]:
         """Source frame, clip frame and latent slot of every frame of the clip."""

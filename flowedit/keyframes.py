@@ -31,10 +31,9 @@ class Keyframe(Displayed):
     image: np.ndarray
 
     def __post_init__(self) -> None:
-        """Refuse an index that is not a whole number; NumPy's become Python's, which JSON can write."""
         if not isinstance(self.index, Integral):
             raise KeyframeError(f"Keyframe index {self.index!r} is not a whole number; give a pixel frame.")
-        object.__setattr__(self, "index", int(self.index))
+        object.__setattr__(self, "index", int(self.index))  # NumPy's become Python's, which JSON can write
 
     @property
     def slot(self) -> int:
@@ -80,19 +79,15 @@ def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[in
 
 
 def check_frames(frames: np.ndarray) -> None:
-    """Refuse what is not a clip of RGB frames.
-
-    Raises:
-        VideoShapeError: not an array, not uint8, or not (F, H, W, 3).
-    """
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+    """Refuse what is not a clip of RGB frames, uint8 (F, H, W, 3)."""
+    if not _is_rgb(frames, axes=4):
         raise VideoShapeError(
             f"The clip is {_kind(frames)}; it must be uint8 (F, H, W, 3), 0 to 255. Read it with flowedit.read_video."
         )
 
 
-def _is_rgb(image: np.ndarray) -> bool:
-    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+def _is_rgb(image: object, axes: int = 3) -> bool:
+    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == axes and image.shape[-1] == 3
 
 
 def _kind(value: object) -> str:

@@ -26,15 +26,7 @@ _EDGE_SHARE = 0.1
 
 
 def psnr(a: Frames, b: Frames, cap: float = CAP_DB) -> Float[np.ndarray, " F"]:
-    """Peak signal-to-noise ratio of every frame, in dB: `10 log10(255^2 / mean((a - b)^2))`, at most `cap`.
-
-    Args:
-        a: uint8 (F, H, W, 3).
-        b: uint8 of the same shape.
-        cap: ceiling of a single frame, in dB.
-
-    Returns:
-        float64 (F,), in [0, cap].
+    """Peak signal-to-noise ratio of every frame in dB, `10 log10(255^2 / mean((a - b)^2))`, in [0, cap].
 
     >>> white, black = np.full((1, 4, 4, 3), 255, np.uint8), np.zeros((1, 4, 4, 3), np.uint8)
     >>> psnr(white, black).tolist(), psnr(white, white).tolist()
@@ -48,12 +40,7 @@ def psnr(a: Frames, b: Frames, cap: float = CAP_DB) -> Float[np.ndarray, " F"]:
 def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " F"]:
     """Structural similarity of every frame (Wang et al. 2004: 11-pixel Gaussian window, mean over channels).
 
-    Args:
-        a: uint8 (F, H, W, 3), at least 11 pixels a side.
-        b: uint8 of the same shape.
-
-    Returns:
-        float64 (F,), at most 1, which means equal.
+    Sides are at least 11 pixels; the figures at most 1, which means equal.
     """
     from skimage.metrics import structural_similarity  # it waits for half of SciPy
 
@@ -68,15 +55,8 @@ def keyframe_flicker(frames: Frames, truth: Frames, keyframes: Sequence[int]) ->
     With `D(i) = mean |frame[i] - frame[i-1]|` in 8-bit levels, a clip's spike is the mean of D where the latent slot of
     a keyframe begins or ends and where the keyframe itself does, over the mean of D everywhere else. The figure is the
     spike of `frames` over that of `truth`: contrast and overall noise cancel, so the source can stand in for an
-    unknown truth. Half a level, what rounding can cause, is added to every mean.
-
-    Args:
-        frames: uint8 (F, H, W, 3), the edit.
-        truth: uint8 of the same shape: the exact answer, or the source.
-        keyframes: their pixel indices.
-
-    Returns:
-        Above 0; NaN for a clip of a single frame or without keyframes.
+    unknown truth. Half a level, what rounding can cause, is added to every mean. NaN for a clip of a single frame or
+    without keyframes.
     """
     _same_shape(frames, truth)
     spikes = [_spike(_differences(clip), keyframes) for clip in (frames, truth)]
@@ -84,16 +64,14 @@ def keyframe_flicker(frames: Frames, truth: Frames, keyframes: Sequence[int]) ->
 
 
 def warp_error(frames: Frames, flow: Shaped[np.ndarray, "F1 H W 2"], visible: Bool[np.ndarray, "F1 H W"]) -> float:
-    """Mean change of a scene point's colour from one frame to the next, where it can be seen in both.
+    """Mean change in 8-bit levels of a scene point's colour from one frame to the next, where it can be seen in both.
+
+    The truth's own figure, shading and resampling, is the floor to compare with; NaN where nothing is visible.
 
     Args:
         frames: uint8 (F, H, W, 3).
         flow: (F - 1, H, W, 2), where each pixel of frame i lies in frame i + 1: x then y, in pixels.
         visible: (F - 1, H, W) bool, whether it can be seen there.
-
-    Returns:
-        Mean absolute difference in 8-bit levels, in [0, 255]; NaN where nothing is visible. The truth's own figure,
-        shading and resampling, is the floor to compare with.
     """
     if flow.shape != (len(frames) - 1, *frames.shape[1:3], 2) or visible.shape != flow.shape[:3]:
         raise VideoShapeError(
@@ -102,13 +80,8 @@ def warp_error(frames: Frames, flow: Shaped[np.ndarray, "F1 H W 2"], visible: Bo
         )
     total, count = 0.0, 0
     for i, (positions, seen) in enumerate(zip(flow.astype(np.float32), visible, strict=True)):
-        there = cv2.remap(
-            frames[i + 1].astype(np.float32),
-            np.ascontiguousarray(positions[..., 0]),
-            np.ascontiguousarray(positions[..., 1]),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        after, (x, y) = frames[i + 1].astype(np.float32), np.ascontiguousarray(np.moveaxis(positions, -1, 0))
+        there = cv2.remap(after, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         total += float(np.abs(there - frames[i])[seen].sum(dtype=np.float64))
         count += 3 * int(seen.sum())
     return total / count if count else float("nan")
@@ -119,13 +92,6 @@ def colour_drift(frames: Frames, reference: Frames) -> float:
 
     With `d(i)` the mean colour of frame i minus the reference's, the root mean square of `d(i) - mean(d)` over frames
     and channels.
-
-    Args:
-        frames: uint8 (F, H, W, 3).
-        reference: uint8 of the same shape: the exact answer, or the source.
-
-    Returns:
-        At least 0.
     """
     _same_shape(frames, reference)
     offset = frames.mean(axis=(1, 2)) - reference.mean(axis=(1, 2))
@@ -137,13 +103,6 @@ def edge_agreement(frames: Frames, source: Frames) -> float:
 
     The edges of a frame are its steepest tenth of pixels (Sobel gradient of the smoothed brightness). The figure is the
     F1 score of the two edge maps with one pixel of tolerance, averaged over the frames.
-
-    Args:
-        frames: uint8 (F, H, W, 3).
-        source: uint8 of the same shape.
-
-    Returns:
-        In [0, 1].
     """
     _same_shape(frames, source)
     return float(np.mean([_edge_f1(_edges(x), _edges(y)) for x, y in zip(frames, source, strict=True)]))
@@ -152,16 +111,7 @@ def edge_agreement(frames: Frames, source: Frames) -> float:
 def bootstrap_ci(
     values: Iterable[float] | np.ndarray, seed: int, level: float = 0.95, resamples: int = 10_000
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron 1979).
-
-    Args:
-        values: the figures, one per scene; at least 1.
-        seed: of the resampling.
-        level: share of the resampled means that the interval holds, in (0, 1).
-        resamples: how many.
-
-    Returns:
-        (low, high), in the unit of the values.
+    """Percentile bootstrap interval (low, high) of the mean (Efron 1979), which holds `level` of the resampled means.
 
     >>> bootstrap_ci([2.0, 2.0, 2.0], seed=0)
     (2.0, 2.0)
@@ -187,18 +137,13 @@ def _differences(frames: Frames) -> Float[np.ndarray, " F"]:
 
 
 def _spike(differences: Float[np.ndarray, " F"], keyframes: Sequence[int]) -> float:
-    borders = np.zeros(len(differences), dtype=bool)
-    for index in keyframes:
-        group = group_of(slot_of(index))
-        for begins in (group.start, group.stop, index, index + 1):
-            if 1 <= begins < len(differences):
-                borders[begins] = True
-    if not borders.any():
+    groups = [(group_of(slot_of(index)), index) for index in keyframes]
+    begins = {frame for group, index in groups for frame in (group.start, group.stop, index, index + 1)}
+    borders, frames = np.isin(np.arange(len(differences)), sorted(begins)), np.arange(len(differences)) > 0
+    if not (borders & frames).any():
         return float("nan")
-    elsewhere = ~borders
-    elsewhere[0] = False
-    base = differences[elsewhere].mean() if elsewhere.any() else 0.0
-    return float((differences[borders].mean() + _QUANTISATION) / (base + _QUANTISATION))
+    base = differences[frames & ~borders].mean() if (frames & ~borders).any() else 0.0
+    return float((differences[borders & frames].mean() + _QUANTISATION) / (base + _QUANTISATION))
 
 
 def _edges(frame: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flowedit.errors import OutputError
+from flowedit.files import make_folder, unwritten, write_bytes
 
 MANIFEST, EDITED, COMPARISON = "run.json", "edited.mp4", "comparison.mp4"
 SHEET, TRACE, REPORT = "contact-sheet.png", "trace.csv", "report.html"
@@ -35,13 +36,7 @@ def claimed(folder: Path, *, overwrite: bool = False) -> Generator[Path, None, N
     if holds_run(folder) and not overwrite:
         raise OutputError(f"{folder} already holds a run; choose another folder with -o, or add --overwrite.")
     made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".flowedit-write-test"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise _unwritable(folder, error) from None
+    write_bytes(make_folder(folder) / ".flowedit-write-test", b"").unlink()
     try:
         yield folder
     except BaseException:
@@ -63,32 +58,19 @@ def replacing(folder: Path) -> Generator[Path, None, None]:
     What the earlier run left and this one did not make goes with it. Where the block raises, the folder holds what it
     held before, an earlier run whole.
 
-    Args:
-        folder: a claimed one.
-
     Raises:
-        OutputError: a file cannot be moved.
+        OutputError: a file cannot be written or moved.
     """
     fresh = folder / _FRESH
     shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
     try:
-        fresh.mkdir()
-        yield fresh
-        _move(fresh, folder)
+        yield make_folder(fresh)
+        try:
+            for name in RUN_FILES:  # the manifest first: while files move, none says that the folder holds a run
+                (folder / name).unlink(missing_ok=True)
+            for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
+                path.replace(folder / path.name)
+        except OSError as error:
+            raise unwritten(folder, error) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _move(fresh: Path, folder: Path) -> None:
-    """Move a run's files to their folder; while they move, no manifest says that the folder holds a run."""
-    try:
-        for name in RUN_FILES:  # the manifest first
-            (folder / name).unlink(missing_ok=True)
-        for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
-            path.replace(folder / path.name)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-
-
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(f"Cannot write to {folder} ({error.strerror}); choose another folder with -o.")

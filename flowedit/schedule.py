@@ -19,9 +19,6 @@ def wan_sigmas(steps: int, *, strength: float = 1.0, shift: float = 5.0) -> tupl
         strength: how far up the grid starts, in (0, 1]; 1 starts at pure noise.
         shift: `s -> shift * s / (1 + (shift - 1) * s)`; 1 leaves the grid even, Wan uses 3 to 16.
 
-    Returns:
-        `steps + 1` floats, strictly decreasing, the last one 0.
-
     Raises:
         SettingError: a value outside its range, or a shift so large that steps fall together in float32.
 
@@ -29,9 +26,11 @@ def wan_sigmas(steps: int, *, strength: float = 1.0, shift: float = 5.0) -> tupl
     (1.0, 0.5, 0.0)
     """
     check_grid(steps, strength, shift)
-    even = _linspace32(strength, steps + 1)
-    bend = np.float32(shift)
-    bent = bend * even / (np.float32(1) + np.float32(shift - 1) * even)
+    # Rounded once each and from both ends, as torch.linspace rounds.
+    begin, index = np.float32(strength), np.arange(steps + 1)
+    step = float(np.float32(-begin / np.float32(steps)))
+    even = np.where(index < (steps + 1) // 2, float(begin) + step * index, -step * (steps - index)).astype(np.float32)
+    bent = np.float32(shift) * even / (np.float32(1) + np.float32(shift - 1) * even)
     sigmas = tuple(float(sigma) for sigma in bent)
     if any(sigma <= sigma_next for sigma, sigma_next in pairwise(sigmas)):
         raise SettingError(
@@ -44,9 +43,9 @@ def wan_sigmas(steps: int, *, strength: float = 1.0, shift: float = 5.0) -> tupl
 def check_grid(steps: int, strength: float, shift: float) -> None:
     """Refuse settings from which no grid can be made."""
     if not isinstance(steps, Integral) or steps < 1:
-        raise SettingError(f"steps is {steps}; an edit needs a whole number of at least 1. Use 20 to 50.")
+        raise SettingError(f"steps is {steps}; it must be a whole number of at least 1. Use 20 to 50.")
     if not 0 < strength <= 1:
-        raise SettingError(f"strength is {strength}; it must lie in (0, 1]. Use 0.8 for a strong edit.")
+        raise SettingError(f"strength is {strength}; it must be in (0, 1]. Use 0.8 for a strong edit.")
     if not (shift > 0 and isfinite(shift)):
         raise SettingError(f"shift is {shift}; it must be positive and finite. Use 5, or 3 for small frames.")
 
@@ -58,11 +57,3 @@ def skip_steps(steps: int, strength: float) -> int:
     10
     """
     return min(round((1 - strength) * steps), steps - 1)
-
-
-def _linspace32(start: float, count: int) -> np.ndarray:
-    """`start` to 0 in `count` float32 values, rounded once each and from both ends, as torch.linspace rounds."""
-    begin = np.float32(start)
-    step = float(np.float32(-begin / np.float32(count - 1)))
-    index = np.arange(count)
-    return np.where(index < count // 2, float(begin) + step * index, -step * (count - 1 - index)).astype(np.float32)

@@ -2,12 +2,14 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any, Literal, get_args
 
-from flowedit.correction import DEFAULT_GAIN, Euler, Gain, check_beta, gain_from
+from flowedit.correction import DEFAULT_GAIN, Euler, Gain, gain_from
 from flowedit.errors import SettingError, UnusualSettingWarning
+from flowedit.schedule import check_grid
 
 Method = Literal["coupled", "difference", "refine", "colour-map", "propagation", "estimate"]
 Encoding = Literal["still", "hold", "delta"]
@@ -65,26 +67,17 @@ class EditSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense; warn about what is merely unusual."""
         if str(self.method) == "guess":
             warnings.warn("method guess is now called estimate.", FutureWarning, stacklevel=4)
             object.__setattr__(self, "method", "estimate")
         for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
+            if (value := getattr(self, name)) not in choices:
                 raise SettingError(f"{name.replace('_', ' ')} is {value!r}; use one of {', '.join(choices)}.")
-        whole = isinstance(self.steps, Integral) and self.steps >= 1
-        _check("steps", self.steps, whole, "a whole number of at least 1. Use 20 to 50")
-        check_beta(self.beta)
-        _check("strength", self.strength, 0 < self.strength <= 1, "in (0, 1]. Use 0.8 for a strong edit")
-        _check("scale", self.scale, 0 < self.scale <= 1, "in (0, 1]. Use 1, or 0.5 for a draft")
-        _check("shift", self.shift, 0 < self.shift < math.inf, "positive. Use 5, or 3 for small frames")
-        whole = isinstance(self.seed, Integral) and 0 <= self.seed < 2**63
-        _check("seed", self.seed, whole, "a whole number in [0, 2**63). Use 0")
-        _check("guidance", self.guidance, 0 <= self.guidance < math.inf, "at least 0. 1 is off, 5 is usual")
-        if self.source_guidance is not None:
-            valid = 0 <= self.source_guidance < math.inf
-            _check("source guidance", self.source_guidance, valid, "at least 0. 1 is off")
+        check_grid(self.steps, self.strength, self.shift)
+        for name, (fits, rule) in _RULES.items():
+            value = getattr(self, name)
+            if value is not None and not fits(value):
+                raise SettingError(f"{name.replace('_', ' ')} is {value}; it must be {rule}")
         self._check_together()
         self._warn_if_unusual()
 
@@ -98,11 +91,9 @@ class EditSettings:
         >>> EditSettings.of(alpha=4.0, gain="euler").gain
         Euler(rate=4.0)
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(given.keys() - known - {"alpha", "kappa"})
-        if unknown:
-            there = ", ".join(sorted({*known, "alpha", "kappa"}))
-            raise SettingError(f"There is no setting {unknown[0]!r}; there are {there}.")
+        known = {field.name for field in fields(cls)} | {"alpha", "kappa"}
+        if unknown := sorted(given.keys() - known):
+            raise SettingError(f"There is no setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
         words = {name: given.pop(name) for name in ("alpha", "kappa") if name in given}
         if isinstance(given.get("gain"), str):
             words["form"] = given.pop("gain")
@@ -153,19 +144,17 @@ class EditSettings:
 
     def with_(self, **changes: Any) -> "EditSettings":  # noqa: ANN401 - any field of this class
         """A copy with some settings changed, in the words of `of`; a new `alpha` keeps the form of the gain."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
         words = {name for name in ("alpha", "kappa") if changes.get(name) is not None}
         if words == {"alpha"} and isinstance(self.gain, Euler):
             changes = {"gain": "euler", **changes}
         if changes.get("gain") in ("exact", "euler") and not words:
             changes = {"alpha": self.alpha, **changes}
-        return self.of(**{**own, **changes})
+        return self.of(**{**vars(self), **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting by name, in the words of `of`, ready for JSON."""
         form = "euler" if isinstance(self.gain, Euler) else "exact"
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**own, "alpha": self.alpha, "kappa": self.kappa, "gain": form}
+        return {**vars(self), "alpha": self.alpha, "kappa": self.kappa, "gain": form}
 
 
 CLASSICAL = ("colour-map", "propagation", "estimate")
@@ -177,13 +166,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "positions": get_args(Positions),
     "detail": get_args(Detail),
 }
+_RULES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "beta": (lambda x: 0 <= x <= 1, "in [0, 1]. Use 0 to leave the keyframes alone."),
+    "scale": (lambda x: 0 < x <= 1, "in (0, 1]. Use 1, or 0.5 for a draft."),
+    "seed": (lambda x: isinstance(x, Integral) and 0 <= x < 2**63, "a whole number in [0, 2**63). Use 0."),
+    "guidance": (lambda x: 0 <= x < math.inf, "at least 0. 1 is off, 5 is usual."),
+    "source_guidance": (lambda x: 0 <= x < math.inf, "at least 0. 1 is off."),
+}
 
 
 def _warn(sentence: str) -> None:
     """Warn at the line that made the settings: above this, the two checks and the dataclass's own `__init__`."""
     warnings.warn(sentence, UnusualSettingWarning, stacklevel=5)
-
-
-def _check(name: str, value: float, valid: bool, rule: str) -> None:  # noqa: FBT001 - the outcome of the rule
-    if not valid:
-        raise SettingError(f"{name} is {value}; it must be {rule}.")

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,12 @@ READINGS = ("r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm")
 """As `trace.csv` calls them; `delta_v_norm` is the name in circulation for `z_diff_norm`."""
 FIELDS = ("r_k_norm", "v_diff_norm", "z_diff_norm", "gap_norm")
 """The same as `StepTrace` holds them."""
+PANELS = {
+    "gap_norm": "gap to the keyframe (relative)",
+    "r_k_norm": "residual r_k (rms)",
+    "v_diff_norm": "velocity difference (rms)",
+}
+"""Readings that a reader is shown, and what they are called there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +65,23 @@ class StepTrace:
         ...           z_diff_norm=(0.3,), gap_norm=(0.4,)).line()
         'Step 10: r_k=0.1000, v_diff=0.2000, Δv=0.3000, gap=0.4000'
         """
-        r_k, v_diff, delta_v, gap = (_mean(getattr(self, name)) for name in READINGS)
+        known = ([value for value in getattr(self, name) if not math.isnan(value)] for name in READINGS)
+        r_k, v_diff, delta_v, gap = (float(np.mean(values)) if values else math.nan for values in known)
         return f"Step {self.step}: r_k={r_k:.4f}, v_diff={v_diff:.4f}, Δv={delta_v:.4f}, gap={gap:.4f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists under the names of `READINGS`; NaN, which JSON lacks, is None."""
+        own = {name: value for name, value in vars(self).items() if name not in FIELDS}
+        readings = {name: [None if math.isnan(v) else v for v in getattr(self, name)] for name in READINGS}
+        return {**own, **readings}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "StepTrace":
+        """The inverse of `to_dict`."""
+        values = {name: value for name, value in data.items() if name not in READINGS}
+        for field_name, name in zip(FIELDS, READINGS, strict=True):
+            values[field_name] = tuple(math.nan if value is None else value for value in data[name])
+        return cls(**values)
 
 
 @dataclass(kw_only=True)
@@ -118,46 +138,21 @@ class Trace(Displayed):
 
     def to_dict(self) -> dict[str, Any]:
         """The trace as plain numbers and lists, ready for JSON and for a widget; NaN, which JSON lacks, is None."""
-        return {
-            "keyframes": list(self.keyframes),
-            "slots": list(self.slots),
-            "method": self.method,
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "steps": [
-                {
-                    "step": s.step,
-                    "sigma": s.sigma,
-                    "sigma_next": s.sigma_next,
-                    "kappa": s.kappa,
-                    "seconds": s.seconds,
-                    **{name: [_or_none(value) for value in getattr(s, name)] for name in READINGS},
-                }
-                for s in self.steps
-            ],
-        }
+        lists = {"keyframes": list(self.keyframes), "slots": list(self.slots)}
+        return {**vars(self), **lists, "steps": [step.to_dict() for step in self.steps]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Trace":
         """The inverse of `to_dict`."""
-        return cls(
-            keyframes=tuple(data["keyframes"]),
-            slots=tuple(data["slots"]),
-            method=data["method"],
-            alpha=data["alpha"],
-            beta=data["beta"],
-            steps=[_step(row) for row in data["steps"]],
-        )
+        fields: dict[str, Any] = {**data, **{name: tuple(data[name]) for name in ("keyframes", "slots")}}
+        fields["steps"] = [StepTrace.from_dict(step) for step in data["steps"]]
+        return cls(**fields)
 
     def plot(self) -> "Figure":
-        """Gap, residual and velocity difference over sigma, one line per keyframe; a keyframe without a gap has none.
+        """Gap, residual and velocity difference over sigma, one line per keyframe, as a matplotlib figure."""
+        from flowedit.show.figures import readings_figure
 
-        Returns:
-            A matplotlib figure; without steps or keyframes it says so.
-        """
-        from flowedit.show.figures import PANELS, readings_figure
-
-        return readings_figure({name: self.array(name) for name in PANELS}, self.sigmas, self.keyframes)
+        return readings_figure({label: self.array(name) for name, label in PANELS.items()}, self.sigmas, self.keyframes)
 
     def _words(self) -> str:
         method = f" of {self.method}" if self.method else ""
@@ -174,24 +169,3 @@ class Trace(Displayed):
         columns = ("step", "sigma", *(f"gap, frame {index}" for index in self.keyframes))
         rows = [(s.step, s.sigma, *s.gap_norm) for s in (self.steps[i] for i in shown)]
         return table_tag(f"Gap left after a step, for {len(shown)} of {len(self.steps)} steps", columns, rows)
-
-
-def _step(row: dict[str, Any]) -> StepTrace:
-    """One step's readings from what JSON made of them: lists for tuples, None for NaN."""
-    values: dict[str, Any] = {name: value for name, value in row.items() if name not in READINGS}
-    for field_name, name in zip(FIELDS, READINGS, strict=True):
-        values[field_name] = tuple(_or_nan(value) for value in row[name])
-    return StepTrace(**values)
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -5,24 +5,26 @@ one, never half of one.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from flowedit.errors import ModelError
 from flowedit.files import digest_of, make_folder, write_bytes
 from flowedit.runfolder import STATE
-from flowedit.trace import FIELDS, StepTrace
+from flowedit.trace import StepTrace
 
 if TYPE_CHECKING:
     from flowedit.edit.preparation import PreparedEdit
     from flowedit.methods.branches import Step
 
-FORMAT = "flowedit-state-2"
+FORMAT = "flowedit-state-3"
 SAVE_EVERY = 5
 """Steps between two states on disk: what a crash can cost."""
 
@@ -45,79 +47,55 @@ class ResumeState:
         Raises:
             OutputError: the folder cannot be written; a state that is there stays whole.
         """
-        from safetensors.torch import save
-
         tensors = {str(i): latents.detach().cpu().contiguous().clone() for i, latents in enumerate(self.carried)}
-        traces = json.dumps([asdict(trace) for trace in self.traces])
+        traces = json.dumps([trace.to_dict() for trace in self.traces])
         metadata = {"format": FORMAT, "edit": digest, "traces": traces}
         write_bytes(make_folder(path.parent) / path.name, save(tensors, metadata=metadata))
 
     @classmethod
     def load(cls, path: Path, digest: str, device: torch.device | str = "cpu") -> "ResumeState | None":
-        """Read it; None when there is none.
-
-        Args:
-            path: where `save` wrote it.
-            digest: of the edit that wants to go on.
-            device: where its latents go.
+        """Read the state of the edit with this digest; None when there is none.
 
         Raises:
             ModelError: the state is of another edit, or the file is none.
         """
-        from safetensors import SafetensorError, safe_open
-
         if not path.exists():
             return None
+        begin = "delete it to start from the beginning."
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 carried = tuple(file.get_tensor(name).to(device) for name in sorted(file.keys()))
         except (SafetensorError, OSError) as error:
-            raise ModelError(
-                f"{path} is no saved state, or a broken one. Delete it to start from the beginning."
-            ) from error
+            raise ModelError(f"{path} is no saved state, or a broken one; {begin}") from error
         if metadata.get("format") != FORMAT:
-            raise ModelError(f"{path} was not written by this version's runs. Delete it to start from the beginning.")
+            raise ModelError(f"{path} was not written by this version's runs; {begin}")
         if metadata["edit"] != digest:
             raise ModelError(
-                f"{path} belongs to a run with other settings, source, keyframes or LoRAs. "
-                "Give those, or delete it to start from the beginning."
+                f"{path} belongs to a run with other settings, source, keyframes or LoRAs. Give those, or {begin}"
             )
-        return cls(traces=tuple(map(_trace, json.loads(metadata["traces"]))), carried=carried)
+        return cls(traces=tuple(map(StepTrace.from_dict, json.loads(metadata["traces"]))), carried=carried)
 
 
 class StateKeeper:
-    """The state file of one edit.
-
-    Attributes:
-        path: the file.
-    """
+    """The state file of one edit, at `path`."""
 
     def __init__(
         self, folder: Path, prepared: "PreparedEdit", *more: np.ndarray | dict[str, Any], every: int = SAVE_EVERY
     ) -> None:
-        """Keep the state of an edit in a folder.
+        """Keep the state of an edit in a run's folder, every so many steps.
 
-        Args:
-            folder: the run's.
-            prepared: the edit; a state is never carried into another one.
-            more: what else decides the result, such as a mask, or what is recorded of a LoRA.
-            every: steps between two states.
+        `more` decides the result beside the edit, such as a mask, or what is recorded of a LoRA: a state is never
+        carried into another edit.
         """
-        self.path = folder / STATE
-        self._every = every
-        self._prepared = prepared
+        self.path, self._every, self._prepared = folder / STATE, every, prepared
         keyframes = [part for keyframe in prepared.keyframes for part in (keyframe.index, keyframe.image)]
         # Latents are left out: a GPU may encode the same clip to other last bits, which must not bar the way.
         settings = prepared.settings.to_dict()
         self._digest = digest_of(settings, prepared.model.name, *keyframes, prepared.frames, *more)
 
     def load(self) -> ResumeState | None:
-        """What a stopped run of this very edit left; None when there is nothing to go on with.
-
-        Raises:
-            ModelError: the state is of another edit, or broken.
-        """
+        """What a stopped run of this very edit left, as `ResumeState.load` does."""
         return ResumeState.load(self.path, self._digest, self._prepared.problem.source.device)
 
     def keep(self, step: "Step") -> None:
@@ -125,9 +103,3 @@ class StateKeeper:
         traces = self._prepared.trace.steps
         if len(traces) % self._every == 0 and step.trace.sigma_next > 0:
             ResumeState(traces=tuple(traces), carried=step.carried).save(self.path, self._digest)
-
-
-def _trace(step: dict[str, Any]) -> StepTrace:
-    """One step's readings, whose lists JSON made of tuples."""
-    values: dict[str, Any] = {**step, **{name: tuple(step[name]) for name in FIELDS}}
-    return StepTrace(**values)

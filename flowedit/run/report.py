@@ -13,16 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flowedit.keyframes import Keyframe
 from flowedit.show.display import facts_tag, figure_tag, image_tag, spread, table_tag, video_tag
-from flowedit.show.page import STYLE, page
-from flowedit.trace import Trace
+from flowedit.show.page import page
+from flowedit.trace import PANELS, Trace
 
 EMBED_LIMIT = 24_000_000
 """Bytes of a video up to which the page carries it; a larger one is linked beside the page."""
-PANELS = {
-    "gap_norm": "gap to the keyframe (relative)",
-    "r_k_norm": "residual r_k (rms)",
-    "v_diff_norm": "velocity difference (rms)",
-}
 _INK, _ACCENT, _GAP, _LEAST = (32, 33, 36), (214, 96, 38), 8, 192
 _CSS = """
 body { max-width: 1080px; }
@@ -59,7 +54,7 @@ def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, she
         f"{_styling(manifest.get('styling'))}<h2>How the keyframes were reached</h2>{readings(trace)}"
         f'<div class="columns">{"".join(facts_tag(name, values) for name, values in facts.items())}</div>'
     )
-    return page(f"{manifest['source']['name']}: {manifest['settings']['method']}", body, STYLE + _CSS)
+    return page(f"{manifest['source']['name']}: {manifest['settings']['method']}", body, _CSS)
 
 
 def _lead(manifest: Mapping[str, Any]) -> str:

@@ -33,14 +33,7 @@ class Displayed:
         raise NotImplementedError(f"{type(self).__name__} draws nothing.")
 
     def to_html(self, path: str | Path | None = None) -> str:
-        """A self-contained page that makes no request and opens from disk.
-
-        Args:
-            path: also write the page to this file.
-
-        Returns:
-            The page's HTML.
-        """
+        """A self-contained page that makes no request and opens from disk; also written to `path`."""
         return write_page(page(self._words(), self._body()), path)
 
     def _words(self) -> str:
@@ -65,29 +58,14 @@ class Displayed:
 
 
 def figure_tag(figure: "Figure", alternative: str, kind: str = "webp") -> str:
-    """A matplotlib figure as an `<img>` with its text alternative.
-
-    Args:
-        figure: the figure.
-        alternative: what it shows.
-        kind: `webp`, or `svg` for lines that stay sharp.
-    """
+    """A matplotlib figure as an `<img>` with its text alternative; of kind `svg`, lines stay sharp."""
     buffer = io.BytesIO()
-    if kind == "webp":
-        figure.savefig(buffer, format=kind, pil_kwargs={"quality": _QUALITY})
-    else:
-        figure.savefig(buffer, format=kind)
+    figure.savefig(buffer, format=kind, **({"pil_kwargs": {"quality": _QUALITY}} if kind == "webp" else {}))
     return image_tag(buffer.getvalue(), alternative, kind)
 
 
 def picture_tag(picture: np.ndarray, alternative: str, *, max_side: int = 480) -> str:
-    """Pixels as an `<img>` with its text alternative.
-
-    Args:
-        picture: uint8 (H, W, 3).
-        alternative: what it shows.
-        max_side: a larger picture is scaled down to this many pixels.
-    """
+    """Pixels, uint8 (H, W, 3), as an `<img>` with its text alternative, scaled down to at most `max_side`."""
     from PIL import Image
 
     image = Image.fromarray(picture)
@@ -114,11 +92,10 @@ def video_tag(mp4: bytes, alternative: str) -> str:
 def table_tag(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A data table; each row's first cell is its heading."""
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
-    body = "".join(_row(row) for row in rows)
-    table = (
-        f"<table><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
-    return f'<div style="overflow-x:auto">{table}</div>'
+    texts = ([html.escape(text_of(cell)) for cell in row] for row in rows)
+    body = "".join(f'<tr><th scope="row">{first}</th><td>{"</td><td>".join(rest)}</td></tr>' for first, *rest in texts)
+    table = f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div style="overflow-x:auto"><table>{table}</table></div>'
 
 
 def facts_tag(caption: str, facts: Mapping[str, object]) -> str:
@@ -156,8 +133,3 @@ def spread(count: int, wanted: Sequence[int], most: int = 6) -> list[int]:
         if len(chosen) < most and index not in chosen:
             chosen.append(index)
     return sorted(chosen)
-
-
-def _row(cells: Sequence[object]) -> str:
-    first, *rest = (html.escape(text_of(cell)) for cell in cells)
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'

@@ -12,11 +12,6 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-PANELS = {
-    "gap_norm": "gap to the keyframe (relative)",
-    "r_k_norm": "residual r_k (rms)",
-    "v_diff_norm": "velocity difference (rms)",
-}
 RULE = 0.01
 """The rule of thumb in circulation for `r_k`."""
 
@@ -27,7 +22,6 @@ _LINES = (
     ("#CC79A7", ":", "D"),
     ("#56B4E9", (0, (5, 1)), "v"),
 )
-_NOTHING = "No step at any keyframe was recorded."
 
 
 class Shown(Figure):
@@ -39,44 +33,38 @@ class Shown(Figure):
         return buffer.getvalue()
 
 
-def readings_figure(readings: Mapping[str, np.ndarray], sigmas: np.ndarray, keyframes: Sequence[int]) -> Shown:
-    """Three panels over sigma, noise at the left: gap, residual and velocity difference, one line per keyframe.
+def readings_figure(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, keyframes: Sequence[int]) -> Shown:
+    """A panel per reading over sigma, noise at the left, with a line per keyframe; the second is the residual's.
 
     Args:
-        readings: the arrays (steps, keyframes) named in `PANELS`; NaN leaves a hole.
+        panels: label of each panel to its values, (steps, keyframes); NaN leaves a hole.
         sigmas: noise level at the start of each step, (steps,).
         keyframes: pixel frames.
     """
     with rc_context({"axes.titlesize": 10, "axes.titleweight": "normal", "font.size": 10}):
         figure = Shown(figsize=(10.5, 3.2), layout="constrained")
         if not len(sigmas) or not len(keyframes):
-            figure.text(0.5, 0.5, _NOTHING, ha="center")
+            figure.text(0.5, 0.5, "No step at any keyframe was recorded.", ha="center")
             return figure
-        panels = figure.subplots(1, len(PANELS), sharex=True)
-    for axis, (reading, label) in zip(panels, PANELS.items(), strict=True):
-        lines = zip(keyframes, readings[reading].T, cycle(_LINES), strict=False)
-        for keyframe, values, (colour, dash, marker) in lines:
-            name = f"frame {keyframe}" + ("" if np.isfinite(values).any() else " (nothing to measure)")
+        axes = figure.subplots(1, len(panels), sharex=True)
+    for axis, (label, values) in zip(axes, panels.items(), strict=True):
+        for keyframe, line, (colour, dash, marker) in zip(keyframes, values.T, cycle(_LINES), strict=False):
+            name = f"frame {keyframe}" + ("" if np.isfinite(line).any() else " (nothing to measure)")
             look = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3, "linewidth": 1.2}
-            axis.plot(sigmas, values, label=name, **look)
+            axis.plot(sigmas, line, label=name, **look)
         axis.set_xlabel("sigma (noise to data)")
         axis.set_title(label)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.25)
-    panels[0].invert_xaxis()
-    rule = panels[1].axhline(RULE, color="0.4", linewidth=1, linestyle=(0, (8, 4)))
-    panels[1].legend([rule], [f"{RULE}, a rule of thumb"], fontsize=8)
-    panels[0].legend(fontsize=8)
+    axes[0].invert_xaxis()
+    rule = axes[1].axhline(RULE, color="0.4", linewidth=1, linestyle=(0, (8, 4)))
+    axes[1].legend([rule], [f"{RULE}, a rule of thumb"], fontsize=8)
+    axes[0].legend(fontsize=8)
     return figure
 
 
 def picture_figure(picture: np.ndarray, title: str) -> Shown:
-    """One picture under its title.
-
-    Args:
-        picture: uint8 (H, W, 3).
-        title: said above it.
-    """
+    """One picture, uint8 (H, W, 3), under its title."""
     height, width = picture.shape[:2]
     figure = Shown(figsize=(4.8, 4.8 * height / width + 0.4), layout="constrained")
     _show(figure.subplots(), picture).set_title(title, fontsize=10)
@@ -91,7 +79,7 @@ def strip_figure(rows: Mapping[str, Mapping[int, np.ndarray]], shown: Sequence[i
         shown: the frames, one column each.
     """
     height, width = next(iter(next(iter(rows.values())).values())).shape[:2]
-    side = 2.1
+    side = 2.1  # inches
     figure = Shown(figsize=(side * len(shown) + 0.3, (side * height / width + 0.08) * len(rows) + 0.3))
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
     grid = figure.subplots(len(rows), len(shown), squeeze=False)

@@ -7,8 +7,6 @@ from flowedit.files import write_text
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 """Content security policy of a page without scripts: the browser itself refuses every request."""
-SCRIPTED = f"{POLICY}; script-src 'unsafe-inline'"
-"""The same for a page that carries scripts."""
 STYLE = """
 :root { color-scheme: light dark; --ink: #202124; --soft: #5f6368; --line: #8886; --accent: #c2571a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #9aa0a6; --accent: #f08a4b; } }
@@ -24,32 +22,30 @@ th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px s
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 """
-"""What every page starts from: light and dark, readable widths, plain tables."""
+"""What pages of results start from: light and dark, readable widths, plain tables."""
 
 
-def page(title: str, body: str, css: str = STYLE, *, head: str = "", heading: bool = True, policy: str = POLICY) -> str:
-    """A complete HTML document.
+def document(title: str, main: str, *, head: str, tail: str = "", policy: str = POLICY) -> str:
+    """A complete HTML document with a plain title.
 
     Args:
-        title: its title and heading, plain text.
-        body: HTML of everything below the heading, scripts included.
-        css: its whole stylesheet; `STYLE + more` to add to the usual one.
-        head: more HTML for the head.
-        heading: whether the title is also the heading; a body with an `<h1>` of its own does without.
-        policy: content security policy; `SCRIPTED` for a body with scripts.
-
-    Example:
-        >>> "<h1>a &lt; b</h1><p>text</p>" in page("a < b", "<p>text</p>")
-        True
+        title: its title.
+        main: HTML of what a reader sees, its heading too.
+        head: HTML of its styles.
+        tail: HTML of its scripts, which `policy`, its content security policy, must allow.
+        policy: what the browser lets it do.
     """
-    name = html.escape(title)
-    top = f"<h1>{name}</h1>" if heading else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}</title>{head}<style>{css}</style></head><body><main>{top}{body}</main></body></html>"
+        f"<title>{html.escape(title)}</title>{head}</head><body><main>{main}</main>{tail}</body></html>"
     )
+
+
+def page(title: str, body: str, css: str = "") -> str:
+    """A page of results under its plain title; `css` is added to the usual `STYLE`."""
+    return document(title, f"<h1>{html.escape(title)}</h1>{body}", head=f"<style>{STYLE}{css}</style>")
 
 
 def write_page(text: str, path: str | Path | None) -> str:

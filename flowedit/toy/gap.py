@@ -37,7 +37,7 @@ class GapStep(NamedTuple):
 
 
 class Branches(NamedTuple):
-    """A main and a keyframe branch: where each starts, and the field that moves it."""
+    """A main and a keyframe branch: the field that moves each, and where it starts, (n, d)."""
 
     main: Field
     key: Field
@@ -46,17 +46,7 @@ class Branches(NamedTuple):
 
 
 def branches_of(main: Mixture, key: Mixture, noise: np.ndarray, sigma: float) -> Branches:
-    """Two branches on one noise, each moved by the exact field of its own data.
-
-    Args:
-        main: data of the main branch, one component: the branch starts from its centre.
-        key: data of the keyframe branch, likewise.
-        noise: the noise that both share, (n, d).
-        sigma: noise level at which both start.
-
-    Returns:
-        Fields and starting points for `two_branches`.
-    """
+    """Branches that start at `sigma` on one noise (n, d), each from the centre of its own data of one component."""
     starts = (interpolate(data.means[:1], noise, sigma) for data in (main, key))
     return Branches(main.velocity, key.velocity, *starts)
 
@@ -64,16 +54,7 @@ def branches_of(main: Mixture, key: Mixture, noise: np.ndarray, sigma: float) ->
 def two_branches(
     branches: Branches, sigmas: Sequence[float], kappas: Sequence[float], *, beta: float = 0.0
 ) -> Iterator[GapStep]:
-    """Both branches, one Euler step at a time, corrected at each.
-
-    Args:
-        branches: the fields and the points at `sigmas[0]`, (n, d).
-        sigmas: the grid, `steps + 1` decreasing values.
-        kappas: the correction's share at each step, `steps` values; see `kappas_of`.
-        beta: how far the keyframe branch comes to meet the main one, in [0, 1].
-
-    Yields:
-        The residual and the gap of each step.
+    """Both branches, one Euler step at a time down the grid, corrected at each by its share; see `kappas_of`.
 
     Raises:
         SettingError: a number of kappas that is not the number of steps.
@@ -92,18 +73,10 @@ def two_branches(
 
 
 def kappas_of(gain: Gain, sigmas: Sequence[float], beta: float = 0.0) -> tuple[float, ...]:
-    """The correction's share at each step of a grid.
-
-    >>> kappas_of(Euler(2.0), (1.0, 0.5, 0.25))
-    (1.0, 0.5)
-    """
+    """The correction's share at each step of a grid."""
     return tuple(gain(sigma - sigma_next, beta) for sigma, sigma_next in pairwise(sigmas))
 
 
 def last_only(kappas: Sequence[float]) -> tuple[float, ...]:
-    """No correction at any step but the last.
-
-    >>> last_only((0.1, 0.2, 0.3))
-    (0.0, 0.0, 0.3)
-    """
+    """No correction at any step but the last."""
     return (0.0,) * (len(kappas) - 1) + tuple(kappas[-1:])

@@ -37,12 +37,8 @@ class Mixture:
     spreads: np.ndarray
 
     def __post_init__(self) -> None:
-        """Refuse weights that are no distribution, and shapes that do not belong together."""
-        if (
-            self.means.ndim != 2
-            or self.weights.shape != self.means.shape[:1]
-            or self.spreads.shape != self.weights.shape
-        ):
+        shapes = {self.weights.shape, self.spreads.shape, self.means.shape[:1]}
+        if self.means.ndim != 2 or len(shapes) > 1:
             raise SettingError(
                 f"weights {self.weights.shape}, means {self.means.shape} and spreads {self.spreads.shape} do not "
                 "belong together; a mixture takes (K,), (K, d) and (K,)."
@@ -54,25 +50,12 @@ class Mixture:
 
     @classmethod
     def even(cls, means: Sequence[Point] | np.ndarray, spread: float = 0.0) -> "Mixture":
-        """Equal weights and one spread for all.
-
-        Args:
-            means: K points of d coordinates.
-            spread: standard deviation of every component, at least 0.
-        """
+        """Equal weights at K points of d coordinates, and one spread for all."""
         points = np.asarray(means, dtype=np.float64)
-        count = len(points)
-        return cls(np.full(count, 1 / count), points, np.full(count, float(spread)))
+        return cls(np.full(len(points), 1 / len(points)), points, np.full(len(points), float(spread)))
 
     def velocity(self, x: np.ndarray, sigma: float) -> np.ndarray:
-        """The exact marginal velocity `E[noise - z0 | x]`.
-
-        Args:
-            x: points, (n, d).
-            sigma: noise level in [0, 1]; above 0 where a component is a point mass.
-
-        Returns:
-            (n, d), pointing from data to noise.
+        """The exact marginal velocity `E[noise - z0 | x]` at points (n, d): (n, d), pointing from data to noise.
 
         Raises:
             SettingError: sigma 0 with a point mass: no point but the mass itself is possible there.
@@ -113,8 +96,7 @@ class Mixture:
 
     def _logits(self, x: np.ndarray, sigma: float) -> np.ndarray:
         offset, variance = self._offsets(x, sigma)
-        dimensions = self.means.shape[1]
-        square = np.sum(offset**2, axis=2)
+        square, dimensions = np.sum(offset**2, axis=2), self.means.shape[1]
         return np.log(self.weights) - 0.5 * (square / variance + dimensions * np.log(variance))
 
 
@@ -133,15 +115,9 @@ def gaussian(center: Point, spread: float) -> Mixture:
 
 
 def gaussian_flow(data: Mixture, noise: np.ndarray, sigma: float) -> np.ndarray:
-    """Where the exact flow of a single Gaussian takes each noise sample: `(1 - sigma) m + std(sigma) * noise`.
+    """Where the exact flow of a single Gaussian takes each noise sample (n, d) by the time it reaches `sigma`.
 
-    Args:
-        data: a mixture of one component.
-        noise: starting points at sigma 1, (n, d).
-        sigma: noise level reached, in [0, 1].
-
-    Returns:
-        (n, d): the closed-form solution against which a solver's order is measured.
+    `(1 - sigma) m + std(sigma) * noise`: the closed form against which a solver's order is measured.
 
     Raises:
         SettingError: a mixture of several components, whose flow has no closed form.

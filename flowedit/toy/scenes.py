@@ -1,36 +1,21 @@
 """Pairs of 2-D distributions to flow between: what the flow field widget and the second lesson draw."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flowedit.toy.mixture import Mixture
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """A source and a target distribution in the plane.
+class Scene(NamedTuple):
+    """A pair in the plane: an edit starts from the source; the target is where it goes, and what noise becomes."""
 
-    Attributes:
-        name: short key, as in `SCENES`.
-        title: what a reader sees.
-        source: the data that an edit starts from.
-        target: the data that it goes to, and that generation makes from noise.
-    """
-
-    name: str
     title: str
     source: Mixture
     target: Mixture
 
 
 def ring(count: int, radius: float, spread: float) -> Mixture:
-    """`count` round Gaussians on a circle.
-
-    Args:
-        count: number of components.
-        radius: radius of the circle.
-        spread: standard deviation of each.
-    """
+    """`count` round Gaussians on a circle."""
     angles = [2 * math.pi * k / count for k in range(count)]
     return Mixture.even([(radius * math.cos(a), radius * math.sin(a)) for a in angles], spread)
 
@@ -41,34 +26,15 @@ def rows(count: int, height: float, spread: float) -> Mixture:
 
 
 SCENES: dict[str, Scene] = {
-    scene.name: scene
-    for scene in (
-        Scene(
-            name="clusters",
-            title="Two clusters to three",
-            source=Mixture.even([(-1.6, -1.0), (-1.6, 1.0)], 0.25),
-            target=Mixture.even([(1.4, -1.4), (1.8, 0.0), (1.4, 1.4)], 0.25),
-        ),
-        Scene(
-            name="ring",
-            title="One blob to a ring of eight",
-            source=Mixture.even([(0.0, 0.0)], 0.3),
-            target=ring(8, 1.8, 0.15),
-        ),
-        Scene(
-            name="points",
-            title="Point mass to point mass",
-            source=Mixture.even([(-1.5, -0.5)]),
-            target=Mixture.even([(1.5, 0.8)]),
-        ),
-        Scene(name="rows", title="A row lifted", source=rows(4, -1.2, 0.2), target=rows(4, 1.2, 0.2)),
-        Scene(
-            name="gaussian",
-            title="Gaussian to Gaussian",
-            source=Mixture.even([(-1.0, 0.0)], 0.4),
-            target=Mixture.even([(1.2, 0.4)], 0.8),
-        ),
-        Scene(name="same", title="The same on both sides", source=ring(3, 1.4, 0.2), target=ring(3, 1.4, 0.2)),
-    )
+    "clusters": Scene(
+        "Two clusters to three",
+        Mixture.even([(-1.6, -1.0), (-1.6, 1.0)], 0.25),
+        Mixture.even([(1.4, -1.4), (1.8, 0.0), (1.4, 1.4)], 0.25),
+    ),
+    "ring": Scene("One blob to a ring of eight", Mixture.even([(0.0, 0.0)], 0.3), ring(8, 1.8, 0.15)),
+    "points": Scene("Point mass to point mass", Mixture.even([(-1.5, -0.5)]), Mixture.even([(1.5, 0.8)])),
+    "rows": Scene("A row lifted", rows(4, -1.2, 0.2), rows(4, 1.2, 0.2)),
+    "gaussian": Scene("Gaussian to Gaussian", Mixture.even([(-1.0, 0.0)], 0.4), Mixture.even([(1.2, 0.4)], 0.8)),
+    "same": Scene("The same on both sides", ring(3, 1.4, 0.2), ring(3, 1.4, 0.2)),
 }
 """The scenes by name; `same` shows that equal fields leave the source where it is."""

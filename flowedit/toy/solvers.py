@@ -1,4 +1,4 @@
-"""Euler and Heun on a sigma grid, as generators, and the order that a solver is observed to have."""
+"""Euler and Heun on a sigma grid, as generators, the order that a solver is observed to have, and the edit's field."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from flowedit.errors import SettingError
-from flowedit.flow import euler_step
+from flowedit.flow import euler_step, interpolate
 
 Field = Callable[[np.ndarray, float], np.ndarray]
 """(points (n, d), sigma) -> velocities (n, d)."""
@@ -40,7 +40,6 @@ def heun(field: Field, x: np.ndarray, sigmas: Iterable[float]) -> Iterator[np.nd
 
 
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
-"""The solvers by name."""
 
 
 def solve(solver: Solver, field: Field, x: np.ndarray, sigmas: Iterable[float]) -> np.ndarray:
@@ -56,15 +55,10 @@ def trajectory(solver: Solver, field: Field, x: np.ndarray, sigmas: Iterable[flo
 def observed_order(errors: Sequence[float], steps: Sequence[int]) -> float:
     """The slope with which the error falls as the number of steps grows, both on a log scale (least squares).
 
-    Args:
-        errors: the error at each number of steps, positive.
-        steps: the numbers of steps, at least two different ones.
-
-    Returns:
-        About 1 for Euler and 2 for Heun.
+    About 1 for Euler and 2 for Heun.
 
     Raises:
-        SettingError: fewer than two measurements, or an error that is not positive.
+        SettingError: fewer than two different numbers of steps, or an error that is not positive.
 
     >>> round(observed_order([0.4, 0.1, 0.025], [1, 2, 4]), 6)
     2.0
@@ -77,3 +71,19 @@ def observed_order(errors: Sequence[float], steps: Sequence[int]) -> float:
         raise SettingError(f"The smallest error is {min(errors)}; an order needs positive errors. Use fewer steps.")
     slope = np.polyfit(np.log(np.asarray(steps, dtype=np.float64)), np.log(np.asarray(errors, dtype=np.float64)), 1)[0]
     return -float(slope)
+
+
+def difference_field(v_source: Field, v_target: Field, source: np.ndarray, noise: np.ndarray) -> Field:
+    """The velocity of an edit that starts at the `source` points (n, d): editing without inversion.
+
+    `x_source` is the source on the run's one noise, `x_target` the edit displaced by as much, and the edit moves by the
+    difference of the two velocities (FlowEdit: Kulikov et al. 2024, arXiv 2412.08629). Equal fields leave the source
+    where it is, and between point masses the edit lands on the target.
+    """
+
+    def field(edit: np.ndarray, sigma: float) -> np.ndarray:
+        x_source = interpolate(source, noise, sigma)
+        x_target = edit + x_source - source
+        return v_target(x_target, sigma) - v_source(x_source, sigma)
+
+    return field

@@ -25,7 +25,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from flowedit.show.display import write_page
+from flowedit.show.page import document, write_page
 from flowedit.widgets.export import POLICY, Packed, place, script_of, style_of
 
 _HOST_TRAITS = frozenset(ipywidgets.DOMWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
@@ -95,14 +95,8 @@ def page(widgets: Sequence[FlowWidget], title: str) -> str:
     """
     packed = [widget.packed() for widget in widgets]
     places = "\n".join(place(i, widget.fallback()) for i, widget in enumerate(widgets))
-    name = html.escape(title)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}</title>{style_of(packed)}</head><body><main><h1>{name}</h1>{places}</main>"
-        f"{script_of(packed)}</body></html>"
-    )
+    main = f"<h1>{html.escape(title)}</h1>{places}"
+    return document(title, main, head=style_of(packed), tail=script_of(packed), policy=POLICY)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 what comes in decides what goes out

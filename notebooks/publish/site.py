@@ -15,6 +15,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from flowedit.show.page import document
 from flowedit.widgets import export
 from notebooks.publish import build
 from notebooks.publish.catalog import BRANCH, CATALOG, FOLDER, REPOSITORY, Lesson
@@ -186,10 +187,5 @@ def _document(title: str, body: str, head: str = "", tail: str = "", *, home: bo
     style = (_HERE / "site.css").read_text(encoding="utf-8")
     light, dark = (HtmlFormatter(style=name, cssclass="code").get_style_defs() for name in ("default", "github-dark"))
     back = '<nav><a href="index.html">All lessons</a></nav>' if home else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{export.POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title>{head}<style>{light}\n@media (prefers-color-scheme: dark) {{{dark}}}\n"
-        f"{style}</style></head><body><main>{back}{body}</main>{tail}</body></html>"
-    )
+    styles = f"<style>{light}\n@media (prefers-color-scheme: dark) {{{dark}}}\n{style}</style>"
+    return document(title, back + body, head=head + styles, tail=tail, policy=export.POLICY)

@@ -11,7 +11,6 @@ from flowedit.widgets import page
 from flowedit.widgets.flow_field_2d import FlowField2D
 
 UNEVEN = Scene(
-    name="uneven",
     title="Uneven weights and spreads",
     source=Mixture(np.array([0.7, 0.3]), np.array([[-1.0, 0.5], [0.5, -1.0]]), np.array([0.2, 0.6])),
     target=Mixture(
@@ -67,7 +66,7 @@ def test_a_state_without_numbers_is_refused_in_place(open_page):
 
 def test_the_picture_shows_the_particles_where_they_are(open_page):
     """Catches an axis drawn upside down: one particle, and the coloured pixels' centre is where it should be."""
-    scene = Scene(name="one", title="one", source=Mixture.even([(-1.0, 0.5)]), target=Mixture.even([(1.0, 0.5)]))
+    scene = Scene(title="one", source=Mixture.even([(-1.0, 0.5)]), target=Mixture.even([(1.0, 0.5)]))
     watched = open_page(FlowField2D({"one": scene}, particles=1, mode="edit", at=0, steps=4).to_html())
     root = watched.root("flow-field-2d")
 

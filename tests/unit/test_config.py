@@ -33,7 +33,7 @@ def test_the_defaults_are_silent():
         ({"strength": 1.5}, "strength is 1.5"),
         ({"scale": 0.0}, r"scale is 0.0; it must be in \(0, 1\]. Use 1, or 0.5"),
         ({"scale": 0.5, "detail": "plain"}, "scale is 0.5 and detail is plain"),
-        ({"shift": 0.0}, "shift is 0.0; it must be positive. Use 5"),
+        ({"shift": 0.0}, "shift is 0.0; it must be positive and finite. Use 5"),
         ({"seed": -1}, "seed is -1; it must be a whole number in .* Use 0"),
         ({"seed": 0.5}, "seed is 0.5"),
         ({"guidance": -1.0}, "guidance is -1.0; it must be at least 0. 1 is off"),

@@ -95,7 +95,6 @@ def test_an_unstable_rate_warns_with_the_step_the_amount_and_the_cure():
         (lambda: correction.Exact(-1.0), "alpha is -1.0; it must be at least 0 and finite. Use 10"),
         (lambda: correction.Exact(math.nan), "alpha is nan"),
         (lambda: correction.Euler(math.inf), "alpha is inf"),
-        (lambda: correction.check_beta(1.5), r"beta is 1.5; it must be in \[0, 1\]. Use 0"),
         (lambda: correction.Constant(1.5), r"kappa is 1.5; it must be in \[0, 1\]. 0 corrects nothing"),
         (lambda: correction.Constant(math.nan), "kappa is nan"),
     ],

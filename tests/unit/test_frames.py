@@ -101,10 +101,3 @@ def test_the_frame_map_names_source_clip_and_slot():
     assert rows[0] == {"source_frame": 100, "clip_frame": 0, "latent_slot": 0}
     assert rows[-1] == {"source_frame": 108, "clip_frame": 8, "latent_slot": 2}
     assert len(rows) == 9
-
-
-def test_a_window_that_cannot_be_is_refused():
-    with pytest.raises(VideoShapeError, match="starts at frame -1; the first frame of a video is 0"):
-        frames.FrameMap(start=-1, num_frames=9)
-    with pytest.raises(VideoShapeError, match="Use 5 or 9"):
-        frames.FrameMap(start=0, num_frames=8)

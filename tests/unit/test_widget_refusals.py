@@ -22,7 +22,7 @@ from flowedit.widgets import (
 )
 
 EMPTY = Trace(keyframes=(), slots=())
-LINE = Scene(name="line", title="1-D", source=Mixture.even([(0.0,)], 1.0), target=Mixture.even([(1.0,)], 1.0))
+LINE = Scene(title="1-D", source=Mixture.even([(0.0,)], 1.0), target=Mixture.even([(1.0,)], 1.0))
 
 
 def clip(frames=3, height=4, width=4):
