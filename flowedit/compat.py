@@ -171,7 +171,7 @@ class WanVideoEditorPipeline:
             given = {**given, "alpha": None}  # the signature's own, not the caller's
         # The small model's default refines an estimate, which takes training, and corrects nothing.
         corrects = given["alpha"] != Exact.rate or any(given.get(name) for name in ("beta", "kappa", "gain"))
-        preset = "method" if self.model.name == TINY and (corrects or not self.model.repairs) else "default"
+        preset = "method" if self.model.name == TINY and (corrects or not self.model.refines) else "default"
         if self.model.name == TINY and corrects and "method" not in given:
             warn_unusual(
                 "The small model's default corrects nothing: alpha, beta, kappa or gain choose its preset method."

@@ -181,7 +181,7 @@ def _load_tiny(device: str | None, dtype: str | None, loras: "Sequence[Lora]") -
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipe = build_pipeline(place, _dtype(dtype or "float32"))
     load_loras(pipe, loras)
-    model = WanVideo(pipe, name=TINY, trained=Trained(repairs=True, joint=joint_source(pipe)))
+    model = WanVideo(pipe, name=TINY, trained=Trained(refines=True, joint=joint_source(pipe)))
     model.loras = tuple(loras)
     return model
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flowedit.estimate import estimates
 from flowedit.tiny.config import SPATIAL
-from flowedit.wan.routes import trust_frames
+from flowedit.wan.routes import confidence_cells
 
 
 class Estimates:
@@ -87,7 +87,7 @@ def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
     return [
         Made(
             made.frames,
-            trust_frames(made.confidence, height, width),
+            confidence_cells(made.confidence, height, width),
             np.rint(made.need() * 255).astype(np.uint8),
             made.agreement,
         )

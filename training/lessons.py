@@ -20,7 +20,7 @@ from flowedit.tiny.splits import SHARES, Split
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.textures import lines, pick, uniform
 from flowedit.tiny.world import GROUND, Clip, Scene, render, sample_scene, screen_points
-from flowedit.wan.routes import trust_mask
+from flowedit.wan.routes import confidence_mask
 from training.estimates import Estimates, Made
 from training.keyframes import Lesson, choose_keyframes, lay_out
 from training.photographs import load_photographs
@@ -65,7 +65,7 @@ class Order:
         device = self.lesson.target.device
         made = [one for promise in self.promises for one in promise.result()]
         frames = torch.from_numpy(np.stack([one.frames for one in made])).to(device).permute(0, 4, 1, 2, 3)
-        masks = [trust_mask(torch.from_numpy(one.confidence), k) for one, k in zip(made, self.keys, strict=True)]
+        masks = [confidence_mask(torch.from_numpy(one.confidence), k) for one, k in zip(made, self.keys, strict=True)]
         return replace(
             self.lesson,
             estimate=frames.float() / 127.5 - 1,

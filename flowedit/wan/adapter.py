@@ -23,7 +23,7 @@ from flowedit.model import Condition, JointLatent, Latent, Pixels, to_pixels
 from flowedit.wan import vendor
 from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
 from flowedit.wan.lora import Lora
-from flowedit.wan.routes import guess_condition
+from flowedit.wan.routes import estimate_condition
 
 TRAIN_TIMESTEPS = 1000
 """Wan counts noise in thousandths; this is the only place that does."""
@@ -58,13 +58,13 @@ class Trained:
 
     Attributes:
         boundary: sigma under which the second expert takes over, where there is one.
-        repairs: whether they were trained to see a classical estimate between the keyframes.
+        refines: whether they were trained to see a classical estimate between the keyframes.
         joint: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None runs them
             through the pipeline's own.
     """
 
     boundary: float = 0.875
-    repairs: bool = False
+    refines: bool = False
     joint: "Callable[[], vendor.WanModel] | None" = None
 
 
@@ -123,9 +123,9 @@ class WanVideo:
         return {"tiled": self._tiling is not None, **(self._tiling or {})}
 
     @property
-    def repairs(self) -> bool:
+    def refines(self) -> bool:
         """Whether the transformers were trained to see a classical estimate between the keyframes."""
-        return self.trained.repairs
+        return self.trained.refines
 
     @property
     def takes_images(self) -> bool:
@@ -196,12 +196,12 @@ class WanVideo:
     def _image_inputs(self, condition: Condition) -> Inputs:
         if condition.estimate is None or condition.confidence is None:
             return image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
-        if not self.repairs:
+        if not self.refines:
             raise ModelError(
                 f"{self.name} was not trained to see an estimate between the keyframes (method refine). Use difference."
             )
         clip, confidence = to_pixels(condition.estimate), condition.confidence
-        return {"y": guess_condition(clip, confidence, list(condition.images), self._encode)}
+        return {"y": estimate_condition(clip, confidence, list(condition.images), self._encode)}
 
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""
@@ -221,7 +221,7 @@ class WanVideo:
         latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
         latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
         # An estimate is encoded twice, as what the decoded change is laid on and as what the model sees.
-        self._last = (given, latents) if self.repairs else None
+        self._last = (given, latents) if self.refines else None
         return latents
 
     def _context(self, prompt: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""How keyframes, or a classical guess, become the `y` of Wan's image-to-video checkpoints.
+"""How keyframes, or a classical estimate, become the `y` of Wan's image-to-video checkpoints.
 
 The `i2v` route (Wan I2V, FLF2V, Fun-InP and the small model): keyframe images at their own pixel frames, zeros
 everywhere else, encoded by the VAE, beside four mask channels that hold one bit per pixel frame.
@@ -54,14 +54,14 @@ def i2v_condition(
     return torch.cat([mask.unsqueeze(0).to(latent), latent], dim=1)
 
 
-def guess_condition(
-    clip: Float[Tensor, "1 3 F H W"], trust: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
+def estimate_condition(
+    clip: Float[Tensor, "1 3 F H W"], confidence: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
 ) -> Float[Tensor, "1 c f h w"]:
-    """Build the `y` of a model that repairs a guess: the guess where others see grey, its trust where others see bits.
+    """Build the `y` of a model that refines an estimate: the estimate where others see grey, its confidence where bits.
 
     Args:
-        clip: the classical guess in [-1, 1].
-        trust: how far each pixel of it needs no repair, in [0, 1].
+        clip: the estimate in [-1, 1].
+        confidence: how sure it is of each pixel, in [0, 1].
         indices: pixel frames that are keyframes.
         encode: the VAE's encoder.
 
@@ -69,8 +69,8 @@ def guess_condition(
         Four mask channels followed by the latent's own, in the latent's dtype.
     """
     latent = encode(clip)
-    cells = torch.from_numpy(trust_frames(trust, *latent.shape[-2:]))
-    return torch.cat([trust_mask(cells, indices).unsqueeze(0).to(latent), latent], dim=1)
+    cells = torch.from_numpy(confidence_cells(confidence, *latent.shape[-2:]))
+    return torch.cat([confidence_mask(cells, indices).unsqueeze(0).to(latent), latent], dim=1)
 
 
 def keyframe_mask(
@@ -84,25 +84,25 @@ def keyframe_mask(
         height: rows of the latent.
         width: columns of the latent.
     """
-    return trust_mask(torch.zeros(num_frames, height, width), indices)
+    return confidence_mask(torch.zeros(num_frames, height, width), indices)
 
 
-def trust_mask(trust: Float[Tensor, "F h w"], indices: Sequence[int]) -> Float[Tensor, "4 f h w"]:
-    """Lay trust out as mask channels: how far each pixel frame is known, 1 at keyframes.
+def confidence_mask(confidence: Float[Tensor, "F h w"], indices: Sequence[int]) -> Float[Tensor, "4 f h w"]:
+    """Lay confidence out as mask channels: how far each pixel frame is known, 1 at keyframes.
 
     Pixel frame 0 fills all four channels of slot 0; pixel frame `i > 0` sets channel `(i - 1) % 4` of slot
     `(i + 3) // 4`, the layout that Wan's image-to-video checkpoints were trained with.
 
     Args:
-        trust: of every pixel frame, in [0, 1]; `F = 4n + 1`.
+        confidence: of every pixel frame, in [0, 1]; `F = 4n + 1`.
         indices: pixel frames that are keyframes.
     """
-    trust = trust.clone()
-    trust[list(indices)] = 1
-    filled = torch.cat([trust[:1].expand(_BITS - 1, -1, -1), trust])
+    known = confidence.clone()
+    known[list(indices)] = 1
+    filled = torch.cat([known[:1].expand(_BITS - 1, -1, -1), known])
     return filled.unflatten(0, (-1, _BITS)).transpose(0, 1).contiguous()
 
 
-def trust_frames(trust: Float32[np.ndarray, "F H W"], height: int, width: int) -> Float32[np.ndarray, "F h w"]:
-    """Average trust over the pixels of each of `height` times `width` latent cells."""
-    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in trust])
+def confidence_cells(confidence: Float32[np.ndarray, "F H W"], height: int, width: int) -> Float32[np.ndarray, "F h w"]:
+    """Average confidence over the pixels of each of `height` times `width` latent cells."""
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in confidence])

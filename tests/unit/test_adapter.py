@@ -337,12 +337,12 @@ def test_unusual_words_warn_once_for_each_prompt(i2v_pipe):
 
 
 def test_only_a_model_that_repairs_guesses_is_shown_one(i2v_pipe):
-    """Catches a guess that is ignored, or shown to a checkpoint that never saw one in training."""
-    trust = np.full((FRAMES, HEIGHT, WIDTH), 0.5, np.float32)
-    condition = Condition(shape=SHAPE, images={0: STYLED[0]}, estimate=CLIP, confidence=trust)
+    """Catches an estimate that is ignored, or shown to a checkpoint that never saw one in training."""
+    confidence = np.full((FRAMES, HEIGHT, WIDTH), 0.5, np.float32)
+    condition = Condition(shape=SHAPE, images={0: STYLED[0]}, estimate=CLIP, confidence=confidence)
     with pytest.raises(ModelError, match="was not trained to see an estimate"):
         WanVideo(i2v_pipe).prepare(condition)
-    model = WanVideo(i2v_pipe, trained=Trained(repairs=True))
+    model = WanVideo(i2v_pipe, trained=Trained(refines=True))
     assert model.retiled(None).prepare(condition).clip["y"].shape == (1, 4 + LATENT[1], *LATENT[2:])
     y = model.prepare(condition).clip["y"]
     torch.testing.assert_close(y[:, 4:], model.encode(to_pixels(CLIP)), atol=1e-5, rtol=0)

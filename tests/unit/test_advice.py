@@ -180,7 +180,7 @@ def test_advice_reaches_the_terminal_and_the_report(tmp_path, monkeypatch, capsy
     """Catches advice that is figured and shown nowhere."""
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr(
-        runner, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+        runner, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
     )
     clip = scene(size=8).repeat(8, axis=1).repeat(8, axis=2)
     write_video(tmp_path / "clip.mp4", clip, 25, lossless=True)

@@ -20,7 +20,7 @@ from flowedit.wan.adapter import Trained, WanVideo
 @pytest.fixture
 def small_model(monkeypatch):
     monkeypatch.setattr(
-        runner, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+        runner, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
     )
 
 

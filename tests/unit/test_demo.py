@@ -23,7 +23,7 @@ SIZE = (144, 256)
 
 def untrained(name="tiny", **_):
     """The same architecture with random weights and four channels: a run takes seconds."""
-    return WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+    return WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
 
 
 def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatch, capsys):

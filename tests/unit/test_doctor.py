@@ -85,7 +85,7 @@ def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, give
     """Catches a short clip, a draft, and more keyframes than a window can hold."""
     seen = []
     monkeypatch.setattr(
-        models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(repairs=True))
+        models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
     )
     monkeypatch.setattr(
         "flowedit.edit.steps.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))

@@ -59,21 +59,21 @@ def test_a_length_that_wan_does_not_know_is_refused():
 
 
 def test_trust_laid_out_as_a_mask_is_the_keyframe_mask_where_it_is_all_or_nothing():
-    """Catches bits in the wrong channel or slot, and trust that does not reach its frame."""
-    trust = torch.zeros(9, 2, 3)
+    """Catches bits in the wrong channel or slot, and confidence that does not reach its frame."""
+    confidence = torch.zeros(9, 2, 3)
     bits = [[1, 1, 1, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
-    assert routes.trust_mask(trust, [0, 3, 8])[:, :, 1, 2].T.tolist() == bits
-    trust[5] = 0.25
-    mask = routes.trust_mask(trust, [0])
+    assert routes.confidence_mask(confidence, [0, 3, 8])[:, :, 1, 2].T.tolist() == bits
+    confidence[5] = 0.25
+    mask = routes.confidence_mask(confidence, [0])
     assert (mask[0, 2] == 0.25).all()
     assert mask.sum() == 4 * 6 + 0.25 * 6
 
 
 def test_a_guess_stands_where_others_see_grey_and_its_trust_is_averaged_per_cell():
     clip = torch.rand(1, 3, 9, 16, 24) * 2 - 1
-    trust = np.zeros((9, 16, 24), np.float32)
-    trust[4, :4, :8] = 1
-    y = routes.guess_condition(clip, trust, [0], lambda clip: clip[:, :, ::4, ::8, ::8])
+    confidence = np.zeros((9, 16, 24), np.float32)
+    confidence[4, :4, :8] = 1
+    y = routes.estimate_condition(clip, confidence, [0], lambda clip: clip[:, :, ::4, ::8, ::8])
     assert torch.equal(y[:, 4:], clip[:, :, ::4, ::8, ::8])
     assert float(y[0, 3, 1, 0, 0]) == 0.5
     assert (y[0, :4, 0] == 1).all()

@@ -98,7 +98,7 @@ def test_the_frames_that_pass_the_autoencoder_are_what_the_editor_sends(changes)
     keyframes = [Keyframe(0, frames[1]), Keyframe(8, frames[2])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        edit_video(frames, keyframes, WanVideo(pipe, trained=Trained(repairs=True)), settings)
+        edit_video(frames, keyframes, WanVideo(pipe, trained=Trained(refines=True)), settings)
     assert (sum(encoded), sum(decoded)) == speed.vae_frames(settings, 9, 2)
 
 
