@@ -99,7 +99,7 @@ def long_clips(
 ) -> None:
     """Edit 257 frames in windows: how far colours drift, and what memory it takes."""
     from benchmarks.long_clips import measure_long_clips
-    from flowedit.tiny.styles import Family
+    from training.families import Family
 
     for reading in measure_long_clips(_names(presets), _choices("styles", styles, Family), out):
         typer.echo(reading)

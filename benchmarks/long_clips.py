@@ -23,9 +23,10 @@ from flowedit.keyframes import Keyframe
 from flowedit.metrics import colour_drift, psnr
 from flowedit.presets import model_defaults
 from flowedit.tiny.splits import Split, generator
-from flowedit.tiny.styles import Family, sample, stylize
+from flowedit.tiny.style import stylize
 from flowedit.tiny.world import Scene, render, sample_scene
 from flowedit.wan.checkpoints import TINY
+from training.families import Family, sample
 
 Video = UInt8[np.ndarray, "F H W 3"]
 

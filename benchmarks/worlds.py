@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import AT, Case, World
+from benchmarks.motion import follow
 from flowedit.errors import SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import read_video
 from flowedit.media.images import resize_video
-from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
 from flowedit.tiny.splits import Split, generator
-from flowedit.tiny.styles import Family, sample, stylize
+from flowedit.tiny.style import stylize
 from flowedit.tiny.textures import lines
-from flowedit.tiny.world import Clip, Scene, follow, render, sample_scene
+from flowedit.tiny.world import Clip, Scene, render, sample_scene
+from training.families import Family, sample
+from training.natural import HELD_OUT, load_images, natural_scene
 
 FRAMES = 33
 SIZE = (128, 128)

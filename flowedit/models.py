@@ -1,23 +1,23 @@
 """`load_model`: the small model that ships with the package, or a Wan checkpoint, behind one name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from flowedit.errors import SettingError
+from flowedit.frames import ClipShape
 from flowedit.settings import CLASSICAL
+from flowedit.wan import loading, lora, memory, placement
+from flowedit.wan.checkpoints import TINY
+from flowedit.wan.lora import CheckedLora, Lora
+from flowedit.wan.placement import Level, Placement
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
-    from flowedit.model import ClipShape
     from flowedit.wan.adapter import WanVideo
-    from flowedit.wan.lora import CheckedLora, Lora
-    from flowedit.wan.placement import Level, Placement
 
-TINY = "tiny"
-"""Name of the model that ships with the package."""
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -26,10 +26,10 @@ def load_model(  # noqa: PLR0913 - what a call of it says is more than a setting
     *,
     device: str | None = None,
     dtype: str | None = None,
-    shape: "ClipShape | None" = None,
-    level: "Level | Literal['auto'] | Placement" = "auto",
+    shape: ClipShape | None = None,
+    level: Level | Literal["auto"] | Placement = "auto",
     prompts: Sequence[str] = (),
-    loras: "Sequence[Lora | str | Path]" = (),
+    loras: Sequence[Lora | str | Path] = (),
 ) -> "WanVideo":
     """Load a video model by name.
 
@@ -61,16 +61,17 @@ def load_model(  # noqa: PLR0913 - what a call of it says is more than a setting
     # Before the text encoder runs, which takes minutes where it is streamed from the disk.
     added = [each.lora for each in check_loras(name, loras)]
     if str(name) == TINY:
-        return _load_tiny(device, dtype, added)
-    fit = None
-    if device is None:
-        fit = placements(name, shape=shape, level=level, loras=added)[0] if isinstance(level, str) else level
-    return _load_checkpoint(name, fit, device or "cpu", dtype, prompts, added)
+        model = _load_tiny(device, dtype, added)
+    else:
+        place = device or level
+        if device is None and isinstance(level, str):
+            place = placements(name, shape=shape, level=level, loras=added)[0]
+        model = _load_checkpoint(name, place, dtype, prompts, added)
+    model.loras = tuple(added)
+    return model
 
 
-def check_loras(
-    name: str | Path, loras: "Sequence[Lora | str | Path]", method: str | None = None
-) -> "list[CheckedLora]":
+def check_loras(name: str | Path, loras: Sequence[Lora | str | Path], method: str | None = None) -> list[CheckedLora]:
     """Check that LoRAs fit a model; of their files only the headers are read, of the model's nothing.
 
     Args:
@@ -91,30 +92,22 @@ def check_loras(
         raise SettingError(
             f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora."
         )
-    from flowedit.wan import lora as reading
-
-    asked = [reading.as_lora(each) for each in loras]
+    asked = [lora.as_lora(each) for each in loras]
     if str(name) != TINY:
-        from flowedit.wan.loading import checkpoint_of
+        return lora.check_loras(asked, loading.checkpoint_of(name))
+    from flowedit.tiny.load import transformer_layers
 
-        return reading.check_loras(asked, checkpoint_of(name))
-    from flowedit.tiny.config import SHIPPED
-    from flowedit.tiny.model import build_dit
-    from flowedit.tiny.skeleton import Skeleton
-
-    with Skeleton():
-        layers = reading.linear_layers(build_dit(SHIPPED))
-    return [reading.check_lora(each, layers, TINY) for each in asked]
+    return [lora.check_lora(each, transformer_layers(), TINY) for each in asked]
 
 
 def placements(
     name: str | Path,
     *,
-    shape: "ClipShape | None" = None,
+    shape: ClipShape | None = None,
     level: str = "auto",
     keyframes: int = 0,
-    loras: "Sequence[Lora]" = (),
-) -> "list[Placement]":
+    loras: Sequence[Lora] = (),
+) -> list[Placement]:
     """Ways to place a checkpoint on this machine that are worth trying, the fastest first; none for `tiny`.
 
     Args:
@@ -128,14 +121,6 @@ def placements(
         ModelError: no such checkpoint, its files are missing, or nothing fits.
         SettingError: a level that does not exist, or any for the small model.
     """
-    from typing import get_args
-
-    from flowedit.model import ClipShape
-    from flowedit.wan.loading import locate
-    from flowedit.wan.memory import measure_resources
-    from flowedit.wan.placement import Level
-    from flowedit.wan.placement import placements as placements_of
-
     levels = ("auto", *get_args(Level))
     if level not in levels:
         raise SettingError(f"placement is {level!r}; use one of {', '.join(levels)}.")
@@ -144,13 +129,12 @@ def placements(
             raise SettingError(f"placement is {level!r} and the model is {TINY}, which fits everywhere. Leave it out.")
         return []
     # Files are checked before memory is looked at, so that a missing checkpoint is named first.
-    checkpoint = locate(name).checkpoint
-    own = ClipShape(num_frames=checkpoint.num_frames, height=checkpoint.height, width=checkpoint.width_px)
-    chosen: Any = level
-    resources = measure_resources()
-    beside = sum(lora.path.stat().st_size for lora in loras)
-    free = {name: getattr(resources, name) - beside for name in ("gpu_free", "host_free")}
-    return placements_of(checkpoint, shape or own, replace(resources, **free), keyframes=keyframes, level=chosen)
+    checkpoint = loading.locate(name).checkpoint
+    resources = memory.measure_resources()
+    beside = sum(each.path.stat().st_size for each in loras)
+    left = replace(resources, gpu_free=resources.gpu_free - beside, host_free=resources.host_free - beside)
+    shape, chosen = shape or placement.own_clip(checkpoint), cast("Level | Literal['auto']", level)
+    return placement.placements(checkpoint, shape, left, keyframes=keyframes, level=chosen)
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
@@ -160,69 +144,56 @@ def checkpoint_files(name: str | Path = TINY) -> list[Path]:
         ModelError: no such checkpoint, or its files are missing.
     """
     if str(name) == TINY:
-        from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS
-        from flowedit.tiny.lora import LORA_FILE
+        from flowedit.tiny.load import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
 
-        lora = WEIGHTS / LORA_FILE
-        return [WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE, *([lora] if lora.is_file() else [])]
-    from flowedit.wan.loading import locate
-
-    return [path for file in locate(name).files.values() for path in file.paths]
+        return [path for path in (WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE, WEIGHTS / LORA_FILE) if path.is_file()]
+    return [path for file in loading.locate(name).files.values() for path in file.paths]
 
 
-def _load_tiny(device: str | None, dtype: str | None, loras: "Sequence[Lora]") -> "WanVideo":
+def _load_tiny(device: str | None, dtype: str | None, loras: Sequence[Lora]) -> "WanVideo":
     import torch
 
-    from flowedit.tiny.load import build_pipeline
-    from flowedit.tiny.lora import joint_source
+    from flowedit.tiny.load import build_pipeline, joint_source
     from flowedit.wan.adapter import Trained, WanVideo
-    from flowedit.wan.lora import load_loras
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    pipe = build_pipeline(place, _dtype(dtype or "float32"))
-    load_loras(pipe, loras)
-    model = WanVideo(pipe, name=TINY, trained=Trained(refines=True, joint=joint_source(pipe)))
-    model.loras = tuple(loras)
-    return model
+    pipe = build_pipeline(place, placement.torch_type(dtype or "float32"))
+    lora.load_loras(pipe, loras)
+    return WanVideo(pipe, name=TINY, trained=Trained(refines=True, joint=joint_source(pipe)))
 
 
 def _load_checkpoint(
-    name: str | Path,
-    fit: "Placement | None",
-    device: str,
-    dtype: str | None,
-    prompts: Sequence[str],
-    loras: "Sequence[Lora]",
+    name: str | Path, place: Placement | str, dtype: str | None, prompts: Sequence[str], loras: Sequence[Lora]
 ) -> "WanVideo":
+    """A checkpoint at a placement, or whole on a device."""
     from flowedit.wan.adapter import Trained, WanVideo
-    from flowedit.wan.encodings import EncodingCache, encode_prompts, remember_encodings
-    from flowedit.wan.loading import load_pipeline, locate
+    from flowedit.wan.encodings import EncodingCache, remember_encodings
 
-    place = fit.device if fit else device
-    kind = dtype or (fit.dtype_name if fit else "bfloat16")
-    more: dict[str, Any] = {}
-    if prompts:
-        contexts = dict(zip(prompts, encode_prompts(name, prompts, placement=fit, device=place), strict=True))
-
-        def words(prompt: str) -> "torch.Tensor":
-            if prompt not in contexts:
-                contexts[prompt] = encode_prompts(name, [prompt], placement=fit, device=place)[0]
-            return contexts[prompt]
-
-        more["words"] = words
+    kind = placement.torch_type(dtype or ("bfloat16" if isinstance(place, str) else place.dtype_name))
+    words = _words(name, prompts, place) if prompts else None
     roles: Any = ("dit", "vae", "image") if prompts else None
-    loaded = load_pipeline(name, placement=fit, device=place, dtype=_dtype(kind), roles=roles, loras=loras)
-    vae = locate(name).files.get("vae")
-    if vae is not None:
+    loaded = loading.load_pipeline(name, place, dtype=kind, roles=roles, loras=loras)
+    if (vae := loading.locate(name).files.get("vae")) is not None:
         remember_encodings(loaded.pipe.vae, EncodingCache(), *vae.paths)
-    if loaded.checkpoint.boundary is not None:
-        more["trained"] = Trained(boundary=loaded.checkpoint.boundary)
-    model = WanVideo(loaded.pipe, name=loaded.checkpoint.name, tiling={} if fit and fit.tiled else None, **more)
-    model.loras = tuple(loras)
-    return model
+    boundary = loaded.checkpoint.boundary
+    return WanVideo(
+        loaded.pipe,
+        name=loaded.checkpoint.name,
+        trained=None if boundary is None else Trained(boundary=boundary),
+        tiling=None if isinstance(place, str) or not place.tiled else {},
+        words=words,
+    )
 
 
-def _dtype(name: str) -> "torch.dtype":
-    import torch
+def _words(name: str | Path, prompts: Sequence[str], place: Placement | str) -> "Callable[[str], Tensor]":
+    """Encode these prompts now, and give the context of any."""
+    from flowedit.wan.encodings import encode_prompts
 
-    return getattr(torch, name)
+    contexts = dict(zip(prompts, encode_prompts(name, prompts, place), strict=True))
+
+    def words(prompt: str) -> "Tensor":
+        if prompt not in contexts:
+            (contexts[prompt],) = encode_prompts(name, [prompt], place)
+        return contexts[prompt]
+
+    return words

@@ -22,11 +22,11 @@ from flowedit.presets import preset_settings
 from flowedit.tiny.config import SHIPPED, SMOKE
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder
-from flowedit.tiny.text import START, TinyTextEncoder, encode_prompts
+from flowedit.tiny.text import START, TinyTextEncoder
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import TINY
 from training.examples import column, on_the_way, shown_frames, token_latents
-from training.forward import Tables, block_forward, rotary_tables, velocity
+from training.forward import Tables, block_forward, encode_prompts, rotary_tables, velocity
 from training.keyframes import at_slots
 from training.lessons import Lessons
 from training.loop import Readings, Run, Trainer, log, save_half

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowedit.tiny.load import VAE_FILE, WEIGHTS, load_vae
-from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.world import render
 from flowedit.wan import vendor
 from training.lessons import load_world
+from training.natural import HELD_OUT, load_images, natural_scene
 from training.sequence import decode_sequence, encode_sequence
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowedit.tiny.text import TinyTextEncoder
 from flowedit.wan import vendor
 from flowedit.wan.blocks import block_forward, real_tables
 
-__all__ = ["block_forward", "rotary_tables", "velocity"]
+__all__ = ["block_forward", "encode_prompts", "rotary_tables", "velocity"]
 
 Tables = tuple[Tensor, Tensor]
 
@@ -79,3 +80,17 @@ def velocity(
         x = run(block, x, context, modulation, rotation)
     grid: Any = (f, h, w)
     return dit.unpatchify(dit.head(x, t), grid)
+
+
+def encode_prompts(encoder: TinyTextEncoder, ids: Tensor, mask: Tensor) -> Tensor:
+    """Encode prompts as diffsynth's prompt unit does: outputs on padding are set to zero.
+
+    Args:
+        encoder: the text encoder.
+        ids: ``(batch, tokens)``.
+        mask: ``(batch, tokens)``, 1 on real tokens.
+
+    Returns:
+        ``(batch, tokens, dim)``.
+    """
+    return encoder(ids, mask) * mask.unsqueeze(-1).to(encoder.norm.weight.dtype)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowedit.tiny.config import TEMPORAL
+from flowedit.frames import GROUP
 
 KEYS = 5
 """Largest number of keyframe tokens' slots."""
@@ -21,7 +21,7 @@ def slot(index: int) -> int:
     Returns:
         ``(index + 3) // 4``.
     """
-    return (index + TEMPORAL - 1) // TEMPORAL
+    return (index + GROUP - 1) // GROUP
 
 
 def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
@@ -45,9 +45,9 @@ def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
         return sorted({0, last, *range(16, last, 16)})
     if kind < 0.75:
         return list(range(0, frames, 8))
-    slots = sorted(rng.sample(range(last // TEMPORAL + 1), min(rng.randint(1, 5), last // TEMPORAL + 1)))
+    slots = sorted(rng.sample(range(last // GROUP + 1), min(rng.randint(1, 5), last // GROUP + 1)))
     late = [rng.choice((0, 0, 0, 0, 1, 2, 3)) for _ in slots]
-    return [max(0, TEMPORAL * s - (back if s else 0)) for s, back in zip(slots, late, strict=True)]
+    return [max(0, GROUP * s - (back if s else 0)) for s, back in zip(slots, late, strict=True)]
 
 
 def keyframe_mask(indices: list[list[int]], frames: int, height: int, width: int) -> Tensor:
@@ -63,13 +63,13 @@ def keyframe_mask(indices: list[list[int]], frames: int, height: int, width: int
         ``(b, 4, slots, height, width)``: slot 0 has all four channels set for keyframe 0; a keyframe ``i > 0`` sets
         channel ``(i - 1) % 4`` of its slot.
     """
-    mask = torch.zeros(len(indices), TEMPORAL, slot(frames - 1) + 1, height, width)
+    mask = torch.zeros(len(indices), GROUP, slot(frames - 1) + 1, height, width)
     for row, keys in enumerate(indices):
         for i in keys:
             if i == 0:
                 mask[row, :, 0] = 1
             else:
-                mask[row, (i - 1) % TEMPORAL, slot(i)] = 1
+                mask[row, (i - 1) % GROUP, slot(i)] = 1
     return mask
 
 
@@ -102,8 +102,8 @@ def choose_slots(mask: Tensor) -> tuple[Tensor, Tensor]:
     """
     marked = mask.amax(1)
     slots = (torch.rand_like(marked) + marked).topk(min(KEYS, mask.shape[2]), dim=1).indices
-    last = torch.where(marked > 0, mask.argmax(1), TEMPORAL - 1).gather(1, slots)
-    return slots, torch.where(slots == 0, 0, TEMPORAL * (slots - 1) + 1 + last)
+    last = torch.where(marked > 0, mask.argmax(1), GROUP - 1).gather(1, slots)
+    return slots, torch.where(slots == 0, 0, GROUP * (slots - 1) + 1 + last)
 
 
 def at_slots(latents: Tensor, slots: Tensor) -> Tensor:

@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowedit.tiny import styles
-from flowedit.tiny.natural import camera_path
 from flowedit.tiny.splits import SHARES, Split
+from flowedit.tiny.style import stylize
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.textures import lines, pick, uniform
 from flowedit.tiny.world import GROUND, Clip, Scene, render, sample_scene, screen_points
 from flowedit.wan.routes import confidence_mask
 from training.estimates import Estimates, Made
+from training.families import Family, sample
 from training.keyframes import Lesson, choose_keyframes, lay_out
+from training.natural import camera_path
 from training.photographs import load_photographs
 from training.styles import keyframe_errors, restyle
 
@@ -140,7 +141,7 @@ class Lessons:
         target, words = self._styled(clip, number)
         rgb = clip.rgb
         if self.rng.random() < OTHER_STYLE:
-            rgb = styles.stylize(clip, styles.sample(self.g, len(rgb)))
+            rgb = stylize(clip, sample(self.g, len(rgb)))
         source, ink = (part.repeat_interleave(times, 0) for part in (rgb, clip.ink))
         target = torch.where(uniform(self.g, number, 1, 1, 1, 1) < UNCHANGED, source, target)
         styled = keyframe_errors(self.g, target, ink)
@@ -214,14 +215,16 @@ class Lessons:
 
     def _styled(self, clip: Clip, number: int) -> tuple[Tensor, list[str]]:
         """Put styles on clips, so many in all: of the families, of the extra world, with random functions on top."""
-        many = clip.repeated(number // len(clip.rgb))
+        times = number // len(clip.rgb)
+        parts = (part.repeat_interleave(times, 0) for part in (clip.rgb, clip.ink, clip.ids, clip.anchor))
+        many = Clip(*parts, captions=[c for c in clip.captions for _ in range(times)])
         if self.extra is not None and self.rng.random() < EXTRA:
             world: Any = self.extra
             style = world.sample_style(number, self.g, 0.1, strong=self.rng.random() < 0.7)
             return world.stylize(many.rgb, many.ink, style), ["styled"] * number
-        family = self.rng.choice(list(styles.Family)) if self.rng.random() < ALONE else None
-        drawn = styles.sample(self.g, number, family=family)
-        rgb, words = styles.stylize(many, drawn), drawn.words
+        family = self.rng.choice(list(Family)) if self.rng.random() < ALONE else None
+        drawn = sample(self.g, number, family=family)
+        rgb, words = stylize(many, drawn), drawn.words
         if self.rng.random() < ENDLESS:
             base = torch.where(uniform(self.g, number, 1, 1, 1, 1) < 0.5, many.rgb, rgb)
             return restyle(self.g, self.rng, base, many), ["styled"] * number

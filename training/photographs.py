@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.tiny.natural import image_folder
+from training.natural import image_folder
 
 PACKAGES = ("lomiri-wallpapers-16.04", "gcompris-qt-data")
 """Debian packages (bookworm) with photographs and a copyright file in the machine-readable form."""
@@ -39,7 +39,7 @@ SCIKIT = {
     "retina.jpg": "CC0 | Mikael Haeggstroem",
 }
 """Pictures of scikit-image's wheel, with what its documentation says of licence and author; those of which it says
-nothing, and `flowedit.tiny.natural.HELD_OUT`, are left out."""
+nothing, and `training.natural.HELD_OUT`, are left out."""
 LICENCES = ("CC0", "CC-BY-1", "CC-BY-2", "CC-BY-3", "CC-BY-4", "public-domain")
 """Beginnings of the licences that are taken."""
 SMALLEST, LARGEST = 200, 1024

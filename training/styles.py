@@ -1,4 +1,4 @@
-"""Styles without end, beside the families of :mod:`flowedit.tiny.styles`: each clip has its own random functions.
+"""Styles without end, beside the families of :mod:`training.families`: each clip has its own random functions.
 
 Whatever is drawn here depends on colours, their surroundings and the surface seen, the same way in every frame, so the
 answer of an edit is known. All of it is drawn and applied on the generator's device.

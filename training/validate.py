@@ -14,20 +14,21 @@ from torch import Tensor
 
 from flowedit.edit.preparation import sigma_grid
 from flowedit.presets import preset_settings
-from flowedit.tiny import styles
 from flowedit.tiny.config import TEXT_LENGTH
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, load_transformer, load_vae
-from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
 from flowedit.tiny.splits import Split, generator
-from flowedit.tiny.text import START, encode_prompts
+from flowedit.tiny.style import stylize
+from flowedit.tiny.text import START
 from flowedit.tiny.world import Clip, render, sample_scene
 from flowedit.wan.checkpoints import TINY
 from training.dit import Trainee, joint_tables
 from training.examples import shown_frames
-from training.forward import velocity
+from training.families import sample
+from training.forward import encode_prompts, velocity
 from training.keyframes import Lesson, at_slots, lay_out
 from training.lessons import Lessons, load_world, to_model
 from training.loop import Run
+from training.natural import HELD_OUT, load_images, natural_scene
 from training.replay import Replay
 from training.styles import keyframe_errors
 
@@ -75,7 +76,7 @@ def scenes(extra: Path | None, number: int = 12) -> dict[str, tuple[Clip, Tensor
     pictures = load_images(list(HELD_OUT)).repeat_interleave(number // 2, 0)
     photographs = render(natural_scene(g, pictures, 33), 128, 128)
     for name, clip in (("own world", own), ("photographs", photographs)):
-        found[name] = clip, styles.stylize(clip, styles.sample(g, number, Split.VALIDATION))
+        found[name] = clip, stylize(clip, sample(g, number, Split.VALIDATION))
     if extra:
         world, g = load_world(extra), torch.Generator().manual_seed(11)
         rgb, ink, _ = world.render(number, 33, g)

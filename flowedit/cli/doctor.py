@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from flowedit.model import ClipShape
+    from flowedit.frames import ClipShape
     from flowedit.wan.checkpoints import Checkpoint
     from flowedit.wan.memory import Resources
     from flowedit.wan.placement import Placement
@@ -102,7 +102,7 @@ def _row(
     speeds: "dict[tuple[int, int, bool], Speed] | None",
 ) -> tuple[str, ...]:
     from flowedit.errors import ModelError
-    from flowedit.model import ClipShape
+    from flowedit.frames import ClipShape
     from flowedit.wan.placement import placements
 
     shape = ClipShape(num_frames=frames or entry.num_frames, height=entry.height, width=entry.width_px)

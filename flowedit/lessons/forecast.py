@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flowedit.errors import ModelError, OutputError
-from flowedit.model import ClipShape
+from flowedit.frames import ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.memory import measure_resources, token_count

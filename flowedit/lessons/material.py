@@ -12,8 +12,9 @@ from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, VideoModel
 from flowedit.models import load_model
 from flowedit.settings import EditSettings
+from flowedit.tiny.looks import look
 from flowedit.tiny.splits import Split, generator
-from flowedit.tiny.styles import look, stylize
+from flowedit.tiny.style import stylize
 from flowedit.tiny.world import render, sample_scene
 from flowedit.wan.memory import measure_resources
 

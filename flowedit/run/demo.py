@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from flowedit.media.clip import write_image, write_video
+from flowedit.tiny.looks import look
 from flowedit.tiny.splits import Split, generator
-from flowedit.tiny.styles import look, stylize
+from flowedit.tiny.style import stylize
 from flowedit.tiny.world import render, sample_scene
 
 FRAMES, FPS = 33, Fraction(16)

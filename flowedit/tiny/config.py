@@ -4,12 +4,8 @@ from dataclasses import dataclass, field
 
 SPATIAL = 8
 """Pixels per latent, along height and along width."""
-TEMPORAL = 4
-"""Pixel frames per latent, after the first frame, which has a latent of its own."""
 TEXT_LENGTH = 32
 """Tokens in a prompt, padding included."""
-SHAPES = ((128, 128), (112, 144), (144, 112), (96, 176), (176, 96))
-"""The frame sizes (height, width) of training: square, 4:3, 3:4, 16:9 and 9:16 of about 16 k pixels."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
-"""Put the small Wan into diffsynth's own pipeline: with the shipped weights, or with random ones for tests."""
+"""Put the small Wan with its shipped weights into diffsynth's own pipeline."""
 
+import copy
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +11,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flowedit.errors import ModelError
-from flowedit.tiny.config import SHIPPED, SMOKE, TinySize
+from flowedit.tiny.config import SHIPPED, TinySize
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_latent_statistics
 from flowedit.tiny.skeleton import Skeleton
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan import vendor
+from flowedit.wan.checkpoints import TINY
+from flowedit.wan.lora import Layers, Lora, check_lora, linear_layers
 from flowedit.wan.vae import use_conv2d
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights."""
-VAE_FILE, DIT_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors"
-"""Names of the two weight files: the autoencoder; the transformer together with its text encoder."""
+VAE_FILE, DIT_FILE, LORA_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors", "tiny_lora.safetensors"
+"""Weight files: the autoencoder; the transformer with its text encoder; the LoRA that reads keyframe tokens."""
 
 
 def build_pipeline(
@@ -90,32 +95,27 @@ def load_vae(path: Path = WEIGHTS / VAE_FILE, size: TinySize = SHIPPED) -> "vend
     return vae
 
 
-def random_pipeline(
-    seed: int = 0,
-    size: TinySize = SMOKE,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> "vendor.WanVideoPipeline":
-    """Build the same architecture with random weights, for tests of what needs a model but not a good one.
+def joint_source(pipe: Any, weights: Path = WEIGHTS) -> "Callable[[], vendor.WanModel] | None":  # noqa: ANN401
+    """Say where the transformer for sequences with keyframe tokens comes from; it is made when first asked for.
 
-    Every layer is drawn from a normal distribution, the ones that training starts at zero too, so that each input
-    moves each output.
+    The transformer was trained with a clip alone, and a LoRA teaches it to read tokens after the clip: it is loaded
+    into a copy, so that the transformer itself stays as it is for all other sequences.
 
     Args:
-        seed: of the weights; the caller's random state is left as it was.
-        size: the sizes; small by default.
-        device: where it runs.
-        dtype: the type it computes in.
+        pipe: the small Wan's pipeline.
+        weights: folder that may hold the LoRA's file.
 
     Returns:
-        A ready ``WanVideoPipeline``.
+        A function that makes it once, and refuses a file of another architecture; None where the folder has none.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        dit, vae, text = build_dit(size), build_vae(size), build_text_encoder(size)
-        for module in (dit, vae.model, text):
-            _randomise(module)
-    return assemble(dit, vae, text, device=device, dtype=dtype)
+    path = weights / LORA_FILE
+    return cache(lambda: _with_lora(pipe, path)) if path.is_file() else None
+
+
+def transformer_layers() -> Layers:
+    """Name -> (out, in) of the linear layers of the shipped transformer; its weights are not read."""
+    with Skeleton():
+        return linear_layers(build_dit(SHIPPED))
 
 
 def assemble(
@@ -170,9 +170,10 @@ def _fill(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         raise ModelError(f"The weights in {path.name} do not fit this version of the small model: {error}") from error
 
 
-def _randomise(module: nn.Module) -> None:
-    """Draw every weight matrix from a normal distribution of unit gain; biases a tenth of that."""
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            fan_in = parameter[0].numel()
-            parameter.data.normal_(0.0, fan_in**-0.5)
+def _with_lora(pipe: Any, path: Path) -> "vendor.WanModel":  # noqa: ANN401 - the vendor's pipeline
+    # The vendor's loader would leave out what does not fit, silently.
+    check_lora(Lora(path=path), linear_layers(pipe.dit), TINY)
+    tuned = copy.deepcopy(pipe.dit)
+    with vendor.prints_logged():
+        pipe.load_lora(tuned, str(path))
+    return tuned.eval().requires_grad_(requires_grad=False)

@@ -1,6 +1,12 @@
-"""Named looks: settings of :class:`flowedit.tiny.styles.Style` that have a word in the vocabulary."""
+"""Named looks: settings of :class:`flowedit.tiny.style.Style` that have a word in the vocabulary."""
 
+from dataclasses import replace
 from typing import Any
+
+import torch
+
+from flowedit.errors import SettingError
+from flowedit.tiny.style import Style, identity
 
 GREY = [[0.3, 0.59, 0.11]] * 3
 """Colour matrix of lightness."""
@@ -116,3 +122,20 @@ LOOKS: dict[str, dict[str, Any]] = {
     "lavender": {"matrix": _saturated(0.7, (0.95, 0.85, 1.15)), "bias": [0.06, 0.0, 0.12]},
 }
 """Settings by look; what is not named keeps the value that changes nothing. Colour matrices act about mid grey."""
+
+
+def look(name: str, g: torch.Generator) -> Style:
+    """Build a named look.
+
+    Args:
+        name: one of :data:`LOOKS`.
+        g: draws the paper.
+
+    Raises:
+        SettingError: there is no such look.
+    """
+    if name not in LOOKS:
+        raise SettingError(f"There is no look {name!r}. Looks: {', '.join(LOOKS)}.")
+    plain = identity(g, 1)
+    settings = {key: torch.tensor([value], device=g.device) for key, value in LOOKS[name].items()}
+    return replace(plain, **settings, words=[name])

@@ -44,19 +44,6 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
     return torch.cat([linear, outer[..., :2] @ inner[..., 2:] + outer[..., 2:]], dim=-1)
 
 
-def inverse(maps: Tensor) -> Tensor:
-    """Invert affine maps.
-
-    Args:
-        maps: ``(..., 2, 3)``.
-
-    Returns:
-        ``(..., 2, 3)``.
-    """
-    linear = torch.linalg.inv(maps[..., :2])
-    return torch.cat([linear, -(linear @ maps[..., 2:])], dim=-1)
-
-
 def camera_paths(g: torch.Generator, batch: int, time: Tensor) -> tuple[Tensor, list[str]]:
     """Draw camera paths.
 

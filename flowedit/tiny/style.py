@@ -1,7 +1,7 @@
 """What a style is, and how it is put on a clip."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -119,22 +119,6 @@ def stylize(clip: Clip, style: Style) -> Tensor:
     rgb = rgb * (1 + _column(style.grain) * _grain(style.paper, at))
     rgb = rgb + _column(style.glow) * _blurred((rgb.clamp(0, 1) - 0.55).clamp(min=0), width)
     return (rgb * (1 - _column(style.vignette) * _corners(rgb))).clamp(0, 1)
-
-
-def select(style: Style, index: Tensor | slice) -> Style:
-    """Take some of the styles.
-
-    Args:
-        style: many.
-        index: which, as for a tensor's first axis.
-
-    Returns:
-        The chosen ones.
-    """
-    rows = list(range(len(style.words)))
-    chosen = rows[index] if isinstance(index, slice) else index.tolist()
-    parts = {f.name: getattr(style, f.name)[index] for f in fields(style) if f.name != "words"}
-    return Style(**parts, words=[style.words[i] for i in chosen])
 
 
 def _any_local(style: Style) -> bool:

@@ -123,17 +123,3 @@ class TinyTextEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, src_key_padding_mask=padding)
         return self.norm(x)
-
-
-def encode_prompts(encoder: TinyTextEncoder, ids: Tensor, mask: Tensor) -> Tensor:
-    """Encode prompts as diffsynth's prompt unit does: outputs on padding are set to zero.
-
-    Args:
-        encoder: the text encoder.
-        ids: ``(batch, tokens)``.
-        mask: ``(batch, tokens)``, 1 on real tokens.
-
-    Returns:
-        ``(batch, tokens, dim)``.
-    """
-    return encoder(ids, mask) * mask.unsqueeze(-1).to(encoder.norm.weight.dtype)

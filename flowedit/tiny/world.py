@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowedit.tiny.motion import SHAPES_MAX, camera_paths, captions, compose, inverse, similarity, tracks
+from flowedit.tiny.motion import SHAPES_MAX, camera_paths, captions, compose, similarity, tracks
 from flowedit.tiny.textures import HUES, OUTLINES, PATTERNS, distance, outlines, pick, surfaces, uniform
 
 GROUND = 2.6
@@ -40,13 +40,6 @@ class Clip:
     ids: Tensor
     anchor: Tensor
     captions: list[str]
-
-    def repeated(self, times: int) -> "Clip":
-        """Each clip so many times, one after another."""
-        if times == 1:
-            return self
-        parts = (part.repeat_interleave(times, 0) for part in (self.rgb, self.ink, self.ids, self.anchor))
-        return Clip(*parts, captions=[c for c in self.captions for _ in range(times)])
 
 
 @dataclass(frozen=True)
@@ -143,7 +136,7 @@ def render(scene: Scene, height: int, width: int) -> Clip:
     anchor = own.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
     for layer in range(1, SHAPES_MAX + 1):
         local = _apply(scene.to_local[:, :, layer], points)
-        away = _distance(scene, layer, local) * (scene.unit[:, :, layer] / pixel).unsqueeze(-1)
+        away = edge_distance(scene, layer, local) * (scene.unit[:, :, layer] / pixel).unsqueeze(-1)
         away = away.view(b, frames, 1, height, width)
         there = scene.there[:, layer].view(b, 1, 1, 1, 1)
         alpha = (0.5 - away * 0.8).clamp(0, 1) * there
@@ -175,64 +168,7 @@ def screen_points(height: int, width: int, device: torch.device | str = "cpu") -
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
 
 
-def correspond(scene: Scene, clip: Clip, source: int, target: int) -> tuple[Tensor, Tensor]:
-    """Say where each pixel of one frame lies in another, from the motion itself.
-
-    Args:
-        scene: the scene.
-        clip: the scene, rendered; its ids say which surface each pixel shows.
-        source: the frame whose pixels are followed.
-        target: the frame they are looked for in, earlier or later.
-
-    Returns:
-        Positions ``(b, H, W, 2)`` in pixels of the target frame, x then y, and ``(b, H, W)`` bool: whether the same
-        point can be seen there (inside the frame, and no other surface before it). The true flow is the position
-        minus the pixel's own; what is not visible is disoccluded in the source frame with respect to the target.
-    """
-    frames = torch.tensor([[source], [target]], device=clip.rgb.device).expand(2, len(clip.rgb)).unsqueeze(-1)
-    position, visible = follow(scene, clip.ids[:, source : source + 1, 0], frames[0], frames[1])
-    return position[:, 0], visible[:, 0]
-
-
-def follow(scene: Scene, ids: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Follow the pixels of several frames to one other frame each.
-
-    Args:
-        scene: the scene.
-        ids: ``(b, n, H, W)``: the layer that each followed pixel shows.
-        source: ``(b, n)`` frames whose pixels are followed.
-        target: ``(b, n)`` frames they are looked for in.
-
-    Returns:
-        Positions ``(b, n, H, W, 2)`` in pixels, and ``(b, n, H, W)`` bool, as in :func:`correspond`.
-    """
-    b, n, height, width = ids.shape
-    points = screen_points(height, width, ids.device)
-    layer = ids.flatten(2)
-    rows = torch.arange(b, device=ids.device).unsqueeze(1)
-    pick_layer = layer[..., None, None].expand(-1, -1, -1, 2, 3)
-    maps = scene.to_local[rows, source].gather(2, pick_layer)
-    back = inverse(scene.to_local[rows, target]).gather(2, pick_layer)
-    local = (maps[..., :2] @ points[:, :, None] + maps[..., 2:]).squeeze(-1)
-    there = (back[..., :2] @ local.unsqueeze(-1) + back[..., 2:]).squeeze(-1)
-    top = _top_layer(scene, scene.to_local[rows, target], there)
-    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=ids.device)
-    position = there / (2 / math.sqrt(height * width)) + centre
-    inside = (position >= 0).all(-1) & (position <= 2 * centre).all(-1)
-    return position.view(b, n, height, width, 2), (inside & (top == layer)).view(b, n, height, width)
-
-
-def _top_layer(scene: Scene, to_local: Tensor, points: Tensor) -> Tensor:
-    """Which layer is in front at screen points ``(b, n, p, 2)``, with the maps ``(b, n, L, 2, 3)`` of their frames."""
-    top = torch.zeros(points.shape[:3], dtype=torch.int64, device=points.device)
-    for layer in range(1, SHAPES_MAX + 1):
-        m = to_local[:, :, layer]
-        away = _distance(scene, layer, points @ m[..., :2].mT + m[..., None, :, 2])
-        top = torch.where((away < 0) & (scene.there[:, layer, None, None] > 0), layer, top)
-    return top
-
-
-def _distance(scene: Scene, layer: int, local: Tensor) -> Tensor:
+def edge_distance(scene: Scene, layer: int, local: Tensor) -> Tensor:
     """Distance to a layer's edge for points ``(b, T, n, 2)`` in its own coordinates."""
     b, frames = local.shape[:2]
     return distance(scene.tables[:, layer], scene.kinds[:, layer], local.flatten(1, 2)).view(b, frames, -1)

@@ -8,9 +8,10 @@ import gc
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache as once
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,20 +24,14 @@ from flowedit.files import digest_of, make_folder, write_bytes
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline
-
-if TYPE_CHECKING:
-    from flowedit.wan.placement import Placement
+from flowedit.wan.placement import Placement
 
 DEFAULT_CAP = 4_000_000_000
 """Bytes that the folder may hold."""
 
 
 class EncodingCache:
-    """Tensors on disk, by content.
-
-    Attributes:
-        folder: where the entries lie.
-        cap: bytes that they may take together.
+    """Tensors in a folder, by content, at most `cap` bytes together.
 
     Example:
         >>> cache = EncodingCache(Path("encodings"))  # doctest: +SKIP
@@ -51,14 +46,11 @@ class EncodingCache:
         self.cap = cap
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors of a key: read if they are there, else made, and kept if the folder takes them.
+        """The tensors of a key, on the CPU: read if they are there, else made, and kept if the folder takes them.
 
         Args:
             key: everything that decides the tensors: kind, model hash, text or pixels, type.
             make: called once when they are not there.
-
-        Returns:
-            The tensors on the CPU; the very values that `make` gave, in their types.
 
         Warns:
             UserWarning: the folder cannot be written, so that they will be made again.
@@ -74,14 +66,11 @@ class EncodingCache:
         return tensors
 
     def read(self, key: tuple[Any, ...]) -> dict[str, Tensor] | None:
-        """The tensors of a key, or None; a broken entry counts as none and is removed."""
+        """The tensors of a key, or None; a broken entry counts as none and will be written anew."""
         path = self._path(key)
         try:
             tensors = load(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except SafetensorError:
-            path.unlink(missing_ok=True)
+        except (FileNotFoundError, NotADirectoryError, SafetensorError):
             return None
         with suppress(PermissionError):  # a folder that may only be read keeps no times
             path.touch()
@@ -111,10 +100,7 @@ class EncodingCache:
 def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None:  # noqa: ANN401 - the vendor's VAE
     """Let a VAE read back what it encoded before, on any day: clips, keyframes, and the grey clip of the `i2v` route.
 
-    Args:
-        vae: the vendor's; its `encode` is replaced on this instance.
-        cache: where the latents are kept.
-        weights: the files that it was loaded from, which are part of what decides its latents.
+    Its `encode` is replaced on this instance; the files of its weights are part of what decides its latents.
     """
     encode = vae.encode
     source = [_file_digest(path) for path in weights]
@@ -135,9 +121,7 @@ def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None: 
 def encode_prompts(
     name_or_path: str | Path,
     prompts: Sequence[str],
-    *,
-    placement: "Placement | None" = None,
-    device: str = "cpu",
+    place: Placement | str = "cpu",
     cache: EncodingCache | None = None,
 ) -> list[Float[Tensor, "1 n d"]]:
     """Encode prompts with a checkpoint's text encoder, loading it only for those that are not in the cache.
@@ -148,8 +132,7 @@ def encode_prompts(
     Args:
         name_or_path: a registered name or alias, or a folder.
         prompts: the texts.
-        placement: where the encoder rests and computes, from `flowedit.wan.placement`.
-        device: where it computes without one.
+        place: where the encoder rests and computes, or the one device for both.
         cache: where encodings are kept; None means the user's cache folder.
 
     Returns:
@@ -159,15 +142,17 @@ def encode_prompts(
         ModelError: the encoder or the tokenizer is not there, or broken.
     """
     cache = cache or EncodingCache()
-    keys = {p: ("text", TEXT.hash, p, placement.dtype_name if placement else "bfloat16") for p in prompts}
-    missing = [prompt for prompt, key in keys.items() if cache.read(key) is None]
-    made: dict[str, Tensor] = {}
-    if missing:
-        pipe, _ = load_pipeline(name_or_path, placement=placement, device=device, roles=("text",))
-        made = {prompt: encode_prompt(pipe, prompt) for prompt in missing}
-        del pipe
-        gc.collect()
-    return [cache.get(keys[prompt], lambda prompt=prompt: {"context": made[prompt]})["context"] for prompt in prompts]
+    kind = "bfloat16" if isinstance(place, str) else place.dtype_name
+    encoder = once(lambda: load_pipeline(name_or_path, place, roles=("text",)).pipe)
+    found = [
+        cache.get(
+            ("text", TEXT.hash, prompt, kind), lambda prompt=prompt: {"context": encode_prompt(encoder(), prompt)}
+        )
+        for prompt in prompts
+    ]
+    encoder.cache_clear()
+    gc.collect()
+    return [tensors["context"] for tensors in found]
 
 
 def encode_prompt(pipe: "vendor.WanVideoPipeline", prompt: str) -> Float[Tensor, "1 n d"]:

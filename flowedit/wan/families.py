@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.model import ClipShape
+from flowedit.frames import ClipShape
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import ImageRoute
 from flowedit.wan.routes import i2v_condition

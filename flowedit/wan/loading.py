@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flowedit.errors import ModelError
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TOKENIZER, Checkpoint, Part, Role, resolve
 from flowedit.wan.files import WeightFile, models_folder, read_fetched, read_weights, scan
+from flowedit.wan.lora import Lora, check_loras, load_loras
+from flowedit.wan.placement import Placement
 
 if TYPE_CHECKING:
     import torch
 
     from flowedit.wan import vendor
-    from flowedit.wan.lora import Lora
-    from flowedit.wan.placement import Placement
 
 
 class Loaded(NamedTuple):
@@ -50,15 +50,20 @@ def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Loc
     Raises:
         ModelError: a file is missing, broken, or holds something else.
     """
-    path = _given_path(name_or_path)
-    if path is not None:
-        return _locate_path(path, roles)
-    checkpoint = resolve(str(name_or_path))
-    root = models_folder()
-    files: dict[Role, WeightFile] = {
-        part.role: read_fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)
-    }
-    return Located(checkpoint, files, _tokenizer(root))
+    path, root = _given_path(name_or_path), models_folder()
+    fetched = root / TOKENIZER[0] / TOKENIZER[1]
+    tokenizer = fetched if fetched.is_dir() and any(fetched.iterdir()) else None
+    if path is None:
+        checkpoint = resolve(str(name_or_path))
+        files: dict[Role, WeightFile] = {
+            part.role: read_fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)
+        }
+        return Located(checkpoint, files, tokenizer)
+    found = _weights_at(path)
+    checkpoint = _entry_of(found, path)
+    files = {part.role: _file_of(part, checkpoint, found, path) for part in _wanted(checkpoint, roles)}
+    beside = next((folder for folder in path.rglob("umt5-xxl") if folder.is_dir()), None) if path.is_dir() else None
+    return Located(checkpoint, files, beside or tokenizer)
 
 
 def checkpoint_of(name_or_path: str | Path) -> Checkpoint:
@@ -70,30 +75,25 @@ def checkpoint_of(name_or_path: str | Path) -> Checkpoint:
         ModelError: no such checkpoint, or a path that holds none.
     """
     path = _given_path(name_or_path)
-    return resolve(str(name_or_path)) if path is None else _entry_of(_transformers(_weights_at(path), path), path)
+    return resolve(str(name_or_path)) if path is None else _entry_of(_weights_at(path), path)
 
 
 def load_pipeline(
     name_or_path: str | Path,
+    place: Placement | str = "cpu",
     *,
-    placement: "Placement | None" = None,
-    device: "str | torch.device" = "cpu",
     dtype: "torch.dtype | None" = None,
     roles: Sequence[Role] | None = None,
-    loras: "Sequence[Lora]" = (),
+    loras: Sequence[Lora] = (),
 ) -> Loaded:
     """Load a checkpoint, or some of its parts, as diffsynth's pipeline.
 
     Args:
         name_or_path: a registered name or alias, a folder, or a transformer's file.
-        placement: how the parts share GPU, host and disk; None puts every part on the device.
-        device: where it computes.
-        dtype: the type it computes in; None takes the placement's, or bfloat16.
+        place: how the parts share GPU, host and disk, or the one device for all of them.
+        dtype: the type it computes in; None takes the placement's, on a device bfloat16.
         roles: the parts to load, e.g. `("text",)` to encode prompts and let go of the encoder; None means all.
         loras: what is added to the transformers, in this order.
-
-    Returns:
-        The vendor's pipeline and the registry entry.
 
     Raises:
         ModelError: a file is missing, broken, or holds something else, or a LoRA does not fit; nothing is loaded then.
@@ -104,7 +104,6 @@ def load_pipeline(
     import torch
 
     from flowedit.wan import vendor
-    from flowedit.wan.lora import check_loras, load_loras
 
     located = locate(name_or_path, roles)
     check_loras(loras, located.checkpoint)
@@ -113,36 +112,33 @@ def load_pipeline(
             f"The tokenizer folder {TOKENIZER[1]} is not on this machine. Run `flowedit models fetch "
             f"{located.checkpoint.name}`, or put it beside the text encoder."
         )
+    device, placed = (place, None) if isinstance(place, str) else (place.device, place)
     configs = [
-        vendor.ModelConfig(path=[str(path) for path in file.paths], **(placement.arguments(role) if placement else {}))
+        vendor.ModelConfig(path=[str(path) for path in file.paths], **(placed.arguments(role) if placed else {}))
         for role, file in located.files.items()
     ]
     tokenizer = vendor.ModelConfig(path=str(located.tokenizer)) if "text" in located.files else None
     # The vendor's annotations leave out None, which is its own way of saying "without".
-    without: dict[str, Any] = {"tokenizer_config": tokenizer, "vram_limit": placement.vram_limit if placement else None}
+    without: dict[str, Any] = {"tokenizer_config": tokenizer, "vram_limit": placed.vram_limit if placed else None}
     with vendor.prints_logged():
         pipe = vendor.WanVideoPipeline.from_pretrained(
-            torch_dtype=dtype or (placement.dtype if placement else torch.bfloat16),
+            torch_dtype=dtype or (placed.dtype if placed else torch.bfloat16),
             device=device,
             model_configs=configs,
             redirect_common_files=False,
             **without,
         )
-    multiple = located.checkpoint.size_multiple
-    pipe.height_division_factor = pipe.width_division_factor = multiple
+    pipe.height_division_factor = pipe.width_division_factor = located.checkpoint.size_multiple
     load_loras(pipe, loras)
     return Loaded(pipe, located.checkpoint)
 
 
 def _wanted(checkpoint: Checkpoint, roles: Sequence[Role] | None) -> list[Part]:
-    if roles is None:
-        return list(checkpoint.parts)
-    return [part for part in checkpoint.parts if part.role in roles or (part.role == "dit2" and "dit" in roles)]
-
-
-def _tokenizer(root: Path) -> Path | None:
-    folder = root / TOKENIZER[0] / TOKENIZER[1]
-    return folder if folder.is_dir() and any(folder.iterdir()) else None
+    return [
+        part
+        for part in checkpoint.parts
+        if roles is None or part.role in roles or (part.role == "dit2" and "dit" in roles)
+    ]
 
 
 def _given_path(name_or_path: str | Path) -> Path | None:
@@ -159,53 +155,37 @@ def _weights_at(path: Path) -> list[WeightFile]:
     return scan(path) if path.is_dir() else [read_weights([path])]
 
 
-def _transformers(found: Sequence[WeightFile], path: Path) -> list[WeightFile]:
+def _entry_of(found: Sequence[WeightFile], path: Path) -> Checkpoint:
+    """The registry entry of the transformers at a path; where two look alike, the one that the path names."""
     transformers = [file for file in found if file.role == "dit"]
     if not transformers:
         held = "; ".join(f"{file.paths[0].name} holds {file.describe()}" for file in found)
         raise ModelError(f"{path} holds no Wan transformer: {held}. Give the folder or file of a transformer.")
-    return transformers
-
-
-def _locate_path(path: Path, roles: Sequence[Role] | None) -> Located:
-    found = _weights_at(path)
-    transformers = _transformers(found, path)
-    checkpoint = _entry_of(transformers, path)
-    root = models_folder()
-    files: dict[Role, WeightFile] = {}
-    for part in _wanted(checkpoint, roles):
-        own = transformers if part.role in ("dit", "dit2") else [file for file in found if file.role == part.role]
-        fitting = [file for file in own if file.hash == part.hash]
-        if own and not fitting:
-            raise ModelError(
-                f"{path} mixes checkpoints: {own[0].paths[0].name} holds {own[0].describe()}, which {checkpoint.name} "
-                "does not use. Keep each checkpoint in a folder of its own."
-            )
-        chosen = _expert(fitting, part.role, checkpoint) if fitting else read_fetched(part, checkpoint, root)
-        files[part.role] = chosen
-    beside = next((folder for folder in path.rglob("umt5-xxl") if folder.is_dir()), None) if path.is_dir() else None
-    return Located(checkpoint, files, beside or _tokenizer(root))
-
-
-def _entry_of(transformers: Sequence[WeightFile], path: Path) -> Checkpoint:
-    """The registry entry of the transformers in a folder; where two look alike, the one that the path names."""
     hashes = {file.hash for file in transformers}
     if len(hashes) > 1:
         held = " and ".join(sorted(file.describe() for file in transformers))
         raise ModelError(f"{path} mixes checkpoints: it holds {held}. Give the folder or file of one.")
     entries = [entry for entry in CHECKPOINTS.values() if entry.part("dit").hash in hashes]
     if not entries:
-        known = ", ".join(CHECKPOINTS)
-        name = transformers[0].paths[0].name
+        known, name = ", ".join(CHECKPOINTS), transformers[0].paths[0].name
         raise ModelError(f"{name} is a Wan transformer that flowedit does not drive. It drives {known}.")
     return next((entry for entry in entries if entry.name in str(path)), entries[0])
 
 
-def _expert(fitting: Sequence[WeightFile], role: Role, checkpoint: Checkpoint) -> WeightFile:
-    """Tell two experts of one shape apart: only their folders' names can."""
-    if checkpoint.boundary is None or role not in ("dit", "dit2"):
+def _file_of(part: Part, checkpoint: Checkpoint, found: Sequence[WeightFile], path: Path) -> WeightFile:
+    """The file of a part among those at a path, or else among the fetched ones."""
+    own = [file for file in found if file.role == ("dit" if part.role == "dit2" else part.role)]
+    fitting = [file for file in own if file.hash == part.hash]
+    if own and not fitting:
+        raise ModelError(
+            f"{path} mixes checkpoints: {own[0].paths[0].name} holds {own[0].describe()}, which {checkpoint.name} "
+            "does not use. Keep each checkpoint in a folder of its own."
+        )
+    if not fitting:
+        return read_fetched(part, checkpoint, models_folder())
+    if checkpoint.boundary is None or part.role not in ("dit", "dit2"):
         return fitting[0]
-    word = "high" if role == "dit" else "low"
+    word = "high" if part.role == "dit" else "low"
     named = [file for file in fitting if word in f"{file.paths[0].parent.name}/{file.paths[0].name}"]
     if len(named) != 1:
         raise ModelError(

@@ -37,7 +37,7 @@ class Lora:
 
     Attributes:
         path: its file, safetensors.
-        strength: factor of its change; 0 changes nothing, 1 is as trained, below 0 is the opposite. Finite.
+        strength: factor of its change; 1 is as trained, below 0 is the opposite. Finite.
         expert: the transformer that it changes, where a checkpoint has two; None for all.
     """
 
@@ -100,22 +100,14 @@ def parse_lora(text: str) -> Lora:
 
 
 def as_lora(given: "Lora | str | Path") -> Lora:
-    """A LoRA as it is, a path as a LoRA of strength 1, and a string as the command line takes it.
-
-    Raises:
-        SettingError: as from `parse_lora`.
-    """
+    """A LoRA as it is, a path as a LoRA of strength 1, and a string as the command line takes it."""
     if isinstance(given, Lora):
         return given
     return Lora(path=given) if isinstance(given, Path) else parse_lora(given)
 
 
 def linear_layers(dit: "nn.Module") -> Layers:
-    """Name -> (out, in) of the layers that a LoRA can change.
-
-    Args:
-        dit: a transformer; it may be on the meta device.
-    """
+    """Name -> (out, in) of the layers of a transformer that a LoRA can change; it may be on the meta device."""
     from torch import nn
 
     found = {name: module for name, module in dit.named_modules() if isinstance(module, nn.Linear)}
@@ -134,16 +126,11 @@ def checkpoint_layers(checkpoint: "Checkpoint") -> Layers:
 
 
 def check_lora(lora: Lora, layers: Layers, model: str, *, experts: bool = False) -> CheckedLora:
-    """Check that a LoRA fits a transformer, from the header of its file.
-
-    Args:
-        lora: what was asked for.
-        layers: of the transformer.
-        model: its name, for messages.
-        experts: whether the model has two transformers.
+    """Check that a LoRA fits the linear layers of a transformer, from the header of its file.
 
     Raises:
-        ModelError: no such file, no safetensors file, no LoRA, or one of another transformer.
+        ModelError: no such file, no safetensors file, no LoRA, one of another transformer, or one for an expert of a
+            model that has no two.
     """
     name = lora.path.name
     if lora.expert is not None and not experts:
@@ -152,33 +139,24 @@ def check_lora(lora: Lora, layers: Layers, model: str, *, experts: bool = False)
         )
     shapes = _shapes(lora.path)
     pairs = _check_sizes(shapes, layers, name, model)
-    known = {key for keys in pairs.values() for key in keys}
-    rest = [key for key in shapes if key not in known]
+    rest = shapes.keys() - {key for keys in pairs.values() for key in keys}
     strange = [key for key in rest if not key.endswith(_DIFFERENCES)]
     if strange:
         raise ModelError(
-            f"{name} also holds {strange[0]}, which diffsynth does not read, so that half of it would be missing. "
+            f"{name} also holds {min(strange)}, which diffsynth does not read, so that half of it would be missing. "
             "Use a LoRA of plain pairs."
         )
     return CheckedLora(lora=lora, layers=len(pairs), total=len(layers), left_out=len(rest))
 
 
 def check_loras(loras: Sequence[Lora], checkpoint: "Checkpoint") -> list[CheckedLora]:
-    """Check LoRAs against a checkpoint.
-
-    Raises:
-        ModelError: as from `check_lora`, of the first that does not fit.
-    """
+    """Check LoRAs against a checkpoint, as `check_lora` does."""
     experts = checkpoint.boundary is not None
     return [check_lora(lora, checkpoint_layers(checkpoint), checkpoint.name, experts=experts) for lora in loras]
 
 
 def load_loras(pipe: "vendor.WanVideoPipeline", loras: Sequence[Lora]) -> None:
-    """Add checked LoRAs to a pipeline's transformers; before any block of them is compiled.
-
-    Args:
-        pipe: a loaded pipeline.
-        loras: in this order.
+    """Add checked LoRAs to a pipeline's transformers, in this order; before any block of them is compiled.
 
     Raises:
         ModelError: one changes layers that are read anew from the disk at each use, where nothing can be added.

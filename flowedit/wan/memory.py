@@ -13,8 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from flowedit.frames import slot_count
-from flowedit.model import ClipShape
+from flowedit.frames import ClipShape, slot_count
 from flowedit.wan.checkpoints import Checkpoint, Width
 from flowedit.wan.files import models_folder
 
@@ -31,7 +30,7 @@ _STREAM = 3.36
 _ROPE_DOUBLE, _ROPE_STREAM = 16.2, 5.02
 """Rotary embedding runs in float64 whatever the model's type: bytes, and values, per token and channel."""
 _PER_TOKEN_TIME = 13.0
-"""TI2V's time modulation has one row per token: values per token and channel."""
+"""A row of time modulation per token: values per token and channel."""
 _VAE_DECODE = {16: (9722.0, 6.25), 48: (10757.0, 6.25)}
 """Latent channels -> bytes per output pixel (fixed, and per frame) of a decode in two-byte floats; encoding is less."""
 _CGROUP = Path("/sys/fs/cgroup")
@@ -65,13 +64,9 @@ def token_count(checkpoint: Checkpoint, shape: ClipShape, keyframes: int = 0) ->
 
 
 def activation_bytes(width: Width, tokens: int, *, item: int = 2, per_token_time: bool = False) -> int:
-    """Bytes alive at the worst moment of one forward.
+    """Bytes alive at the worst moment of one forward, in values of `item` bytes.
 
-    Args:
-        width: the transformer's sizes.
-        tokens: length of the sequence.
-        item: bytes of a value: 2 for bfloat16, 4 for float32.
-        per_token_time: whether time is given per token (TI2V with its first latent held).
+    Where time is given per token (TI2V with its first latent held), its modulation has a row for each.
     """
     feed_forward = item * (_STREAM + 2 * width.ffn / width.dim)
     rotary = _ROPE_DOUBLE + item * _ROPE_STREAM
@@ -132,16 +127,12 @@ class Resources:
 
 
 def measure_resources(folder: Path | None = None) -> Resources:
-    """Look at this machine.
-
-    Args:
-        folder: where checkpoints are kept; its disk is looked at. None means the default folder.
-    """
+    """Look at this machine, and at the disk of the folder where checkpoints are kept."""
     import torch
 
     host = psutil.virtual_memory()
     limit, used = _container()
-    common = {
+    found = {
         "host_total": min(host.total, limit),
         "host_free": min(host.available, limit - used),
         "disk_free": shutil.disk_usage(existing_parent(folder or models_folder())).free,
@@ -149,10 +140,10 @@ def measure_resources(folder: Path | None = None) -> Resources:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     }
     if not torch.cuda.is_available():
-        return Resources(device="cpu", **common)
+        return Resources(device="cpu", **found)
     free, total = torch.cuda.mem_get_info()
     name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
-    return Resources(device="cuda", gpu_name=name, gpu_total=total, gpu_free=free, capability=capability, **common)
+    return Resources(device="cuda", gpu_name=name, gpu_total=total, gpu_free=free, capability=capability, **found)
 
 
 def existing_parent(folder: Path) -> Path:

@@ -6,12 +6,11 @@ The levels differ only in where the transformer's weights rest between uses, in 
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowedit.errors import ModelError
-from flowedit.frames import GROUP
-from flowedit.model import ClipShape
+from flowedit.frames import GROUP, ClipShape
 from flowedit.wan.checkpoints import Checkpoint, Role
 from flowedit.wan.memory import CONTEXT_BYTES, HOST_BASE_BYTES, Resources, load_of
 
@@ -25,6 +24,7 @@ GIB = 1 << 30
 GB = 1_000_000_000
 _FP8 = "float8_e4m3fn"
 _FIRST_WITH_BFLOAT16 = (8, 0)
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Placement:
     @property
     def dtype(self) -> "torch.dtype":
         """The type it computes in."""
-        return _dtype(self.dtype_name)
+        return torch_type(self.dtype_name)
 
     def arguments(self, role: Role) -> dict[str, Any]:
         """Arguments for diffsynth's `ModelConfig` of one part; empty where the part simply lives on the device."""
@@ -76,17 +76,24 @@ class Placement:
 
     def _stages(self, rest: str, *, ready: str, compute: str) -> dict[str, Any]:
         """A part rests on the disk, or on the host in a type; its layers are readied and used on the device."""
-        device, kind = ("disk", "disk") if rest == "disk" else ("cpu", _dtype(rest))
+        device, kind = ("disk", "disk") if rest == "disk" else ("cpu", torch_type(rest))
         return {
             "offload_device": device,
             "offload_dtype": kind,
             "onload_device": device,
             "onload_dtype": kind,
             "preparing_device": self.device,
-            "preparing_dtype": _dtype(ready),
+            "preparing_dtype": torch_type(ready),
             "computation_device": self.device,
-            "computation_dtype": _dtype(compute),
+            "computation_dtype": torch_type(compute),
         }
+
+
+def torch_type(name: str) -> "torch.dtype":
+    """PyTorch's type of a name such as `bfloat16`."""
+    import torch
+
+    return getattr(torch, name)
 
 
 def own_clip(checkpoint: Checkpoint) -> ClipShape:
@@ -95,25 +102,20 @@ def own_clip(checkpoint: Checkpoint) -> ClipShape:
 
 
 def needs_of(checkpoint: Checkpoint, shape: ClipShape, level: Level, *, keyframes: int = 0) -> Needs:
-    """GPU and host bytes that a level cannot do without; the text encoder streams from disk where the host is short.
+    """Bytes that a level cannot do without; the text encoder streams from disk where the host is short.
 
-    Args:
-        checkpoint: the registry entry.
-        shape: the clip.
-        level: one of `LEVELS`, or `cpu`.
-        keyframes: joint keyframes whose tokens lengthen the sequence.
+    `keyframes` are joint ones, whose tokens lengthen the sequence.
     """
     weights = {part.role: part.weights for part in checkpoint.parts}
     transformer = weights["dit"] + weights.get("dit2", 0)
     others = weights["vae"] + weights.get("image", 0)
+    item = 4 if level == "cpu" else 2
+    load = load_of(checkpoint, shape, keyframes=keyframes, item=item, tiled=level not in ("resident", "cpu"))
+    together = item * (transformer + others) + max(load.activations, load.vae)
     if level == "cpu":
-        load = load_of(checkpoint, shape, keyframes=keyframes, item=4)
-        run = 4 * (transformer + others) + max(load.activations, load.vae)
-        return Needs(gpu=0, host=HOST_BASE_BYTES + max(run, 2 * weights["text"]))
-    load = load_of(checkpoint, shape, keyframes=keyframes, tiled=level != "resident")
+        return Needs(gpu=0, host=HOST_BASE_BYTES + max(together, 2 * weights["text"]))
     if level == "resident":
-        gpu = 2 * (transformer + others) + max(load.activations, load.vae)
-        return Needs(gpu=CONTEXT_BYTES + gpu, host=HOST_BASE_BYTES)
+        return Needs(gpu=CONTEXT_BYTES + together, host=HOST_BASE_BYTES)
     block = 2 * transformer // checkpoint.width.layers
     phase = max(load.activations + block, load.vae + 2 * weights["vae"], 2 * weights.get("image", 0))
     held = {"offload": 2 * transformer, "fp8": transformer, "disk": 0}[level]
@@ -149,7 +151,7 @@ def placements(
     keyframes: int = 0,
     level: Level | Literal["auto"] = "auto",
 ) -> list[Placement]:
-    """List those to try: for `auto` the fastest level that fits and the one below it, else just the one asked for.
+    """Those to try: for `auto` the fastest level that fits and the one below it, else just the one asked for.
 
     Raises:
         ModelError: nothing fits; the message says what is short and which clip would fit.
@@ -164,23 +166,12 @@ def placements(
     raise ModelError(_too_small(checkpoint, shape, resources, found[-1], keyframes))
 
 
-def longest_clip(checkpoint: Checkpoint, shape: ClipShape, gpu_free: int, *, keyframes: int = 0) -> int:
-    """Most frames of this size that the smallest level can take in this much GPU memory; 0 for none."""
-    for frames in range(shape.num_frames, 0, -GROUP):
-        shorter = ClipShape(num_frames=frames, height=shape.height, width=shape.width)
-        if needs_of(checkpoint, shorter, "disk", keyframes=keyframes).gpu <= gpu_free:
-            return frames
-    return 0
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that GPU or host memory ran out."""
     import torch
 
-    words = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
-    )
+    said = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+    return said or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def exhausted(placement: Placement, error: Exception) -> ModelError:
@@ -213,15 +204,11 @@ def _too_small(
             f"{subject} needs {needs.host / GB:.1f} GB of host memory at level {level}; "
             f"{(needs.host - resources.host_free) / GB:.1f} GB are missing. Free some, or use a smaller checkpoint."
         )
-    frames = longest_clip(checkpoint, shape, resources.gpu_free, keyframes=keyframes)
-    cure = f"Use {frames} frames" if frames else "Use a smaller size"
+    shorter = (replace(shape, num_frames=frames) for frames in range(shape.num_frames, 0, -GROUP))
+    fitting = (s for s in shorter if needs_of(checkpoint, s, level, keyframes=keyframes).gpu <= resources.gpu_free)
+    longest = next(fitting, None)
+    cure = f"Use {longest.num_frames} frames" if longest else "Use a smaller size"
     return (
         f"{subject} needs {needs.gpu / GB:.1f} GB of GPU memory even at level {level}; "
         f"{(needs.gpu - resources.gpu_free) / GB:.1f} GB are missing. {cure}, or a smaller checkpoint."
     )
-
-
-def _dtype(name: str) -> "torch.dtype":
-    import torch
-
-    return getattr(torch, name)

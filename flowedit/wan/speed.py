@@ -10,8 +10,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flowedit.frames import GROUP
-from flowedit.model import ClipShape
+from flowedit.frames import GROUP, ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint, ImageRoute, Width
 from flowedit.wan.memory import token_count

@@ -25,7 +25,7 @@ def lay_out_random(name, models, device="cpu"):
 def check_two_steps(name, monkeypatch, device="cpu"):
     """Run the vendor's pipeline for two steps, and give our image inputs to each of its forwards."""
     entry = resolve(name)
-    pipe, checkpoint = loading.load_pipeline(name, device=device, roles=("dit", "vae", "image"))
+    pipe, checkpoint = loading.load_pipeline(name, device, roles=("dit", "vae", "image"))
     assert checkpoint is entry
     assert sum(value.numel() for value in pipe.dit.parameters()) <= entry.part("dit").weights
     assert {value.dtype for value in pipe.dit.parameters()} == {torch.bfloat16}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffsynth.models.wan_video_dit import WanModel
 from PIL import Image
+from small_tiny import random_pipeline
 from small_wan import TEXT_DIM, small_pipeline
 
 from flowedit.edit.steps import edit_steps, prepare
@@ -15,7 +16,6 @@ from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition, VideoModel, to_pixels
 from flowedit.settings import EditSettings
 from flowedit.tiny.config import SMOKE
-from flowedit.tiny.load import random_pipeline
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan.adapter import Trained, WanVideo, positions
 from flowedit.wan.families import vace_clip

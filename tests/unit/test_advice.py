@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_tiny import random_pipeline
 
 from flowedit.cli.main import main
 from flowedit.edit.result import EditResult
@@ -17,7 +18,6 @@ from flowedit.presets import preset_settings
 from flowedit.run import job as runner
 from flowedit.run.advice import advise
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import random_pipeline
 from flowedit.trace import StepTrace, Trace
 from flowedit.wan.adapter import Trained, WanVideo
 

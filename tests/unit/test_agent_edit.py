@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from agent_clips import static_clip, write_clip
 from agent_server import KEY, error_body, is_drawing, serving
+from small_tiny import random_pipeline
 from test_cli import run
 
 from flowedit.agent.settings import GeminiSettings
 from flowedit.media.clip import probe
 from flowedit.run import job as runner
-from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import Trained, WanVideo
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_tiny import random_pipeline
 
 from flowedit import compat
 from flowedit.compat import (
@@ -24,7 +25,6 @@ from flowedit.flow import euler_step, interpolate
 from flowedit.frames import fit_size
 from flowedit.media.clip import probe, read_video, write_video
 from flowedit.schedule import wan_sigmas
-from flowedit.tiny.load import random_pipeline
 
 SIZE = (32, 48)
 FAST = {"num_inference_steps": 4, "size": SIZE, "cfg_scale": 1.0}

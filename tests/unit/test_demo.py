@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_tiny import random_pipeline
 
 import flowedit
 from flowedit.cli.main import main
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
 from flowedit.run import demo
 from flowedit.run import job as runner
-from flowedit.tiny.load import random_pipeline
 from flowedit.wan.adapter import Trained, WanVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edit_clip.py"

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from small_tiny import random_pipeline
 
 from flowedit import models
 from flowedit.cli.main import main
 from flowedit.cli.measuring import TinyCost, measure_tiny
 from flowedit.presets import model_defaults
-from flowedit.tiny.load import random_pipeline
 from flowedit.wan import fast, memory, speed
 from flowedit.wan.adapter import Trained, WanVideo
 

@@ -105,8 +105,9 @@ def test_on_scenes_at_512_it_beats_upscaling_by_three_db_and_keeps_the_untouched
     import torch
 
     from flowedit.tiny.splits import Split
-    from flowedit.tiny.styles import Family, sample, stylize
+    from flowedit.tiny.style import stylize
     from flowedit.tiny.world import render, sample_scene
+    from training.families import Family, sample
 
     plain, guided, kept = [], [], []
     g = torch.Generator().manual_seed(920)
@@ -146,8 +147,9 @@ def test_a_real_edit_of_one_object_at_512_beats_upscaling_by_three_db_and_keeps_
     from flowedit.models import load_model
     from flowedit.presets import preset_settings
     from flowedit.tiny.splits import Split
-    from flowedit.tiny.styles import Family, sample, stylize
+    from flowedit.tiny.style import stylize
     from flowedit.tiny.world import render, sample_scene
+    from training.families import Family, sample
 
     g = torch.Generator().manual_seed(920)
     clip = render(sample_scene(g, 1, 5), 512, 512)

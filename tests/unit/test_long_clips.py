@@ -12,7 +12,7 @@ from benchmarks.long_clips import EVERY, FRAMES, LIMIT, Drift, Reading, alone, d
 from flowedit.edit.windows import edit_long_video
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
-from flowedit.tiny.styles import Family
+from training.families import Family
 
 MEMORY = """
 import sys

@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_tiny import random_pipeline
 
 from flowedit import models
 from flowedit.errors import ModelError, SettingError
 from flowedit.tiny import load as tiny
-from flowedit.tiny.load import random_pipeline
 from flowedit.wan import loading, placement
+from flowedit.wan.placement import Needs, Placement
 
 
 def test_tiny_is_the_shipped_model(monkeypatch):  # catches: a device or dtype that is thrown away
@@ -31,8 +32,8 @@ def checkpoint(monkeypatch):
     entry = loading.resolve("Wan2.2-I2V-A14B")
     asked = {}
 
-    def load(name, **options):
-        asked.update(options, name=name)
+    def load(name, place, **options):
+        asked.update(options, name=name, place=place)
         return loading.Loaded(random_pipeline(), entry)
 
     monkeypatch.setattr(loading, "locate", lambda name: SimpleNamespace(checkpoint=entry, files={}))
@@ -45,11 +46,11 @@ def test_a_checkpoint_comes_with_its_name_its_boundary_and_the_dtype_asked_for(c
     model = models.load_model("Wan2.2-I2V-A14B", device="cpu", dtype="float32")
     assert model.name == entry.name
     assert model.trained.boundary == entry.boundary != 0.875  # catches: the text-to-video boundary for every model
-    assert (asked["device"], asked["dtype"], asked["placement"]) == ("cpu", torch.float32, None)
+    assert (asked["place"], asked["dtype"]) == ("cpu", torch.float32)
 
 
 def test_without_a_device_the_machine_decides(monkeypatch, checkpoint):  # catches: a fit chosen, then ignored
-    chosen = SimpleNamespace(device="cuda", dtype_name="float16", tiled=True)
+    chosen = Placement(level="offload", device="cuda", dtype_name="float16", tiled=True, needs=Needs(gpu=0, host=0))
     seen = {}
 
     def choose(entry, shape, resources, *, keyframes, level):
@@ -59,7 +60,7 @@ def test_without_a_device_the_machine_decides(monkeypatch, checkpoint):  # catch
     monkeypatch.setattr(placement, "placements", choose)
     model = models.load_model("Wan2.2-I2V-A14B", level="offload")
     _, asked = checkpoint
-    assert (asked["device"], asked["dtype"], asked["placement"]) == ("cuda", torch.float16, chosen)
+    assert (asked["place"], asked["dtype"]) == (chosen, torch.float16)
     assert seen["level"] == "offload"
     assert seen["shape"].num_frames == seen["entry"].num_frames
     assert model._tiles == {"tiled": True}

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_tiny import random_pipeline
 
 from flowedit.edit.resuming import STATE, ResumeState, StateKeeper
 from flowedit.edit.steps import edit_steps, prepare
@@ -19,7 +21,6 @@ from flowedit.errors import ModelError, OutputError
 from flowedit.files import digest_of
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import random_pipeline
 from flowedit.trace import StepTrace
 from flowedit.wan.adapter import WanVideo
 
@@ -87,7 +88,7 @@ from pathlib import Path
 import numpy as np
 from flowedit.run import job as runner
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import random_pipeline
+from small_tiny import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
 runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
@@ -105,7 +106,8 @@ runner.run_edit(runner.EditRequest(
 
 def run(folder, output, kill_at, resume=False):
     arguments = [str(folder), str(output), str(kill_at), "resume" if resume else "begin"]
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments], timeout=300, check=False)
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    return subprocess.run(command, cwd=Path(__file__).parent, timeout=300, check=False)
 
 
 def test_a_run_killed_with_signal_9_ends_with_the_same_frames(tmp_path):

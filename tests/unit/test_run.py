@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import Curved
+from small_tiny import random_pipeline
 
 from flowedit import models
 from flowedit.edit import windows
@@ -22,7 +23,7 @@ from flowedit.run import job as runner
 from flowedit.run import outputs
 from flowedit.runfolder import RUN_FILES
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import WEIGHTS, random_pipeline
+from flowedit.tiny.load import WEIGHTS
 from flowedit.wan import encodings, loading
 from flowedit.wan.placement import Needs, Placement
 
@@ -329,13 +330,13 @@ def test_words_are_encoded_before_the_transformer_is_loaded_and_without_it(monke
     order = []
     entry = loading.resolve("Wan2.2-I2V-A14B")
 
-    def load(name, **options):
+    def load(name, place, **options):
         order.append(options["roles"])
         pipe = random_pipeline()
         pipe.text_encoder = None
         return loading.Loaded(pipe, entry)
 
-    def encode(name, prompts, **_):
+    def encode(name, prompts, place):
         order.append(tuple(prompts))
         return [torch.full((1, 4, 16), float(len(prompt))) for prompt in prompts]
 

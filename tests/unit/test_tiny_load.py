@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from small_tiny import random_pipeline
 
 from flowedit.errors import ModelError
 from flowedit.tiny.config import SMOKE
-from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, build_pipeline, load_vae, random_pipeline
-from flowedit.tiny.lora import LORA_FILE
+from flowedit.tiny.load import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS, build_pipeline, load_vae
 from flowedit.wan import vendor
 
 

@@ -7,8 +7,9 @@ import torch
 
 from flowedit.errors import UnknownWordsWarning, UnusualSettingWarning
 from flowedit.tiny.config import TEXT_LENGTH
-from flowedit.tiny.text import START, VOCABULARY_SIZE, TinyTextEncoder, WordTokenizer, encode_prompts, split_words
+from flowedit.tiny.text import START, VOCABULARY_SIZE, TinyTextEncoder, WordTokenizer, split_words
 from flowedit.tiny.vocabulary import GLUE, SAME, WORDS
+from training.forward import encode_prompts
 
 
 def test_known_words_pass_without_a_warning_and_padding_is_masked():

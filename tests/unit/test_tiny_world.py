@@ -6,15 +6,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flowedit.tiny.natural import HELD_OUT, load_images, natural_scene
+from benchmarks.motion import follow
 from flowedit.tiny.splits import RESERVED, SHARES, Split, generator
-from flowedit.tiny.world import correspond, render, sample_scene
+from flowedit.tiny.world import render, sample_scene
+from training.natural import HELD_OUT, load_images, natural_scene
 
 
 @pytest.fixture(scope="module")
 def scene_and_clip():
     scene = sample_scene(generator(Split.TEST, 3), 6, 17)
     return scene, render(scene, 64, 96)
+
+
+def correspond(scene, clip, source, target):
+    """Positions in the target of the pixels of one frame, and which can be seen there."""
+    times = torch.full((len(clip.rgb), 1), source), torch.full((len(clip.rgb), 1), target)
+    position, visible = follow(scene, clip.ids[:, source : source + 1, 0], *times)
+    return position[:, 0], visible[:, 0]
 
 
 def warp(frame, position):

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_tiny import random_pipeline
 from torch.distributed.run import get_args_parser
 
 from flowedit.keyframes import Keyframe
 from flowedit.methods.encoding import encode_keyframes
 from flowedit.tiny.config import SMOKE, SPATIAL
-from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae, random_pipeline
+from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae
-from flowedit.tiny.natural import HELD_OUT, image_folder
 from flowedit.wan.adapter import WanVideo
 from training import dit, examples
 from training import photographs as photographs_module
@@ -25,6 +25,7 @@ from training.evaluate import reconstruct
 from training.keyframes import at_slots, keyframe_mask, lay_out
 from training.lessons import STYLES, Lessons
 from training.loop import Run
+from training.natural import HELD_OUT, image_folder
 from training.photographs import SCIKIT
 from training.replay import Replay, Ring
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from small_tiny import random_pipeline
 
-from flowedit.tiny.load import random_pipeline
 from flowedit.wan import vendor
 from training.forward import rotary_tables, velocity
 from training.sequence import decode_sequence, encode_sequence, fast_forms

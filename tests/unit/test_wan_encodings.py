@@ -1,6 +1,7 @@
 """The cache gives back what was put in, by content, and stays under its cap."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -123,9 +124,9 @@ class TestRemembering:
 def test_a_prompt_is_encoded_once_and_the_encoder_let_go(tmp_path, monkeypatch):
     loads, encoded = [], []
 
-    def load(name, **given):
+    def load(name, place, **given):
         loads.append(given["roles"])
-        return object(), None
+        return SimpleNamespace(pipe=object())
 
     def encode(pipe, prompt):
         encoded.append(prompt)

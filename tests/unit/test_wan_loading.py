@@ -36,7 +36,7 @@ def test_a_plain_load_has_the_files_values(name):
 @pytest.mark.parametrize(("level", "tolerance"), [("offload", 0.0), ("fp8", 0.15), ("disk", 0.15)])
 def test_a_managed_load_computes_what_the_plain_one_does(name, level, tolerance):
     plain = velocity(loading.load_pipeline(name).pipe)
-    pipe = loading.load_pipeline(name, placement=placement_on_cpu(level, "bfloat16")).pipe
+    pipe = loading.load_pipeline(name, placement_on_cpu(level, "bfloat16")).pipe
     assert pipe.vram_management_enabled
     bring(pipe)
     error = (velocity(pipe) - plain).float().norm() / plain.float().norm()
@@ -45,7 +45,7 @@ def test_a_managed_load_computes_what_the_plain_one_does(name, level, tolerance)
 
 
 def test_resting_on_disk_holds_no_weights(name):
-    pipe = loading.load_pipeline(name, placement=placement_on_cpu("disk", "bfloat16")).pipe
+    pipe = loading.load_pipeline(name, placement_on_cpu("disk", "bfloat16")).pipe
     assert sum(p.numel() for p in pipe.dit.parameters() if p.device.type != "meta") < 500
 
 

@@ -145,7 +145,7 @@ def test_every_level_adds_the_same_change(family, level, dtype, tolerance, tmp_p
             kind = getattr(torch, dtype)
             without = velocity(loading.load_pipeline(name, dtype=kind).pipe)
             plain = velocity(loading.load_pipeline(name, dtype=kind, loras=[lora]).pipe)
-            pipe = loading.load_pipeline(name, placement=placement_on_cpu(level, dtype), loras=[lora]).pipe
+            pipe = loading.load_pipeline(name, placement_on_cpu(level, dtype), loras=[lora]).pipe
             assert pipe.dit.vram_management_enabled
             bring(pipe)
             change = (plain - without).float().norm()
@@ -158,7 +158,7 @@ def test_what_the_disk_level_cannot_add_is_refused(tmp_path, monkeypatch):
     with small("i2v", tmp_path, monkeypatch) as name:
         lora = Lora(path=write_pairs(tmp_path / "turbo.safetensors", layers_of("i2v")))
         with pytest.raises(ModelError, match=r"changes .*, which the level disk reads .* Use --placement fp8") as said:
-            loading.load_pipeline(name, placement=placement_on_cpu("disk", "bfloat16"), loras=[lora])
+            loading.load_pipeline(name, placement_on_cpu("disk", "bfloat16"), loras=[lora])
         assert "\n" not in str(said.value)
 
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import textwrap
 import warnings
 
 import numpy as np
@@ -137,14 +136,12 @@ def test_what_does_not_suit_is_refused(family, pace, spread, kind, words):
         set_pace(model_of(family), pace, spread=spread)
 
 
-SCRIPT = """
+SCRIPT = f"""
 import sys
-from pathlib import Path
-import numpy as np
+sys.path.append({str(Path(__file__).parent)!r})
 from flowedit.run import job as runner
 from flowedit.cli.main import main
-from flowedit.tiny.load import random_pipeline
-from flowedit.wan import fast, pace
+from small_tiny import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
 runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
@@ -157,7 +154,7 @@ def test_an_edit_over_two_processes_is_that_of_one(tmp_path):
 
     write_video(tmp_path / "clip.mp4", FRAMES, 8, lossless=True)
     write_image(tmp_path / "key.png", 255 - FRAMES[0])
-    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    (tmp_path / "script.py").write_text(SCRIPT)
     edit = ["edit", str(tmp_path / "clip.mp4"), "-k", str(tmp_path / "key.png"), "--at", "0", "--lossless"]
     edit += ["--size", "32x48", "--pace", "fast", "--preset", "method", "--conditioning", "both"]
     many = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

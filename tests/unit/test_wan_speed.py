@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_tiny import random_pipeline
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -16,7 +17,6 @@ from flowedit.edit.steps import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import random_pipeline
 from flowedit.wan import memory, speed
 from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import Width, resolve

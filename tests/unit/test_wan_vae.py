@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from small_tiny import random_pipeline
 from small_wan import small_vae
 from torch import nn
 
-from flowedit.tiny.load import build_pipeline, random_pipeline
+from flowedit.tiny.load import build_pipeline
 from flowedit.wan import vae as fast_vae
 from flowedit.wan.vae import use_conv2d, use_conv3d, use_fast_vae, use_plain_vae, use_whole_norms
 

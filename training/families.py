@@ -1,4 +1,4 @@
-"""Random and named styles: deterministic looks, so that the exact answer of an edit is known."""
+"""Random styles of six families: training draws them, and the benchmark tells how well each is edited."""
 
 import math
 from dataclasses import fields, replace
@@ -8,13 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowedit.errors import SettingError
 from flowedit.tiny.looks import LOOKS
 from flowedit.tiny.splits import SHARES, Split
-from flowedit.tiny.style import Style, identity, select, stylize
+from flowedit.tiny.style import Style, identity
 from flowedit.tiny.textures import uniform
-
-__all__ = ["Family", "Style", "hue_turn", "identity", "look", "sample", "select", "stylize"]
 
 
 class Family(StrEnum):
@@ -62,25 +59,6 @@ def sample(g: torch.Generator, batch: int, split: Split = Split.TRAIN, family: F
     plain = uniform(g, batch) < 0.25
     mixed = _merge(base, drawn, {name: chosen & ~plain for name, chosen in on.items()})
     return _with_looks(g, mixed, uniform(g, batch) < 0.25)
-
-
-def look(name: str, g: torch.Generator, batch: int = 1) -> Style:
-    """Build a named look.
-
-    Args:
-        name: one of :data:`flowedit.tiny.looks.LOOKS`.
-        g: draws the paper.
-        batch: how many copies.
-
-    Returns:
-        The style.
-
-    Raises:
-        SettingError: there is no such look.
-    """
-    if name not in LOOKS:
-        raise SettingError(f"There is no look {name!r}. Looks: {', '.join(LOOKS)}.")
-    return _with_looks(g, identity(g, batch), torch.ones(batch, device=g.device) > 0, [name] * batch)
 
 
 def _global(g: torch.Generator, base: Style, key: Tensor) -> Style:
@@ -191,7 +169,7 @@ def _describe(style: Style, words: list[list[str]]) -> list[list[str]]:
     return [["styled", *w] if w else ["original"] for w in words]
 
 
-def _with_looks(g: torch.Generator, style: Style, chosen: Tensor, names: list[str] | None = None) -> Style:
+def _with_looks(g: torch.Generator, style: Style, chosen: Tensor) -> Style:
     """Replace some styles by named looks."""
     given = {f.name: getattr(style, f.name) for f in fields(style)}
     parts: dict[str, Any] = {name: list(value) if name == "words" else value.clone() for name, value in given.items()}
@@ -200,7 +178,7 @@ def _with_looks(g: torch.Generator, style: Style, chosen: Tensor, names: list[st
     for row, on in enumerate(chosen.tolist()):
         if not on:
             continue
-        name = names[row] if names else list(LOOKS)[draws[row]]
+        name = list(LOOKS)[draws[row]]
         for key in parts:
             if key not in ("words", "paper"):
                 parts[key][row] = getattr(plain, key)[0]
