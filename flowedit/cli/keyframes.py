@@ -4,114 +4,96 @@ Each gives the attributes of an `EditRequest` that it decides: keyframes, window
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flowedit.agent.settings import StyleSettings
-from flowedit.cli.progress import show_cost, style_progress
+from flowedit.agent.settings import GeminiSettings, StyleSettings
+from flowedit.cli.progress import StyleProgress, show_cost
+from flowedit.environment import launched
 from flowedit.errors import SettingError, UnusualSettingWarning
+from flowedit.presets import model_defaults
 from flowedit.run.request import Styling
+from flowedit.runfolder import claimed
 
 if TYPE_CHECKING:
     from flowedit.agent.result import StyleResult
 
-STYLED = "keyframes.json"
-STYLE_FOLDER = "style"
-
 
 def given_keyframes(
-    video: Path, sources: list[Path], at: list[int] | None, *, start: int, num_frames: int | None
+    video: Path, sources: Sequence[Path], at: Sequence[int], request: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Keyframes from image files, or from a folder that `flowedit style` left, which brings its own window.
+    """Keyframes from image files at the frames `at`, or from a folder that `flowedit style` left.
 
-    A folder that was styled from another file is taken with a warning.
-
-    Args:
-        video: the source of the edit.
-        sources: image files, or one folder.
-        at: frame of each image.
-        start: first frame of the window.
-        num_frames: frames of the window; None lets folder or editor choose.
+    Such a folder brings its own window; one that was styled from another file is taken with a warning.
 
     Raises:
-        KeyframeError: images and indices that do not fit each other.
-        SettingError: a window other than the styled folder's.
-        AgentError: a styled folder whose run is not finished.
+        FlowEditError: images and indices that do not fit each other, a window other than the styled folder's, or a
+            styled folder whose run is not finished.
     """
     from flowedit.run.inputs import pair_keyframes
 
-    if len(sources) != 1 or not (sources[0] / STYLED).is_file():
-        return {"keyframes": pair_keyframes(sources, at), "start": start, "num_frames": num_frames}
+    if len(sources) != 1 or not (sources[0] / "keyframes.json").is_file():
+        return {"keyframes": pair_keyframes(sources, at or None)}
     from flowedit.agent.result import read_result
+    from flowedit.agent.sample import file_identity
 
-    result = read_result(sources[0])
-    window = result.metadata
-    if at is not None or start not in (0, window["start"]) or num_frames not in (None, window["num_frames"]):
+    styled = read_result(sources[0])
+    made, start, num_frames = styled.metadata, request["start"], request["num_frames"]
+    if at or start not in (0, made["start"]) or num_frames not in (None, made["num_frames"]):
         raise SettingError(
-            f"{sources[0]} was styled for {window['num_frames']} frames from frame {window['start']}; "
+            f"{sources[0]} was styled for {made['num_frames']} frames from frame {made['start']}; "
             "leave out --at, --start and --frames, or style the window you want."
         )
-    _warn_of_another(video, result)
-    return _of_result(result)
+    # A run on frames in memory does not know of a file.
+    if (identity := made.get("identity")) and video.is_file() and file_identity(video) != identity:
+        warnings.warn(
+            f"The keyframes in {styled.folder} were painted from another video ({made['video']}) than {video}; "
+            "if they do not fit its frames, style this one.",
+            UnusualSettingWarning,
+            stacklevel=2,
+        )
+    return _of_result(styled)
 
 
-def painted_keyframes(video: Path, settings: StyleSettings, output: Path, *, replace: bool) -> dict[str, Any]:
-    """Keyframes painted by the agent, in a folder of the run, with its notes and its cost said.
+def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyframes painted in a style, for the frames that the editor will take, in the claimed folder of the run.
 
     An edit that is run again, after a kill or with other settings, takes the keyframes that are there already.
 
-    Args:
-        video: the source.
-        settings: the style, and the window that the editor will take.
-        output: folder of the run.
-        replace: whether keyframes of another style may be removed.
-
     Raises:
-        AgentError, SettingError, VideoFileError: what styling refuses.
+        FlowEditError: what styling refuses.
     """
+    if launched():
+        raise SettingError(
+            "--style paints its keyframes in one process and torchrun started several. "
+            "Run `flowedit style` first and give its folder as --keyframes."
+        )
     from flowedit.agent.run import style_or_reuse
+    from flowedit.run.inputs import choose_window
 
-    folder = output / STYLE_FOLDER
-    before = _written_at(folder / STYLED)
-    with style_progress() as progress:
-        result = style_or_reuse(video, settings, folder, replace=replace, watch=progress.watch)
+    gemini, overwrite = GeminiSettings(max_usd=look.pop("max_usd")), request["overwrite"]
+    window = model_defaults(request["model"]).window
+    taken = choose_window(video, request["start"], request["num_frames"], window)
+    settings = StyleSettings(**look, start=taken.start, num_frames=taken.num_frames, gemini=gemini)
+    shown, folder = StyleProgress(), output / "style"
+    with claimed(output, overwrite=overwrite), shown.bar:
+        result = style_or_reuse(video, settings, folder, replace=overwrite, watch=shown.watch)
     show_cost(result)
-    if before is not None and before == _written_at(folder / STYLED):
+    if not shown.watched:
         typer.echo(f"note: These keyframes are an earlier run's; delete {folder} to have them painted again.", err=True)
     return _of_result(result)
 
 
-def _written_at(path: Path) -> int | None:
-    """When a file was written, in nanoseconds; None where there is none."""
-    return path.stat().st_mtime_ns if path.is_file() else None
-
-
-def _warn_of_another(video: Path, result: "StyleResult") -> None:
-    """Say that keyframes were painted from another file than the edit's; a run of frames in memory does not know."""
-    from flowedit.agent.sample import file_identity
-
-    styled = result.metadata.get("identity")
-    if styled is not None and video.is_file() and file_identity(video) != styled:
-        warnings.warn(
-            f"The keyframes in {result.folder} were painted from another video ({result.metadata['video']}) than "
-            f"{video}; if they do not fit its frames, style this one.",
-            UnusualSettingWarning,
-            stacklevel=2,
-        )
-
-
 def _of_result(result: "StyleResult") -> dict[str, Any]:
-    manifest = result.metadata
+    made = result.metadata
+    words = str(made.get("negative_prompt", ""))
+    usage = result.usage.model_dump()
     return {
-        "keyframes": [(int(row["index"]), result.folder / row["file"]) for row in manifest["keyframes"]],
-        "start": int(manifest["start"]),
-        "num_frames": int(manifest["num_frames"]),
-        "styling": Styling(
-            prompt=result.prompt,
-            negative_prompt=str(manifest.get("negative_prompt", "")),
-            notes=result.notes,
-            usage=result.usage.model_dump(),
-        ),
+        "keyframes": [(int(row["index"]), result.folder / row["file"]) for row in made["keyframes"]],
+        "start": int(made["start"]),
+        "num_frames": int(made["num_frames"]),
+        "styling": Styling(prompt=result.prompt, negative_prompt=words, notes=result.notes, usage=usage),
     }

@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,10 +14,13 @@ from flowedit.cli.demo import demo
 from flowedit.cli.doctor import doctor
 from flowedit.cli.edit import edit
 from flowedit.cli.style import style
-from flowedit.cli.usage import UsageError, usage_line
 from flowedit.errors import FlowEditError
 
 ABORTED, WRONG, INTERRUPTED = 1, 2, 130
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What every wrong command line raises. Older versions of typer take it from click, newer ones bring their own."""
+
+_RULES = {"a valid integer": "a whole number", "a valid number": "a number"}
 
 app = typer.Typer(
     name="flowedit",
@@ -32,7 +35,7 @@ for command in (edit, style, demo, doctor):
 app.add_typer(models.app, name="models")
 
 
-def _print_version(value: bool | None) -> None:
+def _print_version(value: bool | None) -> None:  # noqa: FBT001 - as typer calls it
     if value:
         typer.echo(f"flowedit {__version__}")
         raise typer.Exit
@@ -40,12 +43,11 @@ def _print_version(value: bool | None) -> None:
 
 @app.callback()
 def options(
-    version: bool | None = typer.Option(
-        None, "--version", callback=_print_version, is_eager=True, help="Show the version."
-    ),
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = None,
 ) -> None:
     """Keyframe-guided video editing by flow matching on Wan video models."""
-    del version
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401 - where in the code it arose
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FlowEditError as error:
         _stop(str(error), error.exit_status)
     except UsageError as error:
-        line = usage_line(error)
+        line = _usage_line(error)
         if line is None:
             typer.echo(error, err=True)
             sys.exit(WRONG)
@@ -86,3 +88,23 @@ def _stop(line: str, status: int) -> NoReturn:
     """Say in one line why there is no result."""
     typer.echo(f"flowedit: {line}", err=True)
     sys.exit(status)
+
+
+def _usage_line(error: Any) -> str | None:  # noqa: ANN401 - a UsageError, whose class is known at run time alone
+    """The line for a command line that typer refused; None where no command was given, which asks for the help.
+
+    Such as "--steps is 'abc'; it must be a whole number. See flowedit edit --help."
+    """
+    context = getattr(error, "ctx", None)
+    if context is not None and error.message == context.get_help():
+        return None
+    # Pydantic's findings, which newer versions of typer pass on, hold option, value and rule apart.
+    findings = getattr(error.__cause__, "errors", None)
+    if findings is None or error.param is None:
+        sentence = " ".join(error.format_message().split())
+    else:
+        found = findings()[0]
+        rule = found["msg"].removeprefix("Input should be ").split(", ")[0]
+        sentence = f"{error.param.opts[0]} is {found['input']!r}; it must be {_RULES.get(rule, rule)}"
+    path = "flowedit" if context is None else context.command_path
+    return f"{sentence}{'' if sentence[-1] in '.?' else '.'} See {path} --help."

@@ -1,24 +1,23 @@
 """`flowedit models`: the Wan checkpoints there are, what they need, and how to get them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from flowedit.wan.checkpoints import Checkpoint
+from flowedit.errors import ModelError, SettingError
+from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, Checkpoint, resolve
+from flowedit.wan.files import BASE_PATH_VARIABLE, is_fetched, models_folder
 
 app = typer.Typer(help="Wan checkpoints: list, show, fetch.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")]
 
 
 @app.command("list")
 def list_() -> None:
     """List the checkpoints that flowedit drives."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS
-    from flowedit.wan.files import models_folder
     from flowedit.wan.placement import needs_of, own_clip
 
     names = {official: alias for alias, official in ALIASES.items()}
@@ -35,15 +34,11 @@ def list_() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")]) -> None:
+def show(name: Name) -> None:
     """Show where a checkpoint comes from, what it takes, and its defaults."""
-    from rich.console import Console
-    from rich.table import Table
-
     from flowedit.wan.placement import LEVELS, needs_of, own_clip
 
-    entry = _resolved(name)
-    table = Table(show_header=False, box=None)
+    entry, table = _resolved(name), Table(show_header=False, box=None)
     rows = {
         "checkpoint": entry.name,
         "keyframes by": ", ".join(entry.routes),
@@ -54,11 +49,11 @@ def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 
         "revision": entry.revision,
         "note": entry.note,
     }
-    for label, value in rows.items():
-        table.add_row(label, value)
+    for row in rows.items():
+        table.add_row(*row)
     parts = Table("part", "weights", "in bf16", "Hugging Face", "ModelScope")
     for part in entry.parts:
-        hubs = ("/".join(part.huggingface), "/".join(part.modelscope))
+        hubs = "/".join(part.huggingface), "/".join(part.modelscope)
         parts.add_row(part.role, f"{part.weights / 1e9:.2f} bn", f"{2 * part.weights / 1e9:.1f} GB", *hubs)
     memory = Table("level", "GPU", "host", title="memory of an edit of that clip with 5 keyframes as tokens")
     for level in (*LEVELS, "cpu"):
@@ -71,22 +66,20 @@ def show(name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")],
+    name: Name,
     to: Annotated[Path | None, typer.Option("--to", help="Folder to keep it in.")] = None,
     source: Annotated[str, typer.Option(help="modelscope or huggingface.")] = "modelscope",
+    *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before downloading.")] = False,
 ) -> None:
     """Fetch a checkpoint: shows the size and the free disk first, goes on where a download stopped."""
-    from flowedit.errors import SettingError
     from flowedit.wan.fetch import fetch as run
     from flowedit.wan.fetch import make_plan
-    from flowedit.wan.files import BASE_PATH_VARIABLE, models_folder
     from flowedit.wan.memory import measure_resources
 
     if source not in ("modelscope", "huggingface"):
         raise SettingError(f"source is {source!r}; use modelscope or huggingface.")
-    entry = _resolved(name)
-    plan = make_plan(entry, source=source, folder=to)
+    plan = make_plan(_resolved(name), source=source, folder=to)
     free = measure_resources(plan.folder).disk_free
     for item in plan.downloads:
         label = item.part.role if item.part else "tokenizer"
@@ -99,20 +92,15 @@ def fetch(
         typer.echo(f"Give {plan.folder} as the model, or set {BASE_PATH_VARIABLE}={plan.folder}.")
 
 
-def _resolved(name: str) -> "Checkpoint":
+def _resolved(name: str) -> Checkpoint:
     """The entry of a name; an alias is said out loud, so that nobody wonders which model ran."""
-    from flowedit.wan.checkpoints import resolve
-
     entry = resolve(name)
     if entry.name != name:
         typer.echo(f"{name} is {entry.name}.")
     return entry
 
 
-def _is_here(entry: "Checkpoint", folder: Path) -> bool:
-    from flowedit.errors import ModelError
-    from flowedit.wan.files import is_fetched
-
+def _is_here(entry: Checkpoint, folder: Path) -> bool:
     try:
         return all(is_fetched(part, folder) for part in entry.parts)
     except ModelError:

@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import wraps
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -11,18 +12,22 @@ import typer
 from flowedit.errors import SettingError
 
 Number = TypeVar("Number", int, float)
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def with_options(*options: inspect.Parameter) -> Callable[[Command], Command]:
-    """Give a command, which takes them as `**options`, these options beside its own; its own go before them."""
+def with_options(**groups: Sequence[inspect.Parameter]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these options after its own; each group reaches it as a mapping, under the group's name."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(**values: Any) -> None:  # noqa: ANN401 - what the dataclasses hold
+            given = {name: {one.name: values.pop(one.name) for one in group} for name, group in groups.items()}
+            command(**values, **given)
+
         signature = inspect.signature(command)
-        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-        rest = [one for one in options if one.name not in {each.name for each in own}]
-        vars(command)["__signature__"] = signature.replace(parameters=[*own, *rest])
-        return command
+        own = [one for name, one in signature.parameters.items() if name not in groups]
+        options = [one for group in groups.values() for one in group]
+        vars(called)["__signature__"] = signature.replace(parameters=[*own, *options])
+        return called
 
     return decorate
 
@@ -38,7 +43,8 @@ def options_of(
     """An option for each attribute of a dataclass, or parameter of a function; its docstring says what each means.
 
     Args:
-        source: the dataclass or function; its docstring has Google's section `Attributes` or `Args`.
+        source: the dataclass or function; its docstring has Google's section `Attributes` or `Args`. An attribute that
+            is annotated for typer is taken as it is.
         only: the attributes to take; empty takes all.
         but: attributes to leave out.
         called: attribute -> name of its option, where that is not the attribute's own.
@@ -53,6 +59,8 @@ def options_of(
 
 
 def _option(one: inspect.Parameter, meaning: str, name: str, *, unset: bool) -> inspect.Parameter:
+    if get_origin(one.annotation) is Annotated:
+        return one
     kind, more = _plain(one.annotation), {}
     if get_origin(kind) is Literal:
         choices, kind = get_args(kind), str
@@ -85,21 +93,12 @@ def _meanings(source: Callable[..., Any]) -> dict[str, str]:
 
 def parse_size(text: str) -> tuple[int, int]:
     """`96x176` as (height, width)."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+    if not (sides := re.fullmatch(r"\s*(\d+)\s*x\s*(\d+)\s*", text.lower())):
         raise SettingError(f"--size is {text!r}; give height x width, such as 480x832.")
-    return int(parts[0]), int(parts[1])
+    return int(sides[1]), int(sides[2])
 
 
-def parse_indices(text: str) -> list[int]:
-    """`0,16,32` as numbers."""
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise SettingError(f"--at is {text!r}; give whole frame numbers with commas, such as 0,16,32.") from None
-
-
-def parse_swept(text: str | None, option: str, kind: Callable[[str], Number], example: str) -> tuple[Number, ...]:
+def parse_numbers(text: str | None, option: str, kind: Callable[[str], Number], example: str) -> tuple[Number, ...]:
     """`2,5,10` as numbers, each once; nothing where nothing was given."""
     if text is None:
         return ()

@@ -44,62 +44,48 @@ def watching(console: Console, *, verbose: bool) -> Iterator["Watch"]:
 
 
 class StyleProgress:
-    """A bar over the keyframes, and at a terminal a line above it for each node that has ended."""
+    """A bar over the keyframes, and a line above it for each node that has ended; nothing without a terminal.
 
-    def __init__(self, progress: Progress) -> None:
-        """Show the first thing that a run does."""
-        self._progress = progress
-        self._task = progress.add_task("reading the clip", total=None)
+    Attributes:
+        bar: to enter while the run goes on, and to stop and start around a question.
+        watched: how many events there were.
+    """
+
+    def __init__(self) -> None:
+        """Show the first thing that a run does, once the bar is entered."""
+        console = Console(stderr=True)
+        self.bar, self.watched = _bar(console, disable=not console.is_terminal), 0
+        self._task = self.bar.add_task("reading the clip", total=None)
 
     def watch(self, event: "Event") -> None:
         """Show an event as it is recorded."""
-        if self._progress.console.is_terminal and (line := event_line(event)) is not None:
-            self._progress.console.print(line, highlight=False, markup=False)
+        self.watched += 1
+        if event.outcome == "done" and not self.bar.disable and (what := _what(event)):
+            self.bar.console.print(f"{what}, {event.seconds:.1f} s", highlight=False, markup=False)
         if event.node == "select_keyframes":
-            self._progress.update(self._task, total=len(event.values.get("indices", [])) or None)
+            self.bar.update(self._task, total=len(event.values.get("indices", [])) or None)
         if event.node == "style_keyframe" and event.outcome == "done" and event.values.get("attempt") == 0:
-            self._progress.advance(self._task)
+            self.bar.advance(self._task)
         if event.node in _NEXT:
-            self._progress.update(self._task, description=_NEXT[event.node])
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Without the bar, for as long as a person is asked."""
-        self._progress.stop()
-        try:
-            yield
-        finally:
-            self._progress.start()
+            self.bar.update(self._task, description=_NEXT[event.node])
 
 
-@contextmanager
-def style_progress() -> Iterator[StyleProgress]:
-    """Progress of a styling run on the terminal; nothing where there is none."""
-    console = Console(stderr=True)
-    with _bar(console, disable=not console.is_terminal) as progress:  # even a bar that is not drawn ends in a line
-        yield StyleProgress(progress)
-
-
-def event_line(event: "Event") -> str | None:
-    """One line of what a node did, with its seconds; None for what is said elsewhere."""
+def _what(event: "Event") -> str | None:
+    """What a node did; None for what is said elsewhere."""
     values = event.values
-    if event.outcome != "done":
-        return None
-    if event.node == "sample":
-        what = f"read {values['frames']} frames, {counted(len(values['cuts']), 'cut')}"
-    elif event.node == "select_keyframes":
-        what = f"chose frames {', '.join(map(str, values['indices']))}"
-    elif event.node == "analyze_style":
-        what = f"read the style: {values['title']} ({values['by']})"
-    elif event.node == "style_keyframe":
-        again = f", attempt {values['attempt'] + 1}" if values["attempt"] else ""
-        what = f"painted frame {event.keyframe} ({values['by']}{again})"
-    elif event.node == "judge":
-        rejected = sum(bool(verdict["faults"]) for verdict in values["verdicts"])
-        what = f"compared {counted(len(values['verdicts']), 'keyframe')}, {rejected or 'none'} rejected"
-    else:
-        return None
-    return f"{what}, {event.seconds:.1f} s"
+    match event.node:
+        case "sample":
+            return f"read {values['frames']} frames, {counted(len(values['cuts']), 'cut')}"
+        case "select_keyframes":
+            return f"chose frames {', '.join(map(str, values['indices']))}"
+        case "analyze_style":
+            return f"read the style: {values['title']} ({values['by']})"
+        case "style_keyframe":
+            again = f", attempt {values['attempt'] + 1}" if values["attempt"] else ""
+            return f"painted frame {event.keyframe} ({values['by']}{again})"
+        case "judge":
+            rejected = sum(bool(verdict["faults"]) for verdict in values["verdicts"])
+            return f"compared {counted(len(values['verdicts']), 'keyframe')}, {rejected or 'none'} rejected"
 
 
 def counted(number: int, noun: str) -> str:

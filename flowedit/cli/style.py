@@ -8,43 +8,53 @@ import typer
 
 from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.cli.options import options_of, with_options
-from flowedit.cli.progress import counted, show_cost, style_progress
+from flowedit.cli.progress import StyleProgress, counted, show_cost
 
 if TYPE_CHECKING:
-    from flowedit.agent.result import StyleResult
     from flowedit.agent.state import ApprovalRequest, Decision
-
-_LIMITS = ("max_usd", "max_calls", "text_model", "image_model")
 
 
 @with_options(
-    *options_of(StyleSettings, but=("redo", "gemini"), called={"num_frames": "frames"}),
-    *options_of(GeminiSettings, _LIMITS),
+    look=options_of(StyleSettings, but=("redo", "gemini"), called={"num_frames": "frames"}),
+    limits=options_of(GeminiSettings, ("max_usd", "max_calls", "text_model", "image_model")),
 )
 def style(
     video: Annotated[Path, typer.Argument(help="The video.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the keyframes; an unfinished run goes on.")
     ],
+    look: dict[str, Any],
+    limits: dict[str, Any],
+    *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the keyframes without asking.")] = False,
-    **options: Any,  # noqa: ANN401 - what the dataclasses hold
 ) -> None:
     """Choose keyframes of a video and style them."""
     from flowedit.agent.run import approve_all, style_video
 
-    gemini = GeminiSettings(**{name: options.pop(name) for name in _LIMITS})
-    settings = StyleSettings(**options, gemini=gemini)
+    settings = StyleSettings(**look, gemini=GeminiSettings(**limits))
     # Without a terminal there is nobody to ask, and the keyframes are taken as with --yes.
     attended = sys.stdin.isatty() and not yes
-    with style_progress() as progress:
+    shown = StyleProgress()
 
-        def asked(request: "ApprovalRequest") -> "Decision | None":
-            with progress.paused():
-                return ask(request, output)
+    def asked(request: "ApprovalRequest") -> "Decision | None":
+        shown.bar.stop()
+        try:
+            return ask(request, output)
+        finally:
+            shown.bar.start()
 
+    with shown.bar:
         approver = asked if attended else approve_all
-        result = style_video(video, settings, output, approver=approver, watch=progress.watch)
-    show(result)
+        result = style_video(video, settings, output, approver=approver, watch=shown.watch)
+    show_cost(result)
+    if result.status == "waiting":
+        typer.echo(f"The keyframes wait for an answer; repeat the command to look at them again ({result.folder}).")
+    elif result.status == "rejected":
+        typer.echo(f"Not taken; the attempts stay in {result.folder / 'attempts'}.")
+    else:
+        where = "frame" if len(result.indices) == 1 else "frames"
+        typer.echo(f"{counted(len(result.indices), 'keyframe')}, {where} {', '.join(map(str, result.indices))}")
+        typer.echo(result.folder / "keyframes")
 
 
 def ask(request: "ApprovalRequest", folder: Path) -> "Decision | None":
@@ -63,25 +73,7 @@ def ask(request: "ApprovalRequest", folder: Path) -> "Decision | None":
         if said == "later":
             return None
         if said.isdecimal() and int(said) in request.files:
-            return Decision(redo={int(said): _reason()})
+            while not (reason := typer.prompt("What is wrong with it?").strip()):
+                typer.echo("Say it in a few words, such as: too dark.")
+            return Decision(redo={int(said): reason})
         typer.echo(f"Answer yes, no, later, or one of {', '.join(map(str, request.files))}.")
-
-
-def _reason() -> str:
-    """What is wrong with a keyframe; asked until something is said."""
-    while not (said := typer.prompt("What is wrong with it?").strip()):
-        typer.echo("Say it in a few words, such as: too dark.")
-    return said
-
-
-def show(result: "StyleResult") -> None:
-    """Say what came out, where it lies, what it cost and what did not go as planned."""
-    show_cost(result)
-    if result.status == "waiting":
-        typer.echo(f"The keyframes wait for an answer; repeat the command to look at them again ({result.folder}).")
-    elif result.status == "rejected":
-        typer.echo(f"Not taken; the attempts stay in {result.folder / 'attempts'}.")
-    else:
-        where = "frame" if len(result.indices) == 1 else "frames"
-        typer.echo(f"{counted(len(result.indices), 'keyframe')}, {where} {', '.join(map(str, result.indices))}")
-        typer.echo(result.folder / "keyframes")

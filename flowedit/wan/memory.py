@@ -4,10 +4,12 @@ The constants are bytes counted by running the vendor's own forward on the meta 
 the worst moment; a test repeats that count. Attention is taken as fused, so no score matrix is kept.
 """
 
+import ctypes
 import math
 import os
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +130,6 @@ class Resources:
 
 def measure_resources(folder: Path | None = None) -> Resources:
     """Look at this machine, and at the disk of the folder where checkpoints are kept."""
-    import torch
-
     host = psutil.virtual_memory()
     limit, used = _container()
     found = {
@@ -139,6 +139,10 @@ def measure_resources(folder: Path | None = None) -> Resources:
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     }
+    if not _has_driver():  # torch takes seconds to load, and could not use a GPU either
+        return Resources(device="cpu", **found)
+    import torch
+
     if not torch.cuda.is_available():
         return Resources(device="cpu", **found)
     free, total = torch.cuda.mem_get_info()
@@ -149,6 +153,15 @@ def measure_resources(folder: Path | None = None) -> Resources:
 def existing_parent(folder: Path) -> Path:
     """Find the nearest folder that exists, to ask its disk about."""
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+
+
+def _has_driver() -> bool:
+    """Whether the driver of an NVIDIA or AMD GPU is installed."""
+    for name in ("nvcuda.dll", "libcuda.so.1"):
+        with suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return Path("/dev/kfd").exists()
 
 
 def _processor() -> str:

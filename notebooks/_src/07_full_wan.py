@@ -44,7 +44,8 @@
 # tokens, and attention compares each with each.
 #
 # Minutes follow from the speed of *one* transformer block of the real width with random weights. The cell reads what was
-# measured on one large GPU, and says which; `flowedit doctor` measures yours. No checkpoint is downloaded for either.
+# measured on one large GPU, and says which; `flowedit doctor --speed` measures yours. No checkpoint is
+# downloaded for either.
 
 # %% tags=["code", "keep_output"]
 from flowedit.lessons import forecast, material

@@ -100,7 +100,7 @@ def test_a_sweep_says_where_each_run_is(edit, tmp_path, capsys):
         (("--at", "0,21"), "Keyframe 21 is outside the clip; its frames are 0 to 20"),
         (("--at", "16,0"), "give the indices in increasing order"),
         (("--at", "3,4"), "Keyframes 3 and 4 lie in one latent slot"),
-        (("--at", "0,0"), "Keyframe 0 is given twice"),
+        (("--at", "0,0"), "--at is '0,0'; give different numbers with commas, such as 0,16,32."),
         (("--at", "0"), "2 keyframe images came with 1 indices"),
         (("--sweep", "2,10", "--alpha", "5"), "--alpha is 5.0 beside --sweep 2,10, which gives each run an alpha of"),
         (("--sweep", "2,10", "--kappa", "0.5"), "Leave out --kappa or --sweep."),

@@ -1,95 +1,124 @@
-"""`flowedit doctor` tells what the shipped small model takes here, and shows that it is measuring."""
+"""`flowedit doctor` tells at once what fits here, and when asked measures what edits take, showing that it does."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
-from small_tiny import random_pipeline
 
-from flowedit import models
+from flowedit.cli import measuring
 from flowedit.cli.main import main
 from flowedit.cli.measuring import TinyCost, measure_tiny
+from flowedit.model import ClipShape
 from flowedit.presets import model_defaults
-from flowedit.wan import fast, memory, speed
-from flowedit.wan.adapter import Trained, WanVideo
+from flowedit.settings import EditSettings
+from flowedit.wan import fast, memory
+from flowedit.wan.checkpoints import resolve
+from flowedit.wan.speed import Speed, predict_minutes
+
+GB = 10**9
+SPEED = Speed(1e-8, 1e-12, 1e-9, 2e-9)
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9, 2e-9))
-
-
-@pytest.fixture
 def asked(monkeypatch):
-    """Keyframes of every measurement, which takes 30 seconds and 1.2 GB without being made."""
+    """What was measured, which takes 30 seconds and 1.2 GB without being made, on a machine that is always the same."""
     calls = []
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(measuring, "measure_speed", lambda *_, **given: calls.append(given) or SPEED)
     cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
-    monkeypatch.setattr("flowedit.cli.measuring.measure_tiny", lambda count: calls.append(count) or cost)
+    monkeypatch.setattr(measuring, "measure_tiny", lambda count: calls.append(count) or cost)
+    here = replace(memory.measure_resources(), host_total=64 * GB, host_free=48 * GB)
+    monkeypatch.setattr(memory, "measure_resources", lambda: here)
     return calls
 
 
-def tiny_row(capsys, *arguments):
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with a large GPU."""
+    big = {"device": "cuda", "gpu_name": "Some GPU", "gpu_total": 80 * GB, "gpu_free": 79 * GB, "capability": (9, 0)}
+    found = replace(memory.measure_resources(), **big)
+    monkeypatch.setattr(memory, "measure_resources", lambda: found)
+    return found
+
+
+def doctor(capsys, *arguments):
     with pytest.raises(SystemExit) as stop:
         main(["doctor", *arguments])
     assert stop.value.code == 0
-    said = capsys.readouterr()
-    (row,) = [line for line in said.out.splitlines() if line.strip("│| ").startswith("tiny")]
-    return row, said.err
+    return capsys.readouterr()
 
 
-def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
-    row, _ = tiny_row(capsys)
-    for words in ("33 of 128x128", "resident", "0.0 GB", "1.2 GB", "0.5 (30 s)"):
-        assert words in row
-    assert asked == [5]
+def row_of(shown, name):
+    (row,) = [line for line in shown.splitlines() if line.strip("│| ").startswith(name)]
+    return row
 
 
-@pytest.mark.parametrize(
-    ("capability", "library", "advised"),
-    [((9, 0), None, True), ((9, 0), print, False), ((8, 0), None, False), ((0, 0), None, False)],
-)
-def test_a_hopper_gpu_without_flash_attention_3_is_told_of_it(capsys, asked, monkeypatch, capability, library, advised):
-    monkeypatch.setattr(fast, "find_flash3", lambda: fast.Flash3(library, "FlashAttention-3 is not installed"))
-    here = memory.measure_resources()
-    monkeypatch.setattr(memory, "measure_resources", lambda: replace(here, capability=capability))
-    with pytest.raises(SystemExit):
-        main(["doctor", "--no-speed"])
-    said = capsys.readouterr().out
-    assert ("flowedit[hopper]" in said) == ("FlashAttention-3 is not installed" in said) == advised
-
-
-def test_its_time_grows_with_the_frames(capsys, asked):
-    """Catches the time of one window said of a clip of two."""
-    row, _ = tiny_row(capsys, "--frames", "65", "--keyframes", "3")
-    assert "65 of 128x128" in row
-    assert "1.0 (59 s)" in row
-    assert asked == [3]
-
-
-def test_nothing_is_measured_when_speed_is_left_out(capsys, asked):
-    row, _ = tiny_row(capsys, "--no-speed")
-    assert "not measured" in row
+def test_it_shows_at_once_what_fits_and_measures_nothing(capsys, asked):
+    shown = doctor(capsys).out
+    for word in ("python", "diffsynth", "cores", "GB free", "33 of 128x128", "Wan2.2-I2V-A14B", "doctor --speed"):
+        assert word in shown
+    assert "minutes  " not in shown
+    assert "19.5 GB" in row_of(shown, "Wan2.1-Fun-1.3B-InP")
+    assert "GB are missing" in row_of(shown, "Wan2.2-I2V-A14B")
+    assert doctor(capsys, "--no-speed").out == shown
     assert asked == []
 
 
-def test_a_terminal_shows_what_is_being_measured(capsys, asked, monkeypatch):
-    """Catches half a minute of silence; and a spinner in the table's own stream."""
+def test_without_a_driver_it_loads_neither_torch_nor_the_vendor():
+    """Catches seconds of imports before the first line, for a GPU that is not there."""
+    script = (
+        "import sys; from flowedit.wan import memory; memory._has_driver = lambda: False\n"
+        "from flowedit.cli.main import main\n"
+        "try: main(['doctor'])\nexcept SystemExit: pass\n"
+        "print([name for name in ('torch', 'diffsynth', 'cv2', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
+    row = row_of(doctor(capsys, "--speed").out, "tiny")
+    for words in ("33 of 128x128", "resident", "0.0 GB", "1.2 GB", "0.5 (30 s)"):
+        assert words in row
+    assert asked[0] == 5
+
+
+def test_its_time_grows_with_the_frames_and_a_terminal_shows_what_is_measured(capsys, asked, monkeypatch):
+    """Catches one window's time said of two, half a minute of silence, and a spinner in the table's own stream."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    _, err = tiny_row(capsys, "--keyframes", "3")
-    assert "measuring" in err
-    assert asked == [3]
+    said = doctor(capsys, "--speed", "--frames", "65", "--keyframes", "3")
+    assert "65 of 128x128" in said.out
+    assert "1.0 (59 s)" in said.out
+    assert "measuring" in said.err
+    assert asked[0] == 3
+
+
+@pytest.mark.usefixtures("gpu")
+def test_it_shows_level_and_minutes_on_a_gpu(capsys, asked):
+    row = row_of(doctor(capsys, "--speed", "--keyframes", "0").out, "Wan2.1-Fun-1.3B-InP")
+    assert "resident" in row
+    assert {given["fast"] is not None for given in asked[1:] if given["device"] == "cuda"} == {True}
+    shape, settings = ClipShape(num_frames=81, height=480, width=832), EditSettings(steps=50, guidance=5.0)
+    assert f"{predict_minutes(SPEED, resolve('1.3B'), shape, settings):.1f}" in row
+
+
+@pytest.mark.parametrize(
+    ("capability", "library", "advised"), [((9, 0), None, True), ((9, 0), print, False), ((8, 0), None, False)]
+)
+def test_a_hopper_gpu_without_flash_attention_3_is_told_of_it(capsys, gpu, monkeypatch, capability, library, advised):
+    monkeypatch.setattr(fast, "find_flash3", lambda: fast.Flash3(library, "FlashAttention-3 is not installed"))
+    monkeypatch.setattr(memory, "measure_resources", lambda: replace(gpu, capability=capability))
+    said = doctor(capsys).out
+    assert ("flowedit[hopper]" in said) == ("FlashAttention-3 is not installed" in said) == advised
 
 
 @pytest.mark.parametrize(("given", "at"), [(0, [0]), (3, [0, 16, 32]), (40, [0, 4, 8, 12, 16, 20, 24, 28, 32])])
 def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, given, at):
     """Catches a short clip, a draft, and more keyframes than a window can hold."""
     seen = []
-    monkeypatch.setattr(
-        models, "load_model", lambda name: WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
-    )
-    monkeypatch.setattr(
-        "flowedit.edit.steps.edit_video", lambda clip, keys, model, settings: seen.append((clip, keys, settings))
-    )
+    monkeypatch.setattr(measuring, "load_model", lambda name: None)
+    monkeypatch.setattr(measuring, "edit_video", lambda clip, keys, _, settings: seen.append((clip, keys, settings)))
     cost = measure_tiny(given)
     ((clip, keys, settings),) = seen
     assert clip.shape == (model_defaults("tiny").window, 128, 128, 3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import flowedit
-from flowedit.cli.options import parse_indices, parse_size
+from flowedit.cli.options import parse_numbers, parse_size
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.media.clip import write_image, write_video
 from flowedit.run import inputs as reading
@@ -140,7 +140,7 @@ def test_counts_that_differ_name_both(tmp_path):
     [
         (lambda folder: pair_keyframes([folder], None), KeyframeError, "holds no images"),
         (lambda folder: pair_keyframes([folder / "gone.png"], [0]), KeyframeError, "No keyframe image at .*gone.png"),
-        (lambda folder: parse_indices("0,x"), SettingError, "--at is '0,x'"),
+        (lambda folder: parse_numbers("0,x", "--at", int, "0,16,32"), SettingError, "--at is '0,x'"),
         (lambda folder: parse_size("96"), SettingError, "--size is '96'"),
         (lambda folder: parse_size("axb"), SettingError, "--size is 'axb'"),
     ],
@@ -157,4 +157,4 @@ def test_name_without_a_number_asks_for_at(tmp_path):
 
 def test_size_is_height_by_width():
     assert parse_size("480x832") == (480, 832)
-    assert parse_indices("0,16, 32") == [0, 16, 32]
+    assert parse_numbers("0,16, 32", "--at", int, "0,16,32") == (0, 16, 32)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from oracles import Curved
 
-from flowedit.cli.options import parse_swept
+from flowedit.cli.options import parse_numbers
 from flowedit.edit.steps import edit_steps, prepare
 from flowedit.edit.sweep import combinations, varied
 from flowedit.errors import SettingError
@@ -63,6 +63,6 @@ def test_every_combination_has_a_name_and_settings_of_its_own():
 )
 def test_a_sweep_of_no_numbers_or_the_same_one_twice_is_refused(words, kind):
     with pytest.raises(SettingError, match=r"--seeds is .*different numbers"):
-        parse_swept(words, "--seeds", kind, "0,1,2")
-    assert parse_swept("2,5.5", "--sweep", float, "2,5") == (2.0, 5.5)
-    assert parse_swept(None, "--sweep", float, "2,5") == ()
+        parse_numbers(words, "--seeds", kind, "0,1,2")
+    assert parse_numbers("2,5.5", "--sweep", float, "2,5") == (2.0, 5.5)
+    assert parse_numbers(None, "--sweep", float, "2,5") == ()

@@ -1,26 +1,19 @@
-"""Predicted times: what depends on tokens and their square, the number of forwards, the command that shows it all."""
+"""Predicted times: what depends on tokens and their square, the number of forwards."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from small_tiny import random_pipeline
-from typer import Typer
-from typer.testing import CliRunner
 
-from flowedit.cli import measuring
-from flowedit.cli.doctor import doctor
-from flowedit.cli.measuring import TinyCost
 from flowedit.edit.steps import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.settings import EditSettings
-from flowedit.wan import memory, speed
+from flowedit.wan import speed
 from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import Width, resolve
-from flowedit.wan.memory import Resources
 
 SMALL = Width(dim=240, ffn=1024, heads=5, layers=4)
 
@@ -100,62 +93,3 @@ def test_the_frames_that_pass_the_autoencoder_are_what_the_editor_sends(changes)
         warnings.simplefilter("ignore")
         edit_video(frames, keyframes, WanVideo(pipe, trained=Trained(refines=True)), settings)
     assert (sum(encoded), sum(decoded)) == speed.vae_frames(settings, 9, 2)
-
-
-class TestDoctor:
-    @pytest.fixture(autouse=True)
-    def quick(self, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: speed.Speed(1e-8, 1e-12, 1e-9, 2e-9))
-        cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
-        monkeypatch.setattr(measuring, "measure_tiny", lambda _: cost)
-        # Whatever this machine has free just now: what fits must not depend on it.
-        found = replace(memory.measure_resources(), host_total=64_000_000_000, host_free=48_000_000_000)
-        monkeypatch.setattr(memory, "measure_resources", lambda: found)
-
-    def run(self, *arguments):
-        app = Typer()
-        app.command()(doctor)
-        result = CliRunner().invoke(app, list(arguments))
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    def test_it_works_without_a_gpu(self):
-        shown = self.run()
-        for word in ("python", "diffsynth", "cores", "GB free", "Wan2.2-I2V-A14B"):
-            assert word in shown
-
-    def test_it_shows_level_and_minutes_on_a_gpu(self, monkeypatch):
-        gigabyte = 10**9
-        big = Resources(
-            device="cuda",
-            gpu_name="Some GPU",
-            gpu_total=80 * gigabyte,
-            gpu_free=79 * gigabyte,
-            capability=(9, 0),
-            host_total=128 * gigabyte,
-            host_free=100 * gigabyte,
-            disk_free=500 * gigabyte,
-            cpu="p",
-            cores=16,
-        )
-        asked = []
-        monkeypatch.setattr(
-            speed, "measure_speed", lambda *_, **given: asked.append(given) or speed.Speed(1e-8, 1e-12, 1e-9, 2e-9)
-        )
-        monkeypatch.setattr("flowedit.wan.memory.measure_resources", lambda: big)
-        shown = self.run("--keyframes", "0")
-        row = next(line for line in shown.splitlines() if "Wan2.1-Fun-1.3B-InP" in line)
-        assert "resident" in row
-        assert {given["fast"] is not None for given in asked if given["device"] == "cuda"} == {True}
-        expected = speed.predict_minutes(
-            speed.Speed(1e-8, 1e-12, 1e-9, 2e-9),
-            resolve("1.3B"),
-            ClipShape(num_frames=81, height=480, width=832),
-            EditSettings(steps=50, guidance=5.0),
-        )
-        assert f"{expected:.1f}" in row
-
-    def test_speed_can_be_left_out(self, monkeypatch):
-        monkeypatch.setattr(speed, "measure_speed", lambda *_, **__: pytest.fail("measured"))
-        assert "not measured" in self.run("--no-speed")
