@@ -1,25 +1,18 @@
-"""Read video files on PyAV, frame-exactly: the frames of a window, whatever came before or after it in the file.
+"""Read clips frame-exactly, from video files, animated pictures and sequences of pictures.
 
 `write_video` and the functions on pictures are offered here too, so that callers need one module for video.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.stream import Disposition
-from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
-from av.video.stream import VideoStream
 
 from flowedit.errors import SettingError, VideoFileError
+from flowedit.media.footage import Footage, footage
 from flowedit.media.images import (
     Picture,
     Video,
@@ -30,8 +23,8 @@ from flowedit.media.images import (
     to_uint8,
     write_image,
 )
-from flowedit.media.index import FrameIndex, index_frames
-from flowedit.media.writer import EXACT_SCALING, write_video
+from flowedit.media.sequence import Pictures, animation, is_animation, is_sequence, sequence
+from flowedit.media.writer import exact_rate, write_video
 
 __all__ = [
     "Clip",
@@ -50,18 +43,14 @@ __all__ = [
     "write_video",
 ]
 
-_UNSPECIFIED_COLOURS = 2
-_HD_HEIGHT = 720
-_KINDS = "an mp4, mov, mkv or webm video"
-
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a video file holds.
+    """What a video holds.
 
     Attributes:
-        num_frames: frames that can be shown, counted in the file, not taken from its header.
-        height: pixels, after the file's rotation is applied.
+        num_frames: frames that can be shown: those that decode.
+        height: pixels, after the file's rotation is applied and its pixels are made square.
         width: pixels, likewise.
         fps: frames a second, exact (30000/1001 for NTSC); the average where the rate varies.
         has_audio: whether it has a sound track.
@@ -78,83 +67,89 @@ class VideoInfo:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
-    """Consecutive frames of a video file.
+    """Consecutive frames of a video.
 
     Attributes:
         frames: uint8 (F, H, W, 3), RGB.
-        fps: frames a second of the file, exact.
-        path: the file.
+        fps: frames a second, exact; the average where the rate varies.
+        times: seconds after the clip's first frame at which each frame is shown, and at which the last one ends: F + 1.
+        path: the file, folder or pattern.
         start: index in the file of the clip's first frame.
         start_s: seconds between the file's first frame and the clip's first: what `write_video` takes as
             `audio_start_s`, right for files of a varying rate too.
         total: number of frames in the file.
         has_audio: whether the file has a sound track.
+        notes: what was decided for the user to read it, a phrase each.
     """
 
     frames: Video
     fps: Fraction
+    times: tuple[Fraction, ...]
     path: Path
     start: int
     start_s: Fraction
     total: int
     has_audio: bool
+    notes: tuple[str, ...] = ()
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """What a video file holds, without decoding more than its first frame.
+    """What a video holds, decoding no more of it than that takes.
 
     Raises:
         VideoFileError: the file is missing, cut short, without frames, or not a video.
     """
-    with _opened(Path(path)) as (container, stream):
-        index = index_frames(Path(path), container, stream)
-        height, width = _collect(Path(path), _frames_from(container, stream, index, 0), 0, 1).shape[1:3]
-        fps = _rate(Path(path), stream)
-        return VideoInfo(
-            num_frames=len(index.times),
-            height=height,
-            width=width,
-            fps=fps,
-            has_audio=bool(container.streams.audio),
-            duration=float(len(index.times) / fps),
-        )
+    source = _source(Path(path))
+    return VideoInfo(
+        num_frames=len(source.times) - 1,
+        height=source.size[0],
+        width=source.size[1],
+        fps=source.fps,
+        has_audio=source.sounds > 0,
+        duration=float(source.times[-1] - source.times[0]),
+    )
 
 
-def read_video(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Clip:
-    """Read frames `start` to `start + num_frames` of a file, exactly those, and decode little more than them.
+def read_video(
+    path: str | Path, *, start: int = 0, num_frames: int | None = None, fps: Fraction | float | None = None
+) -> Clip:
+    """Read frames `start` to `start + num_frames` of a video, exactly those, and decode little more than them.
 
-    The rotation that phones store beside the pixels is applied. Memory holds the window's frames only.
+    Pictures come as players show them: upright, with square pixels, deinterlaced, in BT.709; `Clip.notes` says what
+    that took. Memory holds the window's frames only.
 
     Args:
-        path: any video that PyAV decodes.
+        path: any video that PyAV decodes, a GIF, APNG or animated WebP, a folder of pictures, or a pattern such as
+            `shot.%04d.png` or `shot.*.png`.
         start: index of the first frame, from 0.
         num_frames: how many; None reads to the end.
+        fps: frames a second in place of the video's own, which its sound does not follow.
 
     Raises:
         VideoFileError: the file is missing, cut short, without frames, or not a video.
-        SettingError: the window does not lie inside the file.
+        SettingError: the window does not lie inside the file, or no video can run at that rate.
 
     Example:
         >>> clip = read_video("holiday.mp4", start=30, num_frames=33)  # doctest: +SKIP
         >>> clip.frames.shape  # doctest: +SKIP
         (33, 720, 1280, 3)
     """
-    path = Path(path)
-    with _opened(path) as (container, stream):
-        index = index_frames(path, container, stream)
-        total = len(index.times)
-        count = _checked_window(path, total, start, num_frames)
-        frames = _collect(path, _frames_from(container, stream, index, start), start, count)
-        base = stream.time_base or Fraction(1)
-        return Clip(
-            frames=frames,
-            fps=_rate(path, stream),
-            path=path,
-            start=start,
-            start_s=(index.times[start] - index.times[0]) * base,
-            total=total,
-            has_audio=bool(container.streams.audio),
-        )
+    path, source = Path(path), _source(Path(path))
+    total = len(source.times) - 1
+    count = _checked_window(path, total, start, num_frames)
+    own, rate = source.times, source.fps if fps is None else exact_rate(fps)
+    times = (time - own[start] for time in own[start : start + count + 1])
+    return Clip(
+        frames=_collect(path, source.pictures(start), start, count),
+        fps=rate,
+        times=tuple(times if fps is None else (i / rate for i in range(count + 1))),
+        path=path,
+        start=start,
+        start_s=own[start] - own[0],
+        total=total,
+        has_audio=source.sounds > 0 and fps is None,
+        notes=source.notes,
+    )
 
 
 def stream_video(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Iterator[Picture]:
@@ -163,55 +158,15 @@ def stream_video(path: str | Path, *, start: int = 0, num_frames: int | None = N
     Raises:
         VideoFileError, SettingError: as `read_video`, when the frame in question is reached.
     """
-    path = Path(path)
-    with _opened(path) as (container, stream):
-        index = index_frames(path, container, stream)
-        count = _checked_window(path, len(index.times), start, num_frames)
-        yield from _exactly(path, _frames_from(container, stream, index, start), start, count)
+    path, source = Path(path), _source(Path(path))
+    count = _checked_window(path, len(source.times) - 1, start, num_frames)
+    yield from _exactly(path, source.pictures(start), start, count)
 
 
-@contextmanager
-def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, None]:
-    """The file and its video stream; whatever the decoder throws becomes a VideoFileError of one line."""
-    if not path.exists():
-        raise VideoFileError(f"No video at {path}; give the path of {_KINDS}.")
-    if path.is_dir():
-        raise VideoFileError(f"{path} is a folder; give the path of {_KINDS}.")
-    try:
-        with av.open(str(path)) as container:
-            yield container, _video_stream(path, container)
-    except EOFError:
-        raise VideoFileError(f"{path} holds no frames; give {_KINDS} with at least 1 frame.") from None
-    except (FFmpegError, OSError) as error:
-        reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        raise VideoFileError(
-            f"{path} cannot be read ({reason}): it is cut short or not a video; give {_KINDS} that plays."
-        ) from None
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    if container.format.name == "image2" or container.format.name.endswith("_pipe"):
-        raise VideoFileError(f"{path} is a picture, not a video; give {_KINDS}.")
-    covers = Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
-    if not streams:
-        raise VideoFileError(f"{path} has no picture track, only sound or data; give {_KINDS}.")
-    streams[0].thread_type = "AUTO"
-    return streams[0]
-
-
-def _frames_from(container: InputContainer, stream: VideoStream, index: FrameIndex, start: int) -> Iterator[Picture]:
-    """Frames from number `start` on, decoded from the nearest place before it where decoding can start."""
-    target = index.times[start]
-    places = [dts for pts, dts in index.entries if pts <= target]
-    if not places:
-        container.seek(0, backward=True)
-        yield from map(_to_picture, islice(container.decode(stream), start, None))
-        return
-    container.seek(max(places), stream=stream, backward=True)
-    for frame in container.decode(stream):
-        if frame.pts is None or frame.pts >= target:
-            yield _to_picture(frame)
+def _source(path: Path) -> Footage | Pictures:
+    if is_sequence(path):
+        return sequence(path)
+    return animation(path) if is_animation(path) else footage(path)
 
 
 def _collect(path: Path, pictures: Iterator[Picture], start: int, count: int) -> Video:
@@ -227,29 +182,14 @@ def _collect(path: Path, pictures: Iterator[Picture], start: int, count: int) ->
 def _exactly(path: Path, pictures: Iterator[Picture], start: int, count: int) -> Iterator[Picture]:
     """The next `count` pictures, all of one size; fewer are a fault of the file."""
     shape: tuple[int, ...] = ()
-    for place in range(start, start + count):
-        picture = next(pictures, None)
-        if picture is None:
-            raise VideoFileError(f"{path} is damaged: frame {place} cannot be decoded; copy or re-encode it.")
+    place = start - 1
+    for place, picture in enumerate(islice(pictures, count), start):
         shape = shape or picture.shape
         if picture.shape != shape:
             raise VideoFileError(f"{path} changes size at frame {place}; re-encode it at one size.")
         yield picture
-
-
-def _to_picture(frame: VideoFrame) -> Picture:
-    # Files that do not say which matrix they use mean BT.709 when they are high definition: players assume it too.
-    unsaid = frame.colorspace == _UNSPECIFIED_COLOURS and frame.height >= _HD_HEIGHT
-    colours = Colorspace.ITU709 if unsaid else None
-    picture = frame.to_ndarray(format="rgb24", interpolation=EXACT_SCALING, src_colorspace=colours)
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
-
-
-def _rate(path: Path, stream: VideoStream) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    if not rate:
-        raise VideoFileError(f"{path} does not say its frame rate; re-encode it at a fixed one.")
-    return Fraction(rate)
+    if place + 1 < start + count:
+        raise VideoFileError(f"{path} is damaged: frame {place + 1} cannot be decoded; copy or re-encode it.")
 
 
 def _checked_window(path: Path, total: int, start: int, num_frames: int | None) -> int:

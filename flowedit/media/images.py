@@ -1,11 +1,15 @@
 """Still images and pixel arrays: read and write a picture, resize, and go between uint8 and [-1, 1]."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
 from flowedit.files import atomic_write
@@ -13,14 +17,16 @@ from flowedit.files import atomic_write
 Picture = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]
 
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+"""What is opened, whatever the suffix: some of Pillow's other formats start programs."""
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_image(path: str | Path, *, longest: int | None = None) -> Picture:
     """Read a picture as 8-bit RGB, whatever it was stored as.
 
-    Grey, palette and 16-bit pictures are converted, transparency is laid on white, and the camera's rotation (EXIF) is
-    applied.
+    Grey, palette and 16-bit pictures are converted, an ICC profile to sRGB; transparency is laid on white, and the
+    camera's rotation (EXIF) is applied.
 
     Args:
         path: the file.
@@ -33,19 +39,29 @@ def read_image(path: str | Path, *, longest: int | None = None) -> Picture:
     Raises:
         VideoFileError: the file is missing, or is not a picture, or is cut short.
     """
-    path = Path(path)
+    with opened_image(Path(path)) as image:
+        if longest is None or max(image.size) <= longest:
+            return to_rgb(image)
+        _thumbnail(image, longest)
+        return _shrunk(to_rgb(image), longest)
+
+
+@contextmanager
+def opened_image(path: Path, formats: tuple[str, ...] = _FORMATS) -> Generator[Image.Image, None, None]:
+    """A picture file of one of these formats; what Pillow throws in the block becomes a VideoFileError."""
     try:
-        with Image.open(path) as image:
-            if longest is None or max(image.size) <= longest:
-                return _to_rgb(ImageOps.exif_transpose(image))
-            _thumbnail(image, longest)
-            return _shrunk(_to_rgb(ImageOps.exif_transpose(image)), longest)
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise OSError("it is no file but a folder, pipe or device")
+        with Image.open(path, formats=formats) as image:
+            yield image
     except FileNotFoundError:
         raise VideoFileError(f"No picture at {path}; give the path of a PNG, JPEG or WebP file.") from None
     except UnidentifiedImageError:
         raise VideoFileError(f"{path} is not a picture; give a PNG, JPEG or WebP file.") from None
     except Image.DecompressionBombError as error:
         raise VideoFileError(f"{path} is too large to open ({_one_line(error)}); scale it down first.") from None
+    except ImageCms.PyCMSError as error:
+        raise VideoFileError(f"{path} has a damaged colour profile ({_one_line(error)}); save it as sRGB.") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise VideoFileError(f"{path} cannot be read ({_one_line(error)}); save it again as a PNG.") from None
 
@@ -133,7 +149,10 @@ def _shrunk(image: Picture, longest: int) -> Picture:
     return resize_image(image, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def _to_rgb(image: Image.Image) -> Picture:
+def to_rgb(image: Image.Image) -> Picture:
+    """An opened picture as 8-bit sRGB, upright, on white where it is transparent."""
+    image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile")
     if image.mode in _SIXTEEN_BIT:
         grey = np.rint(np.asarray(image).astype(np.float64) / 257).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
@@ -142,7 +161,19 @@ def _to_rgb(image: Image.Image) -> Picture:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
+    return np.array((_in_srgb(image, profile) if profile else image).convert("RGB"))
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The picture in sRGB; as it is where its profile says that it is."""
+    stored = ImageCms.ImageCmsProfile(BytesIO(profile))
+    if "sRGB" in ImageCms.getProfileDescription(stored):
+        return image
+    if image.mode in ("1", "P"):
+        image = image.convert("RGB")
+    srgb = cast(ImageCms.ImageCmsProfile, ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownMemberType]
+    converted = ImageCms.profileToProfile(image, stored, srgb, outputMode="RGB")
+    return converted or image
 
 
 def _checked_picture(image: np.ndarray) -> Picture:

@@ -1,16 +1,22 @@
 """The sound that belongs to a stretch of a source video, copied or re-encoded for a new file."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
-from typing import Protocol, runtime_checkable
+from itertools import pairwise
+from pathlib import Path
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Disposition
+
+from flowedit.errors import SettingError, VideoFileError
+from flowedit.media.footage import footage
 
 CODEC = "aac"
 RATE = 48_000
@@ -19,131 +25,155 @@ RATE = 48_000
 _FORMAT = "fltp"
 _PLAYED = frozenset({"aac", "mp3", "opus", "flac", "ac3", "eac3"})
 """Codecs that players find in an mp4; others, raw samples above all, the container would take and players stay mute."""
+_GAP = Fraction(5, 1000)
+"""Seconds by which a packet may be late before it counts as a gap, and the sound is filled with silence there."""
+_RUN_UP = Fraction(1, 5)
+"""Seconds of sound decoded before the first that is wanted: codecs need what came before."""
 
 
-@runtime_checkable
-class Sound(Protocol):
-    """Sound on its way to an output file; the caller asks for it in step with the pictures."""
+@dataclass(frozen=True)
+class SoundTrack:
+    """One of a file's sound tracks.
 
-    def until(self, end: Fraction) -> Iterator[Packet]:
-        """Packets of the sound before `end` seconds that were not handed out yet."""
-        ...
+    Attributes:
+        path: the file.
+        number: which track, from 0.
+        start: seconds on the file's own clock that become time 0.
+    """
 
-    def finish(self) -> Iterator[Packet]:
-        """What the encoder still holds, after the last `until`."""
-        ...
+    path: Path
+    number: int
+    start: Fraction = Fraction(0)
 
 
-def carry_sound(source: InputContainer, output: OutputContainer, start_s: Fraction) -> Sound | None:
-    """Add a stream to `output` for the first sound track of `source`; None when it has none.
-
-    The packets are copied untouched where players expect the source's codec in the output, else re-encoded as AAC.
+def usable_track(path: Path, start: Fraction, end: Fraction, asked: int | None = None) -> int | None:
+    """The sound track to carry over: the one asked for, or the file's default one; else the first that decodes.
 
     Args:
-        source: the opened source file.
+        path: the file.
+        start: seconds on its own clock where the sound is wanted.
+        end: where it ends.
+        asked: number of a track, from 1, as players count.
+
+    Returns:
+        Its number from 0; None where no track decodes.
+
+    Raises:
+        SettingError: the track that was asked for is not there.
+        VideoFileError: it cannot be decoded.
+    """
+    with _opened(path) as container:
+        tracks = container.streams.audio
+        if asked is not None and not 1 <= asked <= len(tracks):
+            raise SettingError(f"There is no sound track {asked}: {path} has {len(tracks)}. Use 1 or more, or none.")
+        defaults = sorted(range(len(tracks)), key=lambda i: not tracks[i].disposition & Disposition.default)
+    for number in defaults if asked is None else [asked - 1]:
+        if _decodes(SoundTrack(path, number, start), end):
+            return number
+    if asked is not None:
+        raise VideoFileError(f"Sound track {asked} of {path} cannot be decoded; choose another, or --audio none.")
+    return None
+
+
+def first_track(path: Path, start_s: Fraction | float) -> SoundTrack | None:
+    """The default sound track of a file from so many seconds after its first frame on; None where it has none."""
+    with _opened(path) as container:
+        if not container.streams.audio:
+            return None
+        pictured = bool(container.streams.video)
+    start = Fraction(start_s) + (footage(path).times[0] if pictured else 0)
+    number = usable_track(path, start, start + 1)
+    return None if number is None else SoundTrack(path, number, start)
+
+
+def carry_sound(track: SoundTrack, output: OutputContainer, length: Fraction | None) -> list[Packet]:
+    """Add a stream to `output` for a sound track, and return its packets from time 0 on, in order.
+
+    They are copied untouched where players expect the source's codec in the output and no part is missing, else
+    re-encoded as AAC with silence in the gaps.
+
+    Args:
+        track: the track, and where it begins.
         output: the file being written, before its first packet.
-        start_s: seconds after the source's first video frame that become time 0 of the output.
+        length: seconds that are wanted; None for all there are.
     """
-    if not source.streams.audio:
-        return None
-    stream = source.streams.audio[0]
-    reference = source.streams.video[0] if source.streams.video else stream
-    zero = (reference.start_time or 0) * (reference.time_base or Fraction(1))
-    # A second of run-up, so that the packet before the first one wanted is seen too; without an index it is a no-op.
-    source.seek(max(0, int((zero + start_s - 1) * av.time_base)), backward=True)
-    if stream.codec.canonical_name in _PLAYED & output.supported_codecs:
-        return CopiedSound(source, stream, output.add_stream_from_template(stream), zero + start_s)
-    return EncodedSound(source, stream, _encoder(stream, output), zero + start_s)
-
-
-class CopiedSound:
-    """Packets of a stream, moved in time and otherwise untouched.
-
-    Args:
-        source: the opened source.
-        stream: its audio stream.
-        target: the output's stream.
-        start: seconds on the source's own clock that become time 0.
-    """
-
-    def __init__(self, source: InputContainer, stream: AudioStream, target: AudioStream, start: Fraction) -> None:
-        self._base = stream.time_base or Fraction(1, RATE)
-        self._offset = round(start / self._base)
-        self._target = target
-        self._packets = ((packet.pts, packet) for packet in source.demux(stream) if packet.pts is not None)
-
-    def until(self, end: Fraction) -> Iterator[Packet]:
-        """Packets that begin before `end` seconds."""
-        limit = self._offset + round(end / self._base)
-        for time, packet in self._packets:
-            if time >= limit:
-                self._packets = chain([(time, packet)], self._packets)
-                return
+    packets, stream, container = _packets(track, None if length is None else track.start + length)
+    with container:
+        base = _base(stream)
+        if stream.codec.canonical_name in _PLAYED & output.supported_codecs and _whole(packets, base):
+            target, offset = output.add_stream_from_template(stream), round(track.start / base)
             # One packet before time 0 is kept: codecs with overlapping windows need it, and the edit list hides it.
-            if time + 2 * (packet.duration or 0) > self._offset:
-                packet.pts = packet.dts = time - self._offset
-                packet.stream = self._target
-                yield packet
-
-    def finish(self) -> Iterator[Packet]:
-        """Nothing: a copy holds nothing back."""
-        return iter(())
-
-
-class EncodedSound:
-    """Sound decoded, cut to the sample, and encoded again.
-
-    Args:
-        source: the opened source.
-        stream: its audio stream.
-        target: the output's stream, an encoder.
-        start: seconds on the source's own clock that become time 0.
-    """
-
-    def __init__(self, source: InputContainer, stream: AudioStream, target: AudioStream, start: Fraction) -> None:
-        self._target, self._encoder = target, target.codec_context
-        self._rate = self._encoder.sample_rate
-        self._pieces = self._decoded(source, stream, round(start * self._rate))
-
-    def until(self, end: Fraction) -> Iterator[Packet]:
-        """Packets of the samples before `end` seconds."""
-        limit = round(end * self._rate)
-        for time, samples in self._pieces:
-            if time + samples.shape[1] > limit:
-                split = max(0, limit - time)
-                self._pieces = chain([(time + split, samples[:, split:])], self._pieces)
-                yield from self._packets(time, samples[:, :split])
-                return
-            yield from self._packets(time, samples)
-
-    def finish(self) -> Iterator[Packet]:
-        """The encoder's last packets."""
-        return self._mine(self._encoder.encode(None))
-
-    def _packets(self, time: int, samples: np.ndarray) -> Iterator[Packet]:
-        if not samples.size:
-            return
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), _FORMAT, self._encoder.layout.name)
-        frame.sample_rate, frame.time_base, frame.pts = self._rate, Fraction(1, self._rate), time
-        yield from self._mine(self._encoder.encode(frame))
-
-    def _mine(self, packets: list[Packet]) -> Iterator[Packet]:
+            packets = [p for p in packets if _pts(p) + 2 * (p.duration or 0) > offset]
+            for packet in packets:
+                packet.pts = packet.dts = _pts(packet) - offset
+        else:
+            target = _encoder(stream, output)
+            packets = list(_encoded(packets, stream, target, track.start))
         for packet in packets:
-            packet.stream = self._target
-            yield packet
+            packet.stream = target
+        return packets
 
-    def _decoded(self, source: InputContainer, stream: AudioStream, first: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Pairs (place, float32 samples (channels, n)) from sample `first` of the source on, whose place is 0."""
-        resampler = av.AudioResampler(_FORMAT, self._encoder.layout, self._rate)
-        clock = None
-        for frame in chain.from_iterable(resampler.resample(decoded) for decoded in source.decode(stream)):
-            if clock is None:
-                clock = round((frame.pts or 0) * (frame.time_base or Fraction(1, self._rate)) * self._rate) - first
-            samples = frame.to_ndarray().astype(np.float32, copy=False)
-            if clock + frame.samples > 0:
-                early = max(0, -clock)
-                yield clock + early, samples[:, early:]
-            clock += frame.samples
+
+def _packets(track: SoundTrack, end: Fraction | None) -> tuple[list[Packet], AudioStream, InputContainer]:
+    """Packets of a track from a little before its start on, with its stream and its file, still open."""
+    for early in (max(Fraction(0), track.start - 1), None):
+        container = _opened(track.path)
+        stream = container.streams.audio[track.number]
+        if early is not None:
+            with suppress(FFmpegError):  # a file that cannot be entered midway is read from its start
+                container.seek(int(early * av.time_base), backward=True)
+        found, expected = [], None
+        for packet in container.demux(stream):
+            packet.pts = expected if packet.pts is None else packet.pts
+            if not packet.size or packet.pts is None:
+                continue
+            expected = packet.pts + (packet.duration or 0)
+            if end is not None and packet.pts * _base(stream) >= end:
+                break
+            if packet.pts * _base(stream) > track.start - _RUN_UP:
+                found.append(packet)
+        if early is None or (found and _pts(found[0]) * _base(stream) <= track.start):
+            break
+        container.close()
+    return found, stream, container
+
+
+def _whole(packets: list[Packet], base: Fraction) -> bool:
+    """Whether each packet begins where the one before it ends."""
+    return all(abs(_pts(b) - _pts(a) - (a.duration or 0)) * base <= _GAP for a, b in pairwise(packets))
+
+
+def _decodes(track: SoundTrack, end: Fraction) -> bool:
+    packets, stream, container = _packets(track, end)
+    with container:
+        if getattr(stream, "codec_context", None) is None:
+            return False
+        return not packets or any(True for _ in _decoded(packets, stream))
+
+
+def _decoded(packets: list[Packet], stream: AudioStream) -> Iterator[AudioFrame]:
+    """The sound of packets; one that is damaged is left out, and a gap."""
+    for packet in [*packets, None]:
+        with suppress(FFmpegError):
+            yield from stream.codec_context.decode(packet)
+
+
+def _encoded(packets: list[Packet], stream: AudioStream, target: AudioStream, start: Fraction) -> Iterator[Packet]:
+    encoder = target.codec_context
+    first = round(start * encoder.sample_rate)
+    resampler = av.AudioResampler(
+        _FORMAT,
+        encoder.layout,
+        encoder.sample_rate,
+        frame_size=encoder.frame_size or 1024,
+        # Times are kept: gaps are filled with silence, what comes before `first` is cut off.
+        options={"async": "1", "min_hard_comp": str(float(_GAP)), "first_pts": str(first)},
+    )
+    for decoded in (*_decoded(packets, stream), None):
+        for frame in resampler.resample(decoded):
+            frame.pts = (frame.pts or 0) - first
+            yield from encoder.encode(frame)
+    yield from encoder.encode(None)
 
 
 def _encoder(stream: AudioStream, output: OutputContainer) -> AudioStream:
@@ -153,3 +183,18 @@ def _encoder(stream: AudioStream, output: OutputContainer) -> AudioStream:
     target.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
     target.codec_context.bit_rate = 192_000
     return target
+
+
+def _opened(path: Path) -> InputContainer:
+    try:
+        return av.open(f"file:{path}", metadata_errors="replace")
+    except (FFmpegError, OSError) as error:
+        raise VideoFileError(f"No sound can be read from {path} ({error}); give the source video itself.") from None
+
+
+def _base(stream: AudioStream) -> Fraction:
+    return stream.time_base or Fraction(1, RATE)
+
+
+def _pts(packet: Packet) -> int:
+    return packet.pts or 0

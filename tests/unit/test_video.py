@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
+from flowedit.media import footage
 from flowedit.media.clip import (
     probe,
     read_image,
@@ -120,8 +121,8 @@ def test_window_is_frame_exact_and_decodes_little_more_than_itself(tmp_path, mon
         assert (clip.start, clip.total) == (start, 120)
         assert np.array_equal(list(stream_video(path, start=start, num_frames=4)), clip.frames)
     seen = []
-    original = av.VideoFrame.to_ndarray
-    monkeypatch.setattr("flowedit.media.clip._to_picture", lambda f: seen.append(f.pts) or original(f, format="rgb24"))
+    original = footage.to_picture
+    monkeypatch.setattr(footage, "to_picture", lambda frame, aspect: seen.append(frame.pts) or original(frame, aspect))
     read_video(path, start=100, num_frames=3)
     assert len(seen) == 3
 

@@ -1,0 +1,70 @@
+"""Every frame under its own number and at its own time, and the sound where it belongs, from whatever file."""
+
+import pytest
+from footage import beeps_in, beheaded, make, number_of, remuxed
+
+from flowedit.media.clip import read_video, stream_video, write_video
+
+GROUP = {"g": "12"}
+VP8 = {"g": "30", "auto-alt-ref": "1", "lag-in-frames": "20", "deadline": "good", "cpu-used": "4", "b": "60k"}
+FILES = {
+    "mp4 h264": ("a.mp4", "libx264", GROUP | {"bf": "2"}, "aac"),
+    "mov h264": ("a.mov", "libx264", GROUP | {"bf": "2"}, "pcm_s16le"),
+    "mkv h264": ("a.mkv", "libx264", GROUP, "libopus"),
+    "ts h264": ("a.ts", "libx264", GROUP, "aac"),
+    "flv h264": ("a.flv", "libx264", GROUP, "aac"),
+    "avi h264": ("a.avi", "libx264", GROUP | {"bf": "2"}, "pcm_s16le"),
+    "avi mpeg4": ("a.avi", "mpeg4", GROUP | {"bf": "2"}, "pcm_s16le"),
+    "avi mjpeg": ("a.avi", "mjpeg", {}, "pcm_s16le"),
+    "mpg mpeg2": ("a.mpg", "mpeg2video", GROUP | {"bf": "2"}, "mp2"),
+    "ts mpeg2": ("a.ts", "mpeg2video", GROUP | {"bf": "2"}, "mp2"),
+    "webm vp8": ("a.webm", "libvpx", VP8, "libopus"),
+    "webm vp9": ("a.webm", "libvpx-vp9", {"g": "30", "deadline": "realtime", "cpu-used": "8"}, "libopus"),
+    "mp4 hevc": ("a.mp4", "libx265", {"x265-params": "keyint=12:open-gop=1:log-level=none"}, "aac"),
+    "mkv ffv1": ("a.mkv", "ffv1", {}, "flac"),
+    "mp4 av1": ("a.mp4", "libsvtav1", {"preset": "12", "svtav1-params": "keyint=12"}, "aac"),
+    "mp4 open groups": ("a.mp4", "libx264", {"x264-params": "open-gop=1:keyint=12:bframes=2"}, "aac"),
+    "mp4 intra refresh": ("a.mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}, "aac"),
+    "nut mpeg4": ("a.nut", "mpeg4", {}, "mp2"),
+}
+CUT = {
+    "ts without its beginning": ("ts h264", lambda source, path: beheaded(source, path, 188 * 20)),
+    "mp4 cut at an open group": ("mp4 open groups", lambda source, path: remuxed(source, path, 12)),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Each file, made when it is first asked for."""
+    made = {}
+
+    def file(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp("clips")
+            if name in CUT:
+                source, cut = CUT[name]
+                made[name] = cut(file(source), folder / file(source).name)
+            else:
+                place, codec, options, sound = FILES[name]
+                pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+                made[name] = make(folder / place, codec, options=options, sound=sound, pix_fmt=pix_fmt)
+        return made[name]
+
+    return file
+
+
+@pytest.mark.parametrize("start", [0, 3, 11, 26, 36])
+@pytest.mark.parametrize("name", [*FILES, *CUT])
+def test_a_window_holds_its_own_frames_and_its_own_sound(files, tmp_path, name, start):
+    """A frame shown at n / 25 s carries the number n, and beeps come at 0.5, 1.5, ... s, in whatever file."""
+    path = files(name)
+    clip = read_video(path, start=start, num_frames=17)
+    numbers = [number_of(frame) for frame in clip.frames]
+    first = number_of(next(stream_video(path)))
+    assert (first > 0) == (name in CUT)
+    assert numbers == list(range(first + start, first + start + 17))
+    assert clip.total == 80 - first
+    write_video(tmp_path / "out.mp4", clip.frames, clip.times, audio_from=path, audio_start_s=clip.start_s)
+    heard = [k + 0.5 - numbers[0] / 25 for k in range(3) if 0 < k + 0.5 - numbers[0] / 25 < 16 / 25]
+    assert beeps_in(tmp_path / "out.mp4") == pytest.approx(heard, abs=0.005)
+    assert [number_of(frame) for frame in stream_video(tmp_path / "out.mp4")] == numbers
