@@ -1,16 +1,18 @@
 """`python -m benchmarks quality | speed | gpu | looks | widgets | long-clips | paces | pages`: what is measured."""
 
 import sys
-from enum import StrEnum
+from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import RESULTS
+from flowedit.errors import FlowEditError, SettingError, VideoFileError
 
 app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 
@@ -30,30 +32,31 @@ def quality(
     quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
 ) -> None:
     """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
+    from flowedit.inputs import sha256
+
     from benchmarks.cases import Condition, World
     from benchmarks.quality import QualityPlan, run_quality
     from benchmarks.rows import ROWS, TELLING_ROWS
     from benchmarks.table import BenchTable, write_scores
     from benchmarks.tables import means
     from flowedit.models import checkpoint_files, load_model
-    from flowedit.run.inputs import sha256
     from flowedit.tiny.splits import Split
 
-    rows = tuple(ROWS) if methods == "all" else tuple(_names(methods)) if methods else TELLING_ROWS
     plan = QualityPlan(
-        rows=rows,
+        rows=tuple(ROWS) if methods == "all" else tuple(_chosen("methods", methods or ",".join(TELLING_ROWS), ROWS)),
         scenes=2 if quick else scenes,
         first=first,
-        worlds=tuple(_choices("worlds", worlds, World)),
-        conditions=(Condition.EXACT,) if quick else tuple(_choices("conditions", conditions, Condition)),
-        split=_choices("split", split, Split)[0],
+        worlds=tuple(map(World, _chosen("worlds", worlds, World))),
+        conditions=(Condition.EXACT,) if quick else tuple(map(Condition, _chosen("conditions", conditions, Condition))),
+        split=Split(_chosen("split", split, Split)[0]),
         exam=exam,
         weights={file.name: sha256(file) for file in checkpoint_files(model)},
     )
     scores, store = [], out.with_suffix(".partial.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("loading the model", total=len(plan.places()) * len(plan.conditions) * len(rows))
+        total = len(plan.places()) * len(plan.conditions) * len(plan.rows)
+        task = progress.add_task("loading the model", total=total)
         for score in run_quality(plan, partial(load_model, model), store=store, jobs=jobs):
             scores.append(score)
             progress.update(task, description=f"{score.world} {score.scene} {score.row}", advance=1)
@@ -70,15 +73,9 @@ def speed(
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each command that count.")] = 3,
 ) -> None:
     """Time whole commands on two cores; status 1 over a limit."""
-    from benchmarks.speed import record_of, time_commands
+    from benchmarks.speed import report_speed
 
-    commands = []
-    for row in time_commands(repeats):
-        commands.append(row)
-        typer.echo(row)
-    record_of(commands).write(out)
-    if not all(row.met for row in commands):
-        raise typer.Exit(1)
+    _end(met=report_speed(typer.echo, out, repeats))
 
 
 @app.command()
@@ -94,24 +91,21 @@ def pages() -> None:
 def long_clips(
     presets: Annotated[str, typer.Option(help="Presets of the shipped model, with commas.")] = "default,draft,method",
     styles: Annotated[str, typer.Option(help="Families of styles, with commas.")] = "global colour",
-    out: Annotated[Path, typer.Option(help="Where the readings go; those of others stay.")] = RESULTS
-    / "long_clips.json",
+    out: Annotated[Path, typer.Option(help="Where readings go; others stay.")] = RESULTS / "long_clips.json",
 ) -> None:
     """Edit 257 frames in windows: how far colours drift, and what memory it takes."""
     from benchmarks.long_clips import measure_long_clips
     from training.families import Family
 
-    for reading in measure_long_clips(_names(presets), _choices("styles", styles, Family), out):
+    families = [Family(name) for name in _chosen("styles", styles, Family)]
+    for reading in measure_long_clips(_names(presets), families, out):
         typer.echo(reading)
 
 
 @app.command()
 def gpu(
-    json: Annotated[
-        Path, typer.Option(help="Where the rows go, one after another; a run that stopped goes on.")
-    ] = Path("gpu.json"),
+    json: Annotated[Path, typer.Option(help="Where the rows go; a run that was stopped goes on.")] = Path("gpu.json"),
     shapes: Annotated[str, typer.Option(help="Checkpoints or sizes, with commas.")] = "1.3B,14B",
-    minutes: Annotated[float, typer.Option(help="No section is begun after this long.")] = 9.0,
     sections: Annotated[str | None, typer.Option(help="Sections with commas; all of them.")] = None,
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Everything small, on the CPU.")] = False,
 ) -> None:
@@ -119,15 +113,19 @@ def gpu(
 
     Started by `torchrun --nproc-per-node 2 -m benchmarks gpu`, it times one forward over so many GPUs instead.
     """
-    from benchmarks.gpu import plan_of, run_gpu, run_parallel
-    from benchmarks.gpu_record import read_record
-    from benchmarks.gpu_table import row_line
-    from flowedit.wan.parallel import launched
+    from benchmarks.gpu import Bench, read_record, run_gpu
+    from benchmarks.gpu_sections import SECTIONS, parallel_rows
+    from benchmarks.gpu_tables import row_line
+    from flowedit.wan.checkpoints import resolve
+    from flowedit.wan.parallel import launched, together
 
-    plan = plan_of(shapes, json, minutes=minutes, rehearse=rehearse, sections=sections)
-    for row in (run_parallel if launched() else run_gpu)(plan):
-        typer.echo(row_line(row))
-    for section, reason in (read_record(json).unfinished if json.exists() else {}).items():
+    benches = [Bench(resolve(name), rehearse) for name in _names(shapes)]
+    wanted = {name: SECTIONS[name] for name in _chosen("sections", sections or ",".join(SECTIONS), SECTIONS)}
+    with together() if launched() else nullcontext() as spread:
+        todo = {"parallel": partial(parallel_rows, spread=spread)} if spread else wanted
+        for row in run_gpu(todo, benches, json, rank=spread.rank if spread else 0):
+            typer.echo(row_line(row))
+    for section, reason in read_record(json).unfinished.items():
         typer.echo(f"{section}: {reason}", err=True)
 
 
@@ -141,14 +139,13 @@ def looks(
 ) -> None:
     """Time the offline looks on ten keyframes, and measure their memory and steadiness; status 1 over a limit."""
     from benchmarks.looks import draw_sheet, report_looks
-    from flowedit.errors import VideoFileError
 
-    if sheet is not None and video is None:
+    if sheet is None:
+        _end(met=report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=out))
+    elif video is None:
         raise VideoFileError("The contact sheet needs a clip; name one before --sheet.")
-    if sheet is not None and video is not None:
+    else:
         draw_sheet(video, sheet)
-    elif not report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=out):
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -156,8 +153,7 @@ def widgets(out: Annotated[Path, typer.Option(help="Where the readings go.")] = 
     """Time the widgets in headless Chromium and weigh their clips; status 1 over a limit."""
     from benchmarks.widgets import report_widgets
 
-    if not report_widgets(typer.echo, out):
-        raise typer.Exit(1)
+    _end(met=report_widgets(typer.echo, out))
 
 
 @app.command()
@@ -179,19 +175,21 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _choices(option: str, text: str, kind: type[StrEnum]) -> list[Any]:
-    from flowedit.errors import SettingError
+def _chosen(option: str, text: str, known: Iterable[str]) -> list[str]:
+    """The names that an option lists, all of them known."""
+    unknown = [name for name in _names(text) if name not in list(known)]
+    if unknown:
+        raise SettingError(f"--{option} has {unknown[0]!r}; use {', '.join(known)}.")
+    return _names(text)
 
-    try:
-        return [kind(name) for name in _names(text)]
-    except ValueError:
-        raise SettingError(f"--{option} is {text!r}; use {', '.join(kind)}.") from None
+
+def _end(*, met: bool) -> None:
+    if not met:
+        raise typer.Exit(1)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a benchmark; what does not fit is one line and status 2."""
-    from flowedit.errors import FlowEditError
-
     try:
         app(arguments, prog_name="python -m benchmarks")
     except FlowEditError as error:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Case
-from benchmarks.gpu_parts import relative_error
+from benchmarks.gpu import relative_error
 from benchmarks.tables import markdown
 from benchmarks.worlds import own_case
 from flowedit.edit.steps import edit_steps, finish, prepare

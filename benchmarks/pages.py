@@ -12,10 +12,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, gpu_table, long_clips, looks, paces, tables, widgets
-from benchmarks.gpu_record import read_record
-from benchmarks.gpu_targets import NARROW, WIDE_ONE, target_table
-from benchmarks.speed import SpeedRecord
+from benchmarks import RESULTS, gpu_tables, long_clips, looks, paces, speed, tables, widgets
+from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
 
@@ -27,7 +25,6 @@ FIELD = re.compile(r"<!--=(?P<expression>.*?)-->(?P<value>.*?)<!--/-->", re.DOTA
 def figures() -> dict[str, Any]:
     """What expressions may name: `q` and `v`, the scores of test and validation scenes; other records; tables."""
     scores = read_scores(RESULTS / "quality.csv.gz")
-    speed = SpeedRecord.read(RESULTS / "speed.json")
     long = long_clips.read_readings(RESULTS / "long_clips.json")
     styled = _json("looks.json")
     return {
@@ -35,15 +32,15 @@ def figures() -> dict[str, Any]:
         "v": BenchTable(scores, "validation"),
         "telling": tables.TELLING,
         **{name: getattr(tables, name) for name in ("targets", "means", "gains", "shares", "families")},
-        "speed": {row.name: row for row in speed.commands},
-        "speed_table": speed.to_markdown(),
+        "speed": {row.name: row for row in speed.read_speed(RESULTS / "speed.json")[0]},
+        "speed_table": speed.to_markdown(RESULTS / "speed.json"),
         "long": {(reading.preset, reading.family): reading for reading in long},
         "long_table": long_clips.to_markdown(long),
         "looks_table": looks.to_markdown([looks.LookReading(**row) for row in styled["looks"]], styled["clip"]),
         "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
-        **{name: getattr(gpu_table, name) for name in ("where", "rows_of", "derived")},
-        **{"target_table": target_table, "narrow": NARROW, "wide": WIDE_ONE},
+        **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table")},
+        **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
         "paces_table": paces.paces_markdown(paces.read_paces(RESULTS / "paces.json")),
         "widgets_table": widgets.to_markdown([widgets.Reading(**row) for row in _json("widgets.json")]),

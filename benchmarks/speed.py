@@ -3,17 +3,19 @@
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from flowedit.demo import make_demo
 
 from benchmarks.launch import launch
 from benchmarks.tables import markdown
 from flowedit.environment import machine, versions
+from flowedit.files import write_json
 
 CORES = 2
 
@@ -33,9 +35,9 @@ class CommandTime:
     """
 
     name: str
-    seconds: tuple[float, ...]
-    processor_seconds: tuple[float, ...]
-    others: tuple[float, ...]
+    seconds: Sequence[float]
+    processor_seconds: Sequence[float]
+    others: Sequence[float]
     megabytes: float
     most_seconds: float
     most_megabytes: float | None = None
@@ -50,13 +52,6 @@ class CommandTime:
         """Whether the limits are kept."""
         return self.median <= self.most_seconds and self.megabytes <= (self.most_megabytes or self.megabytes)
 
-    def __str__(self) -> str:
-        """One line of what was measured, beside the limits."""
-        memory = "" if self.most_megabytes is None else f" (at most {self.most_megabytes:.0f})"
-        mark = "ok" if self.met else "OVER"
-        seconds = f"{self.median:7.2f} s (at most {self.most_seconds:g})"
-        return f"{mark:4} {seconds}, {self.megabytes:5.0f} MB{memory}  {self.name}"
-
 
 def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
     """Time `import flowedit`, `flowedit --help`, and both presets of `flowedit edit` on a clip of 33 frames.
@@ -64,8 +59,6 @@ def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
     Model loading and video writing are included; the clip and its keyframes are made before the clock starts. One run
     before the ones that count brings the files into memory.
     """
-    from flowedit.run.demo import make_demo
-
     python = [sys.executable, "-m", "flowedit"]
     yield _time_command("import flowedit", [sys.executable, "-c", "import flowedit"], repeats, (0.15, None))
     yield _time_command("flowedit --help", [*python, "--help"], repeats, (0.5, None))
@@ -84,56 +77,52 @@ def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[f
     runs = [launch(command, CORES) for _ in range(1 + repeats)][1:]
     return CommandTime(
         name=name,
-        seconds=tuple(run.seconds for run in runs),
-        processor_seconds=tuple(run.processor for run in runs),
-        others=tuple(run.others for run in runs),
+        seconds=[run.seconds for run in runs],
+        processor_seconds=[run.processor for run in runs],
+        others=[run.others for run in runs],
         megabytes=max(run.megabytes for run in runs),
         most_seconds=most[0],
         most_megabytes=most[1],
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpeedRecord:
-    """What was measured, and where: whole commands, versions of the packages, and the machine."""
+def report_speed(say: Callable[[str], object], store: Path, repeats: int = 3) -> bool:
+    """Time the commands, say each as it is done, and keep them.
 
-    commands: Sequence[CommandTime]
-    versions: dict[str, str]
-    machine: dict[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> "SpeedRecord":
-        """A record that `write` wrote."""
-        data = json.loads(path.read_text(encoding="utf-8"))
-        rows = ("seconds", "processor_seconds", "others")
-        commands = [CommandTime(**{**row, **{name: tuple(row[name]) for name in rows}}) for row in data["commands"]]
-        return cls(commands=commands, versions=data["versions"], machine=data["machine"])
-
-    def write(self, path: Path) -> None:
-        """Keep the record as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-
-    def to_markdown(self) -> str:
-        """What was measured on, and a table with a line per command."""
-        build = "CUDA" if self.machine.get("cuda") else "CPU"
-        where = f"{CORES} of {self.machine['cores']} cores, {self.machine['system']}, torch {self.versions['torch']}"
-        heads = ("command", "seconds", "at most", "memory, MB", "at most", "processor seconds", "other programs, cores")
-        rows = [
-            (
-                f"`{row.name}`",
-                f"{row.median:.2f}",
-                f"{row.most_seconds:g}",
-                f"{row.megabytes:.0f}",
-                "" if row.most_megabytes is None else f"{row.most_megabytes:.0f}",
-                f"{statistics.median(row.processor_seconds):.2f}",
-                f"{statistics.median(row.others):.2f}",
-            )
-            for row in self.commands
-        ]
-        runs = len(self.commands[0].seconds)
-        return f"{where} ({build} build). Medians of {runs} runs.\n\n{markdown(heads, rows)}"
+    Returns:
+        Whether every limit was kept.
+    """
+    rows = []
+    for row in time_commands(repeats):
+        rows.append(row)
+        say(f"{'ok' if row.met else 'OVER':4} {row.median:7.2f} s, {row.megabytes:5.0f} MB  {row.name}")
+    held = {"commands": [asdict(row) for row in rows], "versions": versions(), "machine": machine()}
+    write_json(store, held, indent=1)
+    return all(row.met for row in rows)
 
 
-def record_of(commands: Sequence[CommandTime]) -> SpeedRecord:
-    """A record of what was measured on this machine."""
-    return SpeedRecord(commands=commands, versions=versions(), machine=machine())
+def read_speed(store: Path) -> tuple[list[CommandTime], dict[str, Any]]:
+    """The commands of a record, and the whole record."""
+    held = json.loads(store.read_text(encoding="utf-8"))
+    return [CommandTime(**row) for row in held["commands"]], held
+
+
+def to_markdown(store: Path) -> str:
+    """What a record was measured on, and a table with a line per command."""
+    commands, held = read_speed(store)
+    machine, build = held["machine"], "CUDA" if held["machine"].get("cuda") else "CPU"
+    where = f"{CORES} of {machine['cores']} cores, {machine['system']}, torch {held['versions']['torch']}"
+    heads = ("command", "seconds", "at most", "memory, MB", "at most", "processor seconds", "other programs, cores")
+    rows = [
+        (
+            f"`{row.name}`",
+            f"{row.median:.2f}",
+            f"{row.most_seconds:g}",
+            f"{row.megabytes:.0f}",
+            f"{row.most_megabytes:.0f}" if row.most_megabytes else "",
+            f"{statistics.median(row.processor_seconds):.2f}",
+            f"{statistics.median(row.others):.2f}",
+        )
+        for row in commands
+    ]
+    return f"{where} ({build} build). Medians of {len(commands[0].seconds)} runs.\n\n{markdown(heads, rows)}"

@@ -1,15 +1,19 @@
 """A checkpoint at its full size with random weights: time and memory do not depend on what the weights are."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.gpu import KEYFRAMES, Bench
+from flowedit.frames import slot_count
+from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.wan import vendor
-from flowedit.wan.adapter import WanVideo
+from flowedit.wan.adapter import WanVideo, positions
 from flowedit.wan.blocks import IMAGE_TOKENS
-from flowedit.wan.checkpoints import Checkpoint
 from flowedit.wan.files import transformer_settings
 
 TEXT_TOKENS, TEXT_WIDTH = 512, 4096
@@ -35,77 +39,54 @@ class Sightless:
         return images[0].new_zeros(1, IMAGE_TOKENS, IMAGE_WIDTH)
 
 
-def synthetic_pipeline(
-    checkpoint: Checkpoint, *, device: str, dtype: torch.dtype, vae: bool = True, small: bool = False
-) -> "vendor.WanVideoPipeline":
-    """Build transformer and VAE of a checkpoint with random weights, each layer of unit gain.
+def synthetic_pipeline(bench: Bench, *, vae: bool = True) -> "vendor.WanVideoPipeline":
+    """The vendor's pipeline of a checkpoint with random weights of unit gain, without text and image encoder.
 
     Args:
-        checkpoint: the registry entry; its VACE layers and image encoder are left out.
-        device: where the weights are made: nothing of the transformer is ever on the host.
-        dtype: their type.
+        bench: the checkpoint, whose VACE layers are left out; nothing of its transformer is ever on the host.
         vae: whether the VAE is wanted.
-        small: two narrow blocks, to rehearse on a CPU.
-
-    Returns:
-        The vendor's pipeline without text encoder and image encoder.
     """
-    pipe: Any = vendor.WanVideoPipeline(device=device, torch_dtype=dtype)
-    settings: dict[str, Any] = transformer_settings(checkpoint) | (_SMALL if small else {})
+    pipe: Any = vendor.WanVideoPipeline(device=bench.device, torch_dtype=bench.dtype)
+    settings: dict[str, Any] = transformer_settings(bench.checkpoint) | (_SMALL if bench.small else {})
     with torch.device("meta"):
         dit: Any = vendor.WanModel(**settings)
-    pipe.dit = randomise(dit.to(dtype).to_empty(device=device))
+    pipe.dit = randomise(dit.to(bench.dtype).to_empty(device=bench.device))
     # The rotary tables are no parameters, so that they were built without memory like everything else.
     pipe.dit.freqs = vendor.precompute_freqs_cis_3d(settings["dim"] // settings["num_heads"])
     if vae:
-        pipe.vae = synthetic_vae(checkpoint, device=device, dtype=dtype, small=small)
-    pipe.height_division_factor = pipe.width_division_factor = checkpoint.size_multiple
+        pipe.vae = synthetic_vae(bench)
+    pipe.height_division_factor = pipe.width_division_factor = bench.checkpoint.size_multiple
     pipe.vram_management_enabled = False
     return pipe
 
 
-def synthetic_vae(
-    checkpoint: Checkpoint, *, device: str, dtype: torch.dtype, small: bool = False
-) -> "vendor.WanVideoVAE":
-    """Build a checkpoint's VAE with random weights; `small` gives it few channels."""
-    wide = checkpoint.latent_channels == 16
-    vae: Any = vendor.WanVideoVAE() if wide else vendor.WanVideoVAE38()
-    if small:
-        narrow = {"dim": 8, "z_dim": checkpoint.latent_channels, **({} if wide else {"dec_dim": 8})}
-        vae.model = type(vae.model)(**narrow)
-    return randomise(vae.to(dtype=dtype, device=device))
+def synthetic_vae(bench: Bench) -> "vendor.WanVideoVAE":
+    """A checkpoint's VAE with random weights, with few channels in a rehearsal."""
+    channels = bench.checkpoint.latent_channels
+    vae: Any = vendor.WanVideoVAE() if channels == 16 else vendor.WanVideoVAE38()
+    if bench.small:
+        vae.model = type(vae.model)(dim=8, z_dim=channels, **({} if channels == 16 else {"dec_dim": 8}))
+    return randomise(vae.to(dtype=bench.dtype, device=bench.device))
 
 
-def forward_inputs(
-    pipe: Any,  # noqa: ANN401 - the vendor's pipeline
-    checkpoint: Checkpoint,
-    shape: ClipShape,
-    keyframes: int = 0,
-) -> dict[str, Any]:
-    """Random arguments of one call of the vendor's model function.
-
-    Args:
-        pipe: from `synthetic_pipeline`.
-        checkpoint: the registry entry.
-        shape: the clip.
-        keyframes: latent frames beside the clip's own, as joint keyframes are.
-    """
+def forward_inputs(pipe: Any, bench: Bench, keyframes: int = 0) -> dict[str, Any]:  # noqa: ANN401 - the vendor's
+    """Random arguments of one call of the vendor's model function, with latent frames of joint keyframes."""
     generator = torch.Generator().manual_seed(0)
-    stride = checkpoint.size_multiple // 2
-    frames = (shape.num_frames + 3) // 4 + keyframes
-    grid = (frames, shape.height // stride, shape.width // stride)
+    stride, channels = bench.checkpoint.size_multiple // 2, bench.checkpoint.latent_channels
+    frames = slot_count(bench.shape.num_frames) + keyframes
+    grid = (frames, bench.shape.height // stride, bench.shape.width // stride)
 
     def draw(*size: int) -> Tensor:
         return torch.randn(*size, generator=generator).to(device=pipe.device, dtype=pipe.torch_dtype)
 
     inputs: dict[str, Any] = {
         "dit": pipe.dit,
-        "latents": draw(1, checkpoint.latent_channels, *grid),
+        "latents": draw(1, channels, *grid),
         "timestep": torch.tensor([700.0]).to(device=pipe.device, dtype=pipe.torch_dtype),
         "context": draw(1, TEXT_TOKENS, TEXT_WIDTH),
     }
-    if checkpoint.image_route == "i2v":
-        inputs["y"] = draw(1, pipe.dit.in_dim - checkpoint.latent_channels, *grid)
+    if bench.checkpoint.image_route == "i2v":
+        inputs["y"] = draw(1, pipe.dit.in_dim - channels, *grid)
     if pipe.dit.has_image_input:
         inputs["clip_feature"] = draw(1, IMAGE_TOKENS * (2 if pipe.dit.has_image_pos_emb else 1), IMAGE_WIDTH)
     return inputs
@@ -122,3 +103,29 @@ def randomise(module: Any) -> Any:  # noqa: ANN401 - the class that was given
         else:
             parameter.normal_(0.0, 0.02)
     return module.eval().requires_grad_(requires_grad=False)
+
+
+def key_slots(slots: int) -> list[int]:
+    """Latent slots of the joint keyframes: the ends, and evenly between."""
+    return [round(number * (slots - 1) / (KEYFRAMES - 1)) for number in range(KEYFRAMES)]
+
+
+def drawn_clip(shape: ClipShape) -> tuple[np.ndarray, list[Keyframe]]:
+    """A clip of moving bands, and recoloured frames of it as keyframes."""
+    times, rows, columns = np.ogrid[: shape.num_frames, : shape.height, : shape.width]
+    bands = [100 * np.sin((rows * a + columns * b + 4 * times) / 40) for a, b in ((1, 2), (2, 1), (1, 1))]
+    clip = (128 + np.stack(bands, axis=3)).astype(np.uint8)
+    return clip, [Keyframe(4 * slot, 255 - clip[4 * slot]) for slot in key_slots(slot_count(shape.num_frames))]
+
+
+def forward_of(bench: Bench, pipe: Any, keyframes: int) -> Callable[[], Tensor]:  # noqa: ANN401 - the vendor's pipeline
+    """One forward of the clip with joint keyframes, through whatever blocks the pipeline has now."""
+    slots = slot_count(bench.shape.num_frames)
+    inputs, at = forward_inputs(pipe, bench, keyframes), [*range(slots), *key_slots(slots)[:keyframes]]
+
+    @torch.inference_mode()
+    def forward() -> Tensor:
+        with positions(pipe.dit, at):
+            return pipe.model_fn(**inputs)
+
+    return forward

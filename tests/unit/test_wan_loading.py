@@ -5,7 +5,7 @@ import torch
 from lora_files import bring, placement_on_cpu, small_checkpoint
 from small_wan import small_dit
 
-from benchmarks.gpu_offload import manage
+from benchmarks.gpu_sections import manage
 from flowedit.errors import ModelError
 from flowedit.wan import loading
 from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part

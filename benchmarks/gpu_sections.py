@@ -1,0 +1,284 @@
+"""The sections of the GPU benchmark: each yields rows, and none depends on another having run."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from benchmarks.gpu import (
+    DEFAULT_LAZY,
+    FAST,
+    GB,
+    KEYFRAMES,
+    PLAIN,
+    PREDICTED,
+    Bench,
+    Row,
+    Section,
+    measured,
+    peaking,
+    timed,
+)
+from benchmarks.synthetic import (
+    TEXT_TOKENS,
+    Sightless,
+    Wordless,
+    drawn_clip,
+    forward_inputs,
+    forward_of,
+    key_slots,
+    synthetic_pipeline,
+    synthetic_vae,
+)
+from flowedit.edit.steps import edit_steps, finish, prepare
+from flowedit.errors import SettingError
+from flowedit.frames import slot_count
+from flowedit.model import Condition, to_pixels
+from flowedit.presets import preset_settings
+from flowedit.settings import EditSettings
+from flowedit.wan import vendor
+from flowedit.wan.checkpoints import Width
+from flowedit.wan.fast import attention, use_fast_blocks
+from flowedit.wan.memory import CONTEXT_BYTES, Resources, token_count
+from flowedit.wan.pace import set_pace
+from flowedit.wan.parallel import Spread
+from flowedit.wan.placement import placement_at
+from flowedit.wan.speed import measure_speed, predict_minutes
+from flowedit.wan.vae import use_channels_last, use_fast_vae
+
+FEW = ("edit of 8 steps, unguided", EditSettings(conditioning="tokens", steps=8))
+WHOLE = ", channels last, norms in one pass"
+_NARROW_CARD, _WIDE_CARD = 8_000_000_000, 24_000_000_000
+"""Bytes of the card that a transformer is to run on with the rest of its weights on the host."""
+
+
+def machine_rows(bench: Bench) -> Iterator[Row]:
+    """What the machine can do at best: a plain matrix product, and a copy."""
+    side, size = (256, 1 << 20) if bench.small else (8192, 1 << 30)
+    a, b = (torch.randn(side, side, device=bench.device, dtype=bench.dtype) for _ in range(2))
+    seconds = timed(lambda: a @ b, bench.device, repeats=20)
+    name = f"matrix product {side}x{side}x{side}"
+    yield Row(section="machine", checkpoint="", name=name, seconds=seconds, tflops=2 * side**3 / 1e12)
+    source, target = torch.empty(2, size, dtype=torch.uint8, device=bench.device)
+    seconds = timed(lambda: target.copy_(source), bench.device, repeats=20)
+    note = f"{2 * size / seconds / 1e9:.0f} GB/s read and written"
+    yield Row(section="machine", checkpoint="", name="copy", seconds=seconds, note=note)
+
+
+def attention_rows(bench: Bench) -> Iterator[Row]:
+    """One self-attention of the clip's tokens, by each kernel."""
+    width, tokens = bench.checkpoint.width, token_count(bench.checkpoint, bench.shape)
+    heads = 2 if bench.small else width.heads
+    draw = partial(torch.randn, 1, tokens, heads, 128, device=bench.device, dtype=bench.dtype)
+    q, k, v = (draw().transpose(1, 2) for _ in range(3))
+    expected = attention("default", q)(q, k, v)
+    for kernel in ("default",) if bench.small else ("default", "flash", "cudnn", "flash3"):
+        row = partial(bench.row, "attention", f"attention, {kernel}")
+        try:
+            work = partial(attention(kernel, q), q, k, v)
+        except SettingError as error:
+            yield row(note=str(error))
+            continue
+        found, _ = measured(work, bench.device, expected)
+        yield row(**found, tflops=4 * tokens**2 * heads * 128 / 1e12, note="error against PyTorch's own choice")
+
+
+def forward_rows(bench: Bench) -> Iterator[Row]:
+    """One forward, plain and on the fast path, without keyframes and with joint ones."""
+    pipe = synthetic_pipeline(bench, vae=False)
+    expected: dict[int, Tensor] = {}
+    for name in (PLAIN, FAST):
+        if name == FAST:
+            use_fast_blocks(pipe.dit, bench.fast)
+        for keyframes in (0, KEYFRAMES):
+            work = forward_of(bench, pipe, keyframes)
+            found, made = measured(work, bench.device, expected.get(keyframes), repeats=2 if bench.wide else 5)
+            expected[keyframes] = made
+            yield bench.row("forward", name, keyframes=keyframes, tflops=operations_of(bench, keyframes), **found)
+
+
+def parallel_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
+    """Forwards on one GPU, and on all of them together, compared; every process builds the same transformer."""
+    torch.manual_seed(0)
+    pipe = synthetic_pipeline(bench, vae=False)
+    for keyframes in (KEYFRAMES,) if bench.wide else (0, KEYFRAMES):
+        work, expected = forward_of(bench, pipe, keyframes), None
+        for name, shared in ((f"{FAST} on 1 GPU", None), (f"{FAST} on {spread.size} GPUs", spread)):
+            use_fast_blocks(pipe.dit, bench.fast, shared)
+            dist.barrier()
+            found, expected = measured(work, bench.device, expected, repeats=3 if bench.wide else 5)
+            found |= {} if shared is None else {"note": "error against one GPU; memory of each"}
+            yield bench.row("parallel", name, keyframes=keyframes, tflops=operations_of(bench, keyframes), **found)
+
+
+def edit_rows(bench: Bench) -> Iterator[Row]:
+    """Whole edits with joint keyframes on the fast path, a row for each stage; then the default preset's."""
+    pipe: Any = synthetic_pipeline(bench)
+    use_fast_blocks(pipe.dit, bench.fast)
+    if not bench.small:
+        use_fast_vae(pipe.vae)
+    pipe.image_encoder = Sightless()
+    model = Wordless(pipe, name=bench.checkpoint.name)
+    preset = preset_settings(bench.checkpoint.name)
+    edits = [FEW] if bench.wide else [FEW, (DEFAULT_LAZY, preset.with_(steps=2) if bench.small else preset)]
+    for name, settings in edits:
+        set_pace(model, "lazy") if name == DEFAULT_LAZY else None
+        # What is compiled, and which kernels suit, is settled by one step before the clock starts.
+        next(edit_steps(prepare(*drawn_clip(bench.shape), model, settings)))
+        seconds, peak = peaking(partial(_edit, bench, model, settings), bench.device)
+        for stage, taken in seconds.items():
+            yield bench.row("edit", f"{name}: {stage}", keyframes=KEYFRAMES, seconds=taken, peak_gb=peak)
+
+
+def _edit(bench: Bench, model: Wordless, settings: EditSettings) -> dict[str, float]:
+    """Edit a drawn clip; seconds of each stage and of all."""
+    begun = time.perf_counter()
+    prepared = prepare(*drawn_clip(bench.shape), model, settings)
+    last = deque(edit_steps(prepared), maxlen=1).pop()
+    result = finish(prepared, last.latents)
+    return {**result.seconds, "total": time.perf_counter() - begun}
+
+
+def vae_rows(bench: Bench) -> Iterator[Row]:
+    """Encode and decode the clip."""
+    vae: Any = synthetic_vae(bench)
+    shape, place = bench.shape, {"device": bench.device, "dtype": bench.dtype}
+    clip = torch.rand(1, 3, shape.num_frames, shape.height, shape.width).to(**place) * 2 - 1
+    encode, decode = (torch.inference_mode()(partial(do, device=bench.device)) for do in (vae.encode, vae.decode))
+    latents, expected = encode(clip).to(**place), dict[str, Tensor]()
+    for kind in ("", ", channels last", WHOLE, f"{WHOLE}, in tiles"):
+        if kind == ", channels last":
+            use_channels_last(vae)
+        if kind == WHOLE:
+            use_fast_vae(vae, backend=bench.fast.backend)
+        for name, work in {"encode": partial(encode, clip), "decode": partial(decode, latents)}.items():
+            work = partial(work, tiled="tiles" in kind)
+            found, made = measured(work, bench.device, expected.get(name), repeats=3)
+            expected.setdefault(name, made)
+            yield bench.row("vae", f"VAE {name}{kind}", **found)
+
+
+def offload_rows(bench: Bench) -> Iterator[Row]:
+    """The parts of an edit within a smaller card's memory, which PyTorch is kept to, the weights on the host."""
+    card, half = _WIDE_CARD if bench.wide else _NARROW_CARD, 1 << 37
+    smaller = Resources(
+        device="cuda", gpu_name="a smaller card", gpu_total=card, gpu_free=card, capability=(9, 0),
+        host_total=half, host_free=half, disk_free=half, cpu="", cores=1,
+    )  # fmt: skip
+    placement = placement_at(bench.checkpoint, bench.shape, smaller, "offload", keyframes=KEYFRAMES)
+    pipe = synthetic_pipeline(bench)
+    if not bench.small:
+        manage(pipe, placement.vram_limit)
+        torch.cuda.empty_cache()
+    note = f"kept to a card of {card / GB:.0f} GB; predicted need {placement.needs.gpu / GB:.1f} GB"
+    with torch.inference_mode(), _kept_to(card, bench.device):
+        for name, work in _parts(bench, Wordless(pipe, name=bench.checkpoint.name, tiling={})).items():
+            begun = time.perf_counter()
+            _, peak = peaking(work, bench.device)
+            found = {"seconds": time.perf_counter() - begun, "peak_gb": peak}
+            in_use = "no GPU" if bench.small else f"{_in_use() / GB:.1f} GB in use by the driver's count"
+            yield bench.row("offload", f"offloaded: {name}", keyframes=KEYFRAMES, note=f"{note}; {in_use}", **found)
+
+
+def _parts(bench: Bench, model: Wordless) -> dict[str, Callable[[], object]]:
+    """What an edit does, one after the other."""
+    slots = slot_count(bench.shape.num_frames)
+    keys = key_slots(slots)
+    latents = forward_inputs(model.pipe, bench, KEYFRAMES)["latents"].float()
+    prepared: list[Any] = []
+    condition = Condition(shape=bench.shape, key_slots=tuple(keys))
+
+    def forward() -> Tensor:
+        return model.velocity(latents, 0.7, prepared[0], [*range(slots), *keys])
+
+    return {
+        "tiled encode": lambda: model.encode(to_pixels(drawn_clip(bench.shape)[0])),
+        "prepare": lambda: prepared.append(model.prepare(condition)),
+        "first joint forward": forward,
+        "joint forward": forward,
+        "tiled decode": lambda: model.decode(latents[:, :, :slots]),
+    }
+
+
+@contextmanager
+def _kept_to(card: int, device: str) -> Iterator[None]:
+    """Let PyTorch take no more of the GPU than a smaller card would have beside the context."""
+    if device == "cpu":
+        yield
+        return
+    torch.cuda.set_per_process_memory_fraction((card - CONTEXT_BYTES) / torch.cuda.mem_get_info()[1])
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def _in_use() -> int:
+    """Bytes that the driver says are in use now: tensors, the allocator's gaps, and the context."""
+    free, total = torch.cuda.mem_get_info()
+    return total - free
+
+
+def manage(pipe: vendor.WanVideoPipeline, vram_limit: float | None) -> None:
+    """Wrap the layers of every part in the vendor's managed ones, by the vendor's own table."""
+    places = {"offload": "cpu", "onload": "cpu", "preparing": pipe.device, "computation": pipe.device}
+    stages = {f"{stage}_device": device for stage, device in places.items()}
+    stages |= {f"{stage}_dtype": pipe.torch_dtype for stage in places}
+    for name, part in list(pipe.named_children()):
+        kind = f"{type(part).__module__}.{type(part).__name__}"
+        if kind in vendor.VRAM_MANAGEMENT_MODULE_MAPS and not getattr(part, "vram_management_enabled", False):
+            layers: Any = vendor.ModelPool().fetch_module_map(kind, stages)
+            managed = vendor.enable_vram_management(part.to("cpu"), layers, vram_config=stages, vram_limit=vram_limit)
+            setattr(pipe, name, managed)
+    pipe.vram_management_enabled = pipe.check_vram_management_state()
+
+
+def prediction_rows(bench: Bench) -> Iterator[Row]:
+    """What `flowedit doctor` predicts of what other sections time, from one block and a small VAE pass."""
+    checkpoint, shape = bench.checkpoint, bench.shape
+    width = Width(dim=96, ffn=192, heads=2, layers=2) if bench.small else checkpoint.width
+    place = {"latent_channels": checkpoint.latent_channels, "device": bench.device, "dtype": bench.dtype}
+
+    def row(name: str, seconds: float, keyframes: int = 0) -> Row:
+        return bench.row("prediction", f"{name}{PREDICTED}", keyframes=keyframes, seconds=seconds)
+
+    for path, fast in ((PLAIN, None), (FAST, bench.fast)):
+        speed = measure_speed(width, fast=fast, **place)
+        for keyframes in (0, KEYFRAMES):
+            yield row(path, speed.forward_seconds(width, token_count(checkpoint, shape, keyframes)), keyframes)
+    pixels = shape.num_frames * shape.height * shape.width
+    yield row(f"VAE encode{WHOLE}", speed.encode * pixels)
+    yield row(f"VAE decode{WHOLE}", speed.decode * pixels)
+    name, settings = FEW
+    minutes = predict_minutes(speed, replace(checkpoint, width=width), shape, settings, keyframes=KEYFRAMES)
+    yield row(f"{name}: total", 60 * minutes, KEYFRAMES)
+
+
+SECTIONS: dict[str, Section] = {
+    "machine": machine_rows,
+    "forward": forward_rows,
+    "edit": edit_rows,
+    "offload": offload_rows,
+    "prediction": prediction_rows,
+    "vae": vae_rows,
+    "attention": attention_rows,
+}
+"""Name -> section; what answers most comes first."""
+
+
+def operations_of(bench: Bench, keyframes: int) -> float:
+    """Operations of one forward of the clip with joint keyframes, in 10**12."""
+    return forward_operations(bench.checkpoint.width, token_count(bench.checkpoint, bench.shape, keyframes))
+
+
+def forward_operations(width: Width, tokens: int) -> float:
+    """Floating-point operations, in 10**12, of one forward: matrix products and attention, two per multiply-add."""
+    products = (6 * width.dim**2 + 2 * width.dim * width.ffn) * tokens + 2 * width.dim**2 * TEXT_TOKENS
+    return 2 * width.layers * (products + 2 * width.dim * tokens * (tokens + TEXT_TOKENS)) / 1e12
