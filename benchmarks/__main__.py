@@ -32,14 +32,13 @@ def quality(
     quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
 ) -> None:
     """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
-    from flowedit.inputs import sha256
-
     from benchmarks.cases import Condition, World
     from benchmarks.quality import QualityPlan, run_quality
     from benchmarks.rows import ROWS, TELLING_ROWS
     from benchmarks.table import BenchTable, write_scores
     from benchmarks.tables import means
     from flowedit.models import checkpoint_files, load_model
+    from flowedit.run.inputs import sha256
     from flowedit.tiny.splits import Split
 
     plan = QualityPlan(

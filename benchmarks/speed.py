@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from flowedit.demo import make_demo
 
 from benchmarks.launch import launch
 from benchmarks.tables import markdown
 from flowedit.environment import machine, versions
 from flowedit.files import write_json
+from flowedit.run.demo import make_demo
 
 CORES = 2
 
