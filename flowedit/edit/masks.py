@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from flowedit.errors import VideoFileError, VideoShapeError
-from flowedit.frames import slot_count, slot_of
+from flowedit.frames import group_of, slot_count
+from flowedit.media.clip import probe, read_image, read_video
 
 Mask = Float32[np.ndarray, "F H W"]
 
@@ -31,8 +32,6 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
     Raises:
         VideoFileError: the file cannot be read, or a mask video ends before the clip does.
     """
-    from flowedit.media.clip import probe, read_image, read_video
-
     path = Path(path)
     if path.suffix.lower() in _PICTURES:
         return np.repeat(_as_mask(read_image(path), size)[None], num_frames, axis=0)
@@ -46,28 +45,16 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
 
 
 def latent_mask(mask: Mask, height: int, width: int) -> Float32[np.ndarray, "f h w"]:
-    """The mask on the grid of latents: a cell may change as far as any pixel of it may, in any frame of its slot.
-
-    Args:
-        mask: float32 (F, H, W) in [0, 1], F `4n + 1`.
-        height: rows of the latent.
-        width: columns of the latent.
-    """
+    """The mask on a grid of latents: a cell may change as far as any pixel of it may, in any frame of its slot."""
     frames, rows, columns = mask.shape
-    slots = slot_count(frames)
     cells = mask.reshape(frames, height, rows // height, width, columns // width).max(axis=(2, 4))
-    return np.stack([cells[[i for i in range(frames) if slot_of(i) == slot]].max(axis=0) for slot in range(slots)])
+    return np.stack([cells[group_of(slot)].max(axis=0) for slot in range(slot_count(frames))])
 
 
 def apply_mask(
     source: UInt8[np.ndarray, "F H W 3"], edited: UInt8[np.ndarray, "F H W 3"], mask: Mask
 ) -> UInt8[np.ndarray, "F H W 3"]:
     """The edit where the mask is 1, the source, to the last bit, where it is 0, and a mix between.
-
-    Args:
-        source: uint8 (F, H, W, 3).
-        edited: uint8 of the same shape.
-        mask: float32 (F, H, W) in [0, 1].
 
     Raises:
         VideoShapeError: the shapes do not belong together.
@@ -77,19 +64,14 @@ def apply_mask(
             f"Source {source.shape}, edit {edited.shape} and mask {mask.shape} must have the same frames and size: "
             "resize them, or read the mask for this size with read_mask."
         )
-    return np.stack([_mixed(*frames) for frames in zip(source, edited, mask, strict=True)])
-
-
-def _mixed(
-    source: UInt8[np.ndarray, "H W 3"], edited: UInt8[np.ndarray, "H W 3"], mask: Float32[np.ndarray, "H W"]
-) -> UInt8[np.ndarray, "H W 3"]:
-    change = edited.astype(np.float32) - source
-    return np.rint(source + mask[..., None] * change).clip(0, 255).astype(np.uint8)
+    mixed = np.empty_like(source)
+    for i, change in enumerate(mask):  # frame by frame: a clip in floats is four times its size
+        mixed[i] = np.rint(source[i] + change[..., None] * (edited[i].astype(np.float32) - source[i])).clip(0, 255)
+    return mixed
 
 
 def _as_mask(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
     clear = np.clip((grey - _ALMOST) / (1 - 2 * _ALMOST), 0, 1)
-    shrinks = size[0] * size[1] < clear.size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if size[0] * size[1] < clear.size else cv2.INTER_LINEAR
     return clear if clear.shape == size else np.clip(cv2.resize(clear, size[::-1], interpolation=how), 0, 1)

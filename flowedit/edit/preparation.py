@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from flowedit.edit.masks import latent_mask
 from flowedit.errors import SettingError
 from flowedit.estimate import Estimate
 from flowedit.estimate import estimate as estimate_of
-from flowedit.frames import ClipShape, Video, check_size, slot_count
+from flowedit.frames import ClipShape, Video, check_num_frames, check_size, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes
 from flowedit.media.images import resize_image, resize_video
 from flowedit.methods import METHODS
@@ -36,7 +35,7 @@ class PreparedEdit:
 
     Attributes:
         model: the video model.
-        settings: the settings of the edit.
+        settings: how to edit.
         frames: the source clip, uint8 (F, H, W, 3).
         keyframes: the styled keyframes, in order.
         reference: what the decoded change is laid on.
@@ -81,7 +80,7 @@ def prepare(
     clock = time.perf_counter()
     if settings.classical:
         raise SettingError(f"method {settings.method!r} has no steps; call edit_video, or use {' or '.join(METHODS)}.")
-    check_keyframes(keyframes, clip_shape(frames, model))
+    check_keyframes(keyframes, clip_shape(frames, model.size_multiple))
     clip = _Clip(frames, keyframes, model, settings)
     if settings.method == "refine":
         made = estimate or estimate_of(frames, {keyframe.index: keyframe.image for keyframe in keyframes})
@@ -116,25 +115,19 @@ class _Clip:
 
     def to_correct(self) -> EditProblem:
         """The problem of `coupled` and `difference`: two branches, and of the second method two velocities."""
-        settings, source = self.settings, self.source
+        settings, source, slots = self.settings, self.source, tuple(keyframe.slot for keyframe in self.keyframes)
         keys = encode_keyframes(self.model, self.keyframes, self.frames, source, settings.keyframe_encoding)
         v_target, hook = self._velocity(self.keyframes, settings.prompt, settings.guidance)
         # By `delta` the source's own frames at the slots are its latents: a change of style that is none.
-        v_source, source_keys = v_target, source[:, :, [keyframe.slot for keyframe in self.keyframes]]
+        v_source, source_keys = v_target, source[:, :, list(slots)]
         if settings.method == "difference":
             own = [Keyframe(keyframe.index, self.frames[keyframe.index]) for keyframe in self.keyframes]
             guidance = settings.guidance if settings.source_guidance is None else settings.source_guidance
             v_source, _ = self._velocity(own, settings.source_prompt or settings.prompt, guidance)
             if settings.keyframe_encoding != "delta":
                 source_keys = encode_keyframes(self.model, own, self.frames, source, settings.keyframe_encoding)
-        return self._problem(
-            v_target,
-            hook,
-            keys=keys,
-            source_keys=source_keys,
-            slots=tuple(keyframe.slot for keyframe in self.keyframes),
-            v_source=v_source,
-        )
+        one = self._problem(v_target, hook)
+        return replace(one, keys=keys, source_keys=source_keys, slots=slots, v_source=v_source)
 
     def to_refine(self, estimate: Estimate, mask: np.ndarray | None) -> tuple[EditProblem, Reference]:
         """The problem of `refine`, one branch of which the model sees the estimate, and what its change is laid on."""
@@ -146,11 +139,11 @@ class _Clip:
             frames=estimate.frames, latents=latents, need=need, agreement=agreement, mask=mask
         )
 
-    def _problem(self, v_target: Velocity, hook: Hook, **parts: Any) -> EditProblem:  # noqa: ANN401 - its fields
-        """A problem of this clip; one branch unless `parts` say otherwise."""
+    def _problem(self, v_target: Velocity, hook: Hook) -> EditProblem:
+        """The problem of this clip with one branch."""
         settings, none, sigmas = self.settings, self.source[:, :, :0], sigma_grid(self.settings)
         warn_if_unstable(settings.gain, settings.beta, sigmas)
-        problem = EditProblem(
+        return EditProblem(
             source=self.source,
             keys=none,
             source_keys=none,
@@ -163,40 +156,37 @@ class _Clip:
             v_source=v_target,
             hook=hook,
         )
-        return replace(problem, **parts)
 
     def _velocity(
         self, keyframes: Sequence[Keyframe], prompt: str, guidance: float, estimate: Estimate | None = None
     ) -> tuple[Velocity, Hook]:
         """Velocity under a prompt and what is shown of keyframes, and the model's hook after a step."""
-        settings, model = self.settings, self.model
-        num_frames, height, width = self.frames.shape[:3]
-        slots = tuple(keyframe.slot for keyframe in keyframes)
-        tokens = settings.conditioning in ("tokens", "both") and len(keyframes) > 0
-        images = settings.conditioning in ("i2v", "both")
+        settings, model, shape = self.settings, self.model, clip_shape(self.frames)
+        slots = tuple(keyframe.slot for keyframe in keyframes) if settings.conditioning in ("tokens", "both") else ()
+        images = {keyframe.index: keyframe.image for keyframe in keyframes}
         prepared = model.prepare(
             Condition(
-                shape=ClipShape(num_frames=num_frames, height=height, width=width),
+                shape=shape,
                 prompt=prompt,
                 negative_prompt=settings.negative_prompt,
                 guidance=guidance,
-                images={keyframe.index: keyframe.image for keyframe in keyframes} if images else {},
+                images=images if settings.conditioning in ("i2v", "both") else {},
                 estimate=None if estimate is None else estimate.frames,
                 confidence=None if estimate is None else estimate.confidence,
-                key_slots=slots if tokens else (),
+                key_slots=slots,
             )
         )
-        positions = POSITIONS[settings.positions](slot_count(num_frames), slots if tokens else ())
+        positions = POSITIONS[settings.positions](slot_count(shape.num_frames), slots)
         velocity = model_velocity(model, prepared, positions)
         return velocity, lambda latents, sigma: model.after_step(latents, sigma, prepared)
 
 
-def clip_shape(frames: Video, model: VideoModel) -> ClipShape:
-    """The clip's size, if the model can take it."""
+def clip_shape(frames: Video, multiple: int = 1) -> ClipShape:
+    """The clip's size, if it is a clip of `4n + 1` frames whose sides are multiples of what the model divides by."""
     check_frames(frames)
     num_frames, height, width = frames.shape[:3]
-    slot_count(num_frames)
-    check_size(height, width, model.size_multiple)
+    check_num_frames(num_frames)
+    check_size(height, width, multiple)
     return ClipShape(num_frames=num_frames, height=height, width=width)
 
 
@@ -212,9 +202,9 @@ def draw_noise(like: Latent, seed: int, *, first: int = 0, slots: int | None = N
     """A seed's noise, drawn on the CPU so that it gives one result on every device.
 
     Args:
-        like: latents of the clip, or of a window of it.
+        like: latents of the clip, or of a window of it that begins at slot `first` of the whole clip's `slots`.
         seed: of the noise.
-        first: slot of the whole clip at which these latents begin.
+        first: that slot.
         slots: of the whole clip, for which the noise is drawn; None for these latents alone.
     """
     batch, channels, own, *size = like.shape

@@ -71,15 +71,7 @@ class EditResult(Displayed):
         return strip_figure({name: pictures for name, pictures in rows.items() if pictures}, shown)
 
     def to_html(self, path: str | Path | None = None, *, fps: float = 16.0) -> str:
-        """A self-contained page with the clip beside its source, the readings and every setting.
-
-        Args:
-            path: also write the page to this file.
-            fps: frames a second of the video in the page.
-
-        Returns:
-            The page's HTML; it makes no request.
-        """
+        """A self-contained page with the clip beside its source, the readings and every setting; see `Displayed`."""
         video = video_tag(self._side_by_side(fps), "Source at the left, edit at the right")
         readings = figure_tag(self.trace.plot(), self.trace._alternative()) + self.trace._facts()
         settings = facts_tag("Settings", self.settings.to_dict())

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from flowedit.edit.preparation import PreparedEdit, prepare
+from flowedit.edit.preparation import PreparedEdit, clip_shape, prepare
 from flowedit.edit.result import EditResult
 from flowedit.edit.resuming import ResumeState
 from flowedit.errors import ModelError, NumericalError
 from flowedit.estimate import CLASSICAL
-from flowedit.frames import ClipShape, Video, slot_count
-from flowedit.keyframes import Keyframe, check_frames, check_keyframes
+from flowedit.frames import Video
+from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods import METHODS
 from flowedit.methods.branches import EditProblem, State, Step, rms_per_slot
 from flowedit.methods.detail import DETAILS
@@ -55,8 +55,7 @@ def edit_video(
     if model is None:
         raise ModelError(f"Method {settings.method} needs a model: load one, or use {', '.join(CLASSICAL)}.")
     prepared = prepare(frames, keyframes, model, settings)
-    last = deque(edit_steps(prepared), maxlen=1).pop()
-    return finish(prepared, last.latents)
+    return finish(prepared, deque(edit_steps(prepared), maxlen=1).pop().latents)
 
 
 def edit_steps(prepared: PreparedEdit, resumed: ResumeState | None = None) -> Iterator[Step]:
@@ -79,7 +78,11 @@ def edit_steps(prepared: PreparedEdit, resumed: ResumeState | None = None) -> It
     for sigma, sigma_next in pairwise(problem.sigmas):
         with torch.inference_mode():
             state = next(states)
-        _check_finite(state, len(done), sigma)
+        if not all(torch.isfinite(latents).all() for latents in state.carried):
+            raise NumericalError(
+                f"Step {len(done)} (sigma {sigma:.3f}) gave values that are not finite; "
+                "try a smaller alpha, guidance nearer 1, or dtype float32."
+            )
         now = time.perf_counter()
         trace = StepTrace(
             step=len(done), sigma=sigma, sigma_next=sigma_next, seconds=now - clock, **_readings(problem, state)
@@ -108,14 +111,6 @@ def finish(prepared: PreparedEdit, latents: Latent) -> EditResult:
     )
 
 
-def _check_finite(state: State, step: int, sigma: float) -> None:
-    if not all(torch.isfinite(latents).all() for latents in state.carried):
-        raise NumericalError(
-            f"Step {step} (sigma {sigma:.3f}) gave values that are not finite; "
-            "try a smaller alpha, guidance nearer 1, or dtype float32."
-        )
-
-
 def _readings(problem: EditProblem, state: State) -> dict[str, Any]:
     """What a step read at the keyframes; a method without a correction reads nothing."""
     if state.gap is None:
@@ -137,12 +132,8 @@ def _classical_edit(
     frames: Video, keyframes: Sequence[Keyframe], model: VideoModel | None, settings: EditSettings
 ) -> EditResult:
     """A method that needs no model, through the same call."""
-    clock = time.perf_counter()
-    check_frames(frames)
-    num_frames, height, width = frames.shape[:3]
-    slot_count(num_frames)
-    slots = check_keyframes(keyframes, ClipShape(num_frames=num_frames, height=height, width=width))
-    images = {keyframe.index: keyframe.image for keyframe in keyframes}
+    clock, shape = time.perf_counter(), clip_shape(frames)
+    images, slots = {keyframe.index: keyframe.image for keyframe in keyframes}, check_keyframes(keyframes, shape)
     return EditResult(
         frames=CLASSICAL[settings.method](frames, images),
         source=frames,

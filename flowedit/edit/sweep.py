@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 def combinations(
     settings: EditSettings, alphas: Sequence[float] = (), seeds: Sequence[int] = ()
 ) -> list[tuple[str, EditSettings]]:
-    """Name and settings of every combination, such as `alpha-5-seed-3`.
-
-    Args:
-        settings: of every run.
-        alphas: rates of the correction, in place of the settings' own; empty leaves that.
-        seeds: seeds of the noise, likewise.
-    """
+    """Name, such as `alpha-5-seed-3`, and settings of every combination; without alphas or seeds, the settings' own."""
     rates = [(f"alpha-{alpha:g}", {"alpha": alpha}) for alpha in alphas] or [("", {})]
     draws = [(f"seed-{seed}", {"seed": seed}) for seed in seeds] or [("", {})]
     return [
@@ -31,11 +25,7 @@ def combinations(
 
 
 def varied(prepared: "PreparedEdit", settings: EditSettings) -> "PreparedEdit":
-    """A prepared edit under settings that differ in its noise or in how strongly it corrects, and in nothing else.
-
-    Args:
-        prepared: encoded under other settings; left as it is.
-        settings: those of the new run.
+    """A prepared edit, which stays as it is, under settings that differ in their seed or gain and in nothing else.
 
     Raises:
         SettingError: they differ in something that was encoded.
@@ -50,10 +40,5 @@ def varied(prepared: "PreparedEdit", settings: EditSettings) -> "PreparedEdit":
     problem = replace(prepared.problem, gain=settings.gain)
     if settings.seed != ours.seed:
         problem = replace(problem, noise=draw_noise(problem.source, settings.seed))
-    return replace(
-        prepared,
-        settings=settings,
-        problem=problem,
-        trace=replace(prepared.trace, alpha=settings.alpha, steps=[]),
-        seconds=dict(prepared.seconds),
-    )
+    trace = replace(prepared.trace, alpha=settings.alpha, steps=[])
+    return replace(prepared, settings=settings, problem=problem, trace=trace, seconds=dict(prepared.seconds))

@@ -10,7 +10,7 @@ of the user's run first, then those next to them, and so on outwards: a style fa
 next, so it is handed on as seldom as can be, and windows that meet between two keyframes are held from both sides.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,13 +35,7 @@ OVERLAP = 9
 def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[int]:
     """First frames of the windows that cover a clip, multiples of four; the last window ends with the clip.
 
-    Args:
-        num_frames: frames of the clip, `4n + 1`.
-        window: frames of a window, `4n + 1`.
-        overlap: least frames that two neighbours share, `4n + 1`, less than `window`.
-
-    Raises:
-        VideoShapeError: a length that is not `4n + 1`, or windows that cannot move on.
+    Lengths are `4n + 1`; `overlap` is the least that two neighbours share.
 
     >>> window_starts(65, 33, 9), window_starts(33, 33, 9)
     ([0, 24, 32], [0])
@@ -58,11 +52,6 @@ def window_starts(num_frames: int, window: int, overlap: int = OVERLAP) -> list[
 
 def window_order(starts: Sequence[int], window: int, keyframes: Sequence[Keyframe]) -> list[int]:
     """The windows that hold keyframes, then their neighbours, and so on; those equally near from the first to the last.
-
-    Args:
-        starts: first frames of the windows.
-        window: frames of a window.
-        keyframes: by clip index.
 
     >>> window_order([0, 24, 48, 72, 96], 33, [Keyframe(i, np.zeros((8, 8, 3), np.uint8)) for i in (0, 128)])
     [0, 96, 24, 72, 48]
@@ -81,23 +70,10 @@ def edit_long_video(
     window: int,
     mask: np.ndarray | None = None,
 ) -> EditResult:
-    """Edit a clip of any legal length in windows of at most `window` frames.
+    """`edit_video` of a clip of any legal length, in windows; arguments as in `LongEdit`, whose steps can be watched.
 
-    A clip that fits one window gives what `edit_video` gives. To watch or to stop it, loop over `LongEdit.steps`.
-
-    Args:
-        frames: the clip, uint8 (F, H, W, 3), F `4n + 1`.
-        keyframes: styled keyframes by clip index, in order.
-        model: the video model.
-        settings: of every window.
-        window: frames that the model edits at once, `4n + 1`.
-        mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
-
-    Returns:
-        The whole clip; its trace holds every window's keyframes, the shared ones included.
-
-    Raises:
-        FlowEditError: as from `edit_video`.
+    A clip that fits one window gives what `edit_video` gives. The trace holds every window's keyframes, the shared ones
+    included.
     """
     edit = LongEdit(frames=frames, keyframes=keyframes, model=model, settings=settings, window=window, mask=mask)
     deque(edit.steps(), maxlen=0)
@@ -106,9 +82,15 @@ def edit_long_video(
 
 @dataclass(kw_only=True)
 class LongEdit:
-    """An edit in windows, one step at a time; the attributes are the arguments of `edit_long_video`.
+    """An edit in windows, one step at a time.
 
     Attributes:
+        frames: the clip, uint8 (F, H, W, 3), F `4n + 1`.
+        keyframes: styled keyframes by clip index, in order.
+        model: the video model.
+        settings: of every window.
+        window: frames that the model edits at once, `4n + 1`.
+        mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
         trace: readings of the windows done, of the first one its steps so far; None before there are any.
 
     Raises:
@@ -123,15 +105,14 @@ class LongEdit:
     mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Check the inputs against each other."""
-        check_keyframes(self.keyframes, clip_shape(self.frames, self.model))
+        check_keyframes(self.keyframes, clip_shape(self.frames, self.model.size_multiple))
         self._starts = window_starts(len(self.frames), self.window)
         self._begin()
 
     def _begin(self) -> None:
         self._edited = np.zeros_like(self.frames)
         self._traces: dict[int, Trace] = {}
-        self._seconds: dict[str, float] = {}
+        self._seconds: Counter[str] = Counter()
         self.trace: Trace | None = None
 
     def steps(self) -> Iterator[tuple[int, int, Step]]:
@@ -160,11 +141,10 @@ class LongEdit:
                 self.trace = self.trace if self._traces else prepared.trace
                 yield done, total, step
             result = finish(prepared, latents)
-            _blend(self._edited, result.frames, start, shared)
+            _blend(self._edited[inside], result.frames, shared)
             self._traces[start] = result.trace
             self.trace = _joined(self._traces)
-            for name, seconds in result.seconds.items():
-                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+            self._seconds.update(result.seconds)
             # Latents, conditions and noise of a window go before the next one has its own.
             del result, prepared, latents
 
@@ -184,7 +164,7 @@ class LongEdit:
             settings=self.settings,
             model=self.model.name,
             trace=self.trace,
-            seconds=self._seconds,
+            seconds=dict(self._seconds),
         )
 
     def _prepare(self, inside: slice, shared: tuple[int, int], estimates: WindowEstimates | None) -> PreparedEdit:
@@ -220,16 +200,13 @@ def _window_keyframes(
     return sorted(own, key=lambda k: k.index)
 
 
-def _blend(edited: np.ndarray, part: np.ndarray, start: int, shared: tuple[int, int]) -> None:
+def _blend(edited: np.ndarray, part: np.ndarray, shared: tuple[int, int]) -> None:
     """Lay a window's frames down, fading over to and from the windows that it overlaps."""
     left, right = shared
-    weight = np.ones(len(part))
-    weight[:left] = np.arange(1, left + 1) / (left + 1)
-    falling = np.arange(right, 0, -1) / (right + 1)
-    weight[len(part) - right :] = np.minimum(weight[len(part) - right :], falling)
-    for i, w in enumerate(weight):
-        there = edited[start + i]
-        edited[start + i] = part[i] if w == 1 else np.round((1 - w) * there + w * part[i])
+    length = len(part)
+    rising, falling = np.arange(1, length + 1) / (left + 1), np.arange(length, 0, -1) / (right + 1)
+    for i, w in enumerate(np.minimum(np.minimum(rising, falling), 1)):
+        edited[i] = part[i] if w == 1 else np.round((1 - w) * edited[i] + w * part[i])
 
 
 def _joined(traces: Mapping[int, Trace]) -> Trace:

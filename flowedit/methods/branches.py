@@ -105,11 +105,7 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Step(State):
-    """A state, and what was recorded on the way to it.
-
-    Attributes:
-        trace: the readings of the step.
-    """
+    """A state, and the readings on the way to it."""
 
     trace: StepTrace
 

@@ -52,20 +52,14 @@ ENCODINGS: Mapping[str, Encoder] = {"still": encode_still, "hold": encode_hold, 
 def encode_keyframes(
     model: VideoModel, keyframes: Sequence[Keyframe], frames: Video, source: Latent, encoding: str
 ) -> KeyLatent:
-    """Clean latents of the keyframes' slots, one after the other.
+    """Clean latents of the keyframes' slots, one after the other: (b, c, number of keyframes, h, w).
 
     Args:
         model: the video model.
         keyframes: styled keyframes, in order.
-        frames: the source clip, uint8 (F, H, W, 3).
-        source: the source clip's latents, (b, c, f, h, w).
+        frames: the source clip.
+        source: its latents.
         encoding: `still`, `hold` or `delta`.
-
-    Returns:
-        (b, c, number of keyframes, h, w).
-
-    Raises:
-        SettingError: an encoding that does not exist.
     """
     if encoding not in ENCODINGS:
         raise SettingError(f"keyframe encoding is {encoding!r}; use one of {', '.join(ENCODINGS)}.")

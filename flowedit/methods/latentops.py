@@ -16,18 +16,12 @@ from flowedit.model import KeyLatent, Latent
 
 
 def prepare_coupled_noise(latent_shape: Sequence[int], slots: Sequence[int], seed: int) -> tuple[Latent, KeyLatent]:
-    """One noise for both branches: the keyframes' is the clip's own at their slots.
+    """One noise for both branches, float32 on the CPU: the clip's, and at the keyframes' latent slots, theirs.
 
-    Args:
-        latent_shape: (b, c, f, h, w) of the clip's latents.
-        slots: latent slots of the keyframes, not pixel indices.
-        seed: of the noise.
-
-    Returns:
-        The clip's noise, and the keyframes' (b, c, number of slots, h, w); float32, on the CPU.
+    `latent_shape` is (b, c, f, h, w) of the clip's latents.
 
     Raises:
-        KeyframeError: a slot that the clip does not have.
+        KeyframeError: a slot that the clip does not have; pixel indices are none.
     """
     _check_slots(slots, latent_shape[2])
     noise = torch.randn(tuple(latent_shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
@@ -62,9 +56,6 @@ def compute_velocity_correction(
         slots: latent slots of the keyframes, not pixel indices.
         dt: length of the step in sigma, positive.
         alpha: rate of the correction; contracts for `0 < alpha * dt < 2`.
-
-    Returns:
-        A new tensor; the arguments stay as they are.
 
     Raises:
         KeyframeError: a slot that the clip does not have, or not one per keyframe.

@@ -148,7 +148,7 @@ def test_windows_between_keyframes_are_held_from_both_sides_and_fade_both_ways()
 
 def test_a_window_fades_in_over_the_one_before_and_out_over_the_one_after():
     edited = np.zeros((12, 1, 1, 3), np.uint8)
-    windows._blend(edited, np.full((9, 1, 1, 3), 240, np.uint8), 2, (3, 2))
+    windows._blend(edited[2:11], np.full((9, 1, 1, 3), 240, np.uint8), (3, 2))
     assert edited[:, 0, 0, 0].tolist() == [0, 0, 60, 120, 180, 240, 240, 240, 240, 160, 80, 0]
 
 
