@@ -21,7 +21,7 @@ def main(video: str, *images: str) -> None:
     for step in flowedit.edit_steps(prepared):
         sys.stdout.write(step.trace.line() + "\n")
     result = flowedit.finish(prepared, step.latents)
-    flowedit.write_video(output, result.frames, inputs.fps)
+    flowedit.write_video(output, result.frames, inputs.clip.fps)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ ranges are advice: outside them a call warns.
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ class WanVideoEditorPipeline:
         """Wrap a loaded model; `from_pretrained` and `from_model_manager` load one."""
         self.model = model
         self.result: EditResult | None = None
+        self._known_as = model.name if model.name in KNOWN else USUAL  # whose defaults it has
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "1.3B", **options: Any) -> "WanVideoEditorPipeline":  # noqa: ANN401 - load_model's options
@@ -76,10 +78,7 @@ class WanVideoEditorPipeline:
     def from_model_manager(cls, pipe: "vendor.WanVideoPipeline", *, name: str = UNNAMED) -> "WanVideoEditorPipeline":
         """Wrap a diffsynth `WanVideoPipeline` that is loaded already.
 
-        Args:
-            pipe: the pipeline.
-            name: the checkpoint's official name, from which size and length of its clips follow; any other name
-                means those of Wan at 480p.
+        Size and length of its clips follow from the checkpoint's official `name`; by any other they are Wan's at 480p.
         """
         return cls(WanVideo(pipe, name=name))
 
@@ -144,24 +143,16 @@ class WanVideoEditorPipeline:
         given = {"guidance": cfg_scale, "steps": num_inference_steps, **settings}
         chosen = self._settings(prompt=prompt, alpha=alpha, beta=beta, **given)
         defaults = model_defaults(self._known_as)
-        multiple = self.model.size_multiple
-        target = size or fit_size(*frames.shape[1:3], area=defaults.area, multiple=multiple)
+        target = size or fit_size(*frames.shape[1:3], area=defaults.area, multiple=self.model.size_multiple)
         keyframes = keyframes_of(edited_keyframes, keyframe_indices, frames.shape[1:3], target)
         if frames.shape[1:3] != target:
             warn_unusual(f"The clip is {frames.shape[1]}x{frames.shape[2]} (height x width) and is edited at "
                  f"{target[0]}x{target[1]}; give size to choose.")  # fmt: skip
         clip = resize_video(frames, target)
         model = self.model if tiled is None else self.model.retiled({} if tiled else None)
-        if chosen.classical:
-            self.result = edit_video(clip, keyframes, model, chosen)
-        else:
-            self.result = edit_long_video(clip, keyframes, model, chosen, window=defaults.window)
+        edit = edit_video if chosen.classical else partial(edit_long_video, window=defaults.window)
+        self.result = edit(clip, keyframes, model, chosen)
         return [Image.fromarray(frame) for frame in self.result.frames]
-
-    @property
-    def _known_as(self) -> str:
-        """The name whose defaults the model has."""
-        return self.model.name if self.model.name in KNOWN else USUAL
 
     def _settings(self, **given: Any) -> EditSettings:  # noqa: ANN401
         """The model's own defaults with what was given; a model without a route for images sees tokens."""
@@ -174,12 +165,11 @@ class WanVideoEditorPipeline:
         preset = "method" if self.model.name == TINY and (corrects or not self.model.refines) else "default"
         if self.model.name == TINY and corrects and "method" not in given:
             warn_unusual(
-                "The small model's default corrects nothing: alpha, beta, kappa or gain choose its preset method."
+                "The small model's default corrects nothing: what steers a correction chooses its preset method."
             )
-        settings = preset_settings(
-            self._known_as, preset, **{name: value for name, value in given.items() if value is not None}
-        )
-        if given["steps"] is not None and 4 <= settings.steps < FEW_STEPS:
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = preset_settings(self._known_as, preset, **given)
+        if "steps" in given and 4 <= settings.steps < FEW_STEPS:
             warn_unusual(f"num_inference_steps is {settings.steps}; {FEW_STEPS} to {USUAL_STEPS} usually works.")
         return settings
 
@@ -235,9 +225,6 @@ class IntegratedVideoEditor:
 
         Returns:
             Styled pictures, their frames in the window, and the agent's manifest.
-
-        Raises:
-            FlowEditError: the video, the style or the folder cannot be used.
         """
         from flowedit.agent.run import style_video_async
         from flowedit.agent.settings import StyleSettings
@@ -255,21 +242,12 @@ class IntegratedVideoEditor:
         return [Image.fromarray(image) for image in made.images], list(made.indices), dict(made.metadata)
 
     def load_wan_pipeline(self) -> WanVideoEditorPipeline:
-        """Load the model; a second call gives the one that is loaded.
-
-        Raises:
-            ModelError: its files are missing or broken.
-        """
+        """Load the model; a second call gives the one that is loaded."""
         self.pipe = self.pipe or WanVideoEditorPipeline.from_pretrained(self.wan_model_size)
         return self.pipe
 
     def load_source_video(self, path: str | Path, num_frames: int = WINDOW) -> list[Image.Image]:
-        """The window's frames, from the first frame that the agent used (0 where it was not asked).
-
-        Args:
-            path: the file.
-            num_frames: frames to read, `4n + 1`; fewer, with a warning, where the file ends before.
-        """
+        """The window's frames, or with a warning those that the file has, from the agent's first frame on."""
         self._choose(path, self._start, num_frames)
         clip = read_video(path, start=self._start, num_frames=self._num_frames)
         self._fps = clip.fps
@@ -292,13 +270,7 @@ class IntegratedVideoEditor:
     def save_results(self, frames: Pictures, output_dir: str | Path, *, overwrite: bool = False) -> Path:
         """Write `edited.mp4` (the source's fps and sound), and the last run's `trace.csv` and `run.json`.
 
-        Args:
-            frames: the edited pictures, or uint8 (F, H, W, 3).
-            output_dir: a folder, made if need be.
-            overwrite: replace an earlier run in it, with all that it left; other files stay.
-
-        Returns:
-            The folder.
+        The folder is made if need be; `overwrite` replaces an earlier run in it, and leaves other files.
 
         Raises:
             OutputError: it cannot be written, or holds a run already.

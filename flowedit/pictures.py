@@ -23,11 +23,7 @@ ASPECT_TOLERANCE = 0.01
 
 
 def clip_of(source: str | Path | Pictures, num_frames: int | None) -> UInt8[np.ndarray, "F H W 3"]:
-    """The frames to edit, from a file or from pictures.
-
-    Args:
-        source: a file, pictures, or uint8 (F, H, W, 3).
-        num_frames: how many from the first on, `4n + 1`; None takes the longest legal number, and says so.
+    """The frames to edit, the first `num_frames`, `4n + 1`; None takes the longest legal number, and says so.
 
     Raises:
         VideoShapeError: no frames, or fewer than asked for, or not `4n + 1`.
@@ -55,11 +51,7 @@ def _length(total: int, num_frames: int | None) -> int:
 
 
 def stack_pictures(pictures: Pictures) -> UInt8[np.ndarray, "F H W 3"]:
-    """Pictures of one size as frames.
-
-    Raises:
-        VideoShapeError: they have several sizes.
-    """
+    """Pictures as frames; several sizes are refused."""
     arrays = [_picture(picture) for picture in pictures]
     sizes = sorted({array.shape[:2] for array in arrays})
     if len(sizes) > 1:
@@ -76,28 +68,20 @@ def _picture(picture: Picture) -> UInt8[np.ndarray, "H W 3"]:
 def keyframes_of(
     pictures: Pictures, indices: Sequence[int], source: tuple[int, ...], target: tuple[int, int]
 ) -> list[Keyframe]:
-    """Keyframes at the edit's size.
-
-    Args:
-        pictures: styled pictures, at the source's aspect or the edit's size.
-        indices: their pixel frames.
-        source: (height, width) of the source.
-        target: (height, width) of the edit.
+    """Keyframes at the edit's size `target`, from pictures of that size or of the source's aspect.
 
     Raises:
         KeyframeError: not one index per picture, or a picture of another shape.
     """
     if len(pictures) != len(indices):
         raise KeyframeError(f"{len(pictures)} keyframes came with {len(indices)} indices; give one index for each.")
-    return [
-        Keyframe(index, _fitted(_picture(p), index, source, target)) for index, p in zip(indices, pictures, strict=True)
-    ]
+    named = zip(indices, map(_picture, pictures), strict=True)
+    return [Keyframe(index, _fitted(image, index, source, target)) for index, image in named]
 
 
 def _fitted(
     image: UInt8[np.ndarray, "H W 3"], index: int, source: tuple[int, ...], target: tuple[int, int]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A keyframe at the edit's size; it may come at the source's aspect or at the edit's size."""
     height, width = image.shape[:2]
     stretch = (height * source[1]) / (width * source[0])
     if (height, width) != target and abs(stretch - 1) > ASPECT_TOLERANCE:

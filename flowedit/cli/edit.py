@@ -158,7 +158,7 @@ def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, ve
 
         outcomes = run_edits(request, runs, watch, announce, inputs)
     for outcome in outcomes:
-        for line in outcome.advice:
+        for line in outcome.manifest["advice"]:
             announce(f"advice: {line}")
         seconds, peak = outcome.manifest["seconds"]["total"], outcome.manifest["peak_memory_mb"]
         announce(f"{seconds:.1f} s, peak memory {peak:.0f} MB")

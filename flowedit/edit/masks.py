@@ -14,7 +14,7 @@ Mask = Float32[np.ndarray, "F H W"]
 
 _ALMOST = 8 / 255
 """Distance from black or white that video compression leaves; within it, black and white are meant."""
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start: int = 0) -> Mask:
@@ -33,7 +33,7 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
         VideoFileError: the file cannot be read, or a mask video ends before the clip does.
     """
     path = Path(path)
-    if path.suffix.lower() in _PICTURES:
+    if path.suffix.lower() in PICTURES:
         return np.repeat(_as_mask(read_image(path), size)[None], num_frames, axis=0)
     there = probe(path).num_frames
     if there < start + num_frames:

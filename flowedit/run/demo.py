@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowedit.files import make_folder
 from flowedit.media.clip import write_image, write_video
 from flowedit.tiny.looks import look
 from flowedit.tiny.splits import Split, generator
@@ -20,44 +21,31 @@ AT = (0, 16, 32)
 
 @dataclass(frozen=True, kw_only=True)
 class DemoInputs:
-    """What the demo edits.
-
-    Attributes:
-        video: the source clip's file.
-        keyframes: clip index and image file of each styled keyframe.
-        caption: words for the scene.
-        truth: the clip in the look, which an edit should reach, uint8 (F, H, W, 3).
-    """
+    """What the demo edits: a clip's file, index and image file of each styled keyframe, and words for the scene."""
 
     video: Path
     keyframes: list[tuple[int, Path]]
     caption: str
-    truth: np.ndarray
 
 
 def make_demo(folder: Path, *, style: str, scene: int, size: tuple[int, int] = (288, 512)) -> DemoInputs:
-    """Render a clip and three styled keyframes into a folder.
+    """Render `source.mp4` and `keyframes/` into a folder, which is made if need be.
 
     Args:
-        folder: where `source.mp4` and `keyframes/` go; made if need be.
+        folder: where they go.
         style: a named look of the small model's world, such as `watercolour`.
         scene: which of the held-out scenes, from 0.
         size: (height, width) of a frame.
-
-    Returns:
-        The files, and the true result.
     """
     g = generator(Split.TEST, scene)
     clip = render(sample_scene(g, 1, FRAMES), *size)
-    truth = _frames(stylize(clip, look(style, g)))
-    (folder / "keyframes").mkdir(parents=True, exist_ok=True)
+    styled = _frames(stylize(clip, look(style, g)))
+    pictures = make_folder(folder / "keyframes")
     write_video(folder / "source.mp4", _frames(clip.rgb), FPS)
-    files: list[tuple[int, Path]] = []
-    for index in AT:
-        path = folder / "keyframes" / f"frame-{index:04d}.png"
-        write_image(path, truth[index])
-        files.append((index, path))
-    return DemoInputs(video=folder / "source.mp4", keyframes=files, caption=f"{style} {clip.captions[0]}", truth=truth)
+    files = [(index, pictures / f"frame-{index:04d}.png") for index in AT]
+    for index, path in files:
+        write_image(path, styled[index])
+    return DemoInputs(video=folder / "source.mp4", keyframes=files, caption=f"{style} {clip.captions[0]}")
 
 
 def _frames(video: Tensor) -> np.ndarray:

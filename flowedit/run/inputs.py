@@ -7,14 +7,13 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.edit.masks import Mask, read_mask
+from flowedit.edit.masks import PICTURES, Mask, read_mask
 from flowedit.errors import KeyframeError, VideoShapeError
 from flowedit.frames import FrameMap, check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe
@@ -25,8 +24,6 @@ from flowedit.run.request import EditRequest
 
 if TYPE_CHECKING:
     from flowedit.wan.lora import CheckedLora
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +50,6 @@ class Inputs:
     loras: "Sequence[CheckedLora]" = ()
     begun: float = 0.0
 
-    @property
-    def fps(self) -> Fraction:
-        """Frames a second of the source, and so of the result."""
-        return self.clip.fps
-
     @cached_property
     def lora_records(self) -> list[dict[str, Any]]:
         """What a manifest keeps of each LoRA: its file's name and hash, how strongly it was added, and where."""
@@ -80,7 +72,7 @@ class Inputs:
         first = self.frame_map.start
         line = (
             f"{self.clip.path.name}: frames {first} to {first + num_frames - 1} of {self.clip.total} "
-            f"({num_frames} frames at {float(self.fps):.3f} fps), {source_width}x{source_height} "
+            f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {source_width}x{source_height} "
             f"edited at {width}x{height}, keyframes at {', '.join(str(k.index) for k in self.keyframes) or 'none'}"
         )
         return [line, *(lora.summary() for lora in self.loras)]
@@ -119,23 +111,16 @@ def read_inputs(request: EditRequest) -> Inputs:
 
 
 def choose_window(video: Path, start: int, num_frames: int | None, window: int) -> FrameMap:
-    """The frames to edit: those asked for, or the longest legal window of the model from `start`.
-
-    Args:
-        video: the source; its frames are counted.
-        start: first source frame.
-        num_frames: frames asked for, `4n + 1`; None takes the longest legal number up to `window`.
-        window: frames that the model edits at once.
+    """The frames to edit, from `start`: as many as asked for, or the longest legal number up to the model's `window`.
 
     Raises:
-        VideoShapeError: the window does not fit the source, or its length is illegal.
+        VideoShapeError: they do not fit the source, or are not `4n + 1`.
     """
     total = probe(video).num_frames
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
     left = total - start
-    if num_frames is None:
-        return FrameMap(start=start, num_frames=longest_legal(min(left, window)))
+    num_frames = longest_legal(min(left, window)) if num_frames is None else num_frames
     check_num_frames(num_frames)
     if num_frames > left:
         raise VideoShapeError(
@@ -166,24 +151,19 @@ def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tu
     Raises:
         KeyframeError: nothing found, counts that differ, or a name without a number.
     """
-    files = _image_files(sources)
+    files = list(sources)
+    if len(files) == 1 and files[0].is_dir():
+        files = sorted(path for path in sources[0].iterdir() if path.suffix.lower() in PICTURES)
+        if not files:
+            raise KeyframeError(f"The folder {sources[0]} holds no images; put PNG or JPEG keyframes into it.")
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise KeyframeError(f"No keyframe image at {missing[0]}; check the path.")
     if at is None:
         return sorted((_trailing_number(path), path) for path in files)
     if len(at) != len(files):
         raise KeyframeError(f"{len(files)} keyframe images came with {len(at)} indices (--at); give one per image.")
     return list(zip(at, files, strict=True))
-
-
-def _image_files(sources: Sequence[Path]) -> list[Path]:
-    if len(sources) == 1 and sources[0].is_dir():
-        files = sorted(path for path in sources[0].iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not files:
-            raise KeyframeError(f"The folder {sources[0]} holds no images; put PNG or JPEG keyframes into it.")
-        return files
-    missing = [path for path in sources if not path.is_file()]
-    if missing:
-        raise KeyframeError(f"No keyframe image at {missing[0]}; check the path.")
-    return list(sources)
 
 
 def _trailing_number(path: Path) -> int:

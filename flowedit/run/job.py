@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowedit.edit.masks import apply_mask
+from flowedit.edit.preparation import clip_shape
 from flowedit.edit.result import EditResult
 from flowedit.edit.resuming import StateKeeper
 from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
@@ -17,7 +18,7 @@ from flowedit.edit.sweep import varied
 from flowedit.edit.windows import LongEdit
 from flowedit.errors import SettingError, UnknownWordsWarning
 from flowedit.methods.branches import Step
-from flowedit.model import ClipShape, VideoModel
+from flowedit.model import VideoModel
 from flowedit.models import load_model, placements
 from flowedit.presets import model_defaults
 from flowedit.run.advice import advise
@@ -39,18 +40,10 @@ Announce = Callable[[str], object]
 
 @dataclass(frozen=True, kw_only=True)
 class EditOutcome:
-    """What a run left behind.
-
-    Attributes:
-        result: the edit itself.
-        folder: where the files are.
-        advice: what the run suggests doing differently.
-        manifest: the contents of `run.json`.
-    """
+    """What a run left behind: the edit itself, the folder with its files, and the contents of `run.json`."""
 
     result: EditResult
     folder: Path
-    advice: list[str]
     manifest: dict[str, Any]
 
 
@@ -69,9 +62,6 @@ def run_edit(
         announce: called with the lines that say which frames, sizes and LoRAs were chosen, and of a second try.
         inputs: the request's files, where they are read already.
 
-    Returns:
-        The edit and what was written.
-
     Raises:
         FlowEditError: any input that does not fit; nothing is left half-written.
         KeyboardInterrupt: passed on, after the trace so far was written. An earlier run in the folder stays whole until
@@ -88,17 +78,10 @@ def run_edits(
     announce: Announce = str,
     inputs: Inputs | None = None,
 ) -> list[EditOutcome]:
-    """Edit a video once per settings, which differ in alpha and seed: files, words and model are read and loaded once.
+    """`run_edit` once per settings, which differ in gain and seed: files, words and model are read and loaded once.
 
-    Args:
-        request: what to do.
-        runs: name of the folder inside the request's, and settings in place of the request's.
-        watch: as in `run_edit`.
-        announce: likewise.
-        inputs: likewise.
-
-    Raises:
-        FlowEditError: as from `run_edit`; the runs before the one that failed are kept.
+    `runs` names the folder of each inside the request's, and its settings in place of the request's. The runs before
+    one that fails are kept.
     """
     inputs = inputs or read_inputs(request)
     for line in inputs.summary():
@@ -123,8 +106,7 @@ def run_edits(
 
 def _placements(request: EditRequest, inputs: Inputs) -> "list[Placement] | list[None]":
     """Where the model can be placed, the fastest first; the small one fits everywhere."""
-    num_frames, height, width = inputs.frames.shape[:3]
-    shape = ClipShape(num_frames=num_frames, height=height, width=width)
+    shape = clip_shape(inputs.frames)
     joint = len(inputs.keyframes) if request.settings.conditioning in ("tokens", "both") else 0
     found = placements(request.model, shape=shape, level=request.placement, keyframes=joint, loras=request.loras)
     return found or [None]
@@ -145,9 +127,8 @@ def _run_at(
             result, prepared = _edit(request, inputs, model, prepared, watch)
             result.seconds.update(seconds)
             watch("writing the results", 0, 0, None)
-            advice = [*advise(result), *said()]
-            manifest = write_outputs(request, inputs, result, advice, begun)
-            outcomes.append(EditOutcome(result=result, folder=request.output, advice=advice, manifest=manifest))
+            manifest = write_outputs(request, inputs, result, [*advise(result), *said()], begun)
+            outcomes.append(EditOutcome(result=result, folder=request.output, manifest=manifest))
             begun, seconds = time.perf_counter(), {}
     return outcomes
 
@@ -165,17 +146,9 @@ def _loaded(placement: "Placement | None", request: EditRequest) -> VideoModel:
 def _edit(
     request: EditRequest, inputs: Inputs, model: VideoModel, prepared: PreparedEdit | None, watch: Watch
 ) -> tuple[EditResult, PreparedEdit | None]:
-    """The edit, inside its mask.
+    """The edit, inside its mask, and its clip encoded: None of a classical method, and of a clip in several windows.
 
-    Args:
-        request: what to do.
-        inputs: its files.
-        model: a loaded model.
-        prepared: the same clip encoded under another alpha or seed; None encodes it.
-        watch: is told of every step.
-
-    Returns:
-        The edit, and its clip encoded; None of a classical method and of a clip in several windows.
+    `prepared` is the same clip, encoded under another gain or seed.
     """
     window = model_defaults(request.model).window
     if request.settings.classical:
@@ -195,12 +168,10 @@ def _edit(
 
 
 def _edit_prepared(request: EditRequest, inputs: Inputs, prepared: PreparedEdit, watch: Watch) -> EditResult:
-    keeper = StateKeeper(
-        request.output, prepared, *([] if inputs.mask is None else [inputs.mask]), *inputs.lora_records
-    )
+    mask = [] if inputs.mask is None else [inputs.mask]
+    keeper = StateKeeper(request.output, prepared, *mask, *inputs.lora_records)
     resumed = keeper.load() if request.resume else None
-    total = len(prepared.problem.sigmas) - 1
-    latents = prepared.reference.latents
+    total, latents = len(prepared.problem.sigmas) - 1, prepared.reference.latents
     with trace_kept(request, prepared):
         for step in edit_steps(prepared, resumed):
             latents = step.latents

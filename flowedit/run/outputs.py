@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flowedit import runfolder
 from flowedit.edit.masks import apply_mask
 from flowedit.edit.preparation import PreparedEdit
 from flowedit.edit.result import EditResult
@@ -24,18 +25,6 @@ from flowedit.run.guided import carry_change
 from flowedit.run.inputs import Inputs, sha256
 from flowedit.run.report import comparison_frames, contact_sheet, render_report
 from flowedit.run.request import EditRequest
-from flowedit.runfolder import (
-    COMPARISON,
-    EDITED,
-    MANIFEST,
-    REPORT,
-    SHEET,
-    STOPPED,
-    STOPPED_TRACE,
-    TRACE,
-    holds_run,
-    replacing,
-)
 
 
 def write_outputs(
@@ -43,12 +32,7 @@ def write_outputs(
 ) -> dict[str, Any]:
     """Write everything into the request's folder; an earlier run in it stays whole until all of this one is there.
 
-    Args:
-        request: what was asked for.
-        inputs: what was read for it.
-        result: what became of it; its seconds get their total.
-        advice: sentences for manifest and report.
-        begun: when the run began, on the clock of `time.perf_counter`.
+    The run began at `begun`, on the clock of `time.perf_counter`; the result's seconds get their total.
 
     Returns:
         The manifest.
@@ -56,32 +40,26 @@ def write_outputs(
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    with trace_kept(request, result), replacing(request.output) as folder:
-        write_text(folder / TRACE, result.trace.to_csv())
+    with trace_kept(request, result), runfolder.replacing(request.output) as folder:
+        write_text(folder / runfolder.TRACE, result.trace.to_csv())
         _write_media(folder, request, inputs, result)
         result.seconds["total"] = time.perf_counter() - begun
         manifest = manifest_of(request, inputs, result, advice)
-        files = {"video": folder / COMPARISON, "sheet": folder / SHEET}
-        write_text(folder / REPORT, render_report(manifest, result.trace, advice=advice, **files))
-        write_json(folder / MANIFEST, manifest)
+        files = {"video": folder / runfolder.COMPARISON, "sheet": folder / runfolder.SHEET}
+        write_text(folder / runfolder.REPORT, render_report(manifest, result.trace, **files))
+        write_json(folder / runfolder.MANIFEST, manifest)
     return manifest
 
 
 def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult) -> None:
     clip, shown = inputs.clip, (result.source, result.frames, result.keyframes)
-
-    def edited() -> None:
-        sound: dict[str, Any] = {"audio_from": clip.path, "audio_start_s": clip.start_s} if clip.has_audio else {}
-        frames = _full_frames(request, inputs, result)
-        write_video(folder / EDITED, frames, inputs.fps, lossless=request.lossless, **sound)
-
-    def beside() -> None:
-        write_video(folder / COMPARISON, comparison_frames(*shown), inputs.fps)
-
-    def sheet() -> None:
-        write_image(folder / SHEET, contact_sheet(*shown))
-
-    writes: tuple[Callable[[], None], ...] = edited, beside, sheet
+    sound: dict[str, Any] = {"audio_from": clip.path, "audio_start_s": clip.start_s} if clip.has_audio else {}
+    edited: dict[str, Any] = {"fps": clip.fps, "lossless": request.lossless, **sound}
+    writes: tuple[Callable[[], object], ...] = (
+        lambda: write_video(folder / runfolder.EDITED, _full_frames(request, inputs, result), **edited),
+        lambda: write_video(folder / runfolder.COMPARISON, comparison_frames(*shown), clip.fps),
+        lambda: write_image(folder / runfolder.SHEET, contact_sheet(*shown)),
+    )
     with ThreadPoolExecutor() as pool:  # encoders let go of Python's lock
         for file in [pool.submit(write) for write in writes]:
             file.result()
@@ -103,30 +81,25 @@ def trace_kept(request: EditRequest, edit: PreparedEdit | LongEdit | EditResult)
     except (KeyboardInterrupt, FlowEditError) as stop:
         trace, folder = edit.trace, request.output
         if trace is not None:
+            name = runfolder.STOPPED_TRACE if runfolder.holds_run(folder) else runfolder.TRACE
+            write_text(folder / name, trace.to_csv())
             reason = "interrupted" if isinstance(stop, KeyboardInterrupt) else str(stop)
-            write_text(folder / (STOPPED_TRACE if holds_run(folder) else TRACE), trace.to_csv())
             state = {"status": "stopped", "reason": reason, "steps_done": len(trace.steps)}
-            write_json(folder / STOPPED, {**state, "settings": request.settings.to_dict(), "versions": versions()})
+            state |= {"settings": request.settings.to_dict(), "versions": versions()}
+            write_json(folder / runfolder.STOPPED, state)
         raise
 
 
 def manifest_of(request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str]) -> dict[str, Any]:
     """Everything that says where a result came from: settings, files and their hashes, versions, machine."""
-    height, width = inputs.clip.frames.shape[1:3]
-    guided = request.settings.detail == "guided"
+    clip, (height, width) = inputs.clip, inputs.clip.frames.shape[1:3]
+    written = (height, width) if request.settings.detail == "guided" else result.frames.shape[1:3]
+    source = {"name": clip.path.name, "sha256": sha256(clip.path), "height": height, "width": width}
     return {
         "status": "done",
         **result.manifest(),
-        "source": {
-            "name": inputs.clip.path.name,
-            "sha256": sha256(inputs.clip.path),
-            "height": height,
-            "width": width,
-            "frames": inputs.clip.total,
-            "fps": str(inputs.fps),
-        },
-        # Guided detail is written at the source's own size.
-        "output": dict(zip(("height", "width"), (height, width) if guided else result.frames.shape[1:3], strict=True)),
+        "source": {**source, "frames": clip.total, "fps": str(clip.fps)},
+        "output": {"height": written[0], "width": written[1]},
         "request": {
             **{name: getattr(request, name) for name in ("num_frames", "start", "lossless", "placement", "pace")},
             "size": None if request.size is None else list(request.size),
@@ -155,15 +128,13 @@ def measure(result: EditResult) -> dict[str, float]:
         `colour_drift`: how far the mean colour wanders against the source's, in 8-bit levels.
         `final_gap`: largest relative gap left at a keyframe; only where there were steps.
     """
-    figures = {
-        "edges_kept": float(edge_agreement(result.frames, result.source)),
-        "colour_drift": float(colour_drift(result.frames, result.source)),
-    }
-    if result.keyframes:
-        indices = [keyframe.index for keyframe in result.keyframes]
-        styled = np.stack([keyframe.image for keyframe in result.keyframes])
-        figures["psnr_at_keyframes"] = float(np.mean(psnr(result.frames[indices], styled)))
-        figures["flicker_at_keyframes"] = float(keyframe_flicker(result.frames, result.source, indices))
+    frames, source, keyframes = result.frames, result.source, result.keyframes
+    figures = {"edges_kept": edge_agreement(frames, source), "colour_drift": colour_drift(frames, source)}
+    if keyframes:
+        indices = [keyframe.index for keyframe in keyframes]
+        styled = np.stack([keyframe.image for keyframe in keyframes])
+        figures["psnr_at_keyframes"] = float(np.mean(psnr(frames[indices], styled)))
+        figures["flicker_at_keyframes"] = keyframe_flicker(frames, source, indices)
     if result.trace.steps and result.trace.keyframes:
         figures["final_gap"] = result.trace.final_gap()
     return figures

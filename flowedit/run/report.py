@@ -31,7 +31,7 @@ Picture = UInt8[np.ndarray, "_H _W 3"]
 Video = UInt8[np.ndarray, "F _H _W 3"]
 
 
-def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, sheet: Path, advice: Sequence[str]) -> str:
+def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, sheet: Path) -> str:
     """The report as one HTML page.
 
     Args:
@@ -39,7 +39,6 @@ def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, she
         trace: the readings of the run; may be empty.
         video: source and edit side by side, an mp4 file.
         sheet: the contact sheet, a PNG file.
-        advice: sentences of advice; may be empty.
     """
     facts = {
         "Measured": manifest["metrics"],
@@ -49,7 +48,7 @@ def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, she
     }
     body = (
         f'<p class="lead">{html.escape(_lead(manifest))}</p>{_video(video)}'
-        f"<h2>Advice</h2>{_list(advice) or '<p>Nothing to change stands out.</p>'}"
+        f"<h2>Advice</h2>{_list(manifest['advice']) or '<p>Nothing to change stands out.</p>'}"
         f"<h2>Frames</h2>{image_tag(sheet.read_bytes(), 'Source frames, styled keyframes, edited frames', 'png')}"
         f"{_styling(manifest.get('styling'))}<h2>How the keyframes were reached</h2>{readings(trace)}"
         f'<div class="columns">{"".join(facts_tag(name, values) for name, values in facts.items())}</div>'
@@ -104,22 +103,12 @@ def _list(items: Sequence[str]) -> str:
 
 
 def comparison_frames(source: Video, edited: Video, keyframes: Sequence[Keyframe]) -> Video:
-    """Source and edit side by side under a caption; a mark in it where the frame is a keyframe.
-
-    Args:
-        source: uint8 (F, H, W, 3).
-        edited: the same number of frames; another size is brought to the source's.
-        keyframes: the styled keyframes.
-
-    Returns:
-        uint8, both sides even.
-    """
+    """Source and edit, in the source's size, side by side under a caption, marked at keyframes; both sides even."""
     marked, size = {keyframe.index for keyframe in keyframes}, _shown_size(source)
     frames = []
     for index, (left, right) in enumerate(zip(source, edited, strict=True)):
         note = f"edited, frame {index}{', keyframe' if index in marked else ''}"
-        pair = _cell(left, "source", size), _cell(right, note, size, accent=index in marked)
-        frames.append(_beside(pair))
+        frames.append(_beside([_cell(left, "source", size), _cell(right, note, size, accent=index in marked)]))
     height, width = (side // 2 * 2 for side in frames[0].shape[:2])
     return np.stack(frames)[:, :height, :width]
 

@@ -71,7 +71,7 @@ def test_keyframes_and_mask_go_through_one_map(clip, tmp_path):
     assert found.frames.shape == (33, 96, 176, 3)
     assert [k.image.shape for k in found.keyframes] == [(96, 176, 3)] * 2
     assert (found.mask.shape, found.clip_mask.shape) == ((33, 96, 176), (33, 90, 160))
-    assert found.fps == Fraction(30000, 1001)
+    assert found.clip.fps == Fraction(30000, 1001)
     assert found.frame_map.rows()[16] == {"source_frame": 19, "clip_frame": 16, "latent_slot": 4}
     assert abs(int(np.median(found.frames[0, :, :, 0])) - 3 * 6) <= 1, "clip frame 0 is source frame 3"
     (line,) = found.summary()

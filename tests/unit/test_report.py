@@ -53,7 +53,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     (tmp_path / "c.mp4").write_bytes(b"video")
     (tmp_path / "s.png").write_bytes(b"sheet")
     files = {"video": tmp_path / "c.mp4", "sheet": tmp_path / "s.png"}
-    said = render_report(MANIFEST, trace([(0.5,)], [0.3]), advice=["Raise <alpha>."], **files)
+    said = render_report({**MANIFEST, "advice": ["Raise <alpha>."]}, trace([(0.5,)], [0.3]), **files)
     assert "<h1>&lt;b&gt;.mp4: coupled</h1>" in said
     assert "edited at 64 x 32, written at 128 x 64" in said
     shown = "Raise &lt;alpha&gt;.", "offline &lt;i&gt;", "2 calls, about 0.10 USD", "0.91", "data:video/mp4;base64,"
@@ -61,7 +61,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     assert "default-src 'none'" in said
     with (tmp_path / "c.mp4").open("r+b") as file:
         file.truncate(EMBED_LIMIT + 1)
-    large = render_report(MANIFEST, trace([(0.5,)], [0.3]), advice=[], **files)
+    large = render_report({**MANIFEST, "advice": []}, trace([(0.5,)], [0.3]), **files)
     assert '<a href="c.mp4">' in large
     assert "<video" not in large
 
