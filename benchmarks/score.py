@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from benchmarks.cases import Case
-from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr, ssim, warp_error
+from benchmarks.measures import ssim, warp_error
+from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
 
 FAR = 4
 """Frames from the nearest keyframe at which a frame counts as far."""

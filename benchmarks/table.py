@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.measures import bootstrap_ci
 from flowedit.errors import SettingError
-from flowedit.metrics import bootstrap_ci
 
 FIGURES: tuple[str, ...] = (
     "psnr_key",

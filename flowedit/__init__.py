@@ -29,37 +29,6 @@ __version__ = "0.1.0"
 # took a third of an edit. Whoever has set it keeps what they set.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-__all__ = [
-    "Clip",
-    "EditResult",
-    "EditSettings",
-    "FlowEditError",
-    "IntegratedVideoEditor",
-    "Keyframe",
-    "PreparedEdit",
-    "Step",
-    "StepTrace",
-    "Trace",
-    "UnusualSettingWarning",
-    "WanVideoEditorPipeline",
-    "compute_velocity_correction",
-    "construct_rope_ids",
-    "edit_steps",
-    "edit_video",
-    "finish",
-    "load_model",
-    "prepare",
-    "prepare_coupled_noise",
-    "preset_settings",
-    "probe",
-    "read_image",
-    "read_video",
-    "resize_image",
-    "resize_video",
-    "write_image",
-    "write_video",
-]
-
 _HOMES = {
     "compat": ("IntegratedVideoEditor", "WanVideoEditorPipeline"),
     "settings": ("EditSettings",),
@@ -76,14 +45,11 @@ _HOMES = {
     "media.clip": ("Clip", "probe", "read_video", "write_video"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything
-    """Load one public name from the module that holds it.
-
-    Raises:
-        AttributeError: no such name.
-    """
+    """Load one public name from the module that holds it."""
     if name not in _HOME_OF:
         raise AttributeError(f"flowedit has no {name!r}; it offers {', '.join(__all__)}.")
     value = getattr(import_module(f"flowedit.{_HOME_OF[name]}"), name)
@@ -92,5 +58,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anythi
 
 
 def __dir__() -> list[str]:
-    """The public names, loaded or not."""
     return sorted({*globals(), *__all__})

@@ -52,12 +52,7 @@ FEW_STEPS, USUAL_STEPS = 20, 100
 
 
 class WanVideoEditorPipeline:
-    """Keyframe editing as one call: pictures in, pictures out.
-
-    Attributes:
-        model: the video model behind it.
-        result: the last edit with its trace and settings; None before the first.
-    """
+    """Keyframe editing as one call: pictures in, pictures out; `result` is the last edit, None before the first."""
 
     def __init__(self, model: WanVideo) -> None:
         """Wrap a loaded model; `from_pretrained` and `from_model_manager` load one."""
@@ -67,11 +62,7 @@ class WanVideoEditorPipeline:
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "1.3B", **options: Any) -> "WanVideoEditorPipeline":  # noqa: ANN401 - load_model's options
-        """Load `tiny`, `1.3B`, `14B`, a checkpoint's name, a folder or a file; options as in `load_model`.
-
-        Raises:
-            ModelError: no such checkpoint, or its files are missing or broken.
-        """
+        """Load `tiny`, `1.3B`, `14B`, a checkpoint's name, a folder or a file, as `load_model` does."""
         return cls(load_model(name, **options))
 
     @classmethod
@@ -178,11 +169,7 @@ class IntegratedVideoEditor:
     """From a video file and a style to an edited file, in the five calls that notebooks use.
 
     Agent and editor share one window of the file (first frame, number of frames), and indices count from its first
-    frame, so the same calls work on a file of any length.
-
-    Attributes:
-        pipe: the editor, once `load_wan_pipeline` was called.
-        result: the last edit; None before the first.
+    frame, so the same calls work on a file of any length. `pipe` is the editor, once `load_wan_pipeline` was called.
     """
 
     def __init__(self, wan_model_size: str = "1.3B") -> None:

@@ -3,15 +3,14 @@
 All take 8-bit frames, NumPy arrays in, and say in which unit and range their answer is.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from flowedit.errors import SettingError, VideoShapeError
+from flowedit.errors import VideoShapeError
 from flowedit.frames import group_of, slot_of
 
 Frames = UInt8[np.ndarray, "F H W 3"]
@@ -32,21 +31,9 @@ def psnr(a: Frames, b: Frames, cap: float = CAP_DB) -> Float[np.ndarray, " F"]:
     >>> psnr(white, black).tolist(), psnr(white, white).tolist()
     ([0.0], [40.0])
     """
-    _same_shape(a, b)
+    check_alike(a, b)
     error = np.asarray([np.mean(np.square(x.astype(np.float64) - y)) for x, y in zip(a, b, strict=True)])
     return np.minimum(cap, 10 * np.log10(255.0**2 / np.maximum(error, 1e-9)))
-
-
-def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " F"]:
-    """Structural similarity of every frame (Wang et al. 2004: 11-pixel Gaussian window, mean over channels).
-
-    Sides are at least 11 pixels; the figures at most 1, which means equal.
-    """
-    from skimage.metrics import structural_similarity  # it waits for half of SciPy
-
-    _same_shape(a, b)
-    options = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "use_sample_covariance": False}
-    return np.asarray([structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=np.float64)
 
 
 def keyframe_flicker(frames: Frames, truth: Frames, keyframes: Sequence[int]) -> float:
@@ -58,33 +45,9 @@ def keyframe_flicker(frames: Frames, truth: Frames, keyframes: Sequence[int]) ->
     unknown truth. Half a level, what rounding can cause, is added to every mean. NaN for a clip of a single frame or
     without keyframes.
     """
-    _same_shape(frames, truth)
+    check_alike(frames, truth)
     spikes = [_spike(_differences(clip), keyframes) for clip in (frames, truth)]
     return float(spikes[0] / spikes[1])
-
-
-def warp_error(frames: Frames, flow: Shaped[np.ndarray, "F1 H W 2"], visible: Bool[np.ndarray, "F1 H W"]) -> float:
-    """Mean change in 8-bit levels of a scene point's colour from one frame to the next, where it can be seen in both.
-
-    The truth's own figure, shading and resampling, is the floor to compare with; NaN where nothing is visible.
-
-    Args:
-        frames: uint8 (F, H, W, 3).
-        flow: (F - 1, H, W, 2), where each pixel of frame i lies in frame i + 1: x then y, in pixels.
-        visible: (F - 1, H, W) bool, whether it can be seen there.
-    """
-    if flow.shape != (len(frames) - 1, *frames.shape[1:3], 2) or visible.shape != flow.shape[:3]:
-        raise VideoShapeError(
-            f"{frames.shape} frames need a flow (F - 1, H, W, 2) and a mask (F - 1, H, W); "
-            f"got {flow.shape} and {visible.shape}."
-        )
-    total, count = 0.0, 0
-    for i, (positions, seen) in enumerate(zip(flow.astype(np.float32), visible, strict=True)):
-        after, (x, y) = frames[i + 1].astype(np.float32), np.ascontiguousarray(np.moveaxis(positions, -1, 0))
-        there = cv2.remap(after, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        total += float(np.abs(there - frames[i])[seen].sum(dtype=np.float64))
-        count += 3 * int(seen.sum())
-    return total / count if count else float("nan")
 
 
 def colour_drift(frames: Frames, reference: Frames) -> float:
@@ -93,7 +56,7 @@ def colour_drift(frames: Frames, reference: Frames) -> float:
     With `d(i)` the mean colour of frame i minus the reference's, the root mean square of `d(i) - mean(d)` over frames
     and channels.
     """
-    _same_shape(frames, reference)
+    check_alike(frames, reference)
     offset = frames.mean(axis=(1, 2)) - reference.mean(axis=(1, 2))
     return float(np.sqrt(np.mean(np.square(offset - offset.mean(axis=0)))))
 
@@ -104,30 +67,8 @@ def edge_agreement(frames: Frames, source: Frames) -> float:
     The edges of a frame are its steepest tenth of pixels (Sobel gradient of the smoothed brightness). The figure is the
     F1 score of the two edge maps with one pixel of tolerance, averaged over the frames.
     """
-    _same_shape(frames, source)
+    check_alike(frames, source)
     return float(np.mean([_edge_f1(_edges(x), _edges(y)) for x, y in zip(frames, source, strict=True)]))
-
-
-def bootstrap_ci(
-    values: Iterable[float] | np.ndarray, seed: int, level: float = 0.95, resamples: int = 10_000
-) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of the mean (Efron 1979), which holds `level` of the resampled means.
-
-    >>> bootstrap_ci([2.0, 2.0, 2.0], seed=0)
-    (2.0, 2.0)
-    """
-    sample = np.asarray(list(values), dtype=np.float64)
-    if not sample.size or not np.isfinite(sample).all() or not 0 < level < 1:
-        raise SettingError(f"An interval needs finite values and a level in (0, 1); got {sample} and {level}.")
-    means = sample[_drawn(len(sample), seed, resamples)].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=8)
-def _drawn(count: int, seed: int, resamples: int) -> np.ndarray:
-    """Which of so many figures each resample holds, (resamples, count): a table's intervals all ask for a few sizes."""
-    return np.random.default_rng(seed).integers(0, count, (resamples, count))
 
 
 def _differences(frames: Frames) -> Float[np.ndarray, " F"]:
@@ -161,6 +102,7 @@ def _edge_f1(a: Bool[np.ndarray, "H W"], b: Bool[np.ndarray, "H W"]) -> float:
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
-def _same_shape(a: np.ndarray, b: np.ndarray) -> None:
+def check_alike(a: np.ndarray, b: np.ndarray) -> None:
+    """Refuse clips whose frames cannot be compared one by one."""
     if a.shape != b.shape or a.ndim != 4:
         raise VideoShapeError(f"Frames of shapes {a.shape} and {b.shape} cannot be compared; both are (F, H, W, 3).")

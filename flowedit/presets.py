@@ -70,10 +70,7 @@ _DRAFT_SHARE = 0.4
 
 
 def model_defaults(model: str | Path) -> ModelDefaults:
-    """The defaults of a model: the clip that its checkpoint was trained on, as the registry has it.
-
-    Args:
-        model: `tiny`, a checkpoint's name or alias, or the folder or file of one; nothing needs to be fetched.
+    """The defaults of `tiny`, a checkpoint by name or alias, or the folder or file of one; nothing needs to be fetched.
 
     Raises:
         ModelError: no such checkpoint, or files that hold none.
@@ -107,12 +104,7 @@ def _defaults_of(entry: Checkpoint) -> ModelDefaults:
 
 
 def preset_settings(model: str | Path, preset: str = "default", **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
-    """The settings of a preset, with some changed; a method that is not the preset's own brings its own grid.
-
-    Args:
-        model: the model, as `model_defaults` takes it.
-        preset: `default`, `draft` or `method`.
-        changes: settings by name that replace the preset's, in the words of `EditSettings.of`.
+    """The settings of a preset, with changes in the words of `EditSettings.of`; a method brings its own grid.
 
     Raises:
         ModelError: no such model.

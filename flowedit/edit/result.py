@@ -2,22 +2,17 @@
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
-from flowedit.show.display import Displayed, facts_tag, figure_tag, spread, video_tag
-from flowedit.show.page import page, write_page
+from flowedit.show.display import Displayed, facts_tag, spread
 from flowedit.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_COLUMNS = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,30 +57,13 @@ class EditResult(Displayed):
         from flowedit.show.figures import strip_figure
 
         styled = {keyframe.index: keyframe.image for keyframe in self.keyframes}
-        shown = spread(len(self.frames), list(styled), _COLUMNS)
+        shown = spread(len(self.frames), list(styled), most=5)
         rows = {
             "source": {i: self.source[i] for i in shown},
             "keyframes": {i: styled[i] for i in shown if i in styled},
             "edited": {i: self.frames[i] for i in shown},
         }
         return strip_figure({name: pictures for name, pictures in rows.items() if pictures}, shown)
-
-    def to_html(self, path: str | Path | None = None, *, fps: float = 16.0) -> str:
-        """A self-contained page with the clip beside its source, the readings and every setting; see `Displayed`."""
-        video = video_tag(self._side_by_side(fps), "Source at the left, edit at the right")
-        readings = figure_tag(self.trace.plot(), self.trace._alternative()) + self.trace._facts()
-        settings = facts_tag("Settings", self.settings.to_dict())
-        body = f"<figure>{video}</figure>{self._body()}"
-        return write_page(page(self._words(), body + (readings if self.trace.steps else "") + settings), path)
-
-    def _side_by_side(self, fps: float) -> bytes:
-        """Source and edit in one MP4."""
-        from flowedit.media.writer import write_video
-
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "pair.mp4"
-            write_video(file, np.concatenate([self.source, self.frames], axis=2), fps)
-            return file.read_bytes()
 
     def _words(self) -> str:
         num_frames, height, width = self.frames.shape[:3]
@@ -95,12 +73,10 @@ class EditResult(Displayed):
         return "Source frames, styled keyframes and edited frames, one below the other"
 
     def _facts(self) -> str:
-        facts = {
+        run = {
             "keyframes": [keyframe.index for keyframe in self.keyframes],
-            "alpha": self.settings.alpha,
-            "strength": self.settings.strength,
             "steps done": len(self.trace.steps),
             "final gap": self.trace.final_gap(),
             **{f"seconds, {name}": value for name, value in self.seconds.items()},
         }
-        return facts_tag("The run", facts)
+        return facts_tag("The run", run) + facts_tag("Settings", self.settings.to_dict())

@@ -42,9 +42,6 @@ def edit_video(
         model: the video model; a classical method needs none.
         settings: how to edit; the defaults when None.
 
-    Returns:
-        The edited clip with its trace, settings and timings.
-
     Raises:
         VideoShapeError, KeyframeError, SettingError, ModelError: the inputs do not fit each other.
         NumericalError: a step produced values that are not finite.

@@ -53,26 +53,20 @@ class Inputs:
     @cached_property
     def lora_records(self) -> list[dict[str, Any]]:
         """What a manifest keeps of each LoRA: its file's name and hash, how strongly it was added, and where."""
-        return [
-            {
-                "name": checked.lora.path.name,
-                "sha256": sha256(checked.lora.path),
-                "strength": checked.lora.strength,
-                "expert": checked.lora.expert,
-                "layers": checked.layers,
-                "left_out": checked.left_out,
-            }
-            for checked in self.loras
-        ]
+        records: list[dict[str, Any]] = []
+        for checked in self.loras:
+            lora, reached = checked.lora, {"layers": checked.layers, "left_out": checked.left_out}
+            file = {"name": lora.path.name, "sha256": sha256(lora.path)}
+            records.append({**file, "strength": lora.strength, "expert": lora.expert, **reached})
+        return records
 
     def summary(self) -> list[str]:
         """A line on window, sizes and keyframes, and one on each LoRA."""
-        num_frames, height, width = self.frames.shape[:3]
-        source_height, source_width = self.clip.frames.shape[1:3]
+        (num_frames, height, width), (own_height, own_width) = self.frames.shape[:3], self.clip.frames.shape[1:3]
         first = self.frame_map.start
         line = (
             f"{self.clip.path.name}: frames {first} to {first + num_frames - 1} of {self.clip.total} "
-            f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {source_width}x{source_height} "
+            f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {own_width}x{own_height} "
             f"edited at {width}x{height}, keyframes at {', '.join(str(k.index) for k in self.keyframes) or 'none'}"
         )
         return [line, *(lora.summary() for lora in self.loras)]

@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 class Styling:
     """What the run that painted an edit's keyframes left for it.
 
-    Attributes:
-        prompt: the clip in its style, in words.
-        negative_prompt: what the editor should avoid.
-        notes: what did not go as planned, one sentence each.
-        usage: calls to a model, tokens, and estimated US dollars, by name.
+    The clip in its style in words, what the editor should avoid, what did not go as planned in a sentence each, and
+    calls to a model, tokens and estimated US dollars by name.
     """
 
     prompt: str = ""

@@ -148,19 +148,6 @@ def test_a_result_says_its_settings_and_what_is_left():
     assert cells[cells.index("negative_prompt") + 1] == "(empty)"
 
 
-def test_a_result_s_page_holds_both_clips_side_by_side(tmp_path):
-    """Catches a video of one clip alone, or of another length or rate."""
-    from flowedit.media.clip import probe, read_video
-
-    (tmp_path / "pair.mp4").write_bytes(result()._side_by_side(8))
-    assert probe(tmp_path / "pair.mp4").num_frames == 5
-    assert float(probe(tmp_path / "pair.mp4").fps) == 8
-    pair = read_video(tmp_path / "pair.mp4", num_frames=5).frames.astype(int)
-    assert pair.shape == (5, 16, 64, 3)
-    np.testing.assert_allclose(pair[:, 8, 8, 0], clip()[:, 8, 8, 0], atol=12)
-    np.testing.assert_allclose(pair[:, 8, 56, 0], clip(60)[:, 8, 8, 0], atol=12)
-
-
 def test_a_keyframe_s_picture_is_its_own():
     keyframe = Keyframe(4, clip()[3])
     np.testing.assert_array_equal(keyframe.plot().axes[0].images[0].get_array(), keyframe.image)
