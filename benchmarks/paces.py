@@ -7,12 +7,13 @@ is made by every one, and compared with the vendor's blocks in float32.
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,16 +23,39 @@ from benchmarks.tables import markdown
 from benchmarks.worlds import own_case
 from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
-from flowedit.files import write_bytes
+from flowedit.files import write_json
 from flowedit.metrics import psnr
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import build_pipeline
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.pace import set_pace
 
-FRAMES, STEPS, FEW = 17, 12, (8, 4)
-PLAIN = "plain"
+FRAMES, STEPS = 17, 12
+JOINT = EditSettings(
+    conditioning="tokens", keyframe_encoding="delta", guidance=2.0, shift=3.0, detail="plain", steps=STEPS
+)
+"""Joint tokens and guidance, which lazy guidance acts on; without the token LoRA, as real checkpoints have none."""
 _CAP_DB = 99.0
+
+
+class Way(NamedTuple):
+    """A pace, steps from one forward of the negative prompt to the next, steps, and types of weights and state."""
+
+    pace: str = "plain"
+    every: int = 1
+    steps: int = STEPS
+    dtype: torch.dtype = torch.float32
+    vendor_state: bool = False
+
+
+WAYS = {
+    "plain": Way(),
+    "fast": Way("fast"),
+    **{f"negative prompt every {every} steps": Way(every=every) for every in (2, 3, 4)},
+    "bfloat16, state in float32": Way(dtype=torch.bfloat16),
+    "bfloat16, state in bfloat16 as the vendor keeps it": Way(dtype=torch.bfloat16, vendor_state=True),
+    **{f"{steps} steps": Way(steps=steps) for steps in (8, 4)},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,100 +74,47 @@ class PaceRow:
     name: str
     forwards: int
     seconds: float
-    error: float
-    psnr_db: float | None
+    error: float = 0.0
+    psnr_db: float | None = None
     gap: float
 
 
-Setting = Callable[[WanVideo], None]
-
-
 def pace_rows(scene: int = 0) -> Iterator[PaceRow]:
-    """Make one edit of a test scene in every way.
+    """Make one edit of a test scene in every way; the first one is the plain edit.
 
     Args:
         scene: number of the scene in the test split.
     """
-    case, settings = own_case(scene), _settings()
-    settings = settings.with_(prompt=case.caption, source_prompt=case.source_caption)
-    keyframes = tuple(keyframe for keyframe in case.keyframes if keyframe.index < FRAMES)
-    case = replace(case, frames=case.frames[:FRAMES], keyframes=keyframes)
-    plain: tuple[Tensor, Any] | None = None
-    for name, dtype, vendor_state, setting in _ways():
-        model = WanVideo(build_pipeline("cpu", dtype), name="tiny", vendor_state=vendor_state)
-        row, made = _edit(name, case, settings, model, setting)
-        plain = plain or made
-        yield _compared(row, made, plain)
-    for steps in FEW:
-        model = WanVideo(build_pipeline("cpu", torch.float32), name="tiny")
-        row, made = _edit(f"{steps} steps", case, settings.with_(steps=steps), model, _none)
-        yield _compared(row, made, plain or made)
+    case, plain = own_case(scene), None
+    for name, way in WAYS.items():
+        row, latents, frames = _edit(name, case, way)
+        plain = plain or (latents, frames)
+        error = relative_error(latents.float(), plain[0])
+        yield replace(row, error=error, psnr_db=float(psnr(frames, plain[1], cap=_CAP_DB).mean()) if error else None)
 
 
-def _settings() -> EditSettings:
-    """Joint tokens and guidance, which lazy guidance acts on; without the token LoRA, as real checkpoints have none."""
-    return EditSettings(
-        conditioning="tokens", keyframe_encoding="delta", steps=STEPS, guidance=2.0, shift=3.0,
-        detail="plain",
-    )  # fmt: skip
-
-
-def _ways() -> Iterator[tuple[str, torch.dtype, bool, Setting]]:
-    """Name, type of the weights, whether the state is kept in it, and what is set on the model."""
-    wide, narrow = torch.float32, torch.bfloat16
-    yield PLAIN, wide, False, _none
-    yield "fast", wide, False, _paced("fast")
-    for every in (2, 3, 4):
-        yield f"negative prompt every {every} steps", wide, False, _lazy(every)
-    yield "bfloat16, state in float32", narrow, False, _none
-    yield "bfloat16, state in bfloat16 as the vendor keeps it", narrow, True, _none
-
-
-def _none(model: WanVideo) -> None:
-    del model
-
-
-def _paced(pace: str) -> Setting:
-    def setting(model: WanVideo) -> None:
-        set_pace(model, pace)
-
-    return setting
-
-
-def _lazy(every: int) -> Setting:
-    def setting(model: WanVideo) -> None:
-        model.negative_every = every
-
-    return setting
-
-
-def _edit(
-    name: str, case: Case, settings: EditSettings, model: WanVideo, setting: Setting
-) -> tuple[PaceRow, tuple[Tensor, Any]]:
+def _edit(name: str, case: Case, way: Way) -> tuple[PaceRow, Tensor, np.ndarray]:
     """One edit: what it took, and its latents and frames."""
+    model = WanVideo(build_pipeline("cpu", way.dtype), name="tiny", vendor_state=way.vendor_state)
+    set_pace(model, way.pace)
+    model.negative_every = way.every
     pipe: Any = model.pipe
     calls, inner = [], pipe.model_fn
     pipe.model_fn = lambda **given: (calls.append(1), inner(**given))[1]
-    setting(model)
-    prepared = prepare(case.frames, case.keyframes, model, settings)
+    keyframes = [keyframe for keyframe in case.keyframes if keyframe.index < FRAMES]
+    settings = JOINT.with_(prompt=case.caption, source_prompt=case.source_caption, steps=way.steps)
+    prepared = prepare(case.frames[:FRAMES], keyframes, model, settings)
     begun = time.perf_counter()
     last = deque(edit_steps(prepared), maxlen=1).pop()
     seconds = time.perf_counter() - begun
-    frames = finish(prepared, last.latents).frames
     gap = mean(prepared.trace.steps[-1].gap_norm)
-    row = PaceRow(name=name, forwards=len(calls), seconds=seconds, error=0.0, psnr_db=0.0, gap=gap)
-    return row, (last.latents, frames)
+    row = PaceRow(name=name, forwards=len(calls), seconds=seconds, gap=gap)
+    return row, last.latents, finish(prepared, last.latents).frames
 
 
-def _compared(row: PaceRow, made: tuple[Tensor, Any], plain: tuple[Tensor, Any]) -> PaceRow:
-    error = relative_error(made[0].float(), plain[0])
-    return replace(row, error=error, psnr_db=float(psnr(made[1], plain[1], cap=_CAP_DB).mean()) if error else None)
-
-
-def write_paces(rows: list[PaceRow], path: Path) -> None:
+def write_paces(rows: Sequence[PaceRow], path: Path) -> None:
     """Keep the rows with where they were measured."""
-    record = {"machine": machine(), "versions": versions(), "rows": [asdict(row) for row in rows]}
-    write_bytes(path, json.dumps(record, indent=1, allow_nan=False).encode())
+    write_json(path, {"machine": machine(), "versions": versions(), "rows": [asdict(row) for row in rows]}, indent=1)
 
 
 def read_paces(path: Path) -> list[PaceRow]:
@@ -151,8 +122,9 @@ def read_paces(path: Path) -> list[PaceRow]:
     return [PaceRow(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
-def paces_markdown(rows: list[PaceRow]) -> str:
+def to_markdown(rows: Sequence[PaceRow]) -> str:
     """The rows as a table; times are those of a CPU."""
+    heads = ("way", "forwards", "steps", "error", "frames against plain", "gap left")
     lines = [
         (
             row.name,
@@ -164,4 +136,4 @@ def paces_markdown(rows: list[PaceRow]) -> str:
         )
         for row in rows
     ]
-    return markdown(("way", "forwards", "steps", "error", "frames against plain", "gap left"), lines)
+    return markdown(heads, lines)

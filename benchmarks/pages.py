@@ -4,7 +4,6 @@ A page says where a figure comes from, in a comment that no reader sees: `<!--= 
 the figure, and `<!--/-->`. `python -m benchmarks pages` writes the figures anew; a test holds every page against them.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +25,6 @@ def figures() -> dict[str, Any]:
     """What expressions may name: `q` and `v`, the scores of test and validation scenes; other records; tables."""
     scores = read_scores(RESULTS / "quality.csv.gz")
     long = long_clips.read_readings(RESULTS / "long_clips.json")
-    styled = _json("looks.json")
     return {
         "q": BenchTable(scores),
         "v": BenchTable(scores, "validation"),
@@ -36,19 +34,15 @@ def figures() -> dict[str, Any]:
         "speed_table": speed.to_markdown(RESULTS / "speed.json"),
         "long": {(reading.preset, reading.family): reading for reading in long},
         "long_table": long_clips.to_markdown(long),
-        "looks_table": looks.to_markdown([looks.LookReading(**row) for row in styled["looks"]], styled["clip"]),
+        "looks_table": looks.to_markdown(RESULTS / "looks.json"),
         "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
         **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table")},
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
-        "paces_table": paces.paces_markdown(paces.read_paces(RESULTS / "paces.json")),
-        "widgets_table": widgets.to_markdown([widgets.Reading(**row) for row in _json("widgets.json")]),
+        "paces_table": paces.to_markdown(paces.read_paces(RESULTS / "paces.json")),
+        "widgets_table": widgets.to_markdown(RESULTS / "widgets.json"),
     }
-
-
-def _json(name: str) -> Any:  # noqa: ANN401 - what a record holds
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
 def fill_pages() -> list[Path]:

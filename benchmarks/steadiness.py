@@ -1,8 +1,8 @@
 """How steady styled keyframes of a static camera stay: what moved left out, the camera's noise compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,14 +13,11 @@ from flowedit.errors import AgentError
 
 REGIONS = 24
 """Regions across the shorter side of a picture."""
-
 _MOVED = 2.0
 """A region that differs by more than this many times the usual one (the median) holds something that moved."""
-_GROUPS = 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steadiness:
+class Steadiness(NamedTuple):
     """How much keyframes of a static camera differ, styled divided by source.
 
     A region's difference is the root mean square, over its pixels, of their Lab distance. A region is still in a pair
@@ -28,13 +25,11 @@ class Steadiness:
     camera's noise.
 
     Attributes:
-        regions: of still regions, the worst of four groups from the plainest to the most detailed.
         pixels: of all still regions together.
         worst: of the one worst still region, over all pairs in which it is still.
         beside: of regions that hold nothing that moved but touch one that does.
     """
 
-    regions: float
     pixels: float
     worst: float
     beside: float
@@ -51,34 +46,26 @@ def steadiness(sources: Sequence[Picture], styled: Sequence[Picture]) -> Steadin
         AgentError: the source has no noise to compare with, or nothing is still or lies beside what moves.
     """
     before, after = ([to_lab(image).astype(np.float64) for image in images] for images in (sources, styled))
-    plainness = _blocks(before[0])[..., 0].std(axis=(1, 3))
-    calm, edge = np.zeros((3, *plainness.shape)), np.zeros((3, *plainness.shape))
+    calm = edge = np.zeros((2, *_squares(before[0]).shape))
     for one, other in combinations(range(len(before)), 2):
-        source, style = (_squares(lab[one] - lab[other]) for lab in (before, after))
-        moved = source > _MOVED**2 * np.median(source)
+        measured = np.stack([_squares(lab[one] - lab[other]) for lab in (before, after)])
+        moved = measured[0] > _MOVED**2 * np.median(measured[0])
         touched = cv2.dilate(moved.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        measured = np.stack([source, style, np.ones(source.shape)])
-        calm += measured * ~touched
-        edge += measured * (touched & ~moved)
+        calm, edge = calm + measured * ~touched, edge + measured * (touched & ~moved)
     if not (calm[0].any() and edge[0].any()):
         raise AgentError(f"{len(before)} keyframes show nothing still beside what moves; use a noisy, static camera.")
     seen = calm[:, calm[0] > 0]
-    order = np.argsort(plainness[calm[0] > 0], kind="stable")
-    groups = [_ratio(seen[:, part]) for part in np.array_split(order, _GROUPS) if len(part)]
     worst = float(np.sqrt((seen[1] / seen[0]).max()))
-    return Steadiness(regions=max(groups), pixels=_ratio(seen), worst=worst, beside=_ratio(edge))
+    return Steadiness(pixels=_ratio(seen), worst=worst, beside=_ratio(edge))
 
 
-def _ratio(sums: Float[np.ndarray, "3 ..."]) -> float:
+def _ratio(sums: Float[np.ndarray, "2 ..."]) -> float:
     return float(np.sqrt(sums[1].sum() / sums[0].sum()))
 
 
-def _blocks(lab: Float[np.ndarray, "_H _W 3"]) -> Float[np.ndarray, "rows side columns side 3"]:
-    """The pixels by region; what is left over at the right and at the bottom is left out."""
-    side = max(1, min(lab.shape[:2]) // REGIONS)
-    rows, columns = lab.shape[0] // side, lab.shape[1] // side
-    return lab[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
-
-
 def _squares(difference: Float[np.ndarray, "_H _W 3"]) -> Float[np.ndarray, "rows columns"]:
-    return (_blocks(difference) ** 2).sum(axis=4).mean(axis=(1, 3))
+    """Mean square by region; what is left over at the right and at the bottom is left out."""
+    side = max(1, min(difference.shape[:2]) // REGIONS)
+    rows, columns = difference.shape[0] // side, difference.shape[1] // side
+    blocks = difference[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+    return (blocks**2).sum(axis=4).mean(axis=(1, 3))

@@ -7,7 +7,7 @@ import json
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.tables import markdown
+from flowedit.files import write_json
 from flowedit.widgets._sprites import encode_clip
 from flowedit.widgets.frame_scrubber import FrameScrubber
 
@@ -54,7 +56,7 @@ _FIRST_PAINT = """async () => {
 }"""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Reading:
     """One measurement beside the most it may be."""
 
@@ -62,11 +64,6 @@ class Reading:
     value: float
     limit: float
     unit: str
-
-    @property
-    def met(self) -> bool:
-        """Whether the value keeps the limit."""
-        return self.value <= self.limit
 
 
 def grainy_clip(num_frames: int = 81, height: int = 272, width: int = 480, seed: int = 0) -> np.ndarray:
@@ -82,7 +79,7 @@ def grainy_clip(num_frames: int = 81, height: int = 272, width: int = 480, seed:
     return np.clip(np.stack(moved) + 128 + grain, 0, 255).astype(np.uint8)
 
 
-def measure_sprites() -> list[Reading]:
+def sprite_readings() -> Iterator[Reading]:
     """Size of, and time for, the sheets of 81 frames of 480 x 272; the best of three, as the machine is shared."""
     clip = grainy_clip()
     seconds, size = [], 0
@@ -90,13 +87,11 @@ def measure_sprites() -> list[Reading]:
         began = time.perf_counter()
         size = encode_clip(clip)["bytes"]
         seconds.append(time.perf_counter() - began)
-    return [
-        Reading(name="sprite sheets of 81 frames, 480 x 272", value=size / 1000, limit=600, unit="kB"),
-        Reading(name="computing them", value=min(seconds), limit=1, unit="s"),
-    ]
+    yield Reading("sprite sheets of 81 frames, 480 x 272", size / 1000, 600, "kB")
+    yield Reading("computing them", min(seconds), 1, "s")
 
 
-def measure_page() -> list[Reading]:
+def page_readings() -> Iterator[Reading]:
     """Frame changes and first paint of a scrubber with two clips at 480p, drawn at their full 832 x 480."""
     from playwright.sync_api import sync_playwright
 
@@ -104,58 +99,48 @@ def measure_page() -> list[Reading]:
     widget = FrameScrubber({"source": source, "edited": source[:, :, ::-1]}, kilobytes=6000)
     if widget.clips[0]["cell"] != [832, 480]:
         raise RuntimeError(f"The clip was drawn at {widget.clips[0]['cell']}; the measurement needs 832 x 480.")
-    readings = []
     with sync_playwright() as playwright, TemporaryDirectory() as folder:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = _opened(browser, widget, Path(folder))
         page.wait_for_selector("[data-drawn]")
-        page.wait_for_timeout(1500)
         for mode in ("side", "wipe", "difference"):
             page.locator(f"[data-value={mode}]").click()
             times = page.evaluate(_CHANGE_FRAMES, CHANGES)
-            name = f"frame change at 480p, {mode} (median of {CHANGES})"
-            readings.append(Reading(name=name, value=statistics.median(times), limit=16, unit="ms"))
-        usual = FrameScrubber({"source": grainy_clip(), "edited": grainy_clip(seed=1)})
-        page = _opened(browser, usual, Path(folder))
-        page.wait_for_timeout(1500)
+            yield Reading(f"frame change at 480p, {mode} (median of {CHANGES})", statistics.median(times), 16, "ms")
+        page = _opened(browser, FrameScrubber({"source": grainy_clip(), "edited": grainy_clip(seed=1)}), Path(folder))
         paints = [page.evaluate(_FIRST_PAINT) for _ in range(5)]
         name = "first paint after the state arrives, two clips of 81 frames (median of 5)"
-        readings.append(Reading(name=name, value=statistics.median(paints), limit=300, unit="ms"))
-    return readings
+        yield Reading(name, statistics.median(paints), 300, "ms")
 
 
 def _opened(browser: "Browser", widget: FrameScrubber, folder: Path) -> "Page":
-    """A widget's exported page, opened from disk and drawn."""
+    """A widget's exported page, opened from disk, drawn and at rest."""
     page = browser.new_page(viewport={"width": 1000, "height": 1000})
     widget.to_html(folder / "page.html")
     page.goto((folder / "page.html").resolve().as_uri())
     page.wait_for_selector("html[data-fe-ready]", state="attached")
+    page.wait_for_timeout(1500)
     return page
 
 
 def report_widgets(say: Callable[[str], object], store: Path) -> bool:
-    """Measure everything, then write the readings.
-
-    Args:
-        say: is told each line.
-        store: where the readings go, as JSON.
+    """Measure everything, say each as it is done, and keep the readings as JSON.
 
     Returns:
         Whether every limit was kept.
     """
     readings = []
-    for measure in (measure_sprites, measure_page):
-        for reading in measure():
-            readings.append(reading)
-            mark = "ok" if reading.met else "OVER"
-            say(f"{mark:4} {reading.value:8.2f} {reading.unit:2} (at most {reading.limit:g})  {reading.name}")
-    store.write_text(json.dumps([asdict(reading) for reading in readings], indent=1) + "\n", encoding="utf-8")
-    return all(reading.met for reading in readings)
+    for reading in (*sprite_readings(), *page_readings()):
+        readings.append(reading)
+        mark = "ok" if reading.value <= reading.limit else "OVER"
+        say(f"{mark:4} {reading.value:8.2f} {reading.unit:2} (at most {reading.limit:g})  {reading.name}")
+    write_json(store, [asdict(reading) for reading in readings], indent=1)
+    return all(reading.value <= reading.limit for reading in readings)
 
 
-def to_markdown(readings: Sequence[Reading]) -> str:
-    """A table with one line per measurement."""
-    lines = ["| what | measured | at most |", "|---|---|---|"]
-    lines += [f"| {r.name} | {r.value:.3g} {r.unit} | {r.limit:g} {r.unit} |" for r in readings]
-    return "\n".join(lines)
+def to_markdown(store: Path) -> str:
+    """A record as a table with one line per measurement."""
+    readings = [Reading(**row) for row in json.loads(store.read_text(encoding="utf-8"))]
+    rows = [(r.name, f"{r.value:.3g} {r.unit}", f"{r.limit:g} {r.unit}") for r in readings]
+    return markdown(("what", "measured", "at most"), rows)

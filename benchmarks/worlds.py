@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,7 +73,7 @@ def _scene_case(layout: Scene, g: torch.Generator, split: Split, *, world: World
     content = clip.captions[0] if world is World.OWN else ""
     words = {"caption": ", ".join(part for part in (style.words[0], content) if part), "source_caption": content}
     motion = {"hidden": ~np.any(seen, axis=0), "flow": flow[0].numpy(), "visible": visible[0].numpy()}
-    return _case(clip, stylize(clip, style), world=world, scene=scene, family=str(family), **words, **motion)
+    return case_of(clip, stylize(clip, style), world=world, scene=scene, family=str(family), **words, **motion)
 
 
 def film_case(scene: int, split: Split = Split.TEST) -> Case:
@@ -94,7 +95,9 @@ def film_case(scene: int, split: Split = Split.TEST) -> Case:
     anchor = torch.stack([columns, rows]).expand(1, FRAMES, 2, *SIZE)
     clip = Clip(rgb[None], lines(rgb)[None], torch.zeros(1, FRAMES, 1, *SIZE, dtype=torch.int64), anchor, captions=[""])
     style = sample(g, 1, split, family)
-    return _case(clip, stylize(clip, style), world=World.FILM, scene=scene, family=str(family), caption=style.words[0])
+    return case_of(
+        clip, stylize(clip, style), world=World.FILM, scene=scene, family=str(family), caption=style.words[0]
+    )
 
 
 def _film(scene: int) -> np.ndarray:
@@ -142,21 +145,19 @@ def exam_cases(folder: Path) -> list[Case]:
         truth = world.stylize(rgb, ink, style)
         for clip_rgb, clip_ink, answer in zip(rgb, ink, truth, strict=True):
             clip = Clip(clip_rgb[None], clip_ink[None], *(torch.zeros(1),) * 2, captions=[""])
-            cases.append(_case(clip, answer[None], world=World.EXAM, scene=len(cases), family=family))
+            cases.append(case_of(clip, answer[None], world=World.EXAM, scene=len(cases), family=family))
     return cases
 
 
-def _case(clip: Clip, truth: Tensor, *, caption: str = "", source_caption: str = "", **known: Any) -> Case:  # noqa: ANN401
-    """A case with exact keyframes; `known` are its other fields."""
+def case_of(clip: Clip, truth: Tensor, *, at: Sequence[int] = AT, **known: Any) -> Case:  # noqa: ANN401
+    """A case with exact keyframes; `known` are its other fields, without words unless they are given."""
     styled = _frames(truth)
     return Case(
         frames=_frames(clip.rgb),
         truth=styled,
         ink=clip.ink[0, :, 0].numpy(),
-        keyframes=tuple(Keyframe(index, styled[index]) for index in AT),
-        caption=caption,
-        source_caption=source_caption,
-        **known,
+        keyframes=tuple(Keyframe(index, styled[index]) for index in at),
+        **{"caption": "", "source_caption": "", **known},
     )
 
 

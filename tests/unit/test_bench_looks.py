@@ -1,7 +1,7 @@
 """The readings of looks and widgets, and their tables."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,9 @@ from typer.testing import CliRunner
 
 from benchmarks import looks
 from benchmarks.__main__ import app
-from benchmarks.looks import LookReading, measure_looks, report_looks, still_frames, to_markdown
-from benchmarks.widgets import Reading
+from benchmarks.looks import LookReading, report_looks, still_frames, to_markdown
 from benchmarks.widgets import to_markdown as widgets_table
-from flowedit.errors import ModelError
+from flowedit.errors import FlowEditError, ModelError
 from flowedit.media.images import read_image
 
 GOOD = LookReading(
@@ -23,7 +22,6 @@ GOOD = LookReading(
     processor_seconds=20.4,
     megabytes=700.0,
     identical=True,
-    regions=1.1,
     pixels=1.2,
     worst=1.25,
     beside=1.28,
@@ -35,8 +33,6 @@ GOOD = LookReading(
     [
         {"seconds": 20.1},
         {"megabytes": 1001.0},
-        {"regions": 1.31},
-        {"pixels": 1.31},
         {"worst": 1.31},
         {"identical": False},
     ],
@@ -46,11 +42,23 @@ def test_each_limit_of_a_look_counts(over):
     assert not replace(GOOD, **over).met
 
 
-def test_what_lies_beside_the_moving_object_is_said_and_has_no_limit():
+@pytest.fixture
+def store(tmp_path):
+    """Writes readings as a record."""
+
+    def write(*readings):
+        path = tmp_path / "looks.json"
+        path.write_text(json.dumps({"clip": "clip.mp4 (320x180)", "looks": [asdict(one) for one in readings]}))
+        return path
+
+    return write
+
+
+def test_what_lies_beside_the_moving_object_is_said_and_has_no_limit(store):
     over = replace(GOOD, beside=2.1)
     assert over.met
-    assert "Beside the moving object, where no limit is set, more than 1.3: oil (2.10)." in to_markdown([over], "x")
-    assert "Beside the moving object, where" not in to_markdown([GOOD], "x")
+    assert "Beside the moving object, where no limit is set, more than 1.3: oil (2.10)." in to_markdown(store(over))
+    assert "Beside the moving object, where" not in to_markdown(store(GOOD))
 
 
 def test_the_made_clip_stands_still_but_for_the_ball():
@@ -64,11 +72,12 @@ def test_the_made_clip_stands_still_but_for_the_ball():
     assert 0.002 < apart.mean() < 0.02
 
 
-def test_tables_hold_what_was_measured():
-    table = to_markdown([GOOD], "clip.mp4")
-    assert "| oil | 12.3 | 20.4 | 700 | yes | 1.10 | 1.20 | 1.25 | 1.28 |" in table
-    assert table.startswith("10 keyframes of clip.mp4")
-    assert "| paint | 12.3 ms | 16 ms |" in widgets_table([Reading(name="paint", value=12.34, limit=16, unit="ms")])
+def test_tables_hold_what_was_measured(store, tmp_path):
+    table = to_markdown(store(GOOD))
+    assert "| oil | 12.3 | 20.4 | 700 | yes | 1.20 | 1.25 | 1.28 |" in table
+    assert table.startswith("10 keyframes of clip.mp4 (320x180)")
+    (tmp_path / "w.json").write_text(json.dumps([{"name": "paint", "value": 12.34, "limit": 16, "unit": "ms"}]))
+    assert "| paint | 12.3 ms | 16 ms |" in widgets_table(tmp_path / "w.json")
 
 
 @pytest.fixture
@@ -90,16 +99,14 @@ def test_a_look_is_measured_as_the_command_line_runs_it(tmp_path):
 
 
 @pytest.mark.usefixtures("small_still_clip")
-def test_without_a_video_the_made_clip_is_measured(tmp_path):
+def test_without_a_video_the_made_clip_is_measured_and_a_run_that_fails_is_named(tmp_path):
     said = []
-    assert report_looks(None, said.append, looks=["vintage"]) in (True, False)
+    assert report_looks(None, said.append, looks=["vintage"], store=tmp_path / "looks.json") in (True, False)
     assert said[-1].startswith("10 keyframes of a made clip of a static camera (320x180)")
-
-
-@pytest.mark.usefixtures("small_still_clip")
-def test_a_run_that_fails_is_named(tmp_path):
-    with pytest.raises(ModelError, match="cubism"):
-        list(measure_looks(tmp_path / "none.png", ["cubism"]))
+    with pytest.raises(FlowEditError, match="cubism"):
+        report_looks(None, said.append, looks=["cubism"], store=tmp_path / "looks.json")
+    with pytest.raises(ModelError, match="transfer"):
+        report_looks(None, said.append, looks=["transfer"], style_image=tmp_path / "no.png", store=tmp_path / "x.json")
 
 
 def test_the_sheet_shows_every_look(tmp_path):

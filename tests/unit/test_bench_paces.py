@@ -1,15 +1,15 @@
 """The table of paces: every way makes the same edit, and its row says what it took and how far it went."""
 
 from benchmarks import paces
-from benchmarks.paces import PaceRow, pace_rows, paces_markdown, read_paces, write_paces
+from benchmarks.paces import PaceRow, Way, pace_rows, read_paces, to_markdown, write_paces
 
 
 def test_rows_compare_each_way_with_the_plain_edit(monkeypatch, tmp_path):
     """On five frames and two steps: a fast edit is the plain one to rounding, a lazy one is not."""
     wanted = ("plain", "fast", "negative prompt every 3 steps")
-    ways = [way for way in paces._ways() if way[0] in wanted]
-    for name, value in {"FRAMES": 5, "STEPS": 4, "FEW": (2,), "_ways": lambda: iter(ways)}.items():
-        monkeypatch.setattr(paces, name, value)
+    ways = {**{name: paces.WAYS[name] for name in wanted}, "2 steps": Way(steps=2)}
+    monkeypatch.setattr(paces, "FRAMES", 5)
+    monkeypatch.setattr(paces, "WAYS", {n: way._replace(steps=min(way.steps, 4)) for n, way in ways.items()})
     rows = {row.name: row for row in pace_rows()}
     assert list(rows) == [*wanted, "2 steps"]
     assert [row.forwards for row in rows.values()] == [8, 8, 6, 4]
@@ -26,6 +26,6 @@ def test_the_table_says_what_was_lost():
         PaceRow(name="plain", forwards=8, seconds=1.25, error=0.0, psnr_db=None, gap=0.5),
         PaceRow(name="other", forwards=4, seconds=1.0, error=0.012, psnr_db=31.26, gap=0.25),
     ]
-    text = paces_markdown(rows)
+    text = to_markdown(rows)
     assert "| plain | 8 | 1.2 s | 0 | the same | 0.500 |" in text
     assert "| other | 4 | 1.0 s | 1.2e-02 | 31.3 dB | 0.250 |" in text
