@@ -4,9 +4,9 @@ import re
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from flowedit.agent.colour import Picture, from_lab, to_lab, to_pixels
+from flowedit.agent.colour import Frozen, Picture, from_lab, to_lab, to_pixels
 
 MOST = 40.0
 """The most that corrections may move lightness or cast, all together, in Lab units."""
@@ -15,18 +15,12 @@ _Move = Annotated[float, Field(ge=-100, le=100)]
 _Factor = Annotated[float, Field(ge=0.1, le=10)]
 
 
-class ColourAdjustment(BaseModel):
+class ColourAdjustment(Frozen):
     """How a keyframe is changed after its look was painted, everywhere alike.
 
-    Attributes:
-        lightness: added to Lab's L.
-        red: added to Lab's a: red above 0, green below.
-        yellow: added to Lab's b: yellow above 0, blue below.
-        chroma: what the colours are multiplied by, about grey.
-        share: what the share of the look over its source is multiplied by.
+    `lightness`, `red` and `yellow` are added to Lab's L, a and b; `chroma` multiplies the colours about grey, and
+    `share` the share of the look over its source.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lightness: _Move = 0.0
     red: _Move = 0.0
@@ -34,14 +28,17 @@ class ColourAdjustment(BaseModel):
     chroma: _Factor = 1.0
     share: _Factor = 1.0
 
+    @property
+    def moves(self) -> tuple[float, float, float]:
+        """What is added to L, a and b."""
+        return self.lightness, self.red, self.yellow
+
     def then(self, other: "ColourAdjustment") -> "ColourAdjustment":
         """Both, one after the other, within what leaves a picture of it."""
-        moves = {
-            name: round(min(max(getattr(self, name) + getattr(other, name), -MOST), MOST), 3)
-            for name in ("lightness", "red", "yellow")
-        }
-        chroma = min(max(self.chroma * other.chroma, 0.3), 3.0)
-        return ColourAdjustment(**moves, chroma=chroma, share=min(max(self.share * other.share, 0.1), 10.0))
+        added = (one + more for one, more in zip(self.moves, other.moves, strict=True))
+        lightness, red, yellow = (round(min(max(move, -MOST), MOST), 3) for move in added)
+        chroma, share = min(max(self.chroma * other.chroma, 0.3), 3.0), min(max(self.share * other.share, 0.1), 10.0)
+        return ColourAdjustment(lightness=lightness, red=red, yellow=yellow, chroma=chroma, share=share)
 
     def reverse(self) -> "ColourAdjustment":
         """The opposite."""
@@ -50,20 +47,15 @@ class ColourAdjustment(BaseModel):
 
     def words(self) -> str:
         """What it does to light and cast, for a model that draws from words; empty where it does nothing."""
-        moves = (
-            (self.lightness, "lighter", "darker"),
-            (self.red, "redder", "greener"),
-            (self.yellow, "yellower", "bluer"),
-        )
-        said = [f"{more if by > 0 else less} by {abs(by):.0f}" for by, more, less in moves if abs(by) >= 1]
-        return " and ".join(said)
+        ways = ("lighter", "darker"), ("redder", "greener"), ("yellower", "bluer")
+        moves = zip(self.moves, ways, strict=True)
+        return " and ".join(f"{way[by < 0]} by {abs(by):.0f}" for by, way in moves if abs(by) >= 1)
 
     def apply(self, picture: Picture) -> Picture:
         """The picture with its light and colours moved; its share of the look is not its business."""
-        moves = np.array([self.lightness, self.red, self.yellow], np.float32)
-        if not moves.any() and self.chroma == 1:
+        if not any(self.moves) and self.chroma == 1:
             return picture
-        lab = to_lab(picture) * np.array([1, self.chroma, self.chroma], np.float32) + moves
+        lab = to_lab(picture) * np.array([1, self.chroma, self.chroma], np.float32) + np.array(self.moves, np.float32)
         lab[..., 0] = np.clip(lab[..., 0], 0, 100)
         return to_pixels(from_lab(lab))
 

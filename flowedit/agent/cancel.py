@@ -8,9 +8,6 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-_LOOK_S = 0.2
-"""Seconds between two looks at whether work is done: a wait without end cannot be interrupted on every system."""
-
 
 class RunCancelledError(Exception):
     """Raised in a cancelled run's threads; its caller sees the reason instead, where there is one."""
@@ -35,11 +32,7 @@ class Cancel:
             self._event.set()
 
     def check(self) -> None:
-        """Go no further in a run that was cancelled.
-
-        Raises:
-            RunCancelledError: it was.
-        """
+        """Raise a `RunCancelledError` in a run that was cancelled."""
         if self._event.is_set():
             raise RunCancelledError("The run was cancelled.")
 
@@ -62,9 +55,6 @@ class Cancel:
 
         Whatever is raised in the caller while it waits cancels the work; what has begun is waited for, and then the
         caller's exception goes on. A second interrupt leaves the work behind.
-
-        Raises:
-            BaseException: what was raised in the caller, or in the work.
         """
         thread = ThreadPoolExecutor(1)
         try:
@@ -86,5 +76,5 @@ class Cancel:
 
 
 def _wait_for(done: Future) -> None:
-    while not wait([done], timeout=_LOOK_S).done:
+    while not wait([done], timeout=0.2).done:  # one without end cannot be interrupted on every system
         pass

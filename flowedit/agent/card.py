@@ -10,9 +10,9 @@ from typing import Annotated
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from flowedit.agent.colour import Lightness, Picture, Swatch, palette_of, to_lab
+from flowedit.agent.colour import Frozen, Lightness, Picture, Swatch, palette_of, to_lab
 
 OFFLINE = "offline"
 """Who did it, where no model was asked."""
@@ -23,37 +23,27 @@ _SAMPLES = 4096
 _LONGEST_SIDE = 512
 
 
-class Measures(BaseModel):
-    """What a set of pictures measures, taken together.
+class Measures(Frozen):
+    """What a set of pictures measures, taken together: main colours, heaviest first, and lightness at `TONE_POSITIONS`.
 
-    Attributes:
-        palette: the main colours, heaviest first.
-        tones: lightness L at `TONE_POSITIONS`, not decreasing.
-        edge: 97th percentile of the lightness gradient, in units of full range per pixel at the pictures' own size.
+    `edge` is the 97th percentile of the lightness gradient, in units of full range per pixel at the pictures' own size.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     palette: tuple[Swatch, ...] = Field(min_length=1)
     tones: tuple[Lightness, ...] = Field(min_length=len(TONE_POSITIONS), max_length=len(TONE_POSITIONS))
     edge: Annotated[float, Field(gt=0)]
 
 
-class StyleCard(BaseModel):
+class StyleCard(Frozen):
     """A style in words and numbers, complete enough to paint every keyframe alike.
 
     Attributes:
         look: the registered look that paints offline.
-        title: what a person would call it.
-        medium: what it is made with, such as "watercolour on cold-pressed paper".
-        words: what else was said about it.
         master: the measures of the source's keyframes together: one set of parameters for all of them.
         reference: measures of the style image, where one was given.
         recoloured: measures of the keyframes in the style image's colours, where a look is painted on top of them.
-        analysed_by: "offline", or the model that added words.
+        analysed_by: "offline", or the model that chose title, medium and words.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     look: str
     title: str
@@ -88,12 +78,9 @@ def pool_lab(images: Sequence[Picture]) -> Float[np.ndarray, "n 3"]:
 
 def shrink(image: UInt8[np.ndarray, "H W 3"], longest: int) -> UInt8[np.ndarray, "h w 3"]:
     """The picture with its longer side at most `longest` pixels, by area average; smaller ones are left alone."""
-    height, width = image.shape[:2]
-    factor = longest / max(height, width)
-    if factor >= 1:
-        return image
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    factor = longest / max(image.shape)
+    size = [max(1, round(side * factor)) for side in image.shape[1::-1]]
+    return image if factor >= 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _gradient(lightness: np.ndarray) -> np.ndarray:

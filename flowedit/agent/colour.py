@@ -21,10 +21,14 @@ Chroma = Annotated[float, Field(ge=-128, le=128)]
 _SWATCHES, _SEED = 12, 7
 
 
-class Swatch(BaseModel):
-    """One colour of a palette: CIE Lab, and its share of the picture."""
+class Frozen(BaseModel):
+    """What the agent records: never changed once made, and nothing in it that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Swatch(Frozen):
+    """One colour of a palette: CIE Lab, and its share of the picture."""
 
     lab: tuple[Lightness, Chroma, Chroma]
     weight: Unit
@@ -87,18 +91,15 @@ def transport(source: Palette, target: Palette) -> tuple[Colours, Colours]:
 
 def palette_distance(first: Palette, second: Palette) -> float:
     """The Wasserstein-2 distance of two palettes in Lab units: 0 for the same colours in the same shares."""
-    _, cost = _plan(first, second)
-    return float(np.sqrt(max(cost, 0.0)))
+    return float(np.sqrt(max(_plan(first, second)[1], 0.0)))
 
 
 def _plan(source: Palette, target: Palette) -> tuple[Float[np.ndarray, "k m"], float]:
-    mass = np.array([swatch.weight for swatch in source])
-    room = np.array([swatch.weight for swatch in target])
-    mass, room = mass / mass.sum(), room / room.sum()
+    mass, room = (np.array([swatch.weight for swatch in palette]) for palette in (source, target))
     cost = ((lab_of(source)[:, None] - lab_of(target)[None]) ** 2).sum(axis=2)
     rows = kron(eye_array(len(mass)), np.ones((1, len(room))))
     columns = kron(np.ones((1, len(mass))), eye_array(len(room)))
-    limits = np.concatenate([mass, room])
+    limits = np.concatenate([mass / mass.sum(), room / room.sum()])
     plan = linprog(cost.ravel(), A_eq=vstack([rows, columns]).tocsr(), b_eq=limits, method="highs")
     if plan.x is None:
         raise AgentError(f"The palettes cannot be matched ({plan.message}); give another style image.")

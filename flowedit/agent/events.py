@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flowedit.agent.colour import Frozen
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import ApprovalRequest
 from flowedit.errors import AgentError
@@ -19,10 +20,8 @@ RECORD = "agent.json"
 Status = Literal["running", "waiting", "done", "rejected"]
 
 
-class Usage(BaseModel):
+class Usage(Frozen):
     """What calls to a model took: requests sent, tokens sent and received, and the estimated cost in US dollars."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     calls: int = 0
     tokens_in: int = 0
@@ -44,15 +43,13 @@ class Event(BaseModel):
 
     Attributes:
         order: position in the record, from 0.
-        node: the node's name.
         keyframe: clip frame it worked on, where it worked on one.
-        seconds: how long it took.
         prompt: what a model was told; empty offline.
         usage: what the calls took.
         images: files it made, inside the run's folder.
         values: numbers and names worth showing; "by" says who did it.
         notes: what did not go as planned, one sentence each.
-        outcome: "done", "failed" (the node raised or was interrupted) or "waiting" (for a person).
+        outcome: "failed" where the node raised or was interrupted.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -70,16 +67,9 @@ class Event(BaseModel):
 
 
 class Record(BaseModel):
-    """A whole run: what was asked, and the events in order.
+    """A whole run: what was asked, and the events in order; it goes on only for the same clip and settings.
 
-    Attributes:
-        format: version of this layout.
-        fingerprint: of the clip and the settings; a run goes on only where they are the same.
-        video: name of the clip.
-        settings: what was asked for.
-        status: how far the run is.
-        waiting_for: what a person is asked, while the run waits.
-        events: what happened.
+    `format` is the version of this layout, and `waiting_for` what a person is asked while the run waits.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -105,11 +95,7 @@ class EventLog:
     """Appends events to a folder's record; the file is whole at every moment, and parallel nodes may write at once."""
 
     def __init__(
-        self,
-        folder: Path,
-        record: Record,
-        redact: Callable[[str], str] = str,
-        watch: Callable[[Event], object] = lambda event: None,
+        self, folder: Path, record: Record, redact: Callable[[str], str], watch: Callable[[Event], object]
     ) -> None:
         """Append to a new record, or to what an interrupted run left, and keep it in `folder`.
 

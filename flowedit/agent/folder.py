@@ -27,11 +27,7 @@ _LIMITS = ("max_calls", "max_usd")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Pictures of one run; their names in records are relative to `root`.
-
-    Attributes:
-        root: the folder.
-    """
+    """Pictures of one run; their names in records are relative to `root`."""
 
     root: Path
 
@@ -105,7 +101,7 @@ def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) ->
         raise OutputError(f"{root} already holds a finished styling run; choose another folder.")
     if record.fingerprint == new.fingerprint:
         return record.model_copy(update={"settings": settings})
-    if any((root / name).is_dir() and any((root / name).iterdir()) for name in ("attempts", ANSWERS)):
+    if any(path.is_file() for name in ("attempts", ANSWERS) for path in (root / name).glob("*")):
         raise OutputError(
             f"{root} holds an unfinished run of another clip or other settings; repeat those or choose another."
         )

@@ -44,22 +44,14 @@ class GeminiError(AgentError):
         self.lasting = lasting
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Request:
-    """One request.
-
-    Attributes:
-        model: who is asked.
-        prompt: the words.
-        pictures: as they are sent.
-        asked: what kind of answer, and the how manieth.
-        options: the API's own.
-    """
+    """Who is asked, in what words, for what kind of answer, about which pictures, with which options of the API."""
 
     model: str
     prompt: str
-    pictures: Sequence[Picture]
     asked: str
+    pictures: Sequence[Picture]
     options: dict[str, Any]
 
     def name(self) -> str:
@@ -69,7 +61,7 @@ class _Request:
 
     def message(self) -> HumanMessage:
         """The words, then the pictures."""
-        urls = [f"data:image/png;base64,{_as_png(picture)}" for picture in self.pictures]
+        urls = (f"data:image/png;base64,{_as_png(picture)}" for picture in self.pictures)
         pictures = [{"type": "image_url", "image_url": url} for url in urls]
         return HumanMessage(content=[{"type": "text", "text": self.prompt}, *pictures])
 
@@ -87,19 +79,14 @@ class Gemini:
     """
 
     def __init__(self, settings: GeminiSettings, key: SecretStr, folder: Path, cancel: Cancel | None = None) -> None:
-        """Make a client.
+        """Make a client whose answers and count of requests, both of which the budget heeds, lie in a folder.
 
-        Args:
-            settings: models, limits and prices.
-            key: of the Gemini API.
-            folder: keeps the answers and the count of requests; both count towards the budget.
-            cancel: looked at before each request, and while it is waited for the next try.
+        `cancel` is looked at before each request, and while it is waited for the next try.
 
         Raises:
             AgentError: the count of requests in that folder is damaged.
         """
-        self.settings, self._key = settings, key
-        self._cancel = cancel or Cancel()
+        self.settings, self._key, self._cancel = settings, key, cancel or Cancel()
         self._redact = redactor(key)
         self._ledger = Ledger(folder, settings, self._redact)
         self._dead: str | None = None
@@ -114,8 +101,7 @@ class Gemini:
         options = {"response_mime_type": "application/json", "response_json_schema": form, "max_output_tokens": _READ}
         if _LEVELLED.match(model):
             options["thinking_level"] = "low"
-        asked = json.dumps(form, sort_keys=True)
-        answer = self._ask(_request(model, prompt, images, asked, options), event)
+        answer = self._ask(_Request(model, prompt, json.dumps(form, sort_keys=True), _shrunk(images), options), event)
         _refuse_nothing(answer, answer.text.strip())
         try:
             return schema.model_validate_json(answer.text)
@@ -126,20 +112,16 @@ class Gemini:
             raise GeminiError(f"{model} answered with malformed data ({where}: {first['msg']}{cut}).") from None
 
     def draw(self, prompt: str, images: Sequence[Picture], event: Event, *, attempt: int = 0) -> Picture:
-        """Ask the image model for a picture.
+        """Ask the image model for a picture drawn from others.
 
-        Args:
-            prompt: what to draw.
-            images: what to draw it from.
-            event: of the node that asks.
-            attempt: a further attempt with the same words is a new request, not the answer that was kept.
+        A further attempt with the same words is a new request, not the answer that was kept.
 
         Raises:
             GeminiError: no picture came, or one that cannot be read.
         """
         model = self.settings.image_model
         options = {"response_modalities": [Modality.TEXT, Modality.IMAGE], "max_output_tokens": _DRAW}
-        answer = self._ask(_request(model, prompt, images, f"picture {attempt}", options), event)
+        answer = self._ask(_Request(model, prompt, f"picture {attempt}", _shrunk(images), options), event)
         _refuse_nothing(answer, answer.images or answer.text.strip())
         if not answer.images:
             said = " ".join(answer.text.split())[:120]
@@ -161,15 +143,11 @@ class Gemini:
 
     def _send(self, request: _Request, event: Event) -> Answer:
         """Send until an answer comes; give up at a lasting fault, after the last try, or where budget or run end."""
-        most, message, spent, reason = request.most_usd(self.settings), request.message(), Usage(), ""
+        s, most, message, spent, reason = self.settings, request.most_usd(self.settings), request.message(), Usage(), ""
         client = ChatGoogleGenerativeAI(
-            model=request.model,
-            google_api_key=self._key,
-            base_url=self.settings.base_url,
-            timeout=self.settings.timeout_s,
-            max_retries=1,
+            model=request.model, google_api_key=self._key, base_url=s.base_url, timeout=s.timeout_s, max_retries=1
         )
-        for tries in range(1, self.settings.attempts + 1):
+        for tries in range(1, s.attempts + 1):
             self._reserve(most)
             try:
                 answer = _from_message(request.model, client.invoke([message], **request.options), self._redact)
@@ -178,13 +156,13 @@ class Gemini:
                 reason = self._redact(" ".join(str(error).split()))[:300] or type(error).__name__
                 # Else the fault would have the keyframe painted offline, in a run that is to paint no more.
                 self._cancel.check()
-                self._refuse_lasting(request.model, error, reason, last=tries == self.settings.attempts)
-                if tries < self.settings.attempts:
+                self._refuse_lasting(request.model, error, reason, last=tries == s.attempts)
+                if tries < s.attempts:
                     self._cancel.sleep(self._pause(tries, reason))
             else:
                 spent += self._paid(most, self._priced(answer), event)
                 return answer.model_copy(update={"usage": spent})
-        raise GeminiError(f"{request.model} did not answer after {self.settings.attempts} tries ({reason}).")
+        raise GeminiError(f"{request.model} did not answer after {s.attempts} tries ({reason}).")
 
     def _reserve(self, most: float) -> None:
         self._cancel.check()
@@ -235,9 +213,8 @@ class Gemini:
         return tokens.model_copy(update={"calls": 1, "usd": total})
 
 
-def _request(model: str, prompt: str, images: Sequence[Picture], asked: str, options: dict[str, Any]) -> _Request:
-    sent = [shrink(image, _LONGEST_SIDE) for image in images]
-    return _Request(model=model, prompt=prompt, pictures=sent, asked=asked, options=options)
+def _shrunk(images: Sequence[Picture]) -> list[Picture]:
+    return [shrink(image, _LONGEST_SIDE) for image in images]
 
 
 def _as_png(image: Picture) -> str:
@@ -249,18 +226,14 @@ def _as_png(image: Picture) -> str:
 def _from_message(model: str, message: AIMessage, redact: Callable[[str], str]) -> Answer:
     """What a chat message holds, cleaned by `redact`; its usage has the tokens, not yet the price."""
     blocks = message.content if isinstance(message.content, list) else [message.content]
-    images = [
-        block["image_url"]["url"].partition("base64,")[2]
-        for block in blocks
-        if isinstance(block, dict) and block.get("type") == "image_url"
-    ]
+    pictures = [block for block in blocks if isinstance(block, dict) and block.get("type") == "image_url"]
     words = [block if isinstance(block, str) else str(block.get("text", "")) for block in blocks]
     about, tokens = message.response_metadata or {}, message.usage_metadata
     blocked = (about.get("prompt_feedback") or {}).get("block_reason") or ""
     return Answer(
         model=model,
         text=redact("".join(words)),
-        images=images,
+        images=[picture["image_url"]["url"].partition("base64,")[2] for picture in pictures],
         finish=str(about.get("finish_reason") or ""),
         blocked=str(getattr(blocked, "value", blocked)),
         usage=Usage(tokens_in=tokens["input_tokens"], tokens_out=tokens["output_tokens"]) if tokens else Usage(),
@@ -270,11 +243,10 @@ def _from_message(model: str, message: AIMessage, redact: Callable[[str], str]) 
 def _refuse_nothing(answer: Answer, usable: object) -> None:
     if answer.blocked:
         raise GeminiError(f"{answer.model} blocked the request ({answer.blocked}).")
-    if usable:
-        return
-    if answer.finish not in ("", "STOP", "MAX_TOKENS"):
-        raise GeminiError(f"{answer.model} stopped its answer ({answer.finish}).")
-    raise GeminiError(f"{answer.model} sent an empty answer.")
+    if not usable:
+        stopped = answer.finish not in ("", "STOP", "MAX_TOKENS")
+        said = f"stopped its answer ({answer.finish})" if stopped else "sent an empty answer"
+        raise GeminiError(f"{answer.model} {said}.")
 
 
 def _status(error: BaseException) -> int | None:

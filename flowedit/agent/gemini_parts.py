@@ -12,9 +12,9 @@ from flowedit.agent.colour import Picture
 from flowedit.agent.events import Event
 from flowedit.agent.gemini import Gemini, GeminiError
 from flowedit.agent.painting import analyse, chosen_look, paint
-from flowedit.agent.parts import OfflineParts
+from flowedit.agent.parts import Attempts, OfflineParts
 from flowedit.agent.settings import StyleSettings
-from flowedit.agent.state import Fault, Styled, Task, Verdict
+from flowedit.agent.state import Fault, Task, Verdict
 from flowedit.agent.stylers import LOOKS, look_named
 from flowedit.errors import AgentError
 from flowedit.media.images import resize_image
@@ -92,7 +92,7 @@ class GeminiParts(OfflineParts):
 
     def style(self, image: Picture, master: Picture | None, task: Task, event: Event) -> Picture:
         """A drawing after the source frame and the master."""
-        prompt = task["plan"].prompts[task["index"]]
+        prompt = task["plan"].prompt
         if task["faults"]:
             prompt += f" An earlier attempt was rejected: {' '.join(fault.text for fault in task['faults'])}"
         try:
@@ -105,11 +105,7 @@ class GeminiParts(OfflineParts):
         return picture
 
     def judge(
-        self,
-        sources: Mapping[int, Picture],
-        styled: Mapping[int, tuple[Styled, Picture]],
-        card: StyleCard,
-        event: Event,
+        self, sources: Mapping[int, Picture], styled: Attempts, card: StyleCard, event: Event
     ) -> dict[int, Verdict]:
         """The measures, and the model's opinion where it drew."""
         measured = super().judge(sources, styled, card, event)
@@ -167,8 +163,8 @@ def _fitted(picture: Picture, source: Picture) -> Picture:
 
 
 def _joined(verdict: Verdict, opinion: Opinion, model: str) -> Verdict:
-    said = opinion.problem.strip()
-    if opinion.same_scene and opinion.same_style:
-        return verdict.model_copy(update={"by": model})
-    fault = Fault(kind="model", text=said or "It does not match the other keyframes.", adjustment=heard(said))
-    return verdict.model_copy(update={"faults": (*verdict.faults, fault), "by": model})
+    faults, said = verdict.faults, opinion.problem.strip()
+    if not (opinion.same_scene and opinion.same_style):
+        text = said or "It does not match the other keyframes."
+        faults = *faults, Fault(kind="model", text=text, adjustment=heard(said))
+    return verdict.model_copy(update={"faults": faults, "by": model})

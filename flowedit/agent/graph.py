@@ -23,25 +23,18 @@ _FAINTEST = 0.25
 _STORED = (StyleCard, Measures, Swatch, ColourAdjustment, Fault, Plan, Styled, Verdict, Decision)
 
 
-def build_graph(run: Run, checkpointer: SqliteSaver | None = None) -> CompiledStateGraph:
-    """Put the nodes of one run together.
-
-    Args:
-        run: the nodes.
-        checkpointer: keeps the state after every step, so that a killed run goes on where it was.
-    """
+def build_graph(run: Run, checkpointer: SqliteSaver) -> CompiledStateGraph:
+    """Put the nodes of one run together; the state is kept after every step, so that a killed run goes on."""
     graph = StateGraph(AgentState)
-    for node in (run.sample, run.select_keyframes, run.analyze_style, run.plan, run.judge, run.approve, run.export):
-        graph.add_node(node.__name__, node)
+    graph.add_sequence([run.sample, run.select_keyframes, run.analyze_style, run.plan])
+    for node in (run.judge, run.approve, run.export):
+        graph.add_node(node)
     graph.add_node("style_keyframe", run.style_keyframe, input_schema=Task)
 
     def judged(state: AgentState) -> list[Send] | str:
         return after_judge(state, redo=run.settings.redo)
 
     graph.add_edge(START, "sample")
-    graph.add_edge("sample", "select_keyframes")
-    graph.add_edge("select_keyframes", "analyze_style")
-    graph.add_edge("analyze_style", "plan")
     graph.add_conditional_edges("plan", first_tasks, ["style_keyframe"])
     graph.add_edge("style_keyframe", "judge")
     graph.add_conditional_edges("judge", judged, ["style_keyframe", "approve"])
@@ -60,20 +53,9 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
 
 def first_tasks(state: AgentState) -> list[Send]:
     """One task per keyframe, all from the same card and master: they run side by side."""
-    return [
-        _send(
-            Task(
-                index=index,
-                attempt=0,
-                card=state["card"],
-                plan=state["plan"],
-                faults=(),
-                strength=1.0,
-                adjustment=ColourAdjustment(),
-            )
-        )
-        for index in state["indices"]
-    ]
+    common = {"card": state["card"], "plan": state["plan"], "strength": 1.0, "adjustment": ColourAdjustment()}
+    tasks = (Task(index=index, attempt=0, faults=(), **common) for index in state["indices"])
+    return [Send("style_keyframe", task) for task in tasks]
 
 
 def after_judge(state: AgentState, *, redo: int) -> list[Send] | str:
@@ -86,11 +68,10 @@ def after_judge(state: AgentState, *, redo: int) -> list[Send] | str:
     again = []
     for index, verdict in state["verdicts"].items():
         done = state["styled"][index]
-        if verdict.passed or done.attempt >= redo or index in decided:
-            continue
-        task = _next(state, done, verdict.faults)
-        if not _in_vain(done, task):
-            again.append(_send(task))
+        if verdict.faults and done.attempt < redo and index not in decided:
+            task = _next(state, done, verdict.faults)
+            if not _in_vain(done, task):
+                again.append(Send("style_keyframe", task))
     return again or "approve"
 
 
@@ -102,7 +83,7 @@ def after_approval(state: AgentState) -> list[Send] | str:
         task = _next(state, done, (fault,))
         if fault.adjustment is None:
             task["strength"] = _clamped(done.strength * _WEAKER)
-        again.append(_send(task))
+        again.append(Send("style_keyframe", task))
     return again or ("export" if decision.approve else END)
 
 
@@ -141,7 +122,3 @@ def _next(state: AgentState, done: Styled, faults: Sequence[Fault]) -> Task:
 
 def _clamped(strength: float) -> float:
     return min(max(strength, _FAINTEST), 1.0)
-
-
-def _send(task: Task) -> Send:
-    return Send("style_keyframe", task)

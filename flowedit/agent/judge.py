@@ -27,41 +27,31 @@ _NEAR = 12.0
 
 
 class _Apart(NamedTuple):
-    """How far a keyframe's colours are from the others' for like source colours, in Lab units.
+    """How far a keyframe's colours, styled and in the source, are from the others' for like source colours, in Lab.
 
-    Attributes:
-        styled: as they are styled.
-        source: in the source.
-        move: what would bring them to the others'.
+    `move` is what would bring the styled ones to the others'.
     """
 
-    styled: float
-    source: float
-    move: tuple[float, float, float]
+    styled: float = 0.0
+    source: float = 0.0
+    move: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 def judge_keyframes(
     sources: Mapping[int, Picture], styled: Mapping[int, tuple[Styled, Picture]], card: StyleCard
 ) -> dict[int, Verdict]:
-    """Read every keyframe against its source and against the others.
+    """Read every keyframe against its source frame and against the others, by keyframe index.
 
-    Args:
-        sources: source frame by keyframe index.
-        styled: the attempt and its picture by keyframe index.
-        card: the style; its palette defines which source colours count as the same.
-
-    Returns:
-        A verdict by keyframe index, with reasons in words that a styler can act on.
+    The card's palette defines which source colours count as the same.
     """
-    small = {index: _aligned(sources[index], styled[index][1]) for index in styled}
+    small = {index: _aligned(sources[index], picture) for index, (_, picture) in styled.items()}
     apart = _disagreements(small, card)
     return {index: _verdict(attempt, small[index], apart[index], card) for index, (attempt, _) in styled.items()}
 
 
 def structure_likeness(source: Picture, styled: Picture) -> float:
     """Correlation of the contours of two pictures of one size, in [-1, 1]; colours and contrast do not count."""
-    first, second = (_contours(picture) for picture in (source, styled))
-    first, second = first - first.mean(), second - second.mean()
+    first, second = (contours - contours.mean() for contours in map(_contours, (source, styled)))
     scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float((first * second).sum()) / scale if scale > 1e-9 else 0.0
 
@@ -77,9 +67,9 @@ def change_ratio(sources: Sequence[Picture], styled: Sequence[Picture], *, regio
         styled: the same keyframes styled.
         regions: how many across the shorter side.
     """
-    before, after = ([_region_means(image, regions) for image in images] for images in (sources, styled))
     moved, restyled = (
-        sum(float(((one - other) ** 2).sum()) for one, other in combinations(means, 2)) for means in (before, after)
+        sum(float(((one - other) ** 2).sum()) for one, other in combinations(means, 2))
+        for means in ([_region_means(image, regions) for image in images] for images in (sources, styled))
     )
     return float(np.sqrt(restyled / max(moved, 1e-12)))
 
@@ -109,10 +99,10 @@ def _own_faults(verdict: Verdict, apart: _Apart, card: StyleCard) -> Iterator[Fa
         )
         yield Fault(kind="contours", text=text)
     if verdict.disagreement > most:
-        towards = _towards(np.array(apart.move))
+        towards, said = _towards(apart.move)
         text = (
             f"Its colours lie {verdict.disagreement:.0f} Lab units from the other keyframes' where the source is alike "
-            f"({most:.0f} at most): use the palette and light of the reference picture.{_said(towards)}"
+            f"({most:.0f} at most): use the palette and light of the reference picture.{said}"
         )
         yield Fault(kind="colours", text=text, adjustment=towards)
     if verdict.change < _LEAST_CHANGE:
@@ -128,23 +118,20 @@ def _wrong_palette(verdict: Verdict, pair: tuple[Picture, Picture], card: StyleC
         return
     source, styled = (measure([picture]).palette for picture in pair)
     before = palette_distance(source, card.reference.palette)
-    if verdict.style_distance <= max(before, _NEAR):
-        return
-    towards = _towards(centre(card.reference.palette) - centre(styled))
-    text = (
-        f"Its palette is farther from the reference picture ({verdict.style_distance:.0f} Lab units) than the source "
-        f"frame was ({before:.0f}): use the reference picture's colours.{_said(towards)}"
-    )
-    yield Fault(kind="palette", text=text, adjustment=towards)
+    if verdict.style_distance > max(before, _NEAR):
+        towards, said = _towards(centre(card.reference.palette) - centre(styled))
+        text = (
+            f"Its palette is farther from the reference picture ({verdict.style_distance:.0f} Lab units) than the "
+            f"source frame was ({before:.0f}): use the reference picture's colours.{said}"
+        )
+        yield Fault(kind="palette", text=text, adjustment=towards)
 
 
-def _said(towards: ColourAdjustment) -> str:
-    return f" It should be {words}, in Lab units." if (words := towards.words()) else ""
-
-
-def _towards(move: Float[np.ndarray, " 3"]) -> ColourAdjustment:
+def _towards(move: Sequence[float] | np.ndarray) -> tuple[ColourAdjustment, str]:
+    """A move in Lab as an adjustment and in words."""
     lightness, red, yellow = (round(float(step), 2) for step in np.clip(move, -MOST, MOST))
-    return ColourAdjustment(lightness=lightness, red=red, yellow=yellow)
+    towards = ColourAdjustment(lightness=lightness, red=red, yellow=yellow)
+    return towards, f" It should be {words}, in Lab units." if (words := towards.words()) else ""
 
 
 def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard) -> dict[int, _Apart]:
@@ -161,7 +148,7 @@ def _disagreements(small: Mapping[int, tuple[Picture, Picture]], card: StyleCard
                 move = shared @ (other[2] - after - (other[1] - before)) / total
                 gaps.append(_Apart(float(shared @ styled / total), float(shared @ source / total), tuple(move)))
         # The lower median over the others: one odd keyframe must not make the good ones look odd.
-        out[index] = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else _Apart(0.0, 0.0, (0.0, 0.0, 0.0))
+        out[index] = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else _Apart()
     return out
 
 
@@ -172,12 +159,12 @@ def _response(
     before, after = _lab(source).reshape(-1, 3), _lab(styled).reshape(-1, 3)
     nearest = ((before[:, None] - swatches[None]) ** 2).sum(axis=2).argmin(axis=1)
     count = np.bincount(nearest, minlength=len(swatches))
-    means = [
+    sums = (
         np.stack([np.bincount(nearest, pixels[:, c], len(swatches)) for c in range(3)], axis=1)
-        / np.maximum(count, 1)[:, None]
         for pixels in (before, after)
-    ]
-    return count / len(before), means[0], means[1]
+    )
+    one, other = (total / np.maximum(count, 1)[:, None] for total in sums)
+    return count / len(before), one, other
 
 
 def _aligned(source: Picture, styled: Picture) -> tuple[Picture, Picture]:

@@ -8,30 +8,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from flowedit.agent.colour import Frozen
 from flowedit.agent.events import Usage
 from flowedit.agent.settings import GeminiSettings
 from flowedit.errors import AgentError
-from flowedit.files import unwritten, write_text
-
-SPENT = "spent"
-"""Beside the answers: how many requests were sent and what they cost, answered or not."""
+from flowedit.files import make_folder, write_text
 
 
-class Answer(BaseModel):
-    """One answer.
-
-    Attributes:
-        model: who answered.
-        text: its words.
-        images: its pictures, base64.
-        finish: why it stopped, in the API's word.
-        blocked: why the request was blocked, in the API's word; empty where it was not.
-        usage: what it took, tries included.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Answer(Frozen):
+    """One answer: words, pictures in base64, and why it stopped or the request was blocked, in the API's words."""
 
     model: str
     text: str
@@ -49,21 +36,16 @@ class Ledger:
     """The answers of one run and its budget, in a folder that outlives the process; several threads may ask at once."""
 
     def __init__(self, folder: Path, settings: GeminiSettings, redact: Callable[[str], str]) -> None:
-        """Start from what earlier runs in the folder have already asked and spent.
-
-        Args:
-            folder: keeps the answers and the count; it need not be there yet.
-            settings: the limits.
-            redact: cleans what is written.
+        """Start from what earlier runs in the folder, if it is there, have asked and spent; `redact` what is written.
 
         Raises:
             AgentError: the count is damaged.
         """
         self._folder, self._settings, self._redact = folder, settings, redact
+        # The answers are the least that was spent, where their folder came without a count.
         answers = (self.find(path.stem) for path in sorted(folder.glob("*.json")))
         answered = sum((answer.usage for answer in answers if answer is not None), Usage())
-        counted = _counted(folder / SPENT)
-        # The answers are the least that was spent, where their folder came without a count.
+        counted = _counted(folder / "spent")
         self._calls, self._usd = max(counted.calls, answered.calls), max(counted.usd, answered.usd)
         self._held = 0.0
         self._lock = threading.Lock()
@@ -77,7 +59,7 @@ class Ledger:
 
     def keep(self, name: str, answer: Answer) -> None:
         """Write an answer, whole or not at all."""
-        self._write(f"{name}.json", self._redact(answer.model_dump_json(indent=1)))
+        write_text(make_folder(self._folder) / f"{name}.json", self._redact(answer.model_dump_json(indent=1)))
 
     def reserve(self, usd: float) -> None:
         """Count one request and set aside the most that it may cost.
@@ -108,14 +90,8 @@ class Ledger:
 
     def _count(self) -> None:
         """Requests under way are written as if they cost the most they may: a kill leaves them at that."""
-        self._write(SPENT, Usage(calls=self._calls, usd=self._usd + self._held).model_dump_json())
-
-    def _write(self, name: str, text: str) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritten(self._folder, error) from None
-        write_text(self._folder / name, text)
+        spent = Usage(calls=self._calls, usd=self._usd + self._held)
+        write_text(make_folder(self._folder) / "spent", spent.model_dump_json())
 
 
 def _counted(path: Path) -> Usage:

@@ -31,12 +31,6 @@ class Run:
     """One run: what its nodes work with, and the nodes themselves.
 
     Attributes:
-        source: the clip.
-        settings: what was asked for.
-        parts: who does the work.
-        folder: where pictures go.
-        log: where events go.
-        cancel: ends the run before the next frame or request.
         painters: bound how many keyframes are painted at once. The graph's own bound would not do: it also delays the
             record of what is finished until the last keyframe has begun, and a killed run would paint them again. A
             semaphore in the graph's threads would not do either: each thread holds on to the memory that it once used,
@@ -48,7 +42,7 @@ class Run:
     parts: OfflineParts
     folder: RunFolder
     log: EventLog
-    cancel: Cancel = field(default_factory=Cancel)
+    cancel: Cancel
     painters: Executor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
 
     def sample(self, state: AgentState) -> Update:
@@ -60,18 +54,21 @@ class Run:
             event.values = {"frames": source.num_frames, "fps": source.fps, "start": source.start, "cuts": list(cuts)}
         return {"cuts": cuts}
 
+    def _frames(self) -> Iterator[Picture]:
+        for frame in self.source.stream():
+            self.cancel.check()
+            yield frame
+
     def select_keyframes(self, state: AgentState) -> Update:
         """Choose the frames to key and keep a picture of each for people and models to look at."""
-        source, wanted = self.source, wanted_keyframes(self.source, self.settings.target_fps)
+        total, wanted = self.source.num_frames, wanted_keyframes(self.source, self.settings.target_fps)
         with self.log.node("select_keyframes") as event:
-            indices, missed = choose_indices(
-                source.num_frames, state["cuts"], wanted=wanted, most=self.settings.max_frames
-            )
-            sources = {index: self.folder.save(f"sources/{index:04d}.jpg", source.frame(index)) for index in indices}
+            indices, missed = choose_indices(total, state["cuts"], wanted=wanted, most=self.settings.max_frames)
+            sources = {i: self.folder.save(f"sources/{i:04d}.jpg", self.source.frame(i)) for i in indices}
             if missed:
                 shots = ", ".join(map(str, missed))
                 event.notes.append(f"No keyframe for the shots that start at frame {shots}; allow more keyframes.")
-            event.values = {"indices": list(indices), "slots": list(slots_of(indices, source.num_frames))}
+            event.values = {"indices": list(indices), "slots": list(slots_of(indices, total))}
             event.images = list(sources.values())
         return {"indices": indices, "sources": sources}
 
@@ -89,7 +86,7 @@ class Run:
         with self.log.node("plan") as event:
             master = self.parts.master(self.source.frame(indices[len(indices) // 2]), card)
             reference = None if master is None else self.folder.save("reference.png", master)
-            plan = self.parts.plan(card, indices, reference)
+            plan = self.parts.plan(card, reference)
             event.prompt = plan.video_prompt
             event.images = [] if reference is None else [reference]
         return {"plan": plan}
@@ -99,29 +96,21 @@ class Run:
         return self.painters.submit(self._painted, state).result()
 
     def _painted(self, state: Task) -> Update:
-        index, attempt, strength, adjustment = state["index"], state["attempt"], state["strength"], state["adjustment"]
+        index, attempt, reference = state["index"], state["attempt"], state["plan"].reference
         asked = {
             "attempt": attempt,
-            "strength": strength,
-            "adjustment": adjustment.model_dump(exclude_defaults=True),
+            "strength": state["strength"],
+            "adjustment": state["adjustment"].model_dump(exclude_defaults=True),
             "asked": [fault.text for fault in state["faults"]],
         }
         with self.cancel.guard(), self.log.node("style_keyframe", index, by=OFFLINE, **asked) as event:
-            reference = state["plan"].reference
             master = None if reference is None else self.folder.load(reference)
             picture = self.parts.style(self.source.frame(index), master, state, event)
             name = self.folder.save(f"attempts/{index:04d}-{attempt}.png", picture)
             event.images = [name]
-        done = Styled(
-            index=index,
-            attempt=attempt,
-            file=name,
-            by=event.values["by"],
-            strength=strength,
-            adjustment=adjustment,
-            note=" ".join(event.notes),
-        )
-        return {"styled": {index: done}}
+        laid = {"strength": state["strength"], "adjustment": state["adjustment"]}
+        by, note = event.values["by"], " ".join(event.notes)
+        return {"styled": {index: Styled(index=index, attempt=attempt, file=name, by=by, note=note, **laid)}}
 
     def judge(self, state: AgentState) -> Update:
         """Read all keyframes against their sources and against each other."""
@@ -134,16 +123,14 @@ class Run:
 
     def approve(self, state: AgentState) -> Update:
         """Stop until a person (or `--yes`) has answered."""
+        files, rejected = {index: done.file for index, done in state["styled"].items()}, _rejected(state)
         request = ApprovalRequest(
-            files={index: done.file for index, done in state["styled"].items()},
-            sources=state["sources"],
-            verdicts=state["verdicts"],
-            escalated=_rejected(state),
+            files=files, sources=state["sources"], verdicts=state["verdicts"], escalated=tuple(rejected)
         )
         decision = Decision.model_validate(interrupt(request.model_dump(mode="json")))
         with self.log.node("approve") as event:
-            event.values = decision.model_dump(mode="json") | {"escalated": list(request.escalated)}
-            event.images = list(request.files.values())
+            event.values = decision.model_dump(mode="json") | {"escalated": rejected}
+            event.images = list(files.values())
         return {"decision": decision}
 
     def export(self, state: AgentState) -> Update:
@@ -152,12 +139,10 @@ class Run:
         with self.log.node("export") as event:
             (root / "keyframes").mkdir(exist_ok=True)
             slots = slots_of(list(styled), source.num_frames)
-            rows: list[dict[str, Any]] = [
-                _row(state, done) | {"slot": slot} for done, slot in zip(styled.values(), slots, strict=True)
-            ]
+            rows = [_row(state, done, slot) for done, slot in zip(styled.values(), slots, strict=True)]
+            event.images = [row["file"] for row in rows]
             for row in rows:
                 write_bytes(root / row["file"], (root / styled[row["index"]].file).read_bytes())
-            event.images = [row["file"] for row in rows]
             manifest = {
                 "format": 1,
                 "video": source.name,
@@ -177,26 +162,18 @@ class Run:
                 event.notes.append(f"The judge still objects to keyframe {shown}; see the verdicts in {MANIFEST}.")
         return {"exported": True}
 
-    def _frames(self) -> Iterator[Picture]:
-        for frame in self.source.stream():
-            self.cancel.check()
-            yield frame
+
+def _rejected(state: AgentState) -> list[int]:
+    return [index for index, verdict in state["verdicts"].items() if verdict.faults]
 
 
-def _rejected(state: AgentState) -> tuple[int, ...]:
-    return tuple(index for index, verdict in state["verdicts"].items() if not verdict.passed)
-
-
-def _row(state: AgentState, done: Styled) -> dict[str, Any]:
+def _row(state: AgentState, done: Styled, slot: int) -> dict[str, Any]:
     """What the manifest says of a keyframe."""
     return {
-        "index": done.index,
+        **done.model_dump(mode="json"),
         "file": f"keyframes/{done.index:04d}.png",
         "source": state["sources"][done.index],
-        "by": done.by,
-        "attempt": done.attempt,
-        "strength": done.strength,
         "adjustment": done.adjustment.model_dump(exclude_defaults=True),
-        "note": done.note,
         "verdict": state["verdicts"][done.index].model_dump(mode="json", exclude={"index", "attempt"}),
+        "slot": slot,
     }

@@ -12,8 +12,7 @@ from flowedit.agent.stylers.transfer import recolour
 from flowedit.errors import AgentError, SettingError
 from flowedit.media.images import read_image, resize_image
 
-_LONGEST_SIDE = 1024
-_SHORTEST_SIDE = 8
+_LONGEST_SIDE, _SHORTEST_SIDE = 1024, 8
 MOST_LINES = 1080
 """Pixels of the shorter side that a look is painted at; larger frames are painted so and enlarged. Marks grow with the
 frame, so the same strokes come out; at 2160 lines, in a fifth of the time and a third of the memory."""
@@ -62,37 +61,23 @@ def chosen_look(settings: StyleSettings) -> Look:
 
 
 def analyse(keyframes: Sequence[Picture], look: Look, reference: Picture | None) -> StyleCard:
-    """The style card from measures alone: one for the whole clip, so that all keyframes are painted alike.
+    """The style card from measures alone: one for all source keyframes of a clip, so that they are painted alike.
 
-    Args:
-        keyframes: the source keyframes.
-        look: what paints.
-        reference: the style image.
+    `reference` is the style image.
     """
     master, measured, recoloured = measure(keyframes), None, None
     if reference is not None:
         measured = measure([reference])
         if look.name != "transfer":
             recoloured = measure([recolour(image, master, measured) for image in keyframes])
-    return StyleCard(
-        look=look.name,
-        title=look.title,
-        medium=look.medium,
-        words=look.words[:4],
-        master=master,
-        reference=measured,
-        recoloured=recoloured,
-    )
+    measures = {"master": master, "reference": measured, "recoloured": recoloured}
+    return StyleCard(look=look.name, title=look.title, medium=look.medium, words=look.words[:4], **measures)
 
 
 def paint(image: Picture, card: StyleCard, seed: int, strength: float) -> Picture:
-    """Paint one keyframe offline, at no more than `MOST_LINES` and enlarged from there.
+    """Paint one source frame offline, at no more than `MOST_LINES` and enlarged from there.
 
-    Args:
-        image: the source frame.
-        card: the style.
-        seed: of the textures.
-        strength: share of the look that is laid over the source, in [0, 1].
+    `seed` is that of the textures, `strength` the share of the look that is laid over the source, in [0, 1].
     """
     canvas, on, look = image, card, LOOKS[card.look]
     if card.reference is not None and card.recoloured is not None:

@@ -13,7 +13,8 @@ from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Plan, Styled, Task, Verdict
 from flowedit.agent.stylers import LOOKS
 
-_NEGATIVE = "flicker, ghosting, blurred, distorted shapes, changing colours, text, watermark"
+Attempts = Mapping[int, tuple[Styled, Picture]]
+"""Attempts and their pictures, by keyframe index."""
 
 
 class OfflineParts:
@@ -23,12 +24,7 @@ class OfflineParts:
     """
 
     def __init__(self, settings: StyleSettings, reference: Picture | None = None) -> None:
-        """Work for a style.
-
-        Args:
-            settings: the wanted style and seed.
-            reference: the style image, read and shrunk.
-        """
+        """Work for the wanted style and seed, and a style image, read and shrunk."""
         self.settings, self.reference = settings, reference
 
     def read_style(self, keyframes: Sequence[Picture], event: Event) -> StyleCard:
@@ -42,13 +38,10 @@ class OfflineParts:
         del keyframe, card
         return self.reference
 
-    def plan(self, card: StyleCard, indices: Sequence[int], reference: str | None) -> Plan:
-        """One prompt for all keyframes, so that they agree, and the editor's prompt from the same words.
+    def plan(self, card: StyleCard, reference: str | None) -> Plan:
+        """One prompt for all keyframes, so that they agree, and the editor's from the same words.
 
-        Args:
-            card: the style.
-            indices: clip frames of the keyframes.
-            reference: file of the picture that all are styled after.
+        `reference` is the file of the picture that all are styled after.
         """
         words = ", ".join(dict.fromkeys((card.title, card.medium, *card.words)))
         prompt = (
@@ -57,12 +50,9 @@ class OfflineParts:
             "No text, no border, same aspect ratio."
         )
         style = LOOKS[card.look].prompt if card.analysed_by == OFFLINE else words
-        return Plan(
-            prompts=dict.fromkeys(indices, prompt),
-            video_prompt=f"{style}, consistent style, smooth motion",
-            negative_prompt=_NEGATIVE,
-            reference=reference,
-        )
+        avoid = "flicker, ghosting, blurred, distorted shapes, changing colours, text, watermark"
+        video = f"{style}, consistent style, smooth motion"
+        return Plan(prompt=prompt, video_prompt=video, negative_prompt=avoid, reference=reference)
 
     def style(self, image: Picture, master: Picture | None, task: Task, event: Event) -> Picture:
         """The source frame styled, at its own size."""
@@ -71,13 +61,9 @@ class OfflineParts:
         return task["adjustment"].apply(paint(image, task["card"], self.settings.seed, task["strength"]))
 
     def judge(
-        self,
-        sources: Mapping[int, Picture],
-        styled: Mapping[int, tuple[Styled, Picture]],
-        card: StyleCard,
-        event: Event,
+        self, sources: Mapping[int, Picture], styled: Attempts, card: StyleCard, event: Event
     ) -> dict[int, Verdict]:
-        """A verdict for each keyframe: `sources` and `styled` hold source frames, and attempts with their pictures."""
+        """A verdict for each keyframe, by its source frame and the others."""
         del event
         verdicts = judge_keyframes(sources, styled, card)
         for index, verdict in verdicts.items():

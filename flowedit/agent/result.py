@@ -86,14 +86,11 @@ def read_result(folder: str | Path) -> StyleResult:
 def pairs_of(waiting: StyleResult) -> list[Pair]:
     """Each keyframe of a run that waits for an answer, beside its source: what a gallery in a notebook is handed.
 
-    Args:
-        waiting: what `style_video` gave with `approver=leave_waiting`.
-
     Raises:
         AgentError: the run does not wait.
 
     Example:
-        >>> from flowedit.widgets import KeyframeGallery  # doctest: +SKIP
+        >>> waiting = style_video("clip.mp4", settings, "styled", approver=leave_waiting)  # doctest: +SKIP
         >>> KeyframeGallery(pairs_of(waiting), resume=answering("clip.mp4", "styled"))  # doctest: +SKIP
     """
     asked, folder = waiting.request, waiting.folder

@@ -10,12 +10,10 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
-from pydantic import SecretStr
 
 from flowedit.agent.cancel import Cancel, RunCancelledError
-from flowedit.agent.colour import Picture
 from flowedit.agent.events import RECORD, Event, EventLog, Status, read_record
-from flowedit.agent.folder import ANSWERS, CHECKPOINT, RunFolder, claimed, fingerprint, opened_record
+from flowedit.agent.folder import ANSWERS, CHECKPOINT, claimed, fingerprint, opened_record
 from flowedit.agent.graph import build_graph, open_checkpoints
 from flowedit.agent.nodes import Run
 from flowedit.agent.painting import chosen_look, read_style_image
@@ -116,17 +114,9 @@ def style_or_reuse(
     replace: bool = False,
     watch: Watcher = lambda event: None,
 ) -> StyleResult:
-    """`style_video` unattended, or what it left in the folder before for the same clip and settings.
+    """`style_video` unattended, or what it left in a folder of its own before for the same clip and settings.
 
-    Args:
-        video: a file.
-        settings: the style, the window and how many keyframes.
-        output_dir: a folder of this run's own.
-        replace: whether a run of another clip or other settings in the folder may be removed.
-        watch: is told each event as it is recorded.
-
-    Raises:
-        FlowEditError: as `style_video`.
+    `replace` says whether a run of another clip or other settings in the folder may be removed.
     """
     folder = Path(output_dir)
     read_style_image(settings)
@@ -142,12 +132,7 @@ def style_or_reuse(
 
 
 def answer(video: str | Path | Source, output_dir: str | Path, decision: Decision) -> StyleResult:
-    """Give a waiting run a person's decision; keyframes to be redone are shown again in the result.
-
-    Args:
-        video: the same clip.
-        output_dir: the run's folder.
-        decision: what the person said.
+    """Give the waiting run of a video a person's decision; keyframes to be redone are shown again in the result.
 
     Raises:
         AgentError: the folder holds no waiting run, or what is to be redone is no keyframe of it.
@@ -163,16 +148,10 @@ def answer(video: str | Path | Source, output_dir: str | Path, decision: Decisio
 
 
 def answering(video: str | Path | Source, folder: str | Path) -> Callable[[Mapping[str, Any]], list[Pair] | None]:
-    """A function that hands a person's answer to the waiting run: the `resume` of a gallery in a notebook.
+    """A function that hands a person's answer to the waiting run of a video: the `resume` of a gallery in a notebook.
 
-    Args:
-        video: the run's clip.
-        folder: the run's folder.
-
-    Returns:
-        `{"approve": True, "redo": {clip frame: reason}}` to the keyframes to look at again, or None when the run is
-        over; it takes as long as the run goes on. It raises an `AgentError` for an answer without a reason, or to a
-        frame that is no keyframe; the run then waits as before.
+    It takes `{"approve": True, "redo": {clip frame: reason}}` and gives the keyframes to look at again, or None when
+    the run is over. It raises an `AgentError` as `answer` does, or for an empty reason; the run then waits as before.
     """
 
     def resume(said: Mapping[str, Any]) -> list[Pair] | None:
@@ -194,9 +173,17 @@ def _style(
         log = EventLog(folder.root, opened_record(folder, source, settings), redactor(key), company.watch)
         parts = company.parts or OfflineParts(settings, reference)
         if company.parts is None and key is not None:
-            parts = _gemini(settings, reference, key, folder, company.cancel)
+            # Imported here: the client and the SDK behind it take half a second that an offline run need not wait.
+            from flowedit.agent.gemini import Gemini
+            from flowedit.agent.gemini_parts import GeminiParts
+
+            gemini = Gemini(settings.gemini, key, folder.root / ANSWERS, company.cancel)
+            parts = GeminiParts(settings, reference, gemini)
         elif company.parts is None and settings.backend != "offline":
-            _note(log, f"No Gemini key in {KEY_VARIABLE}; the keyframes are painted offline.")
+            note = f"No Gemini key in {KEY_VARIABLE}; the keyframes are painted offline."
+            if note not in log.record.notes():
+                with log.node("start") as event:
+                    event.notes.append(note)
         run = Run(source=source, settings=settings, parts=parts, folder=folder, log=log, cancel=company.cancel)
         log.set_status("running")
         try:
@@ -210,22 +197,6 @@ def _style(
 
 def _opened(video: str | Path, settings: StyleSettings) -> Source:
     return file_source(video, start=settings.start, num_frames=settings.num_frames)
-
-
-def _gemini(
-    settings: StyleSettings, reference: Picture | None, key: SecretStr, folder: RunFolder, cancel: Cancel
-) -> OfflineParts:
-    # Imported here: the client and the SDK behind it take half a second that an offline run need not wait.
-    from flowedit.agent.gemini import Gemini
-    from flowedit.agent.gemini_parts import GeminiParts
-
-    return GeminiParts(settings, reference, Gemini(settings.gemini, key, folder.root / ANSWERS, cancel))
-
-
-def _note(log: EventLog, note: str) -> None:
-    if note not in log.record.notes():
-        with log.node("start") as event:
-            event.notes.append(note)
 
 
 def _drive(run: Run, approver: Approver) -> tuple[Status, ApprovalRequest | None]:
@@ -255,6 +226,4 @@ def _drive(run: Run, approver: Approver) -> tuple[Status, ApprovalRequest | None
 
 
 def _asked(state: StateSnapshot) -> ApprovalRequest | None:
-    for interrupt in state.interrupts:
-        return ApprovalRequest.model_validate(interrupt.value)
-    return None
+    return next((ApprovalRequest.model_validate(interrupt.value) for interrupt in state.interrupts), None)

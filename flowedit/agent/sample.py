@@ -20,9 +20,7 @@ LONGEST_WINDOW = 81
 """Frames that a run covers where the caller names none: the clip length that Wan was trained on."""
 _KEPT_BYTES = 192 * 2**20
 _FEWEST_KEPT = 12
-_THUMB = (48, 27)
-_CUT = 5.0
-_PROMINENCE = 4.0
+_CUT, _PROMINENCE = 5.0, 4.0
 _HASHED = 1 << 20
 
 
@@ -44,7 +42,7 @@ class Source:
     name: str
     identity: str
     fps: float
-    start: int
+    start: int = 0
     num_frames: int
     frame: Callable[[int], Picture]
     stream: Callable[[], Iterator[Picture]]
@@ -52,12 +50,7 @@ class Source:
 
 
 def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Source:
-    """A window of a video file.
-
-    Args:
-        path: the file.
-        start: its frame that becomes clip frame 0.
-        num_frames: `4n + 1`; None takes the longest legal window there is, at most 81 frames.
+    """A window of a video file, from frame `start`: `num_frames` of them, or the longest legal number up to 81.
 
     Raises:
         VideoFileError: the file is missing or not a video.
@@ -110,25 +103,13 @@ class _FileFrames:
 
 
 def frames_source(frames: UInt8[np.ndarray, "F H W 3"], *, fps: float = 24.0, name: str = "frames") -> Source:
-    """A clip that is already in memory.
-
-    Args:
-        frames: uint8 (F, H, W, 3), `F = 4n + 1`.
-        fps: frames a second.
-        name: what to call it in records.
-    """
+    """A clip that is already in memory: uint8 (F, H, W, 3), `F = 4n + 1`; `name` is what records call it."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise VideoShapeError(f"A clip is uint8 (F, H, W, 3); got {frames.dtype} {frames.shape}.")
     check_num_frames(len(frames))
-    return Source(
-        name=name,
-        identity=hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest(),
-        fps=fps,
-        start=0,
-        num_frames=len(frames),
-        frame=lambda index: frames[index],
-        stream=lambda: iter(frames),
-    )
+    identity = hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest()
+    frame, stream = frames.__getitem__, frames.__iter__
+    return Source(name=name, identity=identity, fps=fps, num_frames=len(frames), frame=frame, stream=stream)
 
 
 def file_identity(path: Path) -> str:
@@ -206,11 +187,11 @@ def _filled(chosen: list[int], count: int) -> tuple[int, ...]:
     extra = [0] * len(gaps)
     for _ in range(count - len(chosen)):
         extra[max(range(len(gaps)), key=lambda k: (gaps[k] / (extra[k] + 1), -k))] += 1
-    inside = [
+    inside = (
         first + GROUP * round(gap * (j + 1) / (more + 1))
         for first, gap, more in zip(chosen, gaps, extra, strict=False)
         for j in range(more)
-    ]
+    )
     return tuple(sorted({*chosen, *inside}))
 
 
@@ -228,13 +209,13 @@ def _window(name: str, total: int, start: int, num_frames: int | None) -> int:
     return num_frames
 
 
-def _thumb(frame: Picture) -> Float32[np.ndarray, "h w 3"]:
-    return cv2.GaussianBlur(to_lab(cv2.resize(frame, _THUMB, interpolation=cv2.INTER_AREA)), (0, 0), 1.0)
+def _thumb(frame: Picture) -> Float32[np.ndarray, "27 48 3"]:
+    return cv2.GaussianBlur(to_lab(cv2.resize(frame, (48, 27), interpolation=cv2.INTER_AREA)), (0, 0), 1.0)
 
 
 def _flash(thumbs: Float32[np.ndarray, "F h w 3"], k: int) -> bool:
     """Whether the picture before frame `k + 1` comes back within a few frames: a flash, not a cut."""
     step = np.abs(thumbs[k + 1] - thumbs[k]).mean()
-    later, earlier = thumbs[k + 2 : k + 6], thumbs[max(0, k - 4) : k]
-    back = any(np.abs(after - thumbs[k]).mean() < 0.35 * step for after in later)
-    return back or any(np.abs(before - thumbs[k + 1]).mean() < 0.35 * step for before in earlier)
+    pairs = [(after, thumbs[k]) for after in thumbs[k + 2 : k + 6]]
+    pairs += [(before, thumbs[k + 1]) for before in thumbs[max(0, k - 4) : k]]
+    return any(np.abs(one - other).mean() < 0.35 * step for one, other in pairs)

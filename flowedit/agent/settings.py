@@ -118,7 +118,7 @@ def _colab_secret() -> str | None:
         return None
     try:
         return userdata.get(KEY_VARIABLE)
-    except Exception:  # Colab's own exceptions for "no such secret" and "access not granted" live in its module
+    except Exception:  # Colab's own, for "no such secret" and "access not granted", live in its module
         return None
 
 

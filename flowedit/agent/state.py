@@ -3,45 +3,30 @@
 from operator import or_
 from typing import Annotated, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from flowedit.agent.adjustment import ColourAdjustment
-from flowedit.agent.card import StyleCard
-from flowedit.agent.colour import Unit
+from flowedit.agent.card import OFFLINE, StyleCard
+from flowedit.agent.colour import Frozen, Unit
 from flowedit.errors import AgentError
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Plan(Frozen):
+    """What is said to whoever draws a keyframe and to the editor; `reference` is the picture that all are styled after.
 
-
-class Plan(_Record):
-    """What to do with each keyframe, and what the editor is told about the whole clip.
-
-    Attributes:
-        prompts: one per keyframe index, for a model that draws from words.
-        video_prompt: for the editor.
-        negative_prompt: what the editor should avoid.
-        reference: file of the one picture that all keyframes are styled after, inside the run's folder.
+    All files named here and below lie inside the run's folder.
     """
 
-    prompts: dict[int, str]
+    prompt: str
     video_prompt: str
     negative_prompt: str = ""
     reference: str | None = None
 
 
-class Styled(_Record):
-    """One attempt at a keyframe.
+class Styled(Frozen):
+    """One attempt, from 0, at a keyframe, painted by "offline" or a model's name.
 
-    Attributes:
-        index: clip frame.
-        attempt: from 0.
-        file: the picture, inside the run's folder.
-        by: what painted it, "offline" or a model's name.
-        strength: share of the look that is laid on, 1 for all of it.
-        adjustment: what was changed after the look was painted.
-        note: why something else painted it than was planned; empty where nothing did.
+    `strength` is the share of the look that is laid on, and `note` says why something else painted than was planned.
     """
 
     index: int
@@ -53,14 +38,10 @@ class Styled(_Record):
     note: str = ""
 
 
-class Fault(_Record):
-    """One thing that speaks against a keyframe.
+class Fault(Frozen):
+    """One thing that speaks against a keyframe, in a sentence that a styler can act on.
 
-    Attributes:
-        kind: what is wrong: contours lost, colours unlike the other keyframes', style not laid on, palette away from
-            the reference, or what a model or a person said.
-        text: a sentence that a styler can act on.
-        adjustment: the same for a styler that paints by measures; None where only words say it.
+    `adjustment` says the same to a styler that paints by measures; None where only words say it.
     """
 
     kind: Literal["contours", "colours", "too_faint", "palette", "model", "person"]
@@ -68,17 +49,14 @@ class Fault(_Record):
     adjustment: ColourAdjustment | None = None
 
 
-class Verdict(_Record):
-    """The judge's reading of one keyframe.
+class Verdict(Frozen):
+    """The judge's reading of one attempt at a keyframe, which passed where nothing speaks against it.
 
     Attributes:
-        index: clip frame.
-        attempt: the attempt that was read.
         structure: likeness of contours to the source, in [-1, 1].
         disagreement: how far its colours lie from the other keyframes' for the same source colours, in Lab units.
         change: mean colour change from the source, in Lab units.
         style_distance: palette distance to the reference picture, in Lab units; None without one.
-        faults: why it is rejected; none where it passed.
         by: "offline", or the model that also looked at it.
     """
 
@@ -89,20 +67,11 @@ class Verdict(_Record):
     change: Annotated[float, Field(ge=0)]
     style_distance: float | None = None
     faults: tuple[Fault, ...] = ()
-    by: str = "offline"
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing speaks against it."""
-        return not self.faults
+    by: str = OFFLINE
 
 
-class Decision(_Record):
-    """A person's answer to the keyframes shown.
-
-    Attributes:
-        approve: take them as they are (where nothing is to be redone).
-        redo: reasons by keyframe index, none of them empty; these are styled again and shown again.
+class Decision(Frozen):
+    """A person's answer: take the keyframes, unless some are to be redone, for reasons by index, and shown again.
 
     Raises:
         AgentError: a reason is empty.
@@ -122,14 +91,10 @@ class Decision(_Record):
         return {index: reason.strip() for index, reason in redo.items()}
 
 
-class ApprovalRequest(_Record):
-    """What a person is shown before the keyframes are handed on.
+class ApprovalRequest(Frozen):
+    """What a person is shown before the keyframes are handed on: pictures, source frames and verdicts by index.
 
-    Attributes:
-        files: picture of each keyframe, inside the run's folder.
-        sources: the source frame of each.
-        verdicts: the judge's reading of each.
-        escalated: keyframes that the judge still rejects after the last redo.
+    `escalated` are those that the judge still rejects after the last redo.
     """
 
     files: dict[int, str]
@@ -143,10 +108,9 @@ class ApprovalRequest(_Record):
         Raises:
             AgentError: a frame is to be redone that is no keyframe.
         """
-        for index in decision.redo:
-            if index not in self.files:
-                known = ", ".join(map(str, self.files))
-                raise AgentError(f"Frame {index} is no keyframe of this run; redo one of {known}.")
+        if unknown := [index for index in decision.redo if index not in self.files]:
+            known = ", ".join(map(str, self.files))
+            raise AgentError(f"Frame {unknown[0]} is no keyframe of this run; redo one of {known}.")
 
 
 class AgentState(TypedDict):

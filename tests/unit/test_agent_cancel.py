@@ -212,7 +212,7 @@ def test_a_second_interrupt_does_not_wait():
 
 def test_a_node_that_is_interrupted_is_not_done(tmp_path):
     """Catches Ctrl-C in the middle of a node, recorded as a node that finished."""
-    log = EventLog(tmp_path, Record(fingerprint="x", video="x", settings=MANY))
+    log = EventLog(tmp_path, Record(fingerprint="x", video="x", settings=MANY), str, print)
     with pytest.raises(KeyboardInterrupt), log.node("plan"):
         raise KeyboardInterrupt
     (event,) = read_record(tmp_path).events

@@ -1,12 +1,10 @@
-"""The offline looks. Adding one is a new file with a `LOOK` and a line here."""
+"""The offline looks. Adding one is a new file with a `LOOK` and its name here."""
 
 import re
 
 from flowedit.agent.stylers import anime, comic, neon, oil, pencil, transfer, vintage, watercolour
 from flowedit.agent.stylers.look import Look
 from flowedit.errors import SettingError
-
-__all__ = ["LOOKS", "Look", "find_look", "look_named"]
 
 LOOKS: dict[str, Look] = {
     module.LOOK.name: module.LOOK for module in (anime, comic, neon, oil, pencil, transfer, vintage, watercolour)
@@ -36,11 +34,6 @@ def find_look(description: str) -> Look | None:
     >>> find_look("a soft Aquarelle of the sea").name
     'watercolour'
     """
-    text = description.lower()
-    hits = [
-        (len(word), look.name)
-        for look in LOOKS.values()
-        for word in (look.name, *look.words)
-        if re.search(rf"\b{re.escape(word)}\b", text)
-    ]
+    text, words = description.lower(), [(word, look) for look in LOOKS.values() for word in (look.name, *look.words)]
+    hits = [(len(word), look.name) for word, look in words if re.search(rf"\b{re.escape(word)}\b", text)]
     return LOOKS[max(hits)[1]] if hits else None

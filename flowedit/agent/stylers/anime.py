@@ -15,30 +15,20 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     """Paint one picture as an animation cel."""
     del seed
     s, master = canvas.scale_of(image), card.master
-    source = to_paint(image)
-    flat = canvas.brushed(source, to_lab(source)[..., 0], master, 3.2 * s)
+    flat = canvas.brushed(to_paint(image), master, 3.2 * s)
     flat = canvas.flatten(flat, radius=max(2, 4 * s), contrast=0.12, rounds=4)
     lab = to_lab(flat)
     colour = from_lab(_cel(lab, master))
     glow = canvas.blur(canvas.smoothstep(0.72, 1.0, colour.min(axis=2))[..., None] * colour, 18 * s)
     colour = canvas.screen(colour, 0.35 * glow)
-    ink = _outline(flat, master, s)
+    ink = canvas.all_lines(lab, master, (2.4, 1.4), 0.7, width=1.25 * s, flow_length=8 * s)
     line = 0.55 * colour * canvas.triple(0.35, 0.22, 0.30)
     return to_pixels(canvas.mix(colour, line, ink))
 
 
-def _outline(flat: canvas.Paint, master: Measures, s: float) -> canvas.Plane:
-    lab = to_lab(flat)
-    by_light = canvas.ink_lines(lab[..., 0], master, width=1.25 * s, amount=2.4, flow_length=8 * s)
-    colourful = 100 - np.hypot(lab[..., 1], lab[..., 2])
-    by_colour = canvas.ink_lines(colourful, master, width=1.25 * s, amount=1.4, flow_length=8 * s)
-    return np.maximum(by_light, 0.7 * by_colour)
-
-
 def _cel(lab: canvas.Paint, master: Measures) -> canvas.Paint:
     light = canvas.tone(lab[..., 0], master) ** np.float32(0.85)
-    stepped = _steps(light)
-    level = canvas.mix(light, stepped, 0.75)
+    level = canvas.mix(light, _steps(light), 0.75)
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     boost = np.float32(1.0) + np.float32(0.55) * canvas.smoothstep(4, 25, chroma)
     shadow = 1 - canvas.smoothstep(0.15, 0.55, level)

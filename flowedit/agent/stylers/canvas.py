@@ -1,7 +1,7 @@
-"""What the looks are painted with: colour spaces, edge-aware smoothing, flow along contours, ink lines and paper.
+"""What the looks are painted with: edge-aware smoothing, flow along contours, ink lines.
 
-Every function is a pure function of its arguments, and no statistic of one picture steers it: what must be measured
-comes from the clip's master measures. Pictures are float32 RGB in [0, 1], planes float32 (H, W), lengths pixels.
+No statistic of one picture steers a function: what must be measured comes from the clip's master measures. Pictures are
+float32 RGB in [0, 1], planes float32 (H, W), lengths pixels.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from flowedit.agent.card import Measures
+from flowedit.agent.colour import to_lab
 
 Paint = Float32[np.ndarray, "H W 3"]
 Plane = Float32[np.ndarray, "H W"]
 
-_REFERENCE_HEIGHT = 720.0
-_SMALLEST_SCALE = 0.3
-_SOFT_RIM = 0.6
-"""Blur of a drawn line in pixels, so that its rim has no steps."""
 _COARSE = 2.0
 """Smoothing, in pixels, from which half the size is enough to compute it at."""
 
@@ -30,7 +27,7 @@ def triple(first: float, second: float, third: float) -> Float32[np.ndarray, " 3
 
 def scale_of(image: np.ndarray) -> float:
     """The size of one brush unit: 1 for a 720-line picture, never below 0.3 so that a thumbnail keeps its marks."""
-    return max(_SMALLEST_SCALE, min(image.shape[:2]) / _REFERENCE_HEIGHT)
+    return max(0.3, min(image.shape[:2]) / 720)
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -51,8 +48,8 @@ def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
 
 
 def mix(first: np.ndarray, second: np.ndarray, weight: np.ndarray | float) -> np.ndarray:
-    """`first` where the weight is 0, `second` where it is 1; a plane of weights spreads over the channels."""
-    if isinstance(weight, np.ndarray) and weight.ndim == 2 and first.ndim == 3:
+    """`first` where the weight is 0, `second` where it is 1; either may be one colour for all places."""
+    if isinstance(weight, np.ndarray) and weight.ndim == 2 and first.ndim != 2:
         weight = weight[..., None]
     return (first + (second - first) * weight).astype(np.float32)
 
@@ -69,13 +66,10 @@ def tone(lightness: Plane, master: Measures) -> Plane:
 
 
 def flatten(paint: Paint, *, radius: float, contrast: float, rounds: int) -> Paint:
-    """Repeated bilateral filtering over `radius` pixels: areas go flat, differences well above `contrast` stay.
-
-    The change is computed at half size where the radius allows it.
-    """
+    """Repeated bilateral filtering over `radius` pixels: areas go flat, differences well above `contrast` stay."""
     small, reach = paint, radius
     if radius > _COARSE:
-        small, reach = resized(paint, ((paint.shape[0] + 1) // 2, (paint.shape[1] + 1) // 2)), radius / 2
+        small, reach = halved(paint), radius / 2
     flat = small
     for _ in range(rounds):
         flat = cv2.bilateralFilter(flat, int(2 * round(reach) + 1), contrast, reach, borderType=cv2.BORDER_REFLECT)
@@ -87,7 +81,7 @@ def contour_flow(
 ) -> tuple[Plane, Plane, Plane]:
     """Unit vectors (x, y) along the contours, and how clear the direction is, in [0, 1]; see `doubled_flow`."""
     cosine, sine, clarity = doubled_flow(lightness, sigma, master, rest)
-    return *halved(cosine, sine), clarity
+    return *undoubled(cosine, sine), clarity
 
 
 def doubled_flow(
@@ -95,12 +89,12 @@ def doubled_flow(
 ) -> tuple[Plane, Plane, Plane]:
     """The direction along the contours as vectors of twice the angle, and how clear it is, in [0, 1].
 
-    Directions have no sign, so they are averaged and blended as vectors of twice the angle, and halved at the end. They
-    are at most 1 long, and short where contour and rest disagree and noise decides.
+    Directions have no sign, so they are averaged and blended so, and halved at the end. They are at most 1 long, and
+    short where contour and rest disagree and noise decides.
 
     Args:
         lightness: L in [0, 100].
-        sigma: smoothing of the structure tensor in pixels, at half size where that is enough.
+        sigma: smoothing of the structure tensor in pixels.
         master: the clip's measures; contours well below its edge strength do not count.
         rest: angle in radians where there is no contour, fixed in the picture: noise must not steer a brush.
     """
@@ -108,7 +102,7 @@ def doubled_flow(
     dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0, scale=1 / 16), cv2.Scharr(unit, cv2.CV_32F, 0, 1, scale=1 / 16)
     tensor = cv2.merge([dx * dx, dx * dy, dy * dy])
     if sigma >= _COARSE:
-        tensor, sigma = resized(tensor, ((unit.shape[0] + 1) // 2, (unit.shape[1] + 1) // 2)), sigma / 2
+        tensor, sigma = halved(tensor), sigma / 2
     xx, xy, yy = cv2.split(blur(tensor, sigma))
     cosine, sine = yy - xx, -2 * xy
     strength = cv2.magnitude(cosine, sine)
@@ -121,7 +115,7 @@ def doubled_flow(
     return cosine, sine, clarity
 
 
-def halved(cosine: Plane, sine: Plane) -> tuple[Plane, Plane]:
+def undoubled(cosine: Plane, sine: Plane) -> tuple[Plane, Plane]:
     """Unit vectors (x, y) of half the angle."""
     cosine = np.clip(cosine / np.maximum(cv2.magnitude(cosine, sine), np.float32(1e-6)), -1, 1)
     return np.sqrt((1 + cosine) / 2), np.copysign(np.sqrt((1 - cosine) / 2), sine)
@@ -135,20 +129,26 @@ def resized(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return cv2.resize(image, (shape[1], shape[0]), interpolation=way)
 
 
-def _grid(shape: tuple[int, ...]) -> tuple[Plane, Plane]:
+def halved(image: np.ndarray) -> np.ndarray:
+    """The picture at half its size, rounded up."""
+    return resized(image, ((image.shape[0] + 1) // 2, (image.shape[1] + 1) // 2))
+
+
+def grid(shape: tuple[int, ...]) -> tuple[Plane, Plane]:
+    """Column and row of each place."""
     rows, columns = np.indices(shape[:2], dtype=np.float32)
     return columns, rows
 
 
 def displace(image: np.ndarray, dx: np.ndarray | float, dy: np.ndarray | float) -> np.ndarray:
     """The picture read at each place moved by (dx, dy) pixels."""
-    x, y = _grid(image.shape)
+    x, y = grid(image.shape)
     return cv2.remap(image, x + np.float32(dx), y + np.float32(dy), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def along(image: np.ndarray, flow: tuple[Plane, Plane], length: float, *, steps: int = 5) -> np.ndarray:
     """Average along the flow lines, `steps` samples over `length` pixels to each side (line integral convolution)."""
-    columns, rows = _grid(image.shape)
+    columns, rows = grid(image.shape)
     total, weight = image.astype(np.float32).copy(), 1.0
     at_x, at_y, seen = np.empty_like(columns), np.empty_like(rows), np.empty_like(total)
     for k, dx, dy in _walk(flow, length / steps, steps):
@@ -168,7 +168,7 @@ def _walk(flow: tuple[Plane, Plane], step: float, steps: int) -> Iterator[tuple[
     """
     size = flow[0].shape[::-1]
     half_x, half_y = (np.ascontiguousarray(plane[::2, ::2]) for plane in flow)
-    columns, rows = _grid(half_x.shape)
+    columns, rows = grid(half_x.shape)
     for signed in (np.float32(step), np.float32(-step)):
         x, y = signed * half_x, signed * half_y
         dx, dy = x, y
@@ -198,30 +198,34 @@ def ink_lines(lightness: Plane, master: Measures, *, width: float, amount: float
         amount: how much is drawn; 1 is the main contours, 2 adds fine ones.
         flow_length: reach of the smoothing along the contour in pixels.
     """
-    unit = lightness / np.float32(100)
-    width = max(width, 0.65)
+    unit, width = lightness / np.float32(100), max(width, 0.65)
     edge = blur(unit, 1.6 * width) - blur(unit, width)
-    if flow_length > 0:
-        x, y, _ = contour_flow(lightness, 2.5 * width, master)
-        edge = along(edge, (x, y), flow_length, steps=4)
+    edge = along(edge, contour_flow(lightness, 2.5 * width, master)[:2], flow_length, steps=4)
     level = np.float32(0.30 * master.edge / amount)
-    return blur(smoothstep(float(0.35 * level), float(1.6 * level), edge), _SOFT_RIM)
+    return blur(smoothstep(float(0.35 * level), float(1.6 * level), edge), 0.6)  # so that a line's rim has no steps
 
 
-def brushed(paint: Paint, lightness: Plane, master: Measures, radius: float) -> Paint:
+def all_lines(lab: Paint, master: Measures, amounts: tuple[float, float], share: float, **lines: float) -> Plane:
+    """`ink_lines` where the lightness changes, and at a share of their strength where the colourfulness does."""
+    by_light = ink_lines(lab[..., 0], master, amount=amounts[0], **lines)
+    by_colour = ink_lines(100 - np.hypot(lab[..., 1], lab[..., 2]), master, amount=amounts[1], **lines)
+    return np.maximum(by_light, share * by_colour)
+
+
+def brushed(paint: Paint, master: Measures, radius: float) -> Paint:
     """A Kuwahara filter over eight soft, flow-aligned sectors: each place takes the calmest of its surroundings.
 
     After Kyprianidis, Kang, Doellner, "Image and video abstraction by anisotropic Kuwahara filtering" (2009).
     """
-    x, y, clarity = contour_flow(lightness, max(1.0, 0.6 * radius), master)
+    x, y, clarity = contour_flow(to_lab(paint)[..., 0], max(1.0, 0.6 * radius), master)
     mean = blur(paint, 0.55 * radius)
     square = blur(paint * paint, 0.55 * radius)
     spread = cv2.transform(square - mean * mean, np.ones((1, 3), np.float32))
     field = np.dstack([mean, np.maximum(spread, 0)])
     reach_along, reach_across = radius * (1 + 0.6 * clarity), radius * (1 - 0.35 * clarity)
     lengthwise, crosswise = (reach_along * x, reach_along * y), (-reach_across * y, reach_across * x)
-    total, weights = np.zeros_like(field), np.zeros_like(lightness)
-    columns, rows = _grid(paint.shape)
+    total, weights = np.zeros_like(field), np.zeros_like(x)
+    columns, rows = grid(paint.shape)
     # One set of buffers for all sectors: fresh memory of this size costs a third of the time.
     at_x, at_y, calm, near, shares = (np.empty_like(kind) for kind in (columns, rows, rows, field, field))
     for angle in np.arange(8) * np.pi / 4:

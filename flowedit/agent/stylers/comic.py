@@ -16,8 +16,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     """Print one picture as a comic panel."""
     del seed
     s, master = canvas.scale_of(image), card.master
-    source = to_paint(image)
-    flat = canvas.brushed(source, to_lab(source)[..., 0], master, 4.5 * s)
+    flat = canvas.brushed(to_paint(image), master, 4.5 * s)
     flat = canvas.flatten(flat, radius=max(2, 4 * s), contrast=0.12, rounds=3)
     lab = to_lab(flat)
     light = canvas.tone(lab[..., 0], master)
@@ -27,8 +26,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     printed = canvas.mix(colour * _PULP, shade, dots)
     lines = canvas.ink_lines(lab[..., 0], master, width=1.9 * s, amount=2.2, flow_length=9 * s)
     black = canvas.smoothstep(0.19, 0.05, canvas.blur(light, 1.2 * s))
-    ink = np.maximum(lines, black)
-    return to_pixels(canvas.mix(printed, np.broadcast_to(_INK, printed.shape), ink))
+    return to_pixels(canvas.mix(printed, _INK, np.maximum(lines, black)))
 
 
 def _flat_colours(lab: canvas.Paint, light: canvas.Plane) -> canvas.Paint:
@@ -41,7 +39,7 @@ def _flat_colours(lab: canvas.Paint, light: canvas.Plane) -> canvas.Paint:
 
 def _dots(shape: tuple[int, ...], pitch: float, cover: canvas.Plane) -> canvas.Plane:
     """Round dots on a 45 degree screen whose area covers the given share of the sheet."""
-    rows, columns = np.indices(shape[:2], dtype=np.float32)
+    columns, rows = canvas.grid(shape)
     u, v = (columns + rows) / np.float32(1.41421356 * pitch), (columns - rows) / np.float32(1.41421356 * pitch)
     away = np.hypot(u - np.rint(u), v - np.rint(v))
     radius = np.sqrt(np.clip(cover, 0, 1) / np.float32(np.pi)) * np.float32(1.12)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flowedit.agent.card import Measures, StyleCard
+from flowedit.agent.card import StyleCard
 from flowedit.agent.colour import to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
 from flowedit.agent.stylers.look import Look, Picture
@@ -19,13 +19,11 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     """Light one picture with neon at night."""
     del seed
     s, master = canvas.scale_of(image), card.master
-    source = to_paint(image)
-    flat = canvas.brushed(source, to_lab(source)[..., 0], master, 4 * s)
-    lab = to_lab(flat)
+    lab = to_lab(canvas.brushed(to_paint(image), master, 4 * s))
     light = canvas.tone(lab[..., 0], master)
     gas = _gas(lab, s)
     night = _night(light, gas)
-    tube = _tubes(lab, master, s)
+    tube = canvas.all_lines(lab, master, (3.4, 1.8), 0.8, width=1.7 * s, flow_length=12 * s)
     halo = tube[..., None] * gas
     lit = canvas.screen(night, 0.5 * canvas.blur(night * canvas.smoothstep(0.6, 1.0, light)[..., None], 22 * s))
     for reach, power in ((60, 1.35), (16, 1.45), (5, 1.8)):
@@ -47,22 +45,14 @@ def _night(light: canvas.Plane, gas: canvas.Paint) -> canvas.Paint:
     return canvas.screen(0.8 * base, 0.55 * (light ** np.float32(1.6))[..., None] * gas)
 
 
-def _tubes(lab: canvas.Paint, master: Measures, s: float) -> canvas.Plane:
-    by_light = canvas.ink_lines(lab[..., 0], master, width=1.7 * s, amount=3.4, flow_length=12 * s)
-    colourful = 100 - np.hypot(lab[..., 1], lab[..., 2])
-    by_colour = canvas.ink_lines(colourful, master, width=1.7 * s, amount=1.8, flow_length=12 * s)
-    return np.maximum(by_light, 0.8 * by_colour)
-
-
 def _gas(lab: canvas.Paint, s: float) -> canvas.Paint:
     """The colour of the tubes: pink lights from the left, cyan ones from the right, pulled by the hue of the place."""
     wide = canvas.blur(lab, 26 * s)
     side = np.linspace(-1, 1, lab.shape[1], dtype=np.float32)[None] + np.zeros(lab.shape[:2], np.float32)
     warmth = np.clip((wide[..., 1] + 0.3 * wide[..., 2]) / 40, -1, 1) - 1.5 * side
     pink, cyan = canvas.smoothstep(-0.1, 1.0, warmth), canvas.smoothstep(0.0, -1.1, warmth)
-    colour = canvas.mix(np.broadcast_to(_VIOLET, lab.shape), np.broadcast_to(_PINK, lab.shape), pink)
-    colour = canvas.mix(colour, np.broadcast_to(_CYAN, lab.shape), cyan)
-    return canvas.mix(colour, np.broadcast_to(_AMBER, lab.shape), 0.5 * canvas.smoothstep(45, 75, wide[..., 2]) * pink)
+    colour = canvas.mix(canvas.mix(_VIOLET, _PINK, pink), _CYAN, cyan)
+    return canvas.mix(colour, _AMBER, 0.5 * canvas.smoothstep(45, 75, wide[..., 2]) * pink)
 
 
 LOOK = Look(

@@ -8,13 +8,10 @@ from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
 from flowedit.agent.stylers.look import Look, Picture
 
+Flow = tuple[np.ndarray, np.ndarray]
 _LAYERS = ((28.0, 0.0), (14.0, 0.22), (7.0, 0.7))
 """(brush width in units, how much detail a place must hold to be painted again with this brush)"""
 _JOINTS = 5
-_SURE = 0.8
-"""Length of the smoothed flow, as vectors of twice the angle, from which a stroke has its full length."""
-_FADE = 0.4
-"""Over how much of its threshold a stroke fades in."""
 
 
 def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
@@ -25,16 +22,15 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     """
     s, master = canvas.scale_of(image), card.master
     source = _rich(to_paint(image), master)
-    base = canvas.brushed(source, to_lab(source)[..., 0], master, 4 * s)
+    base = canvas.brushed(source, master, 4 * s)
     rest = np.float32(-np.pi / 4) + np.float32(1.3) * texture.clouds(image.shape, 420 * s, seed + 20, 2)
     layers = np.dstack([to_pixels(canvas.blur(base, 6 * s)), np.full(image.shape[:2], 128, np.uint8)])
     doubled = (np.cos(2 * rest), np.sin(2 * rest))
     for k, (width, detail) in enumerate(_LAYERS):
         doubled = canvas.doubled_flow(to_lab(base)[..., 0], max(2.0, 0.7 * width * s), master, rest)[:2]
-        _lay(layers, base, doubled, (width * s, detail * master.edge, seed + k))
-    hairs = canvas.along(
-        texture.noise(image.shape, max(1.2, 2.2 * s), seed + 9), canvas.halved(*doubled), 22 * s, steps=6
-    )
+        _lay(layers, base, doubled, width * s, detail * master.edge, seed + k)
+    bristles = texture.noise(image.shape, max(1.2, 2.2 * s), seed + 9)
+    hairs = canvas.along(bristles, canvas.undoubled(*doubled), 22 * s, steps=6)
     wet = canvas.blur(to_paint(layers), 0.6 * max(s, 0.7))
     return to_pixels(_lit(wet, hairs / max(float(hairs.std()), 1e-6), s))
 
@@ -59,14 +55,8 @@ def _rich(paint: canvas.Paint, master: Measures) -> canvas.Paint:
     return from_lab(lab)
 
 
-def _lay(
-    layers: np.ndarray,
-    base: canvas.Paint,
-    doubled: tuple[canvas.Plane, canvas.Plane],
-    brush: tuple[float, float, int],
-) -> None:
+def _lay(layers: np.ndarray, base: canvas.Paint, doubled: Flow, width: float, detail: float, seed: int) -> None:
     """Paint one layer of strokes onto `layers`: uint8 (H, W, 4), colour and height."""
-    width, detail, seed = brush
     rng = np.random.default_rng(seed)
     at = _seeds(base.shape, 0.62 * width, rng)
     order, doubt = rng.permutation(len(at[0])), rng.uniform(0.6, 1.4, len(at[0]))
@@ -74,7 +64,7 @@ def _lay(
     opacity = np.ones(len(order)) if detail == 0 else _opacity(_busy(base, width)[at] / (0.25 * detail * doubt))
     order = order[opacity[order] > 0]
     at = at[0][order], at[1][order]
-    paths = _paths(at, canvas.halved(*doubled), 0.8 * width * _sure(at, doubled, width))
+    paths = _paths(at, canvas.undoubled(*doubled), 0.8 * width * _sure(at, doubled, width))
     _draw(layers, np.rint(8 * paths).astype(np.int32), load[order], opacity[order], max(1, round(0.75 * width)))
 
 
@@ -113,26 +103,26 @@ def _busy(base: canvas.Paint, width: float) -> canvas.Plane:
 def _opacity(ratio: np.ndarray) -> np.ndarray:
     """How opaque a stroke is, in [0, 1], for what it would add divided by what it must.
 
-    Strokes fade in, for a stroke that is there or not would come and go with the camera's noise.
+    Strokes fade in over 0.4 of that, for a stroke that is there or not would come and go with the camera's noise.
     """
-    return np.clip(0.5 + (ratio - 1) / _FADE, 0, 1)
+    return np.clip(0.5 + (ratio - 1) / 0.4, 0, 1)
 
 
-def _sure(at: tuple[np.ndarray, np.ndarray], doubled: tuple[canvas.Plane, canvas.Plane], width: float) -> np.ndarray:
+def _sure(at: Flow, doubled: Flow, width: float) -> np.ndarray:
     """How sure the flow within a brush's width is, in [0, 1]; where it is not, noise turns a stroke: a short one."""
     half = at[0] // 2, at[1] // 2
     cosine, sine = (canvas.blur(plane[::2, ::2], 0.35 * width)[half] for plane in doubled)
-    return canvas.smoothstep(0.0, _SURE, np.hypot(cosine, sine))
+    return canvas.smoothstep(0.0, 0.8, np.hypot(cosine, sine))
 
 
-def _seeds(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _seeds(shape: tuple[int, ...], spacing: float, rng: np.random.Generator) -> Flow:
     rows, columns = np.meshgrid(np.arange(0, shape[0], spacing), np.arange(0, shape[1], spacing), indexing="ij")
     rows = rows.ravel() + rng.uniform(-0.5, 0.5, rows.size) * spacing
     columns = columns.ravel() + rng.uniform(-0.5, 0.5, columns.size) * spacing
     return np.clip(rows, 0, shape[0] - 1).astype(int), np.clip(columns, 0, shape[1] - 1).astype(int)
 
 
-def _paths(at: tuple[np.ndarray, np.ndarray], flow: tuple[canvas.Plane, canvas.Plane], reach: np.ndarray) -> np.ndarray:
+def _paths(at: Flow, flow: Flow, reach: np.ndarray) -> np.ndarray:
     """The joints (x, y) of each stroke, at most `reach` apart along the flow both ways: (strokes, joints, 2)."""
     (rows, columns), (height, breadth) = at, flow[0].shape
     halves = []

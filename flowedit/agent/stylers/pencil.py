@@ -22,15 +22,14 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     lightness = canvas.blur(to_lab(to_paint(image))[..., 0], 0.7 * s)
     dark = 1 - canvas.tone(canvas.blur(lightness, 1.6 * s), master) ** np.float32(0.8)
     tooth = texture.noise(image.shape, max(1.0, 1.5 * s), seed) + 0.5 * texture.paper(image.shape, s, seed + 1)
-    graphite = 0.20 * dark + _hatching(dark, lightness, master, (s, seed))
+    graphite = 0.20 * dark + _hatching(dark, lightness, master, s, seed)
     graphite = np.maximum(np.clip(graphite, 0, 0.80), _contours(lightness, master, s))
     graphite = graphite - 0.55 * graphite * (1 - graphite) * (tooth + 0.15)
     sheet = _SHEET * (1 + 0.012 * tooth)[..., None]
-    return to_pixels(canvas.mix(sheet, np.broadcast_to(_GRAPHITE, sheet.shape), np.clip(graphite, 0, 1)))
+    return to_pixels(canvas.mix(sheet, _GRAPHITE, np.clip(graphite, 0, 1)))
 
 
-def _hatching(dark: canvas.Plane, lightness: canvas.Plane, master: Measures, look: tuple[float, int]) -> canvas.Plane:
-    s, seed = look
+def _hatching(dark: canvas.Plane, lightness: canvas.Plane, master: Measures, s: float, seed: int) -> canvas.Plane:
     total = np.zeros_like(dark)
     for k, (angle, start, full) in enumerate(_HATCHES):
         size, reach = max(1.2, 2.0 * s), 34 * s
@@ -47,9 +46,8 @@ def _hatching(dark: canvas.Plane, lightness: canvas.Plane, master: Measures, loo
 
 def _contours(lightness: canvas.Plane, master: Measures, s: float) -> canvas.Plane:
     firm = canvas.ink_lines(lightness, master, width=1.15 * s, amount=2.2, flow_length=9 * s)
-    search = canvas.ink_lines(
-        canvas.displace(lightness, 2.2 * s, -1.6 * s), master, width=0.9 * s, amount=1.1, flow_length=14 * s
-    )
+    beside = canvas.displace(lightness, 2.2 * s, -1.6 * s)
+    search = canvas.ink_lines(beside, master, width=0.9 * s, amount=1.1, flow_length=14 * s)
     return np.maximum(0.90 * firm, 0.34 * search)
 
 

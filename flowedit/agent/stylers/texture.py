@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
 
 from flowedit.agent.stylers import canvas
+from flowedit.agent.stylers.canvas import Plane
 
-Plane = Float32[np.ndarray, "H W"]
 Make = TypeVar("Make", bound=Callable[..., Any])
 
 _MOST_KEPT = 12
@@ -32,16 +31,23 @@ def _kept(make: Make) -> Make:
     return wraps(make)(lambda shape, *args: made(shape[:2], *args))  # pyright: ignore[reportReturnType]
 
 
-@_kept
-def noise(shape: tuple[int, ...], size: float, seed: int) -> Plane:
+def _noise(shape: tuple[int, ...], size: float, seed: int) -> Plane:
     """Smooth noise in about [-1, 1] with features of `size` pixels, fixed by the seed."""
-    return _noise(shape, size, seed)
+    height, width = shape[:2]
+    rows, columns = (max(2, int(np.ceil(side / size)) + 1) for side in (height, width))
+    coarse = np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
+    return np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6, -1.5, 1.5)
 
 
-@_kept
-def clouds(shape: tuple[int, ...], size: float, seed: int, octaves: int = 4) -> Plane:
+def _clouds(shape: tuple[int, ...], size: float, seed: int, octaves: int = 4) -> Plane:
     """Noise of several sizes on top of each other, coarse to fine, in about [-1, 1]."""
-    return _clouds(shape, size, seed, octaves)
+    total = np.zeros(shape[:2], np.float32)
+    for k in range(octaves):
+        total += _noise(shape, max(1.0, size / 2**k), seed + 101 * k) * np.float32(0.55**k)
+    return np.clip(total / 1.4, -1, 1).astype(np.float32)
+
+
+noise, clouds = _kept(_noise), _kept(_clouds)
 
 
 @_kept
@@ -64,18 +70,3 @@ def vignette(shape: tuple[int, ...], strength: float) -> Plane:
     """1 at the centre, falling by `strength` to the corners."""
     y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
     return (1 - strength * canvas.smoothstep(0.5, 2.0, x * x + y * y)).astype(np.float32)
-
-
-def _noise(shape: tuple[int, ...], size: float, seed: int) -> Plane:
-    height, width = shape[:2]
-    rng = np.random.default_rng(seed)
-    rows, columns = max(2, int(np.ceil(height / size)) + 1), max(2, int(np.ceil(width / size)) + 1)
-    coarse = rng.standard_normal((rows, columns)).astype(np.float32)
-    return np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6, -1.5, 1.5)
-
-
-def _clouds(shape: tuple[int, ...], size: float, seed: int, octaves: int) -> Plane:
-    total = np.zeros(shape[:2], np.float32)
-    for k in range(octaves):
-        total += _noise(shape, max(1.0, size / 2**k), seed + 101 * k) * np.float32(0.55**k)
-    return np.clip(total / 1.4, -1, 1).astype(np.float32)

@@ -16,35 +16,28 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     Pigment density after Bousseau et al., "Interactive watercolor rendering" (2006): `c - (c - c^2) (d - 1)`.
     """
     s, master = canvas.scale_of(image), card.master
-    source = to_paint(image)
-    hand = 2.6 * s
     trembling = canvas.displace(
-        source,
-        hand * texture.clouds(image.shape, 34 * s, seed + 1, 3),
-        hand * texture.clouds(image.shape, 34 * s, seed + 2, 3),
+        to_paint(image), *(2.6 * s * texture.clouds(image.shape, 34 * s, seed + k, 3) for k in (1, 2))
     )
-    wash = canvas.brushed(trembling, to_lab(trembling)[..., 0], master, 6.5 * s)
-    wash = canvas.brushed(wash, to_lab(wash)[..., 0], master, 4 * s)
+    wash = canvas.brushed(canvas.brushed(trembling, master, 6.5 * s), master, 4 * s)
     wet = canvas.smoothstep(0.1, 0.7, texture.clouds(image.shape, 150 * s, seed + 3, 3))
     wash = canvas.mix(wash, canvas.blur(wash, 9 * s), 0.75 * wet)
     colour = from_lab(_thinned(to_lab(wash), master))
-    colour = canvas.mix(np.broadcast_to(_SHEET, colour.shape), colour * _SHEET, 1 - _bare(wash, master))
+    colour = canvas.mix(_SHEET, colour * _SHEET, 1 - _bare(wash, master))
     density = _density(wash, image.shape, s, seed)
     pencil = canvas.ink_lines(to_lab(trembling)[..., 0], master, width=1.0 * s, amount=1.3, flow_length=5 * s)
     colour = colour - (colour - colour * colour) * density[..., None]
     colour = canvas.mix(colour, canvas.triple(0.27, 0.25, 0.27) + 0.25 * colour, 0.5 * pencil)
     sheet = _SHEET * (1 + 0.035 * texture.paper(image.shape, s, seed))[..., None]
-    field = _field(image.shape, s, seed)
     painted = colour * (1 + 0.05 * texture.paper(image.shape, s, seed))[..., None]
-    return to_pixels(canvas.mix(sheet, painted, field))
+    return to_pixels(canvas.mix(sheet, painted, _field(image.shape, s, seed)))
 
 
 def _thinned(lab: canvas.Paint, master: Measures) -> canvas.Paint:
     light = canvas.tone(lab[..., 0], master)
     lightness = 40 + 58 * light ** np.float32(0.72)
-    chroma = np.float32(1.25) * np.ones_like(light)
-    a = lab[..., 1] * chroma
-    b = lab[..., 2] * chroma - 7 * (1 - canvas.smoothstep(0.05, 0.5, light))
+    a = 1.25 * lab[..., 1]
+    b = 1.25 * lab[..., 2] - 7 * (1 - canvas.smoothstep(0.05, 0.5, light))
     return np.stack([lightness, a, b], axis=2).astype(np.float32)
 
 
@@ -63,8 +56,7 @@ def _density(wash: canvas.Paint, shape: tuple[int, ...], s: float, seed: int) ->
 
 
 def _field(shape: tuple[int, ...], s: float, seed: int) -> canvas.Plane:
-    height, width = shape[:2]
-    rows, columns = np.indices((height, width), dtype=np.float32)
+    (height, width), (columns, rows) = shape[:2], canvas.grid(shape)
     inward = np.minimum(np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns))
     ragged = 12 * s + 13 * s * texture.clouds(shape, 90 * s, seed + 6, 4)
     return canvas.smoothstep(-2.0 * s, 2.0 * s, inward - ragged)
