@@ -115,8 +115,9 @@ def gpu(
     from benchmarks.gpu import Bench, read_record, run_gpu
     from benchmarks.gpu_sections import SECTIONS, parallel_rows
     from benchmarks.gpu_tables import row_line
+    from flowedit.environment import launched
     from flowedit.wan.checkpoints import resolve
-    from flowedit.wan.parallel import launched, together
+    from flowedit.wan.parallel import together
 
     benches = [Bench(resolve(name), rehearse) for name in _names(shapes)]
     wanted = {name: SECTIONS[name] for name in _chosen("sections", sections or ",".join(SECTIONS), SECTIONS)}

@@ -170,7 +170,7 @@ def offload_rows(bench: Bench) -> Iterator[Row]:
     card, half = _WIDE_CARD if bench.wide else _NARROW_CARD, 1 << 37
     smaller = Resources(
         device="cuda", gpu_name="a smaller card", gpu_total=card, gpu_free=card, capability=(9, 0),
-        host_total=half, host_free=half, disk_free=half, cpu="", cores=1,
+        host_total=half, host_free=half, disk_free=half,
     )  # fmt: skip
     placement = placement_at(bench.checkpoint, bench.shape, smaller, "offload", keyframes=KEYFRAMES)
     pipe = synthetic_pipeline(bench)

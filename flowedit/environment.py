@@ -30,6 +30,14 @@ def machine() -> dict[str, Any]:
     return {"system": platform.platform(), "cores": os.cpu_count(), "gpu": gpu, "cuda": torch.version.cuda}
 
 
+def processor() -> str:
+    """Name of the processor, and how many of its cores this process may use."""
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{named[1] if named else platform.machine()}, {cores} cores"
+
+
 def launched() -> bool:
     """Whether this process is one of several that `torchrun` started."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1

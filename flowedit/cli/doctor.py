@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flowedit.environment import versions
+from flowedit.environment import processor, versions
 from flowedit.errors import ModelError
 from flowedit.frames import ClipShape
 from flowedit.presets import model_defaults
@@ -46,7 +46,7 @@ def _machine_table(resources: "Resources") -> Table:
     table = Table(show_header=False, box=None)
     for name, version in versions().items():
         table.add_row(name, version)
-    table.add_row("processor", f"{resources.cpu}, {resources.cores} cores")
+    table.add_row("processor", processor())
     gpu = f"{resources.gpu_name}, {resources.gpu_free / 1e9:.1f} of {resources.gpu_total / 1e9:.1f} GB free"
     table.add_row("GPU", gpu if resources.gpu_total else "none: the real models run, slowly; the small one is quick")
     if resources.gpu_total and sys.platform == "linux":

@@ -46,7 +46,6 @@ def show(name: Name) -> None:
         "frames": f"{entry.num_frames} at {entry.fps} fps",
         "defaults": f"{entry.steps} steps, shift {entry.shift:g}, guidance {entry.guidance:g}",
         "licence": entry.licence,
-        "revision": entry.revision,
         "note": entry.note,
     }
     for row in rows.items():

@@ -93,7 +93,7 @@ def run_edits(
         levels = _placements(request, inputs)
         for placement, lower in zip_longest(levels, levels[1:]):
             try:
-                return _run_at(placement, requests, inputs, watch)
+                return _run_at(placement, requests, inputs, watch, announce)
             except Exception as error:
                 if placement is None or not is_out_of_memory(error):
                     raise
@@ -113,7 +113,7 @@ def _placements(request: EditRequest, inputs: Inputs) -> "list[Placement] | list
 
 
 def _run_at(
-    placement: "Placement | None", requests: Sequence[EditRequest], inputs: Inputs, watch: Watch
+    placement: "Placement | None", requests: Sequence[EditRequest], inputs: Inputs, watch: Watch, announce: Announce
 ) -> list[EditOutcome]:
     """Load the model at a placement, then edit and write one request after the other."""
     outcomes: list[EditOutcome] = []
@@ -121,26 +121,28 @@ def _run_at(
     with _caught(requests[0]) as said:
         watch("loading the model", 0, 0, None)
         loading = time.perf_counter()
-        model = _loaded(placement, requests[0])
+        model, ran = _loaded(placement, requests[0])
+        announce(ran)
         seconds = {"load": time.perf_counter() - loading}
         for request in requests:
             result, prepared = _edit(request, inputs, model, prepared, watch)
             result.seconds.update(seconds)
             watch("writing the results", 0, 0, None)
-            manifest = write_outputs(request, inputs, result, [*advise(result), *said()], begun)
+            manifest = write_outputs(request, inputs, result, [*advise(result), *said()], ran, begun)
             outcomes.append(EditOutcome(result=result, folder=request.output, manifest=manifest))
             begun, seconds = time.perf_counter(), {}
     return outcomes
 
 
-def _loaded(placement: "Placement | None", request: EditRequest) -> VideoModel:
+def _loaded(placement: "Placement | None", request: EditRequest) -> tuple[VideoModel, str]:
+    """The model, and a line that says where and how it runs here."""
     from flowedit.wan.pace import set_pace
 
     settings = request.settings
     said = dict.fromkeys((settings.prompt, settings.negative_prompt, settings.source_prompt or settings.prompt))
     model = load_model(request.model, level=placement or "auto", prompts=tuple(said), loras=request.loras)
-    set_pace(model, request.pace, spread=request.spread)
-    return model
+    pace = set_pace(model, request.pace, spread=request.spread)
+    return model, f"{placement}; {pace}" if placement else pace
 
 
 def _edit(

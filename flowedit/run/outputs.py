@@ -28,11 +28,12 @@ from flowedit.run.request import EditRequest
 
 
 def write_outputs(
-    request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str], begun: float
+    request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str], ran: str, begun: float
 ) -> dict[str, Any]:
     """Write everything into the request's folder; an earlier run in it stays whole until all of this one is there.
 
-    The run began at `begun`, on the clock of `time.perf_counter`; the result's seconds get their total.
+    `ran` says where and how the model ran. The run began at `begun`, on the clock of `time.perf_counter`; the result's
+    seconds get their total.
 
     Returns:
         The manifest.
@@ -44,7 +45,7 @@ def write_outputs(
         write_text(folder / runfolder.TRACE, result.trace.to_csv())
         _write_media(folder, request, inputs, result)
         result.seconds["total"] = time.perf_counter() - begun
-        manifest = manifest_of(request, inputs, result, advice)
+        manifest = manifest_of(request, inputs, result, advice, ran)
         files = {"video": folder / runfolder.COMPARISON, "sheet": folder / runfolder.SHEET}
         write_text(folder / runfolder.REPORT, render_report(manifest, result.trace, **files))
         write_json(folder / runfolder.MANIFEST, manifest)
@@ -90,7 +91,9 @@ def trace_kept(request: EditRequest, edit: PreparedEdit | LongEdit | EditResult)
         raise
 
 
-def manifest_of(request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str]) -> dict[str, Any]:
+def manifest_of(
+    request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str], ran: str
+) -> dict[str, Any]:
     """Everything that says where a result came from: settings, files and their hashes, versions, machine."""
     clip, (height, width) = inputs.clip, inputs.clip.frames.shape[1:3]
     written = (height, width) if request.settings.detail == "guided" else result.frames.shape[1:3]
@@ -110,6 +113,7 @@ def manifest_of(request: EditRequest, inputs: Inputs, result: EditResult, advice
         "styling": None if request.styling is None else asdict(request.styling),
         "metrics": measure(result),
         "advice": advice,
+        "ran": ran,
         "versions": versions(),
         "machine": machine(),
         "peak_memory_mb": round(peak_memory_mb(), 1),

@@ -34,12 +34,10 @@ class PreparedCondition:
     """Words and images as the transformer takes them, encoded once per run.
 
     Attributes:
-        positive: text context of the prompt.
-        negative: text context of the negative prompt; None where guidance is off.
+        positive, negative: text contexts of the two prompts; None for the second where guidance is off.
         guidance: classifier-free guidance scale.
         num_slots: latent slots of the clip.
-        clip: what the images add to the transformer's arguments for the clip alone.
-        joint: the same for the clip with the keyframes' tokens after it.
+        clip, joint: what the images add to the transformer's arguments, without and with the keyframes' tokens.
         lazy: keeps the distance between the two prompts' velocities over some steps; None computes both at each.
     """
 
@@ -59,8 +57,7 @@ class Trained:
     Attributes:
         boundary: sigma under which the second expert takes over, where there is one.
         refines: whether they were trained to see a classical estimate between the keyframes.
-        joint: gives the transformer for sequences with keyframe tokens, asked for at the first of them; None runs them
-            through the pipeline's own.
+        joint: gives the transformer for sequences with keyframe tokens; None runs them through the pipeline's own.
     """
 
     boundary: float = 0.875
@@ -73,9 +70,7 @@ class WanVideo:
 
     Attributes:
         name: name of the checkpoint, for manifests and reports.
-        pipe: the vendor's pipeline.
         size_multiple: what height and width must divide by.
-        trained: what the checkpoint's transformers were trained for.
         negative_every: steps from one forward of the negative prompt to the next; see `flowedit.wan.pace`.
         loras: what was added to its transformers when they were loaded.
     """
@@ -93,7 +88,7 @@ class WanVideo:
         """Wrap a loaded pipeline.
 
         Args:
-            pipe: with `dit`, `vae`, `text_encoder` and `tokenizer` set.
+            pipe: with its parts set.
             name: name of the checkpoint.
             trained: what its transformers were trained for; None for the vendor's text-to-video models.
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
@@ -104,13 +99,11 @@ class WanVideo:
         self.pipe = pipe
         self.name = name
         self.trained = trained or Trained()
+        self.size_multiple = int(pipe.height_division_factor)
         self.negative_every = 1
         self.loras: tuple[Lora, ...] = ()
+        self._tiling, self._words, self._vendor_state = tiling, words, vendor_state
         self._last: tuple[Pixels, Latent] | None = None
-        self._words = words
-        self._vendor_state = vendor_state
-        self.size_multiple = int(pipe.height_division_factor)
-        self._tiling = tiling
 
     def retiled(self, tiling: Mapping[str, Any] | None) -> "WanVideo":
         """The same model with another tiling of its VAE; None encodes whole frames."""
@@ -168,18 +161,15 @@ class WanVideo:
         self, latents: JointLatent, sigma: float, prepared: PreparedCondition, position_ids: Sequence[int]
     ) -> JointLatent:
         """The velocity after guidance, in the latents' type; see `flowedit.model.VideoModel.velocity`."""
-        models = self._models_at(sigma)
+        models, place = self._models_at(sigma), {"dtype": self.pipe.torch_dtype, "device": self.pipe.device}
         joint = latents.shape[2] != prepared.num_slots
         images = prepared.joint if joint else prepared.clip
         if joint and self.trained.joint is not None:
             models["dit"] = self.trained.joint()
-        timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32)
-        inputs = {
-            **images,
-            "latents": hold_first(latents, images).to(dtype=self.pipe.torch_dtype, device=self.pipe.device),
-            "timestep": timestep.to(dtype=self.pipe.torch_dtype, device=self.pipe.device),
-        }
-        forward = partial(self.pipe.model_fn, **models, **inputs)
+        # In float32 first, as the vendor has it: in bfloat16 the product rounds otherwise.
+        timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32).to(**place)
+        noisy = hold_first(latents, images).to(**place)
+        forward = partial(self.pipe.model_fn, **models, **images, latents=noisy, timestep=timestep)
         with positions(models["dit"], position_ids):
             v = forward(context=prepared.positive)
             if prepared.negative is not None:
@@ -217,11 +207,10 @@ class WanVideo:
             if seen.device == video.device and torch.equal(video, seen):
                 return latents
         self.pipe.load_models_to_device(["vae"])
-        given, video = video, video.to(dtype=self.pipe.torch_dtype)
-        latents = self.pipe.vae.encode(video, device=self.pipe.device, **self._tiles)
+        latents = self.pipe.vae.encode(video.to(self.pipe.torch_dtype), device=self.pipe.device, **self._tiles)
         latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
         # An estimate is encoded twice, as what the decoded change is laid on and as what the model sees.
-        self._last = (given, latents) if self.refines else None
+        self._last = (video, latents) if self.refines else None
         return latents
 
     def _context(self, prompt: str) -> Tensor:
@@ -238,7 +227,7 @@ class LazyGuidance:
     """
 
     def __init__(self, every: int) -> None:
-        """Keep a distance for `every` steps, at least 1, which keeps none."""
+        """Keep a distance for `every` steps; 1 keeps none."""
         self._every = every
         self._age, self._sigma = 0, -1.0
         self._gap: Tensor | None = None

@@ -24,8 +24,7 @@ class Part:
 
     Attributes:
         role: its place in the pipeline; `dit2` is the low-noise expert.
-        huggingface: repository and file pattern on Hugging Face.
-        modelscope: the same on ModelScope.
+        huggingface, modelscope: repository and file pattern on each hub.
         hash: diffsynth's fingerprint of the tensor names and shapes, before any conversion.
         weights: number of weights that are loaded.
     """
@@ -54,19 +53,14 @@ class Checkpoint:
 
     Attributes:
         name: official name, also accepted by `flowedit models fetch`.
-        family: decides how images reach the model.
+        family: its kind, as its authors tell them apart.
         parts: the files, transformer first.
         width: sizes of (each) transformer.
         image_route: how images at pixel frames condition it; None for a text-only model. Joint tokens work on all.
-        latent_channels: channels of its VAE's latents.
         size_multiple: what height and width must divide by.
-        height, width_px: trained size, in pixels.
-        num_frames: usual length.
-        fps: frame rate it was trained for.
+        height, width_px, num_frames, fps: of the clips that it was trained on, in pixels.
         steps, shift, guidance: the authors' sampling defaults.
         boundary: sigma below which the second expert takes over; None for one transformer.
-        revision: branch that is fetched (`master` on ModelScope); diffsynth's downloader takes no other.
-        licence: licence of the weights.
         note: one sentence that a user should read.
     """
 
@@ -85,7 +79,6 @@ class Checkpoint:
     shift: float = 5.0
     guidance: float = 5.0
     boundary: float | None = None
-    revision: str = "main"
     licence: str = "Apache-2.0"
     note: str = ""
 
@@ -95,15 +88,8 @@ class Checkpoint:
         return ("tokens", self.image_route) if self.image_route else ("tokens",)
 
     def part(self, role: Role) -> Part:
-        """The part with this role.
-
-        Raises:
-            ModelError: the checkpoint has none.
-        """
-        for part in self.parts:
-            if part.role == role:
-                return part
-        raise ModelError(f"{self.name} has no part {role!r}; it has {', '.join(p.role for p in self.parts)}.")
+        """The part with this role; a transformer, a text encoder and a VAE are in every checkpoint."""
+        return next(part for part in self.parts if part.role == role)
 
 
 _BASE, _CLIP_HOME, _TI2V = "Wan-AI/Wan2.1-T2V-1.3B", "Wan-AI/Wan2.1-I2V-14B-480P", "Wan-AI/Wan2.2-TI2V-5B"
@@ -133,10 +119,8 @@ W14B = Width(dim=5120, ffn=13824, heads=40, layers=40)
 def _dit(repo: str, fingerprint: str, weights: int, *, role: Role = "dit", under: str = "") -> Part:
     """Describe a transformer; its repository has the same name on both hubs but for the Fun series."""
     pattern = f"{under}diffusion_pytorch_model*.safetensors"
-    modelscope = repo.replace("alibaba-pai/", "PAI/")
-    return Part(
-        role=role, huggingface=(repo, pattern), modelscope=(modelscope, pattern), hash=fingerprint, weights=weights
-    )
+    hubs = {"huggingface": (repo, pattern), "modelscope": (repo.replace("alibaba-pai/", "PAI/"), pattern)}
+    return Part(role=role, **hubs, hash=fingerprint, weights=weights)
 
 
 _T2V_1_3B = _dit("Wan-AI/Wan2.1-T2V-1.3B", "9269f8db9040a9d860eaca435be61814", 1_418_996_800)

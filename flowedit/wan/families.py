@@ -20,6 +20,8 @@ from flowedit.wan import vendor
 from flowedit.wan.checkpoints import ImageRoute
 from flowedit.wan.routes import i2v_condition
 
+Pipe = Any
+"""A loaded `WanVideoPipeline`, whose attributes have no types."""
 Images = Mapping[int, np.ndarray]
 Inputs = dict[str, Any]
 """Keyword arguments of the vendor's model function, beside latents, time and text."""
@@ -30,7 +32,7 @@ _CLIP_TOKENS, _CLIP_WIDTH = 257, 1280
 _PER_FRAME = ("y", "vace_context")
 
 
-def route_of(pipe: Any) -> ImageRoute | None:  # noqa: ANN401 - the vendor's pipeline, not imported here
+def route_of(pipe: Pipe) -> ImageRoute | None:
     """Tell from a loaded pipeline how it takes images; None for a text-only model."""
     if pipe.vace is not None:
         return "vace"
@@ -40,7 +42,7 @@ def route_of(pipe: Any) -> ImageRoute | None:  # noqa: ANN401 - the vendor's pip
     return "i2v" if takes_y else None
 
 
-def image_inputs(pipe: Any, images: Images, shape: ClipShape, tiling: Mapping[str, Any] | None = None) -> Inputs:  # noqa: ANN401
+def image_inputs(pipe: Pipe, images: Images, shape: ClipShape, tiling: Mapping[str, Any] | None = None) -> Inputs:
     """Encode keyframe images the way the loaded checkpoint was trained to see them.
 
     Args:
@@ -87,15 +89,7 @@ def hold_first(latents: Float[Tensor, "b c f h w"], inputs: Inputs) -> Float[Ten
 
 
 def vace_clip(images: Images, shape: ClipShape) -> tuple[list[Image.Image], list[Image.Image]]:
-    """Draw what VACE is given: keyframes in a grey clip, and a mask that is black where a frame is to be kept.
-
-    Args:
-        images: pixel frame -> uint8 image (H, W, 3).
-        shape: the clip.
-
-    Returns:
-        Frames and masks, one RGB picture per pixel frame.
-    """
+    """Draw what VACE is given: keyframes in a grey clip, and masks that are black where a frame is to be kept."""
     size = (shape.height, shape.width, 3)
     grey, white = (Image.fromarray(np.full(size, value, np.uint8)) for value in (GREY, 255))
     black = Image.fromarray(np.zeros(size, np.uint8))
@@ -103,13 +97,13 @@ def vace_clip(images: Images, shape: ClipShape) -> tuple[list[Image.Image], list
     return frames, [black if i in images else white for i in range(shape.num_frames)]
 
 
-def _encode(pipe: Any, tiles: Mapping[str, Any], clip: Tensor) -> Tensor:  # noqa: ANN401
+def _encode(pipe: Pipe, tiles: Mapping[str, Any], clip: Tensor) -> Tensor:
     pipe.load_models_to_device(["vae"])
     latent = pipe.vae.encode(clip.to(pipe.torch_dtype), device=pipe.device, **tiles)
     return latent.to(dtype=pipe.torch_dtype, device=pipe.device)
 
 
-def _pixels(pipe: Any, images: Images, indices: Sequence[int], shape: ClipShape) -> Float[Tensor, "k 3 H W"]:  # noqa: ANN401
+def _pixels(pipe: Pipe, images: Images, indices: Sequence[int], shape: ClipShape) -> Float[Tensor, "k 3 H W"]:
     if not indices:
         return torch.zeros(0, 3, shape.height, shape.width, dtype=pipe.torch_dtype, device=pipe.device)
     stacked = torch.from_numpy(np.stack([images[index] for index in indices]))
@@ -117,7 +111,7 @@ def _pixels(pipe: Any, images: Images, indices: Sequence[int], shape: ClipShape)
     return (stacked.to(dtype=pipe.torch_dtype, device=pipe.device) * (2 / 255) - 1).permute(0, 3, 1, 2)
 
 
-def _i2v_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:  # noqa: ANN401
+def _i2v_inputs(pipe: Pipe, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:
     pixels = _pixels(pipe, images, list(images), shape)
     inputs = {"y": i2v_condition(pixels, list(images), shape.num_frames, partial(_encode, pipe, tiles))}
     if pipe.dit.require_clip_embedding:
@@ -125,7 +119,7 @@ def _i2v_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str,
     return inputs
 
 
-def _clip_feature(pipe: Any, images: Images, shape: ClipShape) -> Float[Tensor, "1 n 1280"]:  # noqa: ANN401
+def _clip_feature(pipe: Pipe, images: Images, shape: ClipShape) -> Float[Tensor, "1 n 1280"]:
     """CLIP features of the first keyframe, and of the last where the transformer has a place for two.
 
     Without a keyframe they are zero, as the vendor has it: left out, text tokens would be read as image tokens.
@@ -148,7 +142,7 @@ def _clip_feature(pipe: Any, images: Images, shape: ClipShape) -> Float[Tensor, 
     return torch.cat(features, dim=1).to(dtype=pipe.torch_dtype, device=pipe.device)
 
 
-def _vace_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:  # noqa: ANN401
+def _vace_inputs(pipe: Pipe, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:
     if not images:
         return {}
     frames, masks = vace_clip(images, shape)
@@ -157,7 +151,7 @@ def _vace_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str
     return vendor.WanVideoUnit_VACE().process(pipe, **given, **size, **tiles)
 
 
-def _first_latent_inputs(pipe: Any, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:  # noqa: ANN401
+def _first_latent_inputs(pipe: Pipe, images: Images, shape: ClipShape, tiles: Mapping[str, Any]) -> Inputs:
     if not images:
         return {}
     later = [index for index in images if index != 0]

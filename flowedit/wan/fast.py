@@ -19,11 +19,9 @@ from flowedit.errors import ModelError, SettingError
 from flowedit.wan.blocks import Attend, Rotation, block_forward, real_tables
 
 if TYPE_CHECKING:
-    from flowedit.wan import vendor
     from flowedit.wan.parallel import Spread
 
 Kernel = Literal["auto", "flash3", "cudnn", "flash", "default"]
-KERNELS: tuple[Kernel, ...] = ("auto", "flash3", "cudnn", "flash", "default")
 FLASH3 = ("flash_attn_interface", "fa3_fwd_interface")
 """Modules that FlashAttention-3 comes in: its own build, and the packaged forward half (`pip install fa3-fwd`)."""
 _HOPPER = (9, 0)
@@ -47,7 +45,7 @@ class FastOptions:
     backend: str = "inductor"
 
 
-def use_fast_blocks(dit: "vendor.WanModel", options: FastOptions | None = None, spread: "Spread | None" = None) -> None:
+def use_fast_blocks(dit: Any, options: FastOptions | None = None, spread: "Spread | None" = None) -> None:  # noqa: ANN401
     """Run a transformer's blocks on the fast path from now on.
 
     Args:
@@ -57,7 +55,7 @@ def use_fast_blocks(dit: "vendor.WanModel", options: FastOptions | None = None, 
 
     Raises:
         ModelError: the vendor's memory management moves this transformer's layers; the fast path reads them in place.
-        SettingError: a kernel that does not exist, or does not run on this device and type.
+        SettingError: a kernel that does not run on this device and type.
     """
     options = options or FastOptions()
     if getattr(dit, "vram_management_enabled", False):
@@ -65,45 +63,31 @@ def use_fast_blocks(dit: "vendor.WanModel", options: FastOptions | None = None, 
             "The fast path needs the transformer's weights on one device, and memory management moves them. "
             "Use the level resident, or the plain path."
         )
-    kernel = attention(options.kernel, next(dit.parameters()))
+    weights: Tensor = next(dit.parameters())
+    kernel = attention(options.kernel, weights)
     run = attending((kernel if spread is None else partial(spread.attend, kernel), kernel))
     if options.compiled:
         run = torch.compile(run, dynamic=False, backend=options.backend)
-    use_plain_blocks(dit)
-    place_tables(dit)
-    blocks = _blocks(dit)
-    path = _Path(run, _Tables(), spread, last=len(blocks) - 1)
-    for number, block in enumerate(blocks):
+    # On the host, a forward spends tens of milliseconds on the rotary tables.
+    dit.freqs = tuple(table.to(weights.device) for table in dit.freqs)
+    path = _Path(run, spread, last=len(dit.blocks) - 1)
+    for number, block in enumerate(dit.blocks):
         # An attribute of the instance hides the class's method: module tree, names and weights stay as they are.
         block.forward = partial(path.forward, block, number)
 
 
-def place_tables(dit: Any) -> None:  # noqa: ANN401 - the vendor's transformer, or one block of it
-    """Move the rotary tables to where the weights are: on the host, a forward spends tens of milliseconds on them."""
-    if hasattr(dit, "freqs"):
-        device = next(dit.parameters()).device
-        dit.freqs = tuple(table.to(device) for table in dit.freqs)
-
-
-def use_plain_blocks(dit: "vendor.WanModel") -> None:
+def use_plain_blocks(dit: Any) -> None:  # noqa: ANN401 - the vendor's transformer
     """Give a transformer the vendor's own blocks back; nothing where it has them."""
-    for block in _blocks(dit):
+    for block in dit.blocks:
         vars(block).pop("forward", None)
 
 
-def is_fast(dit: "vendor.WanModel") -> bool:
-    """Whether the blocks run on the fast path."""
-    return "forward" in vars(_blocks(dit)[0])
-
-
-def attention(kernel: str, like: Tensor) -> Attend:
+def attention(kernel: Kernel, like: Tensor) -> Attend:
     """The attention of a name, for tensors like this one.
 
     Raises:
-        SettingError: no such kernel, or not on this device and type.
+        SettingError: it does not run on this device and type.
     """
-    if kernel not in KERNELS:
-        raise SettingError(f"attention kernel is {kernel!r}; use one of {', '.join(KERNELS)}.")
     if kernel == "auto":
         kernel = _suited(like)
     if kernel == "default":
@@ -115,7 +99,7 @@ def attention(kernel: str, like: Tensor) -> Attend:
         )
     if kernel == "flash3" and find_flash3().call is None:
         raise SettingError(f"attention kernel 'flash3': {find_flash3().said}. Install fa3-fwd, or use cudnn.")
-    return {"flash3": flash3, "cudnn": _cudnn, "flash": _flash}[kernel]
+    return _CALLS[kernel]
 
 
 def attention_name(like: Tensor) -> str:
@@ -140,12 +124,7 @@ def _suited(like: Tensor) -> Kernel:
 
 
 class Flash3(NamedTuple):
-    """FlashAttention-3 as it was found here.
-
-    Attributes:
-        call: its own function; None where there is none that loads.
-        said: where it comes from, or what is in the way.
-    """
+    """FlashAttention-3 as it was found: its function, None where none loads, and where it is from or what is wrong."""
 
     call: Callable[..., Any] | None
     said: str
@@ -198,6 +177,9 @@ def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return op(q, k, v)[0]
 
 
+_CALLS: dict[str, Attend] = {"flash3": flash3, "cudnn": _cudnn, "flash": _flash}
+
+
 def attending(attend: tuple[Attend, Attend]) -> Run:
     """`block_forward` with these attentions, as one function of positional arguments to compile."""
 
@@ -207,42 +189,24 @@ def attending(attend: tuple[Attend, Attend]) -> Run:
     return run
 
 
-class _Tables:
-    """Cosine and sine of the table that a forward hands to every block, made once a forward."""
-
-    def __init__(self) -> None:
-        self._source: Tensor | None = None
-        self._made: Rotation | None = None
-
-    def of(self, table: Tensor, spread: "Spread | None") -> Rotation:
-        if self._made is None or self._source is not table:
-            mine = table if spread is None else spread.share(table.unsqueeze(0))[0]
-            self._source, self._made = table, real_tables(mine)
-        return self._made
-
-
-@dataclass(frozen=True)
 class _Path:
     """What the blocks of one transformer share."""
 
-    run: Run
-    tables: _Tables
-    spread: "Spread | None"
-    last: int
+    def __init__(self, run: Run, spread: "Spread | None", last: int) -> None:
+        self._run, self._spread, self._last = run, spread, last
+        self._table: Tensor | None = None
+        self._rotation: Rotation
 
-    def forward(
-        self, block: "vendor.DiTBlock", number: int, x: Tensor, context: Tensor, t_mod: Tensor, freqs: Tensor
-    ) -> Tensor:
+    def forward(self, block: Any, number: int, x: Tensor, context: Tensor, t_mod: Tensor, freqs: Tensor) -> Tensor:  # noqa: ANN401
         """What the vendor's model function calls in place of the block's own forward."""
-        spread = self.spread
+        spread = self._spread
         if spread is not None:
             if number == 0:
                 spread.check(x.shape[1], block.self_attn.num_heads)
                 x = spread.share(x)
             t_mod = spread.share(t_mod) if t_mod.dim() == 4 else t_mod
-        x = self.run(block, x, context, t_mod, self.tables.of(freqs, spread))
-        return spread.gather(x) if spread is not None and number == self.last else x
-
-
-def _blocks(dit: Any) -> list[Any]:  # noqa: ANN401 - the vendor's attributes have no types
-    return list(dit.blocks)
+        if self._table is not freqs:  # every block of one forward is handed the same
+            mine = freqs if spread is None else spread.share(freqs.unsqueeze(0))[0]
+            self._table, self._rotation = freqs, real_tables(mine)
+        x = self._run(block, x, context, t_mod, self._rotation)
+        return spread.gather(x) if spread is not None and number == self._last else x

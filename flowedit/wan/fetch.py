@@ -6,11 +6,11 @@ that loading it later needs no more host memory than the model itself.
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan.checkpoints import TOKENIZER, Checkpoint, Part
@@ -18,32 +18,17 @@ from flowedit.wan.files import is_fetched, models_folder, read_fetched, unwrap
 from flowedit.wan.memory import existing_parent
 
 Source = Literal["modelscope", "huggingface"]
-_MARGIN = 1.05
+_MARGIN, _TOKENIZER_FILE = 1.05, "tokenizer_config.json"
 log = logging.getLogger(__name__)
-
-
-class Hub(NamedTuple):
-    """What is asked of a hub's own client; both take (repository, file pattern, models folder).
-
-    Attributes:
-        sizes: bytes of each matching file.
-        download: leaves the files in `models folder / repository`.
-    """
-
-    sizes: Callable[[str, str, Path], list[int]]
-    download: Callable[[str, str, Path], object]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """One pattern of one repository, and what it takes.
+    """Files of a pattern in a repository of the source hub.
 
     Attributes:
-        repository: on the source hub.
-        pattern: files wanted there.
-        size: bytes of those files; 0 where they are here.
+        size: their bytes; 0 where they are here already, whole.
         part: the checkpoint's part that they are; None for the tokenizer.
-        here: whether they are there already, whole.
     """
 
     repository: str
@@ -75,12 +60,7 @@ class Plan:
 
 
 def make_plan(checkpoint: Checkpoint, *, source: Source = "modelscope", folder: Path | None = None) -> Plan:
-    """Ask the hub what the files take, and the disk what is there.
-
-    Args:
-        checkpoint: the registry entry.
-        source: the hub.
-        folder: models folder; None means the default one.
+    """Ask the hub what the files take, and the models folder what is there.
 
     Raises:
         ModelError: the hub cannot be reached, or lacks a file; or a file that is there is broken.
@@ -90,18 +70,16 @@ def make_plan(checkpoint: Checkpoint, *, source: Source = "modelscope", folder: 
     wanted.append((TOKENIZER[0], f"{TOKENIZER[1]}*", None))
     downloads: list[Download] = []
     for repository, pattern, part in wanted:
-        here = is_fetched(part, folder) if part else _tokenizer_here(folder)
-        size = 0 if here else _size(source, repository, pattern, folder)
-        downloads.append(Download(repository=repository, pattern=pattern, size=size, part=part, here=here))
+        here = is_fetched(part, folder) if part else (folder / repository / TOKENIZER[1] / _TOKENIZER_FILE).is_file()
+        sizes = [0] if here else _asked(source, repository, pattern, folder, dry=True)
+        if not sizes:
+            raise ModelError(f"{repository} has no file {pattern}. Choose the other hub with --source.")
+        downloads.append(Download(repository=repository, pattern=pattern, size=sum(sizes), part=part, here=here))
     return Plan(checkpoint=checkpoint, source=source, folder=folder, downloads=tuple(downloads))
 
 
 def fetch(plan: Plan, *, report: Callable[[str], None] = print) -> None:
-    """Download what is missing, check what it holds, and copy `.pth` parts to safetensors.
-
-    Args:
-        plan: from `make_plan`.
-        report: called with a line per part.
+    """Download what is missing, check what it holds, and copy `.pth` parts to safetensors; report a line per part.
 
     Raises:
         OutputError: the disk has too little room; nothing is downloaded then.
@@ -119,10 +97,7 @@ def fetch(plan: Plan, *, report: Callable[[str], None] = print) -> None:
             report(f"{label}: already here")
             continue
         report(f"{label}: {item.repository} {item.pattern}, {item.size / 1e9:.2f} GB")
-        try:
-            HUBS[plan.source].download(item.repository, item.pattern, plan.folder)
-        except Exception as error:
-            raise _unanswered(plan.source, item.repository, error) from error
+        _asked(plan.source, item.repository, item.pattern, plan.folder)
         if item.part:
             _settle(item.part, plan)
 
@@ -146,59 +121,6 @@ def convert_pth(path: Path) -> Path:
     return target
 
 
-def _huggingface_sizes(repository: str, pattern: str, folder: Path) -> list[int]:
-    from huggingface_hub import snapshot_download
-
-    files = snapshot_download(repository, local_dir=folder / repository, allow_patterns=pattern, dry_run=True)
-    return [file.file_size or 0 for file in files]
-
-
-def _huggingface_download(repository: str, pattern: str, folder: Path) -> None:
-    from huggingface_hub import snapshot_download
-
-    snapshot_download(repository, local_dir=folder / repository, allow_patterns=pattern)
-
-
-def _modelscope_sizes(repository: str, pattern: str, folder: Path) -> list[int]:
-    from modelscope.hub.api import HubApi
-
-    del folder
-    files = HubApi().get_model_files(repository, recursive=True)
-    return [int(file["Size"] or 0) for file in files if fnmatch(file["Path"], pattern)]
-
-
-def _modelscope_download(repository: str, pattern: str, folder: Path) -> None:
-    from modelscope import snapshot_download
-
-    snapshot_download(repository, local_dir=str(folder / repository), allow_file_pattern=pattern)
-
-
-HUBS: Mapping[Source, Hub] = {
-    "modelscope": Hub(_modelscope_sizes, _modelscope_download),
-    "huggingface": Hub(_huggingface_sizes, _huggingface_download),
-}
-
-
-def _size(source: Source, repository: str, pattern: str, folder: Path) -> int:
-    try:
-        sizes = HUBS[source].sizes(repository, pattern, folder)
-    except Exception as error:
-        raise _unanswered(source, repository, error) from error
-    if not sizes:
-        raise ModelError(f"{repository} has no file {pattern}. Choose the other hub with --source.")
-    return sum(sizes)
-
-
-def _unanswered(source: Source, repository: str, error: Exception) -> ModelError:
-    """One line of whatever a hub's client or the network raised."""
-    log.debug("%s failed", repository, exc_info=error)
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ModelError(
-        f"{repository} could not be fetched from {source} ({reason}). Check the network and run the command again to "
-        "go on where it stopped, or choose the other hub with --source."
-    )
-
-
 def _settle(part: Part, plan: Plan) -> None:
     """Check what came, and make the safetensors copy of a `.pth`; the original goes once the copy is checked."""
     (first, *_) = read_fetched(part, plan.checkpoint, plan.folder).paths
@@ -208,5 +130,39 @@ def _settle(part: Part, plan: Plan) -> None:
         first.unlink()
 
 
-def _tokenizer_here(folder: Path) -> bool:
-    return (folder / TOKENIZER[0] / TOKENIZER[1] / "tokenizer_config.json").is_file()
+def _asked(source: Source, repository: str, pattern: str, folder: Path, *, dry: bool = False) -> list[int]:
+    """What a hub's client answers; whatever it or the network raises is one line."""
+    try:
+        return HUBS[source](repository, pattern, folder / repository, dry)
+    except Exception as error:
+        log.debug("%s failed", repository, exc_info=error)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{repository} could not be fetched from {source} ({reason}). Check the network and run the command again "
+            "to go on where it stopped, or choose the other hub with --source."
+        ) from error
+
+
+def _huggingface(repository: str, pattern: str, folder: Path, dry: bool) -> list[int]:  # noqa: FBT001 - see HUBS
+    from huggingface_hub import snapshot_download
+
+    found: Any = snapshot_download(repository, local_dir=folder, allow_patterns=pattern, dry_run=dry)
+    return [file.file_size or 0 for file in found] if dry else []
+
+
+def _modelscope(repository: str, pattern: str, folder: Path, dry: bool) -> list[int]:  # noqa: FBT001 - see HUBS
+    from modelscope import snapshot_download
+    from modelscope.hub.api import HubApi
+
+    if not dry:
+        snapshot_download(repository, local_dir=str(folder), allow_file_pattern=pattern)
+        return []
+    files = HubApi().get_model_files(repository, recursive=True)
+    return [int(file["Size"] or 0) for file in files if fnmatch(file["Path"], pattern)]
+
+
+HUBS: dict[Source, Callable[[str, str, Path, bool], list[int]]] = {
+    "modelscope": _modelscope,
+    "huggingface": _huggingface,
+}
+"""A hub's own client brings a repository's files of a pattern to a folder; dry, it says how many bytes each has."""

@@ -27,19 +27,13 @@ BASE_PATH_VARIABLE = "DIFFSYNTH_MODEL_BASE_PATH"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})$")
 _WRAPPERS = ("state_dict", "module", "model_state")
 """Keys under which a `.pth` may hold its weights, the ones that diffsynth unwraps."""
-_ROLES: Mapping[str, Role] = {
-    "wan_video_dit": "dit",
-    "wan_video_text_encoder": "text",
-    "wan_video_vae": "vae",
-    "wan_video_image_encoder": "image",
+_PARTS: Mapping[str, tuple[Role, str]] = {
+    "wan_video_dit": ("dit", "transformer"),
+    "wan_video_text_encoder": ("text", "text encoder"),
+    "wan_video_vae": ("vae", "VAE"),
+    "wan_video_image_encoder": ("image", "image encoder"),
 }
-_WORDS: Mapping[Role, str] = {
-    "dit": "transformer",
-    "dit2": "low-noise transformer",
-    "text": "text encoder",
-    "vae": "VAE",
-    "image": "image encoder",
-}
+"""The vendor's name of a part -> its role, and its name in words."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +52,11 @@ class WeightFile:
 
     def describe(self) -> str:
         """Say in words what it holds."""
-        owners = [entry.name for entry in CHECKPOINTS.values() if any(part.hash == self.hash for part in entry.parts)]
         if self.role is None:
             return "weights that diffsynth does not know"
-        several = self.role in ("text", "vae", "image") or not owners
-        return f"a Wan {_WORDS[self.role]}" if several else f"the {_WORDS[self.role]} of {' or '.join(owners)}"
+        owners = [entry.name for entry in CHECKPOINTS.values() if any(part.hash == self.hash for part in entry.parts)]
+        word = next(word for role, word in _PARTS.values() if role == self.role)
+        return f"the {word} of {' or '.join(owners)}" if self.role == "dit" and owners else f"a Wan {word}"
 
 
 def models_folder() -> Path:
@@ -95,11 +89,7 @@ def read_fetched(part: Part, checkpoint: Checkpoint, root: Path) -> WeightFile:
 
 
 def is_fetched(part: Part, root: Path) -> bool:
-    """Whether every file of a part lies under a models folder, whole.
-
-    Raises:
-        ModelError: files are there, but broken.
-    """
+    """Whether every file of a part lies under a models folder, whole; broken files raise a `ModelError`."""
     found = _find_fetched(part, root)
     return bool(found) and read_weights(found).hash == part.hash
 
@@ -115,10 +105,7 @@ def _find_fetched(part: Part, root: Path) -> list[Path]:
 
 
 def read_shapes(path: Path) -> Shapes:
-    """Names and shapes of the tensors in a weight file, without reading their values.
-
-    Args:
-        path: a `.safetensors` or `.pth` file.
+    """Names and shapes of the tensors in a `.safetensors` or `.pth` file, without reading their values.
 
     Raises:
         ModelError: missing, cut, of another format than its name says, or holding more than tensors.
@@ -143,10 +130,7 @@ def fingerprint(shapes: Shapes) -> str:
 
 
 def read_weights(paths: Iterable[Path]) -> WeightFile:
-    """Check one model's files and tell what they hold.
-
-    Args:
-        paths: the file, or every shard.
+    """Check one model's file, or all of its shards, and tell what they hold.
 
     Raises:
         ModelError: a file is broken, a shard is missing, or shards of two models are mixed.
@@ -161,7 +145,8 @@ def read_weights(paths: Iterable[Path]) -> WeightFile:
         shapes |= found
     _check_shards(ordered)
     value = fingerprint(shapes)
-    return WeightFile(ordered, value, _role_of(value))
+    known = [_PARTS[entry["model_name"]] for entry in _entries(value) if entry["model_name"] in _PARTS]
+    return WeightFile(ordered, value, known[0][0] if known else None)
 
 
 def scan(folder: Path) -> list[WeightFile]:
@@ -229,29 +214,24 @@ def unwrap(state: object, path: Path) -> "dict[str, torch.Tensor]":
 
 def _check_shards(paths: tuple[Path, ...]) -> None:
     shards = [_SHARD.match(path.stem) for path in paths]
-    totals = {int(shard["total"]) for shard in shards if shard}
-    if len(totals) > 1 or (totals and not all(shards)):
+    totals = {int(shard["total"]) if shard else 0 for shard in shards}
+    if len(totals) > 1:
         names = ", ".join(path.name for path in paths)
         raise ModelError(f"These files are not shards of one model: {names}. Keep each model in a folder of its own.")
-    for total in totals:
-        numbers = {int(shard["number"]) for shard in shards if shard}
-        missing = sorted(set(range(1, total + 1)) - numbers)
-        if missing:
-            raise ModelError(f"{paths[0].parent} lacks shard {missing[0]} of {total}. Fetch the checkpoint again.")
-
-
-def _role_of(value: str) -> Role | None:
-    from flowedit.wan import vendor
-
-    names = [config["model_name"] for config in vendor.MODEL_CONFIGS if config["model_hash"] == value]
-    roles: list[Role] = [_ROLES[name] for name in names if name in _ROLES]
-    return roles[0] if roles else None
+    (total,) = totals
+    missing = set(range(1, total + 1)) - {int(shard["number"]) for shard in shards if shard}
+    if missing:
+        raise ModelError(f"{paths[0].parent} lacks shard {min(missing)} of {total}. Fetch the checkpoint again.")
 
 
 def transformer_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Arguments of the vendor's `WanModel` for a checkpoint, from the vendor's own table."""
+    entries = _entries(checkpoint.part("dit").hash)
+    return dict(next(entry for entry in entries if entry["model_name"] == "wan_video_dit")["extra_kwargs"])
+
+
+def _entries(value: str) -> list[dict[str, Any]]:
+    """What the vendor's table has for a fingerprint."""
     from flowedit.wan import vendor
 
-    value = checkpoint.part("dit").hash
-    entries = [config for config in vendor.MODEL_CONFIGS if config["model_hash"] == value]
-    return dict(next(config for config in entries if config["model_name"] == "wan_video_dit")["extra_kwargs"])
+    return [entry for entry in vendor.MODEL_CONFIGS if entry["model_hash"] == value]

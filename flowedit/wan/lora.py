@@ -19,7 +19,6 @@ from flowedit.wan.files import Shapes, read_shapes, transformer_settings
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from flowedit.wan import vendor
     from flowedit.wan.checkpoints import Checkpoint
 
 Expert = Literal["high", "low"]
@@ -53,13 +52,9 @@ class Lora:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedLora:
-    """A LoRA that fits a transformer.
+    """A LoRA that fits a transformer: how many of its linear layers it changes.
 
-    Attributes:
-        lora: what was asked for.
-        layers: linear layers that it changes.
-        total: linear layers of the transformer.
-        left_out: tensors of the file that diffsynth does not load: differences of biases, norms and modulations.
+    Tensors that are left out, since diffsynth does not load them, are differences of biases, norms and modulations.
     """
 
     lora: Lora
@@ -155,29 +150,24 @@ def check_loras(loras: Sequence[Lora], checkpoint: "Checkpoint") -> list[Checked
     return [check_lora(lora, checkpoint_layers(checkpoint), checkpoint.name, experts=experts) for lora in loras]
 
 
-def load_loras(pipe: "vendor.WanVideoPipeline", loras: Sequence[Lora]) -> None:
+def load_loras(pipe: Any, loras: Sequence[Lora]) -> None:  # noqa: ANN401 - the vendor's pipeline
     """Add checked LoRAs to a pipeline's transformers, in this order; before any block of them is compiled.
 
     Raises:
         ModelError: one changes layers that are read anew from the disk at each use, where nothing can be added.
     """
-    for lora in loras:
-        parts = {"high": [pipe.dit], "low": [pipe.dit2]}.get(lora.expert or "", [pipe.dit, pipe.dit2])
-        for dit in parts:
-            if dit is not None:
-                _load(pipe, dit, lora)
-
-
-def _load(pipe: Any, dit: "nn.Module", lora: Lora) -> None:  # noqa: ANN401 - the vendor's pipeline
     from flowedit.wan import vendor
 
     # The vendor warns of an alpha at every layer; it is scaled as its file says.
     with vendor.prints_logged(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        closed = _closed(pipe, dit, lora) if getattr(dit, "vram_management_enabled", False) else {}
-        pipe.load_lora(dit, str(lora.path), alpha=lora.strength)
-        if closed:
-            pipe.load_lora(dit, alpha=lora.strength, hotload=False, state_dict=closed)
+        for lora in loras:
+            experts = {"high": [pipe.dit], "low": [pipe.dit2]}.get(lora.expert or "", [pipe.dit, pipe.dit2])
+            for dit in filter(None, experts):
+                closed = _closed(pipe, dit, lora) if getattr(dit, "vram_management_enabled", False) else {}
+                pipe.load_lora(dit, str(lora.path), alpha=lora.strength)
+                if closed:
+                    pipe.load_lora(dit, alpha=lora.strength, hotload=False, state_dict=closed)
 
 
 def _closed(pipe: Any, dit: "nn.Module", lora: Lora) -> "dict[str, Tensor]":  # noqa: ANN401 - the vendor's pipeline

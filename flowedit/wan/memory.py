@@ -6,12 +6,11 @@ the worst moment; a test repeats that count. Attention is taken as fused, so no 
 
 import ctypes
 import math
-import os
-import platform
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -38,17 +37,9 @@ _VAE_DECODE = {16: (9722.0, 6.25), 48: (10757.0, 6.25)}
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-@dataclass(frozen=True)
-class Load:
-    """What one run asks of the transformer and the VAE.
+class Load(NamedTuple):
+    """Bytes alive beside the weights at the worst moment of a forward, and of a decode."""
 
-    Attributes:
-        tokens: length of the sequence, keyframe tokens included.
-        activations: bytes alive at the worst moment of a forward, beside the weights.
-        vae: bytes alive at the worst moment of a decode, beside the weights.
-    """
-
-    tokens: int
     activations: int
     vae: int
 
@@ -95,15 +86,14 @@ def load_of(
     checkpoint: Checkpoint, shape: ClipShape, *, keyframes: int = 0, item: int = 2, tiled: bool = False
 ) -> Load:
     """What a run of this clip with this many joint keyframes asks for."""
-    tokens = token_count(checkpoint, shape, keyframes)
-    held = checkpoint.image_route == "first-latent"
+    tokens, held = token_count(checkpoint, shape, keyframes), checkpoint.image_route == "first-latent"
     activations = activation_bytes(checkpoint.width, tokens, item=item, per_token_time=held)
-    return Load(tokens, activations, vae_bytes(checkpoint, shape, item=item, tiled=tiled))
+    return Load(activations, vae_bytes(checkpoint, shape, item=item, tiled=tiled))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Memory and processors of this machine, in bytes.
+    """Memory of this machine, in bytes.
 
     Attributes:
         device: `cuda` or `cpu`.
@@ -112,8 +102,6 @@ class Resources:
         capability: its compute capability; (0, 0) without one.
         host_total, host_free: main memory; free is what can be had without swapping, inside a container's limit.
         disk_free: room where checkpoints are kept.
-        cpu: name of the processor.
-        cores: number of them that this process may use.
     """
 
     device: str
@@ -124,30 +112,26 @@ class Resources:
     host_total: int
     host_free: int
     disk_free: int
-    cpu: str
-    cores: int
 
 
 def measure_resources(folder: Path | None = None) -> Resources:
     """Look at this machine, and at the disk of the folder where checkpoints are kept."""
     host = psutil.virtual_memory()
     limit, used = _container()
-    found = {
+    found: dict[str, Any] = {
         "host_total": min(host.total, limit),
         "host_free": min(host.available, limit - used),
         "disk_free": shutil.disk_usage(existing_parent(folder or models_folder())).free,
-        "cpu": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     }
-    if not _has_driver():  # torch takes seconds to load, and could not use a GPU either
-        return Resources(device="cpu", **found)
-    import torch
+    device = "cpu"
+    if _has_driver():  # else torch, which takes seconds to load, could not use a GPU either
+        import torch
 
-    if not torch.cuda.is_available():
-        return Resources(device="cpu", **found)
-    free, total = torch.cuda.mem_get_info()
-    name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
-    return Resources(device="cuda", gpu_name=name, gpu_total=total, gpu_free=free, capability=capability, **found)
+        if torch.cuda.is_available():
+            device, (free, total) = "cuda", torch.cuda.mem_get_info()
+            name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+            found |= {"gpu_name": name, "gpu_total": total, "gpu_free": free, "capability": capability}
+    return Resources(device=device, **found)
 
 
 def existing_parent(folder: Path) -> Path:
@@ -162,13 +146,6 @@ def _has_driver() -> bool:
             ctypes.CDLL(name)
             return True
     return Path("/dev/kfd").exists()
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _container() -> tuple[int, int]:

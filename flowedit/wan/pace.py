@@ -42,26 +42,26 @@ def set_pace(model: "WanVideo", pace: str, *, spread: "Spread | None" = None) ->
     pipe: Any = model.pipe
     on_gpu = torch.device(pipe.device).type == "cuda"
     transformers = [dit for dit in (pipe.dit, pipe.dit2) if dit is not None]
-    managed = any(getattr(dit, "vram_management_enabled", False) for dit in transformers)
+    moved = any(getattr(dit, "vram_management_enabled", False) for dit in transformers)
+    why = ""
     if pace == "auto":
-        pace = "fast" if spread is not None or (on_gpu and not managed) else "plain"
+        pace = "fast" if spread is not None or (on_gpu and not moved) else "plain"
+        why = ", since their weights are moved in and out of the GPU" if on_gpu and moved else ""
     for dit in transformers:
         use_plain_blocks(dit)
     use_plain_vae(pipe.vae)
     model.negative_every = LAZY if pace == "lazy" else 1
     if pace == "plain":
-        return "pace plain: diffsynth's own blocks"
+        return f"pace plain: diffsynth's own blocks{why}"
     for dit in transformers:
         use_fast_blocks(dit, FastOptions(compiled=on_gpu), spread)
     if on_gpu:
         use_fast_vae(pipe.vae)
-    parts = [
-        "blocks compiled" if on_gpu else "blocks in real arithmetic",
-        f"attention by {attention_name(next(transformers[0].parameters()))}",
-        *(["the VAE's norms in one pass"] if on_gpu else []),
-        *([f"the negative prompt every {LAZY} steps"] if pace == "lazy" else []),
-    ]
-    return f"pace {pace}: {', '.join(parts)}"
+    blocks = "blocks compiled" if on_gpu else "blocks in real arithmetic"
+    kernel = attention_name(next(transformers[0].parameters()))
+    norms = ", the VAE's norms in one pass" if on_gpu else ""
+    lazy = f", the negative prompt every {LAZY} steps" if pace == "lazy" else ""
+    return f"pace {pace}: {blocks}, attention by {kernel}{norms}{lazy}"
 
 
 def _check_spread(model: "WanVideo", pace: str) -> None:

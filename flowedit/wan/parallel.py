@@ -15,11 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from flowedit.environment import launched
 from flowedit.errors import SettingError
 from flowedit.wan.blocks import Attend
-
-__all__ = ["Spread", "launched", "together"]
 
 _PATIENCE = timedelta(minutes=5)
 """How long one process waits for the others: longer than any of them compiles."""
@@ -27,12 +24,7 @@ _PATIENCE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Spread:
-    """This process's place among those that share a sequence.
-
-    Attributes:
-        rank: its number, from 0.
-        size: how many there are.
-    """
+    """This process's place, from 0, among those that share a sequence."""
 
     rank: int
     size: int
@@ -63,14 +55,8 @@ class Spread:
     def attend(self, kernel: Attend, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of all tokens, each process for its share of the heads.
 
-        Args:
-            kernel: attention of whole sequences.
-            q: queries of this process's tokens, `(b, heads, tokens / size, d)`.
-            k: their keys.
-            v: their values.
-
-        Returns:
-            `(b, heads, tokens / size, d)`.
+        Queries, keys, values and the result are of this process's tokens, `(b, heads, tokens / size, d)` each; the
+        kernel is given whole sequences.
         """
         # Together in one exchange: q, k, v have one shape.
         return self._to_tokens(kernel(*self._to_heads(torch.stack([q, k, v])).unbind(0)))

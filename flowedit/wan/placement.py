@@ -7,7 +7,7 @@ The levels differ only in where the transformer's weights rest between uses, in 
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from flowedit.errors import ModelError
 from flowedit.frames import GROUP, ClipShape
@@ -23,12 +23,13 @@ LEVELS: tuple[Level, ...] = ("resident", "offload", "fp8", "disk")
 GIB = 1 << 30
 GB = 1_000_000_000
 _FP8 = "float8_e4m3fn"
+_STAGES = ("offload", "onload", "preparing", "computation")
+"""Where the vendor keeps a layer: at rest, ready at hand, on its way, in use."""
 _FIRST_WITH_BFLOAT16 = (8, 0)
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Needs:
+class Needs(NamedTuple):
     """Bytes that a level cannot do without."""
 
     gpu: int
@@ -37,16 +38,14 @@ class Needs:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where everything lives during a run.
+    """Where everything lives during a run, and what that cannot do without.
 
     Attributes:
         level: where the transformer's weights rest.
-        device: where it computes.
-        dtype_name: the type it computes in.
+        device, dtype_name: where and in which type it computes.
         text_on_disk: the text encoder is streamed from its file instead of held by the host.
         tiled: the VAE works in tiles.
         vram_limit: GPU memory in GiB up to which the vendor keeps layers there; None for no limit.
-        needs: what this level cannot do without.
     """
 
     level: Level
@@ -62,31 +61,29 @@ class Placement:
         """The type it computes in."""
         return torch_type(self.dtype_name)
 
+    def __str__(self) -> str:
+        """A line that says what was chosen."""
+        text = ", the text encoder streamed from the disk" if self.text_on_disk else ""
+        tiles = ", the VAE in tiles" if self.tiled else ""
+        return f"level {self.level} on {self.device} in {self.dtype_name}{text}{tiles}"
+
     def arguments(self, role: Role) -> dict[str, Any]:
         """Arguments for diffsynth's `ModelConfig` of one part; empty where the part simply lives on the device."""
         if self.level == "cpu" or (self.level == "resident" and role != "text"):
             return {}
+        rest = ready = compute = self.dtype_name
         if role == "text":
             # T5 overflows in float16, so where bfloat16 is missing it computes in float32.
-            compute = "float32" if self.dtype_name == "float16" else self.dtype_name
-            return self._stages("disk" if self.text_on_disk else "bfloat16", ready="bfloat16", compute=compute)
-        if role in ("vae", "image") or self.level == "offload":
-            return self._stages(self.dtype_name, ready=self.dtype_name, compute=self.dtype_name)
-        return self._stages("disk" if self.level == "disk" else _FP8, ready=_FP8, compute=self.dtype_name)
-
-    def _stages(self, rest: str, *, ready: str, compute: str) -> dict[str, Any]:
-        """A part rests on the disk, or on the host in a type; its layers are readied and used on the device."""
-        device, kind = ("disk", "disk") if rest == "disk" else ("cpu", torch_type(rest))
-        return {
-            "offload_device": device,
-            "offload_dtype": kind,
-            "onload_device": device,
-            "onload_dtype": kind,
-            "preparing_device": self.device,
-            "preparing_dtype": torch_type(ready),
-            "computation_device": self.device,
-            "computation_dtype": torch_type(compute),
-        }
+            compute = "float32" if compute == "float16" else compute
+            rest, ready = "disk" if self.text_on_disk else "bfloat16", "bfloat16"
+        elif role in ("dit", "dit2") and self.level != "offload":
+            rest, ready = "disk" if self.level == "disk" else _FP8, _FP8
+        resting = ("disk", "disk") if rest == "disk" else ("cpu", torch_type(rest))
+        places = (resting, resting, (self.device, torch_type(ready)), (self.device, torch_type(compute)))
+        found: dict[str, Any] = {}
+        for stage, (device, kind) in zip(_STAGES, places, strict=True):
+            found |= {f"{stage}_device": device, f"{stage}_dtype": kind}
+        return found
 
 
 def torch_type(name: str) -> "torch.dtype":

@@ -1,7 +1,7 @@
 """How keyframes, or a classical estimate, become the `y` of Wan's image-to-video checkpoints.
 
 The `i2v` route (Wan I2V, FLF2V, Fun-InP and the small model): keyframe images at their own pixel frames, zeros
-everywhere else, encoded by the VAE, beside four mask channels that hold one bit per pixel frame.
+everywhere else, encoded by the VAE, after four mask channels that hold one bit per pixel frame.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ Encode = Callable[[Float[Tensor, "b 3 F H W"]], Float[Tensor, "b c f h w"]]
 def i2v_condition(
     images: Float[Tensor, "k 3 H W"], indices: Sequence[int], num_frames: int, encode: Encode
 ) -> Float[Tensor, "1 c f h w"]:
-    """Build the `y` of Wan's image-to-video checkpoints for keyframes at any pixel frames.
+    """Build the `y` of Wan's image-to-video checkpoints for keyframes at any pixel frames, in the latent's dtype.
 
     For the first frame, or the first and the last, this is the tensor that the vendor's own image unit builds, to
     the last bit. With no keyframe (`k = 0`) the mask is empty and the VAE sees a grey clip.
@@ -33,9 +33,6 @@ def i2v_condition(
         indices: their pixel frames, each once, in [0, num_frames).
         num_frames: pixel frames of the clip, `4n + 1`.
         encode: the VAE's encoder.
-
-    Returns:
-        Four mask channels followed by the latent's own, in the latent's dtype.
 
     Raises:
         VideoShapeError: `num_frames` is not `4n + 1`.
@@ -57,16 +54,9 @@ def i2v_condition(
 def estimate_condition(
     clip: Float[Tensor, "1 3 F H W"], confidence: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
 ) -> Float[Tensor, "1 c f h w"]:
-    """Build the `y` of a model that refines an estimate: the estimate where others see grey, its confidence where bits.
+    """Build the `y` of a model that refines: the estimate where others see grey, its confidence where they see bits.
 
-    Args:
-        clip: the estimate in [-1, 1].
-        confidence: how sure it is of each pixel, in [0, 1].
-        indices: pixel frames that are keyframes.
-        encode: the VAE's encoder.
-
-    Returns:
-        Four mask channels followed by the latent's own, in the latent's dtype.
+    The estimate is in [-1, 1], its confidence in [0, 1]; `indices` are the pixel frames that are keyframes.
     """
     latent = encode(clip)
     cells = torch.from_numpy(confidence_cells(confidence, *latent.shape[-2:]))
@@ -76,26 +66,15 @@ def estimate_condition(
 def keyframe_mask(
     indices: Sequence[int], num_frames: int, height: int, width: int
 ) -> Float[Tensor, "4 f {height} {width}"]:
-    """Mark the known pixel frames, four to a latent slot, in zeros and ones.
-
-    Args:
-        indices: pixel frames that are keyframes.
-        num_frames: pixel frames of the clip, `4n + 1`.
-        height: rows of the latent.
-        width: columns of the latent.
-    """
+    """Mark the known pixel frames, four to a slot, in zeros and ones, for latents of this height and width."""
     return confidence_mask(torch.zeros(num_frames, height, width), indices)
 
 
 def confidence_mask(confidence: Float[Tensor, "F h w"], indices: Sequence[int]) -> Float[Tensor, "4 f h w"]:
-    """Lay confidence out as mask channels: how far each pixel frame is known, 1 at keyframes.
+    """Lay confidence, in [0, 1], out as mask channels: how far each pixel frame is known, 1 at keyframes.
 
     Pixel frame 0 fills all four channels of slot 0; pixel frame `i > 0` sets channel `(i - 1) % 4` of slot
     `(i + 3) // 4`, the layout that Wan's image-to-video checkpoints were trained with.
-
-    Args:
-        confidence: of every pixel frame, in [0, 1]; `F = 4n + 1`.
-        indices: pixel frames that are keyframes.
     """
     known = confidence.clone()
     known[list(indices)] = 1

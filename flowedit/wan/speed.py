@@ -6,6 +6,7 @@ A block's time is `a n + b n^2` in the number of tokens `n`: matrix products, an
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from flowedit.wan.fast import FastOptions
 
 Module = TypeVar("Module", bound="torch.nn.Module")
-GPU_LENGTHS = (8_192, 32_768)
 CPU_LENGTHS = (192, 576)
-CONTEXT = 512
+_GPU_LENGTHS = (8_192, 32_768)
+_CONTEXT = 512
 """Text tokens."""
 _REPEATS = 3
 _GPU_VAE, _CPU_VAE = (17, 320, 560), (5, 64, 96)
@@ -31,12 +32,12 @@ _GPU_VAE, _CPU_VAE = (17, 320, 560), (5, 64, 96)
 
 @dataclass(frozen=True)
 class Speed:
-    """Measured speed of one width on one machine.
+    """Measured speed of one width on one machine, in seconds.
 
     Attributes:
-        linear: seconds per token and block.
-        quadratic: seconds per squared token and block.
-        encode: seconds of the VAE's encoder per pixel and frame.
+        linear: per token and block.
+        quadratic: per squared token and block.
+        encode: of the VAE's encoder per pixel and frame.
         decode: the same of its decoder.
     """
 
@@ -61,15 +62,15 @@ def measure_speed(
         latent_channels: chooses the VAE.
         device: where the run will be.
         dtype: the type that it will compute in.
-        fast: the fast path that the run will be on, whose block is compiled first; None for the plain path.
+        fast: the fast path that the run will be on, compiled before the clock starts; None for the plain path.
     """
     import torch
 
-    lengths = GPU_LENGTHS if device.startswith("cuda") else CPU_LENGTHS
+    few, many = _GPU_LENGTHS if device.startswith("cuda") else CPU_LENGTHS
+    place = {"device": device, "dtype": dtype}
     with torch.inference_mode():
-        short, long = _block_seconds(width, lengths, (device, dtype), fast)
-        encode, decode = _vae_seconds(latent_channels, device, dtype, fast)
-    few, many = lengths
+        short, long = _block_seconds(width, (few, many), place, fast)
+        encode, decode = _vae_seconds(latent_channels, place, fast)
     # Two equations in two unknowns; noise must not make either part negative.
     quadratic = max(0.0, (long / many - short / few) / (many - few))
     linear = max(0.0, short / few - quadratic * few)
@@ -90,13 +91,9 @@ def forwards_of(settings: EditSettings) -> int:
 def vae_frames(
     settings: EditSettings, num_frames: int, keyframes: int, image_route: ImageRoute | None = "i2v"
 ) -> tuple[int, int]:
-    """Frames that an edit encodes, and that it decodes.
+    """Frames that an edit encodes, and that it decodes; the first of its keyframes is at frame 0.
 
-    Args:
-        settings: of the edit.
-        num_frames: of the clip.
-        keyframes: how many, the first of them at frame 0.
-        image_route: of the checkpoint; on the `i2v` route a grey clip is encoded even where no image is shown.
+    On the `i2v` route a grey clip is encoded even where no image is shown.
     """
     decoded = num_frames * (1 if settings.detail == "plain" else 2)
     if settings.method == "refine":  # the source, and the estimate, which the model and the decode share
@@ -115,15 +112,7 @@ def vae_frames(
 def predict_minutes(
     speed: Speed, checkpoint: Checkpoint, shape: ClipShape, settings: EditSettings, *, keyframes: int = 0
 ) -> float:
-    """Minutes of an edit, without loading.
-
-    Args:
-        speed: of the checkpoint's width on this machine.
-        checkpoint: the registry entry.
-        shape: the clip.
-        settings: of the edit.
-        keyframes: how many; they lengthen the sequence where they are tokens, and each is encoded.
-    """
+    """Minutes of an edit, without loading; keyframes are encoded, and lengthen the sequence where they are tokens."""
     joint = keyframes if settings.conditioning in ("tokens", "both") else 0
     forward = speed.forward_seconds(checkpoint.width, token_count(checkpoint, shape, joint))
     encoded, decoded = vae_frames(settings, shape.num_frames, keyframes, checkpoint.image_route)
@@ -132,37 +121,31 @@ def predict_minutes(
 
 
 def _block_seconds(
-    width: Width, lengths: tuple[int, int], place: "tuple[str, torch.dtype]", fast: "FastOptions | None"
-) -> tuple[float, float]:
+    width: Width, lengths: tuple[int, int], place: "dict[str, Any]", fast: "FastOptions | None"
+) -> list[float]:
     """Median seconds of one block at each length."""
     import torch
 
     from flowedit.wan import vendor
 
-    device, dtype = place
     with torch.device("meta"):
         block = vendor.DiTBlock(False, width.dim, width.heads, width.ffn)  # noqa: FBT003 - the vendor's signature
-    block = _filled(block, device, dtype)
+    block = _filled(block, **place)
     if fast:
         from flowedit.wan.fast import use_fast_blocks
 
         # A transformer of one block, as far as the fast path looks at one.
-        alone: Any = SimpleNamespace(blocks=[block], parameters=block.parameters)
-        use_fast_blocks(alone, fast)
+        use_fast_blocks(SimpleNamespace(blocks=[block], freqs=(), parameters=block.parameters), fast)
     table = vendor.precompute_freqs_cis(width.dim // width.heads)
-    seconds = []
+    seconds: list[float] = []
     for length in lengths:
-        tokens = torch.randn(1, length, width.dim, device=device, dtype=dtype)
-        context = torch.randn(1, CONTEXT, width.dim, device=device, dtype=dtype)
-        time_rows = torch.randn(1, 6, width.dim, device=device, dtype=dtype)
-        positions = table[torch.arange(length) % len(table)].unsqueeze(1).to(device)
-        seconds.append(_timed(lambda t=tokens, c=context, m=time_rows, p=positions: block(t, c, m, p), device))
-    return seconds[0], seconds[1]
+        drawn = [torch.randn(1, rows, width.dim, **place) for rows in (length, _CONTEXT, 6)]
+        positions = table[torch.arange(length) % len(table)].unsqueeze(1).to(place["device"])
+        seconds.append(_timed(partial(block, *drawn, positions), place["device"]))
+    return seconds
 
 
-def _vae_seconds(
-    latent_channels: int, device: str, dtype: "torch.dtype", fast: "FastOptions | None"
-) -> tuple[float, float]:
+def _vae_seconds(latent_channels: int, place: "dict[str, Any]", fast: "FastOptions | None") -> tuple[float, float]:
     """Seconds per pixel and frame of encoding, and of decoding, a small clip."""
     import torch
 
@@ -172,19 +155,19 @@ def _vae_seconds(
     kind = vendor.VideoVAE_ if latent_channels == 16 else vendor.VideoVAE38_
     with torch.device("meta"):
         vae = kind(z_dim=latent_channels)
-    vae = _filled(vae, device, dtype)
+    vae, device = _filled(vae, **place), place["device"]
     if fast is not None:
         use_fast_vae(vae, backend=fast.backend if fast.compiled else "eager")
     scale = [torch.zeros(latent_channels, device=device), torch.ones(latent_channels, device=device)]
     frames, height, width = _GPU_VAE if device.startswith("cuda") else _CPU_VAE
-    clip = torch.randn(1, 3, frames, height, width, device=device, dtype=dtype)
+    clip = torch.randn(1, 3, frames, height, width, **place)
     latents = vae.encode(clip, scale)
-    encode = _timed(lambda: vae.encode(clip, scale), device)
-    decode = _timed(lambda: vae.decode(latents, scale), device)
+    encode = _timed(partial(vae.encode, clip, scale), device)
+    decode = _timed(partial(vae.decode, latents, scale), device)
     return encode / (frames * height * width), decode / (frames * height * width)
 
 
-def _filled(module: Module, device: str, dtype: "torch.dtype") -> Module:
+def _filled(module: Module, *, device: str, dtype: "torch.dtype") -> Module:
     """Give a meta module memory and small values: time does not depend on them."""
     module = module.to(dtype).to_empty(device=device).eval()
     for parameter in module.parameters():

@@ -7,7 +7,7 @@ On a GPU memory is laid out for its convolutions and norms run in one pass; on a
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +19,23 @@ _CUBE = (3, 3, 3)
 
 
 def use_fast_vae(vae: Any, *, backend: str = "inductor") -> None:  # noqa: ANN401 - the vendor's VAE
-    """Run a VAE as a GPU does it fastest from now on; the result is the same to rounding.
+    """Run the vendor's VAE as a GPU does it fastest from now on, its weights on one device; on a CPU it gains nothing.
 
-    Args:
-        vae: the vendor's, its weights on one device; on a CPU this gains nothing.
-        backend: of `torch.compile`, for the norms.
+    Memory is laid out channels last. Each norm is computed with the activation after it in one pass over memory, where
+    the vendor's take eleven, compiled by `torch.compile` with this backend. Enlarging by repetition is done in the
+    pictures' own type, where the vendor's goes through float32: the same values.
     """
     use_channels_last(vae)
-    use_whole_norms(vae, backend=backend)
+    whole = torch.compile(_norm_and_activation, dynamic=False, backend=backend)
+    for module in vae.modules():
+        # An attribute of the instance hides the class's method: module tree, names and weights stay.
+        if isinstance(module, nn.Sequential):
+            for norm, activation in pairwise(module):
+                if isinstance(norm, vendor.RMS_norm) and norm.channel_first and isinstance(activation, nn.SiLU):
+                    vars(norm)["forward"] = partial(_whole_norm, whole, norm)
+                    vars(activation)["forward"] = _unchanged
+        elif isinstance(module, nn.Upsample):
+            vars(module)["forward"] = partial(_enlarge, module)
 
 
 def use_plain_vae(vae: Any) -> None:  # noqa: ANN401 - the vendor's VAE
@@ -35,48 +44,23 @@ def use_plain_vae(vae: Any) -> None:  # noqa: ANN401 - the vendor's VAE
         given = vars(module).get("forward")
         if given is _unchanged or getattr(given, "func", None) in (_whole_norm, _enlarge):
             del vars(module)["forward"]
-        if (isinstance(module, nn.Conv3d) and module.weight.is_contiguous(memory_format=torch.channels_last_3d)) or (
-            isinstance(module, nn.Conv2d) and module.weight.is_contiguous(memory_format=torch.channels_last)
-        ):
+        order = _channels_last(module)
+        if order is not None and module.weight.is_contiguous(memory_format=order):
             module.weight.data = module.weight.data.contiguous()
 
 
 def use_channels_last(vae: Any) -> None:  # noqa: ANN401 - the vendor's VAE
-    """Lay a VAE's convolution weights out channels last, which its activations then follow; values stay as they are.
-
-    Args:
-        vae: the vendor's.
-    """
+    """Lay a VAE's convolution weights out channels last, which its activations then follow; values stay as they are."""
     for module in vae.modules():
-        if isinstance(module, nn.Conv3d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
-        elif isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        if (order := _channels_last(module)) is not None:
+            module.weight.data = module.weight.data.contiguous(memory_format=order)
 
 
-def use_whole_norms(vae: Any, *, backend: str = "inductor") -> None:  # noqa: ANN401 - the vendor's VAE
-    """Compute each norm with the activation after it in one pass over memory, where the vendor's take eleven.
-
-    Enlarging by repetition is done in the pictures' own type, where the vendor's goes through float32: the same values.
-
-    Args:
-        vae: the vendor's.
-        backend: of `torch.compile`.
-    """
-    whole = torch.compile(_norm_and_activation, dynamic=False, backend=backend)
-    for module in vae.modules():
-        if isinstance(module, nn.Sequential):
-            for norm, activation in pairwise(module):
-                if _is_norm(norm) and isinstance(activation, nn.SiLU):
-                    # An attribute of the instance hides the class's method: module tree, names and weights stay.
-                    vars(norm)["forward"] = partial(_whole_norm, whole, norm)
-                    vars(activation)["forward"] = _unchanged
-        elif isinstance(module, nn.Upsample):
-            vars(module)["forward"] = partial(_enlarge, module)
-
-
-def _is_norm(module: nn.Module) -> "TypeGuard[vendor.RMS_norm]":
-    return isinstance(module, vendor.RMS_norm) and module.channel_first
+def _channels_last(module: Any) -> torch.memory_format | None:  # noqa: ANN401 - any module
+    """The order in memory of a convolution's weights that is called channels last; None of other modules."""
+    if isinstance(module, nn.Conv3d):
+        return torch.channels_last_3d
+    return torch.channels_last if isinstance(module, nn.Conv2d) else None
 
 
 def _whole_norm(whole: Callable[..., Tensor], norm: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - the vendor's module
@@ -115,8 +99,6 @@ def use_conv2d(vae: nn.Module) -> None:
     looks at, four combinations are convolved, of `c` channels each, instead of two stacks of `3c` (Winograd's F(2, 3),
     "Arithmetic Complexity of Computations", 1980). That is a third less work, and rounds no worse.
 
-    `use_conv3d` gives the vendor's own arithmetic back.
-
     Args:
         vae: diffsynth's `WanVideoVAE`, or any part of it, on the CPU.
     """
@@ -126,12 +108,6 @@ def use_conv2d(vae: nn.Module) -> None:
         conv.weight.data = order.permute(0, 4, 3, 1, 2)
         # An attribute of the instance hides the class's method.
         conv.forward = partial(_as_conv2d, conv, _pair_kernels(conv.weight.data))
-
-
-def use_conv3d(vae: nn.Module) -> None:
-    """Give a VAE the vendor's own convolutions back; nothing where it has them."""
-    for conv in _cubes(vae):
-        vars(conv).pop("forward", None)
 
 
 def _cubes(vae: nn.Module) -> "list[vendor.CausalConv3d]":
@@ -147,11 +123,7 @@ def _pair_kernels(weight: Tensor) -> list[Tensor]:
 
 
 def _as_conv2d(conv: "vendor.CausalConv3d", pair: list[Tensor], x: Tensor, cache_x: Tensor | None = None) -> Tensor:
-    """The vendor's causal convolution of `(b, c, t, h, w)`; `cache_x` are the frames before, zero where there are none.
-
-    Returns:
-        `(b, o, t, h, w)`.
-    """
+    """The vendor's causal convolution, `(b, c, t, h, w)` to `(b, o, t, h, w)`; without `cache_x`, zeros came before."""
     t = x.shape[2]
     if cache_x is not None:
         x = torch.cat([cache_x.to(x.device), x], dim=2)

@@ -16,16 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-WAITING = (
-    "accelerate",
-    "ftfy",
-    "huggingface_hub",
-    "imageio",
-    "modelscope",
-    "pandas",
-    "torchvision",
-    "transformers",
-)
+WAITING = ("accelerate", "ftfy", "huggingface_hub", "imageio", "modelscope", "pandas", "torchvision", "transformers")
 """What the vendor's files name and an edit does not use."""
 
 
@@ -72,13 +63,12 @@ class _Finder(MetaPathFinder, Loader):
     """Answers for the modules that shall wait, and for what lies in them."""
 
     def __init__(self, modules: Sequence[str]) -> None:
-        self._modules = tuple(modules)
+        self._modules = frozenset(modules)
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """A stand-in for a module that shall wait; None leaves the others to Python."""
         del path, target
-        waits = any(fullname == name or fullname.startswith(f"{name}.") for name in self._modules)
-        return ModuleSpec(fullname, self, is_package=True) if waits else None
+        return ModuleSpec(fullname, self, is_package=True) if fullname.partition(".")[0] in self._modules else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The stand-in."""
@@ -90,10 +80,9 @@ class _Finder(MetaPathFinder, Loader):
 
 @contextmanager
 def deferring(*modules: str) -> Iterator[None]:
-    """Within the block, an import of these modules gives stand-ins; after it, the real ones again.
+    """Within the block, an import of these top-level modules gives stand-ins; after it, the real ones again.
 
-    Args:
-        modules: full names, such as `transformers`; what is already loaded stays what it is.
+    What is already loaded stays what it is.
     """
     finder = _Finder([name for name in modules if name not in sys.modules])
     sys.meta_path.insert(0, finder)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from small_wan import FAMILIES, small_dit
+from small_wan import FAMILIES, is_fast, small_dit
 from test_wan_fast import call
 
 from flowedit.wan import vendor
-from flowedit.wan.fast import FastOptions, is_fast, use_fast_blocks
+from flowedit.wan.fast import FastOptions, use_fast_blocks
 
 DEVICE = "cuda"
 pytestmark = [

@@ -23,7 +23,7 @@ from notebooks.publish import record
 
 BYTES = 250_000
 CLIP = ClipShape(num_frames=81, height=480, width=832)
-HOST = {"host_total": 64_000_000_000, "host_free": 60_000_000_000, "disk_free": 0, "cpu": "", "cores": 2}
+HOST = {"host_total": 64_000_000_000, "host_free": 60_000_000_000, "disk_free": 0}
 NO_GPU = Resources(device="cpu", **HOST)
 
 

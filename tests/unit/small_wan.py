@@ -115,6 +115,11 @@ def small_pipeline(family, dtype=torch.float32):
     return pipe.to(dtype=dtype)
 
 
+def is_fast(dit):
+    """Whether a transformer's blocks run on the fast path."""
+    return "forward" in vars(dit.blocks[0])
+
+
 def record(pipe, **call):
     """Run the vendor's pipeline; return its video and every call of its model function (inputs, output)."""
     calls, inner = [], pipe.model_fn

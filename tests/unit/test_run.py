@@ -36,7 +36,7 @@ def model(monkeypatch):
     """A model that is a formula, in place of the small one: it is not the subject."""
     made = Curved()
     made.name = "tiny"
-    monkeypatch.setattr(runner, "_loaded", lambda placement, request: made)
+    monkeypatch.setattr(runner, "_loaded", lambda placement, request: (made, "pace plain"))
     return made
 
 
@@ -113,7 +113,7 @@ def test_two_runs_with_one_seed_agree_and_another_seed_differs(clip):
 
 def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(clip, monkeypatch, model):
     calls = []
-    monkeypatch.setattr(runner, "_loaded", lambda *_: calls.append("load") or model)
+    monkeypatch.setattr(runner, "_loaded", lambda *_: calls.append("load") or (model, "pace plain"))
     inner = runner.prepare
     monkeypatch.setattr(runner, "prepare", lambda *given: calls.append("prepare") or inner(*given))
     asked = request(clip)
@@ -270,7 +270,7 @@ def placed(monkeypatch, model):
         seen.loads.append(at.level)
         if at.level in seen.failing:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return model
+        return model, f"{at}; pace plain"
 
     monkeypatch.setattr(runner, "placements", placements)
     monkeypatch.setattr(runner, "_loaded", loaded)
@@ -281,9 +281,10 @@ def placed(monkeypatch, model):
 def test_out_of_memory_is_tried_once_more_one_level_lower(clip, placed):
     placed.failing.add("resident")
     said = []
-    runner.run_edit(request(clip, model="1.3B", size=(32, 48)), announce=said.append)
+    outcome = runner.run_edit(request(clip, model="1.3B", size=(32, 48)), announce=said.append)
     assert placed.loads == ["resident", "offload"]
     assert any("trying once more at level offload" in line for line in said)
+    assert outcome.manifest["ran"] == said[-1] == "level offload on cpu in float32; pace plain"
 
 
 def test_out_of_memory_at_the_last_level_says_what_to_change(clip, placed):
@@ -312,9 +313,10 @@ def test_the_loader_knows_the_words_and_the_place(clip, monkeypatch):
     monkeypatch.undo()
     seen = {}
     monkeypatch.setattr(runner, "load_model", lambda name, **asked: seen.update(asked) or Curved())
-    monkeypatch.setattr("flowedit.wan.pace.set_pace", lambda *_, **__: None)
+    monkeypatch.setattr("flowedit.wan.pace.set_pace", lambda *_, **__: "pace plain")
     at = placement("offload")
-    runner._loaded(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
+    _, ran = runner._loaded(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
+    assert ran == "level offload on cpu in float32; pace plain"  # catches: a choice that nobody is told of
     assert (set(seen["prompts"]), seen["level"]) == ({"a", "b", ""}, at)
 
 

@@ -28,12 +28,12 @@ SIZES = {
 def arrive(repository, pattern, folder):
     """Leave what the hub would leave: true headers, no weights."""
     if pattern == f"{TOKENIZER[1]}*":
-        target = folder / repository / TOKENIZER[1]
+        target = folder / TOKENIZER[1]
         target.mkdir(parents=True)
         (target / "tokenizer_config.json").write_text("{}")
         return
     part = next(p for p in ENTRY.parts if (repository, pattern) in (p.modelscope, p.huggingface))
-    path = folder / repository / pattern.replace("*", "")
+    path = folder / pattern.replace("*", "")
     if path.suffix == ".pth":
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(
@@ -48,12 +48,14 @@ def hub(monkeypatch):
     """Both hubs, answering from `SIZES`; what is asked of them is noted, and can be replaced."""
     hub = SimpleNamespace(asked=[], download=arrive, sizes=lambda repository, pattern, folder: SIZES[pattern])
 
-    def download(repository, pattern, folder):
+    def client(repository, pattern, folder, dry):
+        if dry:
+            return hub.sizes(repository, pattern, folder)
         hub.asked.append(pattern)
-        hub.download(repository, pattern, folder)
+        return hub.download(repository, pattern, folder) or []
 
     for name in fetch.HUBS:
-        monkeypatch.setitem(fetch.HUBS, name, fetch.Hub(lambda *given: hub.sizes(*given), download))
+        monkeypatch.setitem(fetch.HUBS, name, client)
     return hub
 
 
@@ -128,7 +130,7 @@ def test_a_repository_that_lacks_the_file(tmp_path, hub):
 
 def test_what_came_is_checked(tmp_path, hub):
     def swapped(repository, pattern, folder):
-        write_sparse(folder / repository / pattern.replace("*", ""), official_shapes(ENTRY.part("vae").hash))
+        write_sparse(folder / pattern.replace("*", ""), official_shapes(ENTRY.part("vae").hash))
 
     hub.download = swapped
     with pytest.raises(ModelError, match=r"should be the dit of .* and holds a Wan VAE"):
@@ -176,14 +178,14 @@ def test_the_hubs_clients_get_repository_pattern_and_folder(tmp_path, monkeypatc
     listed = [{"Path": "part-1.safetensors", "Size": 7}, {"Path": "README.md", "Size": 9}]
     monkeypatch.setattr(HubApi, "get_model_files", lambda *_, **__: listed)
     asked = ("owner/name", "part*.safetensors", tmp_path)
-    assert fetch.HUBS["huggingface"].sizes(*asked) == [7, 0]
-    assert fetch.HUBS["modelscope"].sizes(*asked) == [7]
-    for hub in fetch.HUBS.values():
-        hub.download(*asked)
+    assert fetch.HUBS["huggingface"](*asked, True) == [7, 0]
+    assert fetch.HUBS["modelscope"](*asked, True) == [7]
+    for client in fetch.HUBS.values():
+        client(*asked, False)
     assert [repository for repository, _ in calls] == ["owner/name"] * 3
-    assert calls[0][1].pop("dry_run") is True
+    assert [given.pop("dry_run", None) for _, given in calls] == [True, None, False]
     for _, given in calls:
-        assert str(given["local_dir"]) == str(tmp_path / "owner/name")
+        assert str(given["local_dir"]) == str(tmp_path)
         assert "part*.safetensors" in given.values()
         assert len(given) == 2
 

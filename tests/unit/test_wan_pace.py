@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_wan import SmallText, small_pipeline
+from small_wan import SmallText, is_fast, small_pipeline
 
 from flowedit.edit.steps import edit_video
 from flowedit.errors import ModelError, SettingError
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
 from flowedit.wan.adapter import LazyGuidance, WanVideo
-from flowedit.wan.fast import is_fast
 from flowedit.wan.pace import set_pace
 from flowedit.wan.parallel import Spread
 

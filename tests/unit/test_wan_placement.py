@@ -22,8 +22,6 @@ def machine(gpu, host, capability=(8, 9)):
         host_total=int(host * GB),
         host_free=int(host * GB),
         disk_free=200 * GB,
-        cpu="a processor",
-        cores=8,
     )
 
 
@@ -160,4 +158,3 @@ def test_this_machine_is_measured(tmp_path):
     found = measure_resources(tmp_path / "not" / "there")
     assert 0 < found.host_free <= found.host_total
     assert found.disk_free > 0
-    assert found.cores >= 1
