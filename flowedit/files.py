@@ -24,10 +24,6 @@ def atomic_write(path: Path) -> Generator[Path, None, None]:
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
-
-    Example:
-        >>> with atomic_write(Path("weights.safetensors")) as part:  # doctest: +SKIP
-        ...     save_file(tensors, part)
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -43,11 +39,7 @@ def atomic_write(path: Path) -> Generator[Path, None, None]:
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder, and those above it, where it is not there, and return it.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
+    """Make a folder, and those above it, where it is not there, and return it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,10 +66,8 @@ def write_json(path: Path, data: Json, *, indent: int = 2) -> Path:
 
 def unwritten(path: Path, error: Exception) -> OutputError:
     """The error of a file that could not be written, in one line, whatever library said why."""
-    said = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return OutputError(
-        f"Cannot write {path} ({said or type(error).__name__}); free some space or choose another folder."
-    )
+    said = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return OutputError(f"Cannot write {path} ({said}); free some space or choose another folder.")
 
 
 def _finite(value: Json) -> Json:

@@ -39,25 +39,12 @@ def slot_of(index: int) -> int:
 
 
 def group_of(slot: int) -> range:
-    """The pixel frames that latent `slot` stands for.
-
-    >>> list(group_of(0)), list(group_of(2))
-    ([0], [5, 6, 7, 8])
-    """
+    """The pixel frames that latent `slot` stands for: 0 alone, then 1 to 4, and so on."""
     return range(1) if slot == 0 else range(GROUP * (slot - 1) + 1, GROUP * slot + 1)
 
 
-def natural_index(slot: int) -> int:
-    """The last pixel frame of a slot's group, the recommended place for a keyframe: 0, 4, 8, ..."""
-    return GROUP * slot
-
-
 def slot_count(num_frames: int) -> int:
-    """The number of latent slots of a clip of `4n + 1` frames.
-
-    >>> slot_count(33)
-    9
-    """
+    """The number of latent slots of a clip of `4n + 1` frames."""
     check_num_frames(num_frames)
     return (num_frames - 1) // GROUP + 1
 
@@ -70,11 +57,7 @@ def check_num_frames(num_frames: int) -> None:
 
 
 def longest_legal(num_frames: int) -> int:
-    """The largest `4n + 1` that does not exceed `num_frames` (at least 1).
-
-    >>> longest_legal(82)
-    81
-    """
+    """The largest `4n + 1` that does not exceed `num_frames` (at least 1)."""
     return (num_frames - 1) // GROUP * GROUP + 1
 
 
@@ -132,23 +115,9 @@ def slots_of(indices: Sequence[int], num_frames: int) -> tuple[int, ...]:
             raise KeyframeError(f"Keyframe {second} comes after {first}; give the indices in increasing order.")
         if slot_of(first) == slot_of(second):
             slot = slot_of(first)
-            free = natural_index(slot + 1 if slot < slot_of(num_frames - 1) else slot - 1)
+            free = GROUP * (slot + 1 if slot < slot_of(num_frames - 1) else slot - 1)
             raise KeyframeError(
                 f"Keyframes {first} and {second} lie in one latent slot (frames {group_of(slot)[0]} to "
                 f"{group_of(slot)[-1]}); keep one, or move one to frame {free}."
             )
     return tuple(slot_of(index) for index in indices)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameMap:
-    """Where each frame of the clip came from in the source, whose frame `start` became clip frame 0."""
-
-    start: int
-    num_frames: int
-
-    def rows(self) -> list[dict[str, int]]:
-        """Source frame, clip frame and latent slot of every frame of the clip."""
-        return [
-            {"source_frame": self.start + i, "clip_frame": i, "latent_slot": slot_of(i)} for i in range(self.num_frames)
-        ]

@@ -12,7 +12,7 @@ from flowedit.frames import ClipShape, slot_of, slots_of
 from flowedit.show.display import Displayed, picture_tag
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +39,6 @@ class Keyframe(Displayed):
     def slot(self) -> int:
         """The latent slot it lies in."""
         return slot_of(self.index)
-
-    def plot(self) -> "Figure":
-        """The image under its frame and slot, as a matplotlib figure."""
-        from flowedit.show.figures import picture_figure
-
-        return picture_figure(self.image, f"keyframe at frame {self.index}, slot {self.slot}")
 
     def _words(self) -> str:
         height, width = self.image.shape[:2]

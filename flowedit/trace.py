@@ -105,11 +105,7 @@ class Trace(Displayed):
     steps: list[StepTrace] = field(default_factory=list[StepTrace])
 
     def array(self, reading: str) -> np.ndarray:
-        """One reading as an array (steps, keyframes) of float64.
-
-        Raises:
-            SettingError: `reading` is not one of `READINGS`.
-        """
+        """One of `READINGS` as an array (steps, keyframes) of float64."""
         if reading not in READINGS:
             raise SettingError(f"No reading {reading!r}; a trace holds {', '.join(READINGS)}.")
         rows = [getattr(step, reading) for step in self.steps]

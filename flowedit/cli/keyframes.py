@@ -77,7 +77,7 @@ def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: 
     gemini, overwrite = GeminiSettings(max_usd=look.pop("max_usd")), request["overwrite"]
     window = model_defaults(request["model"]).window
     taken = choose_window(video, request["start"], request["num_frames"], window)
-    settings = StyleSettings(**look, start=taken.start, num_frames=taken.num_frames, gemini=gemini)
+    settings = StyleSettings(**look, start=taken.start, num_frames=len(taken), gemini=gemini)
     shown, folder = StyleProgress(), output / "style"
     with claimed(output, overwrite=overwrite), shown.bar:
         result = style_or_reuse(video, settings, folder, replace=overwrite, watch=shown.watch)

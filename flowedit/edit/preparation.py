@@ -63,11 +63,11 @@ def prepare(
     mask: np.ndarray | None = None,
     estimate: Estimate | None = None,
 ) -> PreparedEdit:
-    """Check the inputs against each other and encode clip, keyframes, words and images once.
+    """Check the inputs, as `edit_video` takes them, against each other and encode clip, keyframes and words once.
 
     Args:
-        frames: the clip, uint8 (F, H, W, 3).
-        keyframes: styled keyframes, in order.
+        frames: the clip.
+        keyframes: of it.
         model: the video model.
         settings: how to edit.
         mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.

@@ -36,12 +36,9 @@ def encode_hold(model: VideoModel, keyframe: Keyframe, own: Image, source: Laten
 
 
 def encode_delta(model: VideoModel, keyframe: Keyframe, own: Image, source: Latent) -> OneSlot:
-    """The source's own latent plus the change of style, so that the motion inside the group stays.
-
-    The change is written as `hold(styled) - hold(source)` added last, so that an unstyled keyframe is the source's
-    latent to the last bit.
-    """
+    """The source's own latent plus the change of style, so that the motion inside the group stays."""
     slot = keyframe.slot
+    # Added last: an unstyled keyframe is the source's latent to the last bit.
     change = encode_hold(model, keyframe, own, source) - encode_hold(model, Keyframe(keyframe.index, own), own, source)
     return source[:, :, slot : slot + 1] + change
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from flowedit.edit.masks import PICTURES, Mask, read_mask
 from flowedit.errors import KeyframeError, VideoShapeError
-from flowedit.frames import FrameMap, check_num_frames, check_size, fit_size, longest_legal, slots_of
+from flowedit.frames import check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
 from flowedit.models import check_loras
@@ -34,7 +34,7 @@ class Inputs:
         clip: the window of the source at its own size.
         frames: the same frames at the model's size, uint8 (F, H, W, 3).
         keyframes: styled keyframes at the model's size, by clip index.
-        frame_map: source frame of every clip frame.
+        window: source frame of every clip frame.
         mask: where the edit may change `frames`, (F, H, W) in [0, 1]; None for everywhere.
         clip_mask: the same at the clip's own size.
         loras: what is added to the model, with what it reaches.
@@ -44,7 +44,7 @@ class Inputs:
     clip: Clip
     frames: np.ndarray
     keyframes: tuple[Keyframe, ...]
-    frame_map: FrameMap
+    window: range
     mask: Mask | None = None
     clip_mask: np.ndarray | None = None
     loras: "Sequence[CheckedLora]" = ()
@@ -63,9 +63,8 @@ class Inputs:
     def summary(self) -> list[str]:
         """A line on window, sizes and keyframes, and one on each LoRA."""
         (num_frames, height, width), (own_height, own_width) = self.frames.shape[:3], self.clip.frames.shape[1:3]
-        first = self.frame_map.start
         line = (
-            f"{self.clip.path.name}: frames {first} to {first + num_frames - 1} of {self.clip.total} "
+            f"{self.clip.path.name}: frames {self.window[0]} to {self.window[-1]} of {self.clip.total} "
             f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {own_width}x{own_height} "
             f"edited at {width}x{height}, keyframes at {', '.join(str(k.index) for k in self.keyframes) or 'none'}"
         )
@@ -81,9 +80,9 @@ def read_inputs(request: EditRequest) -> Inputs:
     begun = time.perf_counter()
     defaults = model_defaults(request.model)
     loras = check_loras(request.model, request.loras, request.settings.method)
-    frame_map = choose_window(request.video, request.start, request.num_frames, defaults.window)
-    slots_of([index for index, _ in request.keyframes], frame_map.num_frames)
-    clip = read_video(request.video, start=frame_map.start, num_frames=frame_map.num_frames)
+    window = choose_window(request.video, request.start, request.num_frames, defaults.window)
+    slots_of([index for index, _ in request.keyframes], len(window))
+    clip = read_video(request.video, start=window.start, num_frames=len(window))
     own = clip.frames.shape[1:3]
     size = request.size or fit_size(*own, area=defaults.area, multiple=defaults.multiple)
     check_size(*size, defaults.multiple)
@@ -96,7 +95,7 @@ def read_inputs(request: EditRequest) -> Inputs:
         clip=clip,
         frames=resize_video(clip.frames, size),
         keyframes=keyframes,
-        frame_map=frame_map,
+        window=window,
         mask=mask,
         clip_mask=clip_mask,
         loras=loras,
@@ -104,8 +103,8 @@ def read_inputs(request: EditRequest) -> Inputs:
     )
 
 
-def choose_window(video: Path, start: int, num_frames: int | None, window: int) -> FrameMap:
-    """The frames to edit, from `start`: as many as asked for, or the longest legal number up to the model's `window`.
+def choose_window(video: Path, start: int, num_frames: int | None, longest: int) -> range:
+    """The source frames to edit, from `start`: as many as asked for, or the longest legal number up to `longest`.
 
     Raises:
         VideoShapeError: they do not fit the source, or are not `4n + 1`.
@@ -114,13 +113,13 @@ def choose_window(video: Path, start: int, num_frames: int | None, window: int) 
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
     left = total - start
-    num_frames = longest_legal(min(left, window)) if num_frames is None else num_frames
+    num_frames = longest_legal(min(left, longest)) if num_frames is None else num_frames
     check_num_frames(num_frames)
     if num_frames > left:
         raise VideoShapeError(
             f"{num_frames} frames from frame {start} reach past the video's {total}; use at most {longest_legal(left)}."
         )
-    return FrameMap(start=start, num_frames=num_frames)
+    return range(start, start + num_frames)
 
 
 def _read_keyframe(path: Path, index: int, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:

@@ -18,6 +18,7 @@ from flowedit.edit.windows import LongEdit
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.errors import FlowEditError
 from flowedit.files import write_json, write_text
+from flowedit.frames import slot_of
 from flowedit.media.clip import write_image, write_video
 from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
 from flowedit.models import checkpoint_files
@@ -118,7 +119,9 @@ def manifest_of(
         "machine": machine(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
-        "frame_map": inputs.frame_map.rows(),
+        "frame_map": [
+            {"source_frame": frame, "clip_frame": i, "latent_slot": slot_of(i)} for i, frame in enumerate(inputs.window)
+        ],
     }
 
 

@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Displayed:
 
     def plot(self) -> "Figure":
         """A matplotlib figure of it."""
-        raise NotImplementedError(f"{type(self).__name__} draws nothing.")
+        raise NotImplementedError
 
     def to_html(self, path: str | Path | None = None) -> str:
         """A self-contained page that makes no request and opens from disk; also written to `path`."""
@@ -60,7 +60,8 @@ class Displayed:
 def figure_tag(figure: "Figure", alternative: str, kind: str = "webp") -> str:
     """A matplotlib figure as an `<img>` with its text alternative; of kind `svg`, lines stay sharp."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, **({"pil_kwargs": {"quality": _QUALITY}} if kind == "webp" else {}))
+    options: dict[str, Any] = {"pil_kwargs": {"quality": _QUALITY}} if kind == "webp" else {}
+    figure.savefig(buffer, format=kind, **options)
     return image_tag(buffer.getvalue(), alternative, kind)
 
 

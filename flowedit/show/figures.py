@@ -63,14 +63,6 @@ def readings_figure(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, keyfra
     return figure
 
 
-def picture_figure(picture: np.ndarray, title: str) -> Shown:
-    """One picture, uint8 (H, W, 3), under its title."""
-    height, width = picture.shape[:2]
-    figure = Shown(figsize=(4.8, 4.8 * height / width + 0.4), layout="constrained")
-    _show(figure.subplots(), picture).set_title(title, fontsize=10)
-    return figure
-
-
 def strip_figure(rows: Mapping[str, Mapping[int, np.ndarray]], shown: Sequence[int]) -> Shown:
     """Pictures in rows and columns: what each row is at the left, the frame above.
 

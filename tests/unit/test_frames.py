@@ -12,10 +12,6 @@ def test_groups_and_slots_are_each_others_inverse():  # catches: i // 4, or a fi
     assert [list(frames.group_of(slot)) for slot in (0, 1, 2)] == [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
 
 
-def test_the_natural_index_is_the_last_of_its_group():  # catches: the first of the group
-    assert [frames.natural_index(slot) for slot in range(4)] == [group[-1] for group in map(frames.group_of, range(4))]
-
-
 def test_groups_cover_a_clip_once():  # catches: a slot too many or too few
     for num_frames in (1, 5, 33, 81):
         covered = [i for slot in range(frames.slot_count(num_frames)) for i in frames.group_of(slot)]
@@ -94,10 +90,3 @@ def test_keyframes_that_cannot_be_meant_are_refused(indices, words):
 
 def test_the_last_frame_of_the_clip_can_be_a_keyframe():  # catches: the last keyframe dropped
     assert frames.slots_of([32], 33) == (8,)
-
-
-def test_the_frame_map_names_source_clip_and_slot():
-    rows = frames.FrameMap(start=100, num_frames=9).rows()
-    assert rows[0] == {"source_frame": 100, "clip_frame": 0, "latent_slot": 0}
-    assert rows[-1] == {"source_frame": 108, "clip_frame": 8, "latent_slot": 2}
-    assert len(rows) == 9
