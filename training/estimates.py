@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowedit.estimate import estimates
+from flowedit.estimate import estimate
 from flowedit.tiny.config import SPATIAL
 from flowedit.wan.routes import confidence_cells
 
@@ -91,7 +91,7 @@ def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
             np.rint(made.need() * 255).astype(np.uint8),
             made.agreement,
         )
-        for made in estimates(frames, sets)
+        for made in (estimate(frames, keyframes) for keyframes in sets)
     ]
 
 

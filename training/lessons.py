@@ -35,7 +35,7 @@ family does alone; and of clips whose target is the source."""
 RECOLOURED = 0.4
 """Share of the photographs whose colours are swapped and whose tones are bent."""
 STYLES = 4
-"""Styles of each scene in lessons with estimates: its motion, which takes most of the time, is then measured once."""
+"""Styles of each scene in lessons with estimates."""
 SIDE, COVER = 448, 96
 """Sides of the pieces of photographs that are filmed, and that cover shapes, in pixels."""
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from flowedit.estimate.blend import Estimate, WindowEstimates, estimate, estimated_frames, estimates
+from flowedit.estimate.blend import Estimate, WindowEstimates, estimate, estimated_frames
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
 
-__all__ = ["CLASSICAL", "Estimate", "WindowEstimates", "estimate", "estimates"]
+__all__ = ["CLASSICAL", "Estimate", "WindowEstimates", "estimate"]
 
 CLASSICAL: Mapping[str, Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]] = {
     "colour-map": colour_map,

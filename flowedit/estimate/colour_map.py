@@ -1,14 +1,13 @@
 """Classical: a colour map fitted on the keyframes, exact for styles that only change colours."""
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import combinations_with_replacement
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
-from flowedit.estimate.classical import checked_keyframes
+from flowedit.errors import KeyframeError
 from flowedit.metrics import psnr
 
 Frame = UInt8[np.ndarray, "H W 3"]
@@ -19,10 +18,28 @@ DEGREE = 4
 _RIDGE = 1e-6
 """Weight of the squared coefficients beside the mean squared error, colours in [-1, 1]: colours that no keyframe shows
 are then extrapolated gently."""
-_ROWS = 1 << 18
 _FIT_PIXELS = 1 << 17
-_FIT_ROWS = 1 << 14
-"""Pixels whose monomials are computed at a time: many keyframes then need little more than the monomials themselves."""
+"""Of each keyframe, at most."""
+_AT_ONCE = 1 << 13
+"""Pixels whose monomials are computed at a time: they stay in the processor's cache."""
+
+
+def checked_keyframes(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> dict[int, Frame]:
+    """The keyframes in order of time.
+
+    Raises:
+        KeyframeError: there is none, or one lies outside the clip, or has another size than the frames.
+    """
+    if not keyframes:
+        raise KeyframeError("A classical method needs at least 1 keyframe; got 0.")
+    for index, image in keyframes.items():
+        if not 0 <= index < len(frames):
+            raise KeyframeError(f"Keyframe {index} is outside the clip; use 0 to {len(frames) - 1}.")
+        if image.shape != frames.shape[1:] or image.dtype != np.uint8:
+            raise KeyframeError(
+                f"Keyframe {index} is {image.dtype} {image.shape}, the frames uint8 {frames.shape[1:]}; resize it."
+            )
+    return dict(sorted(keyframes.items()))
 
 
 def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> UInt8[np.ndarray, "F H W 3"]:
@@ -38,93 +55,46 @@ def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
-    recolour = fitted_map(frames, keyframes)
-    return np.stack([recolour(frame) for frame in frames])
+    recolour, made = fitted_map(frames, keyframes), np.empty_like(frames)
+    for i, frame in enumerate(frames):
+        made[i] = recolour(frame)
+    return made
 
 
 def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> Callable[[Frame], Frame]:
-    """The map of `colour_map`, which takes one frame at a time.
-
-    Args:
-        frames: the source, uint8 (F, H, W, 3).
-        keyframes: styled images, uint8 (H, W, 3), by pixel index.
-
-    Raises:
-        KeyframeError: no keyframe, or one outside the clip, or of another size.
-    """
-    keys = checked_keyframes(frames, keyframes)
-    return partial(_apply, _fit([frames[i] for i in keys], list(keys.values())))
-
-
-def drifting_colour_map(
-    frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]
-) -> UInt8[np.ndarray, "F H W 3"]:
-    """As `colour_map`, with one map a keyframe, mixed in time between neighbours: for a style meant to change.
-
-    Each map is drawn towards the common one where its keyframe does not show a colour.
-
-    Args:
-        frames: the source, uint8 (F, H, W, 3).
-        keyframes: styled images, uint8 (H, W, 3), by pixel index.
-
-    Raises:
-        KeyframeError: no keyframe, or one outside the clip, or of another size.
-    """
-    keys = checked_keyframes(frames, keyframes)
-    common = _fit([frames[i] for i in keys], list(keys.values()))
-    own = np.stack([_fit([frames[i]], [image], common) for i, image in keys.items()])
-    shares = np.stack([np.interp(np.arange(len(frames)), list(keys), row) for row in np.eye(len(keys))], axis=1)
-    return np.stack(
-        [_apply(np.tensordot(share, own, axes=1), frame) for share, frame in zip(shares, frames, strict=True)]
-    )
+    """The map of `colour_map`, which takes one frame at a time: ridge regression of styled on source colours."""
+    gram = _RIDGE * np.eye(len(monomials(np.zeros((1, 3), np.uint8))))
+    moment, keys = np.zeros((len(gram), 3)), checked_keyframes(frames, keyframes)
+    for index, image in keys.items():
+        thinned = slice(None, None, max(1, image[..., 0].size // _FIT_PIXELS))
+        terms = monomials(frames[index].reshape(-1, 3)[thinned]).astype(np.float64)
+        share = 1 / (terms.shape[1] * len(keys))
+        gram += share * (terms @ terms.T)
+        moment += share / 255 * (terms @ image.reshape(-1, 3)[thinned])
+    return partial(_apply, np.linalg.solve(gram, moment))
 
 
 def explains(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> dict[int, float]:
-    """How well the colour map reproduces each keyframe, in dB, at most 40: near 40, the style only changes colours.
-
-    Args:
-        frames: the source, uint8 (F, H, W, 3).
-        keyframes: styled images, uint8 (H, W, 3), by pixel index.
-
-    Raises:
-        KeyframeError: no keyframe, or one outside the clip, or of another size.
-    """
+    """How well the colour map reproduces each keyframe, in dB, at most 40: near 40, the style only changes colours."""
     recolour = fitted_map(frames, keyframes)
     return {i: float(psnr(recolour(frames[i])[None], image[None])[0]) for i, image in sorted(keyframes.items())}
 
 
-def _fit(
-    sources: list[Frame], styled: list[Frame], prior: Float64[np.ndarray, "n 3"] | None = None
-) -> Float64[np.ndarray, "n 3"]:
-    """Ridge regression of styled on source colours, drawn towards `prior` (or 0)."""
-    pixels = np.concatenate([_thinned(image) for image in sources])
-    target = np.concatenate([_thinned(image) for image in styled]) / 255.0
-    terms = np.empty((len(pixels), math.comb(DEGREE + 3, 3)))
-    for start in range(0, len(pixels), _FIT_ROWS):
-        terms[start : start + _FIT_ROWS] = monomials(pixels[start : start + _FIT_ROWS])
-    gram = terms.T @ terms / len(terms)
-    moment = terms.T @ target / len(terms)
-    ridge = _RIDGE * np.eye(len(gram))
-    return np.linalg.solve(gram + ridge, moment if prior is None else moment + ridge @ prior)
+def _apply(coefficients: Float64[np.ndarray, "m 3"], frame: Frame) -> Frame:
+    pixels, weights = frame.reshape(-1, 3), (255 * coefficients.T).astype(np.float32)
+    mapped = np.empty_like(pixels)
+    for start in range(0, len(pixels), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        mapped[part] = np.rint(weights @ monomials(pixels[part])).clip(0, 255).T
+    return mapped.reshape(frame.shape)
 
 
-def _thinned(image: Frame) -> UInt8[np.ndarray, "n 3"]:
-    """Every pixel of a small picture, an even selection of a large one."""
-    pixels = image.reshape(-1, 3)
-    return pixels[:: max(1, len(pixels) // _FIT_PIXELS)]
-
-
-def _apply(coefficients: Float64[np.ndarray, "n 3"], frame: Frame) -> Frame:
-    pixels = frame.reshape(-1, 3)
-    mapped = [monomials(pixels[i : i + _ROWS]) @ coefficients for i in range(0, len(pixels), _ROWS)]
-    return np.rint(np.concatenate(mapped) * 255).clip(0, 255).astype(np.uint8).reshape(frame.shape)
-
-
-def monomials(pixels: UInt8[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n m"]:
+def monomials(pixels: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "m n"]:
     """All products of at most `DEGREE` of the three channels scaled to [-1, 1], the constant 1 first."""
-    channels = list(pixels.T / 127.5 - 1)
-    products: dict[tuple[int, ...], np.ndarray] = {(): np.ones(len(pixels))}
-    for degree in range(1, DEGREE + 1):
-        for key in combinations_with_replacement(range(3), degree):
-            products[key] = products[key[:-1]] * channels[key[-1]]
-    return np.stack(list(products.values()), axis=1)
+    keys = [key for degree in range(DEGREE + 1) for key in combinations_with_replacement(range(3), degree)]
+    place = {key: row for row, key in enumerate(keys)}
+    terms = np.ones((len(keys), len(pixels)), np.float32)
+    terms[1:4] = pixels.T / np.float32(127.5) - 1
+    for row, key in enumerate(keys[4:], start=4):
+        np.multiply(terms[place[key[:-1]]], terms[place[key[-1:]]], out=terms[row])
+    return terms

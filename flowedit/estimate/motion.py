@@ -9,8 +9,8 @@ from jaxtyping import Float32, UInt8
 
 Flow = Float32[np.ndarray, "h w 2"]
 
-_SMALL_SIDE, _LARGE_SIDE = 192, 512
-"""Longer side below which frames are doubled, and above which they are shrunk, before their motion is measured."""
+_SMALL_SIDE, _FINE_SIDE, _LARGE_SIDE = 192, 512, 1024
+"""Longer side up to which frames are doubled, measured down to the last pixel, and left unshrunk."""
 _SHADES = 4
 """Frames kept in grey: the two of a step, or a frame and the keyframes before and after it."""
 
@@ -26,12 +26,18 @@ class Motions(NamedTuple):
     there: Flow
     back: Flow
 
+    @property
+    def gap(self) -> Float32[np.ndarray, "h w"]:
+        """How far from its own place a pixel ends that goes there and back, in pixels."""
+        x, y = cv2.split(self.there + sample(self.back, self.there))
+        return np.sqrt(x * x + y * y)  # cv2.magnitude rounds as the memory happens to lie
+
 
 class Motion:
     """Motion inside one clip, by DIS optical flow (Kroeger et al. 2016, in OpenCV).
 
     Small frames are measured at twice their size and down to the last pixel, which halves the error that thin outlines
-    leave; large ones at no more than 512 pixels a side.
+    leave; large ones at no more than 1024 pixels a side.
 
     Args:
         frames: uint8 (F, H, W, 3).
@@ -48,14 +54,14 @@ class Motion:
         self._grey: dict[int, UInt8[np.ndarray, "h w"]] = {}
         # The fastest preset, at full depth: it smooths less than the others, and keeps thin outlines apart.
         self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._fine.setFinestScale(0 if self._scale >= 1 else 1)
+        self._fine.setFinestScale(0 if longer <= _FINE_SIDE else 1)
         self._coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._coarse.setFinestScale(1)
 
     @property
     def tolerance(self) -> float:
-        """Disagreement of the two directions, in pixels of the clip, that still speaks for a right flow."""
-        return 6.0 / self._scale
+        """Disagreement of the two directions, in pixels of the flow's grid, that still speaks for a right flow."""
+        return 6.0 / self._scale * self._kept_size[0] / self._frames.shape[2]
 
     def direct(self, i: int, j: int) -> Motions:
         """Motion between frames `i` and `j` measured at one stroke: right where a chain has lost its way."""
@@ -82,15 +88,6 @@ class Motion:
     def forget(self) -> None:
         """Drop the steps kept for a walk the other way, where none will come."""
         self._steps.clear()
-
-    def full(self, flow: Flow) -> Float32[np.ndarray, "H W 2"]:
-        """A flow brought to the clip's own grid and pixels."""
-        height, width = self._frames.shape[1:3]
-        if flow.shape[:2] == (height, width):
-            return flow
-        return cv2.resize(flow, (width, height)) * np.asarray(
-            [width / flow.shape[1], height / flow.shape[0]], np.float32
-        )
 
     def _step(self, i: int, j: int) -> Flow:
         """Motion between neighbours, kept for the walk that comes the other way and dropped once that has used it."""
@@ -120,13 +117,29 @@ class Motion:
         return shade
 
 
+def full_places(flow: Flow, size: tuple[int, int]) -> Float32[np.ndarray, "H W 2"]:
+    """Where each pixel of a (height, width) lies by a flow of any grid, x then y, in pixels."""
+    height, width = size
+    ratio = np.asarray([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    return _places(cv2.resize(flow, (width, height)) * ratio)
+
+
 def sample(image: np.ndarray, flow: Flow) -> np.ndarray:
     """`image` read where `flow` points: pixel p of the result is `image[p + flow[p]]`, bilinear, edges repeated."""
+    return read_at(image, _places(flow))
+
+
+def read_at(image: np.ndarray, places: Float32[np.ndarray, "h w 2"]) -> np.ndarray:
+    """`image` at some places, x then y, bilinear, edges repeated."""
+    return cv2.remap(image, *cv2.split(places), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _places(flow: Flow) -> Flow:
     height, width = flow.shape[:2]
-    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(
-        image, grid_x + flow[..., 0], grid_y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    flow = flow.copy()
+    flow[..., 0] += np.arange(width, dtype=np.float32)
+    flow[..., 1] += np.arange(height, dtype=np.float32)[:, None]
+    return flow
 
 
 def _chain(first: Flow, second: Flow) -> Flow:

@@ -1,209 +1,154 @@
 """Classical: carry the keyframes along the source's motion, from both sides, and know where that cannot be trusted."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from flowedit.errors import KeyframeError
-from flowedit.estimate.classical import checked_keyframes
-from flowedit.estimate.motion import Motion, Motions, sample
+from flowedit.estimate.colour_map import Frame, checked_keyframes
+from flowedit.estimate.motion import Motion, Motions, full_places, read_at
 
-_COLOUR_TOLERANCE = 1 / 60
-"""Difference, as a share of white, of a source pixel and the one it is taken from that lowers trust by the factor e."""
-_SPREAD_TOLERANCE = 1 / 20
-"""Disagreement of the candidates, as a share of white, that lowers trust by the factor e."""
-_BLOCK = 32
+_COLOUR_TOLERANCE = 255 / 60
+"""Difference, in 8-bit levels, of a source pixel and the one it is taken from that lowers trust by the factor e."""
+_SPREAD_TOLERANCE = 255 / 20
+"""Disagreement of the candidates, in 8-bit levels, that lowers trust by the factor e."""
+_BLOCK = 20
 """Frames between two keyframes whose motion to the later one is kept at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class Propagated:
-    """Frames made of carried keyframes.
-
-    Attributes:
-        frames: uint8 (F, H, W, 3); at the keyframes, the keyframes themselves.
-        confidence: float32 (F, H, W) in [0, 1], how far each pixel can be trusted: the product of the forward-backward
-            agreement of the best flow, the likeness of the source there, and the agreement of the candidates. 1 at the
-            keyframes.
-    """
-
-    frames: UInt8[np.ndarray, "F H W 3"]
-    confidence: Float32[np.ndarray, "F H W"]
+_STRIP = 1 << 17
+"""Pixels that are mixed at a time, for the memory of large frames."""
 
 
 class Carried(NamedTuple):
-    """One frame made of carried keyframes, uint8 (H, W, 3), and its confidence, float32 (H, W); see `Propagated`."""
+    """One frame made of carried keyframes.
+
+    Attributes:
+        frame: uint8 (H, W, 3); at a keyframe, that itself.
+        confidence: float32 (H, W) in [0, 1], how far each pixel can be trusted: the product of the forward-backward
+            agreement of the best flow, the likeness of the source there, and the agreement of the candidates.
+    """
 
     frame: np.ndarray
     confidence: np.ndarray
 
 
 class _Candidate(NamedTuple):
-    """One way to fill a frame: the keyframe, and the motion between that frame and it."""
+    """One way to fill a frame: the keyframe, where its pixels lie, how sure that is, (h, w), and its share."""
 
     keyframe: int
-    motions: Motions
+    places: Float32[np.ndarray, "H W 2"]
+    surety: Float32[np.ndarray, "h w"]
+    nearness: float
 
 
-class _Weighed(NamedTuple):
-    """A candidate's motion to its keyframe, (H, W, 2), its trust and its weight, (H, W)."""
-
-    keyframe: int
-    there: np.ndarray
-    trust: np.ndarray
-    weight: np.ndarray
-
-
-def propagation(
-    frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]
-) -> UInt8[np.ndarray, "F H W 3"]:
-    """The frames of `propagate`, without the confidence."""
-    return propagate(frames, keyframes).frames
-
-
-def propagate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]) -> Propagated:
-    """Carry the styled keyframes to every other frame along the source's optical flow.
-
-    Each frame looks to the nearest keyframe before and after it, by two motions each: small steps put together, and one
-    stroke. A pixel mixes these candidates by `exp(-e / tolerance - 60 p) / (1 + d)`: e is the forward-backward error
-    of the flow, p the colour difference of the *source* along it (both large behind an occlusion), d the distance in
-    frames. One keyframe is enough; frames outside the first and last keyframe use the nearest one.
-
-    Memory: four flows for each of 32 frames, and two for every 32 frames between two keyframes, at 512 pixels a side at
-    most.
-
-    Args:
-        frames: the source, uint8 (F, H, W, 3).
-        keyframes: styled images, uint8 (H, W, 3), by pixel index.
-
-    Raises:
-        KeyframeError: no keyframe, or one outside the clip, or of another size.
-    """
-    return propagate_sets(frames, [keyframes])[0]
-
-
-def propagate_sets(
-    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
-) -> list[Propagated]:
-    """`propagate` for several sets of keyframes at the same indices, which share the motion: it takes the time.
-
-    Args:
-        frames: the source, uint8 (F, H, W, 3).
-        sets: styled images by pixel index, the same indices in each.
-
-    Raises:
-        KeyframeError: as for `propagate`, or sets that differ in their indices.
-    """
-    made = [Propagated(np.empty_like(frames), np.empty(frames.shape[:3], np.float32)) for _ in sets]
-    for i, parts in carry(frames, sets):
-        for one, part in zip(made, parts, strict=True):
-            one.frames[i], one.confidence[i] = part
+def propagation(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> UInt8[np.ndarray, "F H W 3"]:
+    """Carry the styled keyframes to every other frame along the source's optical flow; see `carry`."""
+    made = np.empty_like(frames)
+    for i, (one,) in carry(frames, [checked_keyframes(frames, keyframes)]):
+        made[i] = one.frame
     return made
 
 
 def carry(
-    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
+    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, Frame]]
 ) -> Iterator[tuple[int, list[Carried]]]:
-    """`propagate_sets` a frame at a time, so that a clip of any length needs the memory of a few frames.
+    """Fill each frame, in order, with pixels of the nearest keyframe before and after it, for several sets of pictures.
+
+    Each keyframe is reached by two motions: small steps put together, and one stroke. A pixel mixes these candidates by
+    `exp(-e / tolerance - p / tolerance) / (1 + d)`: e is the forward-backward error of the flow, p the colour
+    difference of the *source* along it (both large behind an occlusion), d the distance in frames. One keyframe is
+    enough; frames outside the first and last keyframe use the nearest one.
+
+    Memory: four flows for each of 20 frames, and two for every 20 frames between two keyframes, at 1024 pixels a side
+    at most.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
-        sets: styled images by pixel index, the same indices in each.
-
-    Raises:
-        KeyframeError: as for `propagate_sets`, at once.
-
-    Returns:
-        Each index with its frame of every set: those before the first keyframe from the last to the first, then all
-        others in order.
+        sets: pictures at the keyframes by pixel index, checked; the same indices, in order, in each.
     """
-    checked = [checked_keyframes(frames, keyframes) for keyframes in sets]
-    keys = list(checked[0])
-    if any(list(other) != keys for other in checked):
-        raise KeyframeError(f"Sets of keyframes share their indices; the first has {keys}. Propagate others apart.")
-    return _carried(frames, checked)
-
-
-def _carried(
-    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, UInt8[np.ndarray, "H W 3"]]]
-) -> Iterator[tuple[int, list[Carried]]]:
     motion = Motion(frames)
     for before, after in pairwise([None, *sets[0], None]):
         if before is not None:
             sure = np.ones(frames.shape[1:3], np.float32)
             yield before, [Carried(images[before], sure) for images in sets]
-        for i, candidates in _stretch(motion, len(frames), before, after):
-            known = [_weigh(frames, motion, i, candidate) for candidate in candidates]
-            yield i, [_mix(images, known) for images in sets]
+        for i, ways in _stretch(motion, len(frames), before, after):
+            candidates = [_candidate(motion, i, k, each, frames.shape[1:3]) for k, each in ways]
+            yield i, _mixed(frames, i, candidates, sets)
 
 
 def _stretch(
     motion: Motion, num_frames: int, before: int | None, after: int | None
-) -> Iterator[tuple[int, list[_Candidate]]]:
-    """The frames between two neighbouring keyframes (or a keyframe and the end), each with its candidates."""
-    if before is None and after is not None:
-        yield from _end(motion, after, -1)
-    elif before is not None and after is None:
-        yield from _end(motion, before, num_frames)
-    elif before is not None and after is not None:
-        yield from _between(motion, before, after)
+) -> Iterator[tuple[int, list[tuple[int, Motions]]]]:
+    """The frames between two neighbouring keyframes, or a keyframe and an end, with the motions to each keyframe.
 
-
-def _between(motion: Motion, before: int, after: int) -> Iterator[tuple[int, list[_Candidate]]]:
-    """The frames between two keyframes, in order; motion to the later one is measured against it, a block at a time.
-
-    A first walk back leaves a mark at the end of each block but the last, from which the block is walked again.
+    Motion to the later one is measured against it, a block at a time: a first walk back leaves a mark at the end of
+    each block but the last, from which the block is walked again.
     """
-    starts = range(before + 1, after, _BLOCK)
-    marks = {}
-    if len(starts) > 1:
-        for i, motions in motion.walk(after, before):
+    first, last = (-1 if before is None else before) + 1, num_frames if after is None else after
+    starts, marks = range(first, last, _BLOCK), dict[int, Motions]()
+    if after is not None and len(starts) > 1:
+        for i, motions in motion.walk(after, first):
             motion.forget()
             if i in starts[1:]:
                 marks[i] = motions
-    ahead = motion.walk(before, after)
+    ahead = iter(()) if before is None else motion.walk(before, last)
     for start in starts:
-        stop = start + _BLOCK
-        known = (stop, marks.pop(stop)) if stop in marks else None
-        back = dict(motion.walk(after, start - 1, known))
-        for i, motions in islice(ahead, len(back)):
-            chained = [_Candidate(before, motions), _Candidate(after, back.pop(i))]
-            yield i, chained + _direct(motion, i, [before, after])
+        stop, back = min(start + _BLOCK, last), dict[int, Motions]()
+        if after is not None:
+            back = dict(motion.walk(after, start - 1, (stop, marks.pop(stop)) if stop in marks else None))
+        for i in range(start, stop):
+            ways = [] if before is None else [(before, next(ahead)[1])]
+            ways += [] if after is None else [(after, back.pop(i))]
+            # A neighbour's small step is measured at one stroke already.
+            yield i, ways + [(k, motion.direct(i, k)) for k, _ in ways if abs(i - k) > 1]
+            if before is None or after is None:
+                motion.forget()
     motion.forget()
 
 
-def _end(motion: Motion, keyframe: int, stop: int) -> Iterator[tuple[int, list[_Candidate]]]:
-    """The frames from the first or last keyframe to an end of the clip; no flow waits for a walk the other way."""
-    for i, motions in motion.walk(keyframe, stop):
-        motion.forget()
-        yield i, [_Candidate(keyframe, motions), *_direct(motion, i, [keyframe])]
+def _candidate(motion: Motion, i: int, keyframe: int, motions: Motions, size: tuple[int, int]) -> _Candidate:
+    surety = cv2.resize(cv2.exp(motions.gap * (-1 / motion.tolerance)), size[::-1])
+    return _Candidate(keyframe, full_places(motions.there, size), surety, 1 / (1 + abs(i - keyframe)))
 
 
-def _direct(motion: Motion, i: int, keyframes: Iterable[int]) -> list[_Candidate]:
-    """The candidates of a frame that are measured at one stroke; a neighbour's small step is one already."""
-    return [_Candidate(k, motion.direct(i, k)) for k in keyframes if abs(i - k) > 1]
+def _mixed(
+    frames: np.ndarray, i: int, candidates: Sequence[_Candidate], sets: Sequence[Mapping[int, Frame]]
+) -> list[Carried]:
+    """A frame of each set from all candidates, a strip of rows at a time."""
+    height, width = frames.shape[1:3]
+    made = [Carried(np.empty_like(frames[i]), np.empty((height, width), np.float32)) for _ in sets]
+    step = max(1, _STRIP // width)
+    for rows in (slice(top, top + step) for top in range(0, height, step)):
+        trusts = [_trust(frames, i, each, rows) for each in candidates]
+        # The floor leaves a plain average where no candidate can be trusted.
+        weights = [trust * each.nearness + np.float32(1e-6) for trust, each in zip(trusts, candidates, strict=True)]
+        whole, best = np.sum(weights, axis=0), np.max(trusts, axis=0)
+        shares = [weight / whole for weight in weights]
+        for one, images in zip(made, sets, strict=True):
+            seen = [read_at(images[each.keyframe], each.places[rows]) for each in candidates]
+            one.frame[rows], spread = _average(seen, shares)
+            one.confidence[rows] = best * cv2.exp(spread * (-1 / _SPREAD_TOLERANCE))
+    return made
 
 
-def _weigh(frames: np.ndarray, motion: Motion, i: int, candidate: _Candidate) -> _Weighed:
-    """How far frame `i` can be taken from a keyframe along a motion, whatever is painted there."""
-    index, motions = candidate
-    there, back = motion.full(motions.there), motion.full(motions.back)
-    error = np.linalg.norm(there + sample(back, there), axis=2) / motion.tolerance
-    unlike = np.abs(sample(frames[index].astype(np.float32), there) - frames[i]).mean(axis=2) / 255
-    trust = np.exp(-error - unlike / _COLOUR_TOLERANCE)
-    # The floor leaves a plain average where no candidate can be trusted.
-    return _Weighed(index, there, trust, trust / (1 + abs(i - index)) + np.float32(1e-6))
+def _trust(frames: np.ndarray, i: int, candidate: _Candidate, rows: slice) -> Float32[np.ndarray, "h w"]:
+    """How far some rows of frame `i` can be taken from a keyframe along a motion, whatever is painted there."""
+    there = read_at(frames[candidate.keyframe], candidate.places[rows])
+    return candidate.surety[rows] * cv2.exp(_apart(there, frames[i][rows]) * (-1 / _COLOUR_TOLERANCE))
 
 
-def _mix(keys: Mapping[int, np.ndarray], known: list[_Weighed]) -> Carried:
-    """A frame and its confidence, from all candidates."""
-    share = np.stack([w.weight for w in known]) / np.sum([w.weight for w in known], axis=0)
-    colours = [sample(keys[w.keyframe].astype(np.float32), w.there) for w in known]
-    mixed = np.einsum("nhw,nhwc->hwc", share, np.stack(colours))
-    spread = sum(w * np.abs(c - mixed).mean(axis=2) for w, c in zip(share, colours, strict=True)) / 255
-    trust = np.max([w.trust for w in known], axis=0) * np.exp(-spread / _SPREAD_TOLERANCE)
-    return Carried(np.rint(mixed).clip(0, 255).astype(np.uint8), trust.astype(np.float32))
+def _average(pictures: Sequence[Frame], shares: Sequence[np.ndarray]) -> tuple[Frame, Float32[np.ndarray, "h w"]]:
+    """Pictures mixed by shares that add up to 1, and how far they lie from the mixture, in 8-bit levels."""
+    planes = zip(*(cv2.split(picture) for picture in pictures), strict=True)
+    sums = [sum(share * plane for share, plane in zip(shares, each, strict=True)) for each in planes]
+    mixed = cv2.merge([np.rint(plane).clip(0, 255).astype(np.uint8) for plane in sums])
+    apart = [share * _apart(picture, mixed) for share, picture in zip(shares, pictures, strict=True)]
+    return mixed, np.sum(apart, axis=0)
+
+
+def _apart(one: Frame, other: Frame) -> Float32[np.ndarray, "h w"]:
+    """Mean distance of the three channels, in 8-bit levels."""
+    red, green, blue = cv2.split(cv2.absdiff(one, other))
+    return (cv2.add(red, green, dtype=cv2.CV_32F) + blue) * np.float32(1 / 3)
