@@ -1,7 +1,7 @@
 PYTHON ?= python3
 ENV := .venv/bin
 PY := $(ENV)/python
-UNIT := tests/unit
+UNIT := tests/unit tests/media
 
 # Threads that wait shall sleep: spinning ones take the processor from the other worker.
 export OMP_WAIT_POLICY ?= PASSIVE

@@ -14,6 +14,9 @@ from flowedit.show.display import Displayed, picture_tag
 if TYPE_CHECKING:
     pass
 
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of aspect up to which an image has the clip's shape."""
+
 
 @dataclass(frozen=True, eq=False)
 class Keyframe(Displayed):
@@ -70,6 +73,29 @@ def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[in
                 "resize the keyframe to the clip's size."
             )
     return slots
+
+
+def fit_keyframe(image: np.ndarray, name: str, source: tuple[int, ...], target: tuple[int, ...]) -> np.ndarray:
+    """A styled image at the edit's size; it may come in any size of the source's shape, or of the edit's, within 1 %.
+
+    Args:
+        image: uint8 (H, W, 3).
+        name: what to call it.
+        source: (height, width) of the source.
+        target: (height, width) of the edit.
+
+    Raises:
+        KeyframeError: it has another shape.
+    """
+    from flowedit.media.images import resize_image  # it loads OpenCV, which lessons 01 and 02 do without
+
+    height, width = image.shape[:2]
+    if all(abs(height * w / (width * h) - 1) > ASPECT_TOLERANCE for h, w in (source, target)):
+        raise KeyframeError(
+            f"{name} is {width}x{height}; it must have the shape of the source, {source[1]}x{source[0]}, or of the "
+            f"edit, {target[1]}x{target[0]}. Export it at one of those sizes."
+        )
+    return resize_image(image, (target[0], target[1]))
 
 
 def check_frames(frames: np.ndarray) -> None:

@@ -10,16 +10,14 @@ from PIL import Image
 
 from flowedit.errors import KeyframeError, UnusualSettingWarning, VideoShapeError
 from flowedit.frames import check_num_frames, longest_legal
-from flowedit.keyframes import Keyframe
+from flowedit.keyframes import Keyframe, fit_keyframe
 from flowedit.media.clip import probe, read_video
-from flowedit.media.images import read_image, resize_image
+from flowedit.media.images import read_image
 
 Picture = Image.Image | UInt8[np.ndarray, "_ _ 3"] | str | Path
 """A picture: PIL, an array, or a file."""
 Pictures = Sequence[Picture] | UInt8[np.ndarray, "_ _ _ 3"]
 """Several of them; an array holds one per row."""
-ASPECT_TOLERANCE = 0.01
-"""Relative difference of aspect under which a keyframe counts as the source's own."""
 
 
 def clip_of(source: str | Path | Pictures, num_frames: int | None) -> UInt8[np.ndarray, "F H W 3"]:
@@ -75,21 +73,10 @@ def keyframes_of(
     """
     if len(pictures) != len(indices):
         raise KeyframeError(f"{len(pictures)} keyframes came with {len(indices)} indices; give one index for each.")
-    named = zip(indices, map(_picture, pictures), strict=True)
-    return [Keyframe(index, _fitted(image, index, source, target)) for index, image in named]
-
-
-def _fitted(
-    image: UInt8[np.ndarray, "H W 3"], index: int, source: tuple[int, ...], target: tuple[int, int]
-) -> UInt8[np.ndarray, "h w 3"]:
-    height, width = image.shape[:2]
-    stretch = (height * source[1]) / (width * source[0])
-    if (height, width) != target and abs(stretch - 1) > ASPECT_TOLERANCE:
-        raise KeyframeError(
-            f"Keyframe {index} is {height}x{width}; it must have the source's shape, {source[0]}x{source[1]}, or the "
-            f"edit's, {target[0]}x{target[1]}. Export it at one of those sizes."
-        )
-    return resize_image(image, target)
+    return [
+        Keyframe(index, fit_keyframe(_picture(picture), f"Keyframe {index}", source, target))
+        for index, picture in zip(indices, pictures, strict=True)
+    ]
 
 
 def warn_unusual(sentence: str) -> None:

@@ -1,12 +1,16 @@
 """A run's output folder: claimed before the work, filled all at once after it, never holding half a run."""
 
+import os
 import shutil
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from flowedit.errors import OutputError
-from flowedit.files import make_folder, unwritten, write_bytes
+from flowedit.files import make_folder, unwritten
 
 MANIFEST, EDITED, COMPARISON = "run.json", "edited.mp4", "comparison.mp4"
 SHEET, TRACE, REPORT = "contact-sheet.png", "trace.csv", "report.html"
@@ -14,8 +18,14 @@ STATE = "state.safetensors"
 """Where a long run can go on after a crash; gone once it is done."""
 STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
 """Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
-RUN_FILES = (MANIFEST, EDITED, COMPARISON, SHEET, TRACE, REPORT, STATE, STOPPED, STOPPED_TRACE)
+FRAMES = "frames"
+ANIMATIONS = {"gif": "edited.gif", "apng": "edited.png", "webp": "edited.webp"}
+RUN_FILES = (
+    *(MANIFEST, EDITED, COMPARISON, SHEET, TRACE, REPORT, STATE, STOPPED, STOPPED_TRACE),
+    *(FRAMES, *ANIMATIONS.values()),
+)
 """All that a run may leave. Anything else in the folder is the user's."""
+LOCK = ".flowedit-lock"
 _FRESH = ".flowedit-new"
 """Inside the folder, so that what was written there takes its place by a rename."""
 
@@ -31,19 +41,49 @@ def claimed(folder: Path, *, overwrite: bool = False) -> Generator[Path, None, N
     Raises:
         OutputError: it holds a run, is not a folder, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; give a folder for the results with -o.")
-    if holds_run(folder) and not overwrite:
-        raise OutputError(f"{folder} already holds a run; choose another folder with -o, or add --overwrite.")
     made = not folder.exists()
-    write_bytes(make_folder(folder) / ".flowedit-write-test", b"").unlink()
     try:
-        yield folder
+        with held(folder):
+            claimable(folder, overwrite=overwrite)
+            yield folder
     except BaseException:
         if made:
             with suppress(OSError):  # something is in it
                 folder.rmdir()
         raise
+
+
+def claimable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds a run which may not be replaced."""
+    if holds_run(folder) and not overwrite:
+        raise OutputError(f"{folder} already holds a run; choose another folder with -o, or add --overwrite.")
+
+
+@contextmanager
+def held(folder: Path) -> Generator[Path, None, None]:
+    """Hold a folder, made if need be, for this process; the hold ends with the process, however it ends.
+
+    Raises:
+        OutputError: another process holds it, it is not a folder, or it cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give a folder for the results with -o.")
+    lock, holder = FileLock(make_folder(folder) / LOCK, timeout=0), folder / f"{LOCK}-holder"
+    try:
+        lock.acquire()
+        holder.write_text(f"process {os.getpid()}, which began at {time.strftime('%H:%M:%S on %d %B')}", "utf-8")
+    except Timeout:
+        said = holder.read_text("utf-8") if holder.exists() else "another process"
+        raise OutputError(f"{folder} is in use by {said}: wait for it, or choose another folder with -o.") from None
+    except OSError as error:
+        raise unwritten(folder, error) from None
+    try:
+        yield folder
+    finally:
+        for path in (holder, folder / LOCK):
+            with suppress(OSError):
+                path.unlink()
+        lock.release()
 
 
 def holds_run(folder: Path) -> bool:
@@ -67,6 +107,8 @@ def replacing(folder: Path) -> Generator[Path, None, None]:
         yield make_folder(fresh)
         try:
             for name in RUN_FILES:  # the manifest first: while files move, none says that the folder holds a run
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
                 (folder / name).unlink(missing_ok=True)
             for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
                 path.replace(folder / path.name)

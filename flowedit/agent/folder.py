@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from PIL import Image
 
 from flowedit.agent.colour import Picture
@@ -15,13 +14,13 @@ from flowedit.agent.events import RECORD, Record, read_record
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
 from flowedit.errors import OutputError
-from flowedit.files import atomic_write, unwritten
+from flowedit.files import atomic_write
 from flowedit.media.images import read_image
+from flowedit.runfolder import LOCK, held
 
 MANIFEST = "keyframes.json"
 CHECKPOINT = "checkpoint.sqlite"
 ANSWERS = "answers"
-_LOCK = "run.lock"
 _LIMITS = ("max_calls", "max_usd")
 
 
@@ -65,19 +64,8 @@ def claimed(root: str | Path) -> Iterator[RunFolder]:
     Raises:
         OutputError: another run holds it, or it cannot be written.
     """
-    root = Path(root)
-    lock = FileLock(root / _LOCK, timeout=0)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise OutputError(f"Another run is using {root}; wait for it or choose another folder.") from None
-    except OSError as error:
-        raise unwritten(root, error) from None
-    try:
-        yield RunFolder(root)
-    finally:
-        lock.release()
+    with held(Path(root)) as folder:
+        yield RunFolder(folder)
 
 
 def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) -> Record:
@@ -92,7 +80,7 @@ def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) ->
     root = folder.root
     new = Record(fingerprint=fingerprint(source, settings), video=source.name, settings=settings)
     if not (root / RECORD).exists():
-        others = sorted(path.name for path in root.iterdir() if not path.name.startswith((_LOCK, CHECKPOINT)))
+        others = sorted(path.name for path in root.iterdir() if not path.name.startswith((LOCK, CHECKPOINT)))
         if others:
             raise OutputError(f"{root} already holds other files ({others[0]}); choose an empty folder.")
         return new

@@ -13,11 +13,12 @@ from flowedit.agent.colour import Picture
 from flowedit.agent.events import EventLog
 from flowedit.agent.folder import MANIFEST, RunFolder
 from flowedit.agent.parts import OfflineParts
-from flowedit.agent.sample import Source, choose_indices, find_cuts, wanted_keyframes
+from flowedit.agent.sample import Source, choose_indices, wanted_keyframes
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import AgentState, ApprovalRequest, Decision, Styled, Task
 from flowedit.files import write_bytes, write_json
 from flowedit.frames import slots_of
+from flowedit.media.cuts import find_cuts
 
 Update = dict[str, Any]
 """The entries of `AgentState` that a node writes."""

@@ -2,16 +2,15 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
-from flowedit.agent.colour import Picture, to_lab
+from flowedit.agent.colour import Picture
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import GROUP, check_num_frames, longest_legal
 from flowedit.media.clip import probe, read_video, stream_video
@@ -20,7 +19,6 @@ LONGEST_WINDOW = 81
 """Frames that a run covers where the caller names none: the clip length that Wan was trained on."""
 _KEPT_BYTES = 192 * 2**20
 _FEWEST_KEPT = 12
-_CUT, _PROMINENCE = 5.0, 4.0
 _HASHED = 1 << 20
 
 
@@ -127,22 +125,6 @@ def file_identity(path: Path) -> str:
     return digest.hexdigest()
 
 
-def find_cuts(frames: Iterable[Picture]) -> tuple[int, ...]:
-    """First frames of the shots after the first, found where neighbouring frames differ far more than around them.
-
-    A camera that pans or a light that flares changes many neighbouring frames alike; a cut changes one pair.
-    """
-    thumbs = np.stack([_thumb(frame) for frame in frames])
-    steps = np.abs(np.diff(thumbs, axis=0)).mean(axis=(1, 2, 3))
-    cuts = []
-    for k, step in enumerate(steps):
-        around = np.concatenate([steps[max(0, k - 6) : k], steps[k + 1 : k + 7]])
-        usual = float(np.median(around)) if len(around) else 0.0
-        if step > _CUT and step > _PROMINENCE * usual and not _flash(thumbs, k):
-            cuts.append(k + 1)
-    return tuple(cuts)
-
-
 def choose_indices(
     num_frames: int, cuts: Sequence[int], *, wanted: int, most: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -207,15 +189,3 @@ def _window(name: str, total: int, start: int, num_frames: int | None) -> int:
             f"use {longest_legal(total - start)} frames or start earlier."
         )
     return num_frames
-
-
-def _thumb(frame: Picture) -> Float32[np.ndarray, "27 48 3"]:
-    return cv2.GaussianBlur(to_lab(cv2.resize(frame, (48, 27), interpolation=cv2.INTER_AREA)), (0, 0), 1.0)
-
-
-def _flash(thumbs: Float32[np.ndarray, "F h w 3"], k: int) -> bool:
-    """Whether the picture before frame `k + 1` comes back within a few frames: a flash, not a cut."""
-    step = np.abs(thumbs[k + 1] - thumbs[k]).mean()
-    pairs = [(after, thumbs[k]) for after in thumbs[k + 2 : k + 6]]
-    pairs += [(before, thumbs[k + 1]) for before in thumbs[max(0, k - 4) : k]]
-    return any(np.abs(one - other).mean() < 0.35 * step for one, other in pairs)

@@ -9,12 +9,12 @@ from jaxtyping import Float32, UInt8
 from flowedit.errors import VideoFileError, VideoShapeError
 from flowedit.frames import group_of, slot_count
 from flowedit.media.clip import probe, read_image, read_video
+from flowedit.media.sequence import is_still
 
 Mask = Float32[np.ndarray, "F H W"]
 
 _ALMOST = 8 / 255
 """Distance from black or white that video compression leaves; within it, black and white are meant."""
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start: int = 0) -> Mask:
@@ -33,7 +33,7 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
         VideoFileError: the file cannot be read, or a mask video ends before the clip does.
     """
     path = Path(path)
-    if path.suffix.lower() in PICTURES:
+    if is_still(path):
         return np.repeat(_as_mask(read_image(path), size)[None], num_frames, axis=0)
     there = probe(path).num_frames
     if there < start + num_frames:

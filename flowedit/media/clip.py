@@ -80,6 +80,7 @@ class Clip:
         total: number of frames in the file.
         has_audio: whether the file has a sound track.
         notes: what was decided for the user to read it, a phrase each.
+        files: the file, or the pictures of a sequence.
     """
 
     frames: Video
@@ -90,7 +91,8 @@ class Clip:
     start_s: Fraction
     total: int
     has_audio: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -149,6 +151,7 @@ def read_video(
         total=total,
         has_audio=source.sounds > 0 and fps is None,
         notes=source.notes,
+        files=source.files,
     )
 
 

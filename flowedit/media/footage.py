@@ -57,6 +57,11 @@ class Footage:
     pixel_aspect: Fraction
     interlaced: bool
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The one file."""
+        return (self.path,)
+
     def pictures(self, start: int) -> Iterator[Picture]:
         """The pictures from number `start` on, decoded from the nearest place that leads to it."""
         before = min(start, 1) if self.interlaced else 0  # a field is filled in from the frames around it

@@ -30,11 +30,11 @@ class Pictures:
     size: tuple[int, int]
     notes: tuple[str, ...] = ()
     sounds: int = 0
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...]
 
     def pictures(self, start: int) -> Iterator[Picture]:
         """The pictures from number `start` on."""
-        if self.files:
+        if self.path not in self.files:
             yield from (read_image(file) for file in self.files[start:])
         else:
             with opened_image(self.path, _ANIMATED) as image:
@@ -81,6 +81,11 @@ def is_animation(path: Path) -> bool:
         return False
 
 
+def is_still(path: Path) -> bool:
+    """Whether a file is one picture."""
+    return _holds_picture(path) and not is_animation(path)
+
+
 def animation(path: Path) -> Pictures:
     """The frames of an animated picture, each at its own time.
 
@@ -100,7 +105,7 @@ def _animation(path: Path, _stamp: tuple[int, ...]) -> Pictures:
             lasting.append(Fraction(frame.info.get("duration") or _UNSAID_MS).limit_denominator(1000) / 1000)
         times = tuple(accumulate(lasting, initial=Fraction(0)))
         size = (image.height, image.width)
-    return Pictures(path=path, times=times, fps=Fraction(len(lasting)) / times[-1], size=size)
+    return Pictures(path=path, times=times, fps=Fraction(len(lasting)) / times[-1], size=size, files=(path,))
 
 
 def _animated(image: Image.Image) -> Iterator[Image.Image]:

@@ -46,44 +46,38 @@ class SoundTrack:
     start: Fraction = Fraction(0)
 
 
-def usable_track(path: Path, start: Fraction, end: Fraction, asked: int | None = None) -> int | None:
+def sound_track(
+    path: Path, start_s: Fraction | float = 0, length: Fraction | float = 1, asked: int | None = None
+) -> SoundTrack | None:
     """The sound track to carry over: the one asked for, or the file's default one; else the first that decodes.
 
     Args:
         path: the file.
-        start: seconds on its own clock where the sound is wanted.
-        end: where it ends.
+        start_s: seconds after its first frame where the sound is wanted.
+        length: seconds that are wanted.
         asked: number of a track, from 1, as players count.
 
     Returns:
-        Its number from 0; None where no track decodes.
+        The track; None where the file has none that decodes.
 
     Raises:
+        VideoFileError: the file cannot be read, or the track that was asked for cannot be decoded.
         SettingError: the track that was asked for is not there.
-        VideoFileError: it cannot be decoded.
     """
     with _opened(path) as container:
         tracks = container.streams.audio
         if asked is not None and not 1 <= asked <= len(tracks):
             raise SettingError(f"There is no sound track {asked}: {path} has {len(tracks)}. Use 1 or more, or none.")
-        defaults = sorted(range(len(tracks)), key=lambda i: not tracks[i].disposition & Disposition.default)
-    for number in defaults if asked is None else [asked - 1]:
-        if _decodes(SoundTrack(path, number, start), end):
-            return number
+        numbers = sorted(range(len(tracks)), key=lambda i: not tracks[i].disposition & Disposition.default)
+        pictured = bool(container.streams.video)
+    start = Fraction(start_s) + (footage(path).times[0] if pictured and numbers else 0)
+    for number in numbers if asked is None else [asked - 1]:
+        track = SoundTrack(path, number, start)
+        if _decodes(track, start + Fraction(length)):
+            return track
     if asked is not None:
         raise VideoFileError(f"Sound track {asked} of {path} cannot be decoded; choose another, or --audio none.")
     return None
-
-
-def first_track(path: Path, start_s: Fraction | float) -> SoundTrack | None:
-    """The default sound track of a file from so many seconds after its first frame on; None where it has none."""
-    with _opened(path) as container:
-        if not container.streams.audio:
-            return None
-        pictured = bool(container.streams.video)
-    start = Fraction(start_s) + (footage(path).times[0] if pictured else 0)
-    number = usable_track(path, start, start + 1)
-    return None if number is None else SoundTrack(path, number, start)
 
 
 def carry_sound(track: SoundTrack, output: OutputContainer, length: Fraction | None) -> list[Packet]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -20,7 +21,7 @@ from flowedit.errors import SettingError, VideoShapeError
 from flowedit.files import atomic_write, unwritten
 from flowedit.media.colour import EXACT_SCALING
 from flowedit.media.images import Picture, Video
-from flowedit.media.sound import SoundTrack, carry_sound, first_track
+from flowedit.media.sound import SoundTrack, carry_sound, sound_track
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 ANIMATED = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
@@ -74,13 +75,14 @@ def write_video(
         return _write_animated(path, pictures, spans)
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(f"Cannot write {path.name}: the suffix must be one of {', '.join([*SUFFIXES, *ANIMATED])}.")
-    track = audio_from if isinstance(audio_from, SoundTrack | None) else first_track(Path(audio_from), audio_start_s)
+    track = audio_from if isinstance(audio_from, SoundTrack | None) else sound_track(Path(audio_from), audio_start_s)
     length = times[-1] if times else len(frames) / rate if isinstance(frames, np.ndarray) else None
     steady = not times or all(abs(time - i / rate) <= _CLOCK for i, time in enumerate(times))
     try:
         with atomic_write(path) as part, av.open(f"file:{part}", "w", options=_muxer_options(path)) as output:
             video = _video_stream(output, first.shape, rate, lossless=lossless)
             video.codec_context.time_base = 1 / rate if steady else _CLOCK
+            video.codec_context.flags |= Flags.frame_duration  # else the last frame lasts as long as the average
             sound = [] if track is None else carry_sound(track, output, length)
             _mux(output, video, zip(pictures, spans, strict=times is not None), deque(sound))
     except FFmpegError as error:  # those that are no OSError

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowedit.edit.masks import PICTURES, Mask, read_mask
-from flowedit.errors import KeyframeError, VideoShapeError
+from flowedit.edit.masks import Mask, read_mask
+from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, check_size, fit_size, longest_legal, slots_of
-from flowedit.keyframes import Keyframe
-from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
+from flowedit.keyframes import Keyframe, fit_keyframe
+from flowedit.media.clip import Clip, probe, read_image, read_video, resize_video
+from flowedit.media.cuts import find_cuts
+from flowedit.media.sequence import picture_files
+from flowedit.media.sound import SoundTrack, sound_track
+from flowedit.media.writer import exact_rate
 from flowedit.models import check_loras
 from flowedit.presets import model_defaults
 from flowedit.run.request import EditRequest
+from flowedit.runfolder import claimable
 
 if TYPE_CHECKING:
     from flowedit.wan.lora import CheckedLora
@@ -37,6 +42,10 @@ class Inputs:
         window: source frame of every clip frame.
         mask: where the edit may change `frames`, (F, H, W) in [0, 1]; None for everywhere.
         clip_mask: the same at the clip's own size.
+        names: what the keyframes' files are called.
+        written: (height, width) of the result.
+        sound: the sound that goes with the result; None for none.
+        notes: what was decided for the user, a sentence each.
         loras: what is added to the model, with what it reaches.
         begun: when reading began, on the clock of `time.perf_counter`.
     """
@@ -47,6 +56,10 @@ class Inputs:
     window: range
     mask: Mask | None = None
     clip_mask: np.ndarray | None = None
+    names: tuple[str, ...]
+    written: tuple[int, int]
+    sound: SoundTrack | None = None
+    notes: tuple[str, ...] = ()
     loras: "Sequence[CheckedLora]" = ()
     begun: float = 0.0
 
@@ -61,14 +74,15 @@ class Inputs:
         return records
 
     def summary(self) -> list[str]:
-        """A line on window, sizes and keyframes, and one on each LoRA."""
+        """A line on window, sizes and keyframes, one on each thing that was decided for the user, and on each LoRA."""
         (num_frames, height, width), (own_height, own_width) = self.frames.shape[:3], self.clip.frames.shape[1:3]
+        named = ", ".join(f"{k.index} ({name})" for k, name in zip(self.keyframes, self.names, strict=True))
         line = (
             f"{self.clip.path.name}: frames {self.window[0]} to {self.window[-1]} of {self.clip.total} "
-            f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {own_width}x{own_height} "
-            f"edited at {width}x{height}, keyframes at {', '.join(str(k.index) for k in self.keyframes) or 'none'}"
+            f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {own_width}x{own_height} edited at "
+            f"{width}x{height}, written at {self.written[1]}x{self.written[0]}; keyframes at {named or 'none'}"
         )
-        return [line, *(lora.summary() for lora in self.loras)]
+        return [line, *self.notes, *(lora.summary() for lora in self.loras)]
 
 
 def read_inputs(request: EditRequest) -> Inputs:
@@ -78,15 +92,18 @@ def read_inputs(request: EditRequest) -> Inputs:
         FlowEditError: any of them does not fit.
     """
     begun = time.perf_counter()
+    claimable(request.output, overwrite=request.overwrite)
     defaults = model_defaults(request.model)
     loras = check_loras(request.model, request.loras, request.settings.method)
     window = choose_window(request.video, request.start, request.num_frames, defaults.window)
     slots_of([index for index, _ in request.keyframes], len(window))
-    clip = read_video(request.video, start=window.start, num_frames=len(window))
+    clip = read_video(request.video, start=window.start, num_frames=len(window), fps=request.fps)
+    exact_rate(clip.fps)
+    sound, heard = _sound(request, clip)
     own = clip.frames.shape[1:3]
     size = request.size or fit_size(*own, area=defaults.area, multiple=defaults.multiple)
     check_size(*size, defaults.multiple)
-    keyframes = tuple(Keyframe(index, _read_keyframe(path, index, own, size)) for index, path in request.keyframes)
+    keyframes, resized = _keyframes(request, own, size)
     mask, clip_mask = (
         None if request.mask is None else read_mask(request.mask, len(clip.frames), each, start=request.start)
         for each in (size, own)
@@ -98,6 +115,10 @@ def read_inputs(request: EditRequest) -> Inputs:
         window=window,
         mask=mask,
         clip_mask=clip_mask,
+        names=tuple(path.name for _, path in request.keyframes),
+        sound=sound,
+        written=own if request.settings.detail == "guided" else size,
+        notes=(*clip.notes, *resized, *heard, *_cuts(clip)),
         loras=loras,
         begun=begun,
     )
@@ -122,23 +143,45 @@ def choose_window(video: Path, start: int, num_frames: int | None, longest: int)
     return range(start, start + num_frames)
 
 
-def _read_keyframe(path: Path, index: int, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
-    """A keyframe image at the model's size; it may come at the source's own size or at the model's."""
-    image = read_image(path)
-    size = image.shape[:2]
-    if size not in (source, target):
-        raise KeyframeError(
-            f"Keyframe {index} ({path.name}) is {size[1]}x{size[0]}; it must have the video's size, "
-            f"{source[1]}x{source[0]}, or the edit's, {target[1]}x{target[0]}. Export it at one of them."
-        )
-    return resize_image(image, target)
+def _keyframes(
+    request: EditRequest, source: tuple[int, int], target: tuple[int, int]
+) -> tuple[tuple[Keyframe, ...], list[str]]:
+    """The keyframes at the edit's size, and what is to be said of those that come in a third one."""
+    keyframes: list[Keyframe] = []
+    notes: list[str] = []
+    for index, path in request.keyframes:
+        image, name = read_image(path), f"Keyframe {index} ({path.name})"
+        height, width = image.shape[:2]
+        keyframes.append(Keyframe(index, fit_keyframe(image, name, source, target)))
+        if (height, width) not in (source, target):
+            notes.append(f"{name} is {width}x{height} and resized to {target[1]}x{target[0]}")
+    return tuple(keyframes), notes
+
+
+def _sound(request: EditRequest, clip: Clip) -> tuple[SoundTrack | None, list[str]]:
+    """The sound of the result, and what is to be said of it."""
+    if request.audio not in ("auto", "none") and not request.audio.isdecimal():
+        raise SettingError(f"--audio is {request.audio!r}; give the number of a sound track from 1, auto or none.")
+    if request.audio == "none" or not clip.has_audio:
+        return None, ["sound is left out: --fps changes the speed"] if request.fps else []
+    asked = int(request.audio) if request.audio.isdecimal() else None
+    sound = sound_track(clip.path, clip.start_s, clip.times[-1], asked)
+    if sound is None:
+        return None, ["sound is left out: no track can be decoded"]
+    return sound, [f"sound: track {sound.number + 1}"] if sound.number or asked else []
+
+
+def _cuts(clip: Clip) -> list[str]:
+    """What is to be said of cuts inside the window."""
+    found = ", ".join(map(str, find_cuts(clip.frames))) if len(clip.frames) > 1 else ""
+    return [f"a new shot begins at frame {found}: styles mix across it, so edit each shot by itself"] if found else []
 
 
 def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tuple[int, Path]]:
     """Image files with their pixel indices.
 
     Args:
-        sources: image files, or one folder of them (taken in the order of their names).
+        sources: image files, or one folder of them (taken in the order of their names, 2 before 10).
         at: one pixel index per image; None reads it off the number that ends each file's name.
 
     Raises:
@@ -146,7 +189,7 @@ def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tu
     """
     files = list(sources)
     if len(files) == 1 and files[0].is_dir():
-        files = sorted(path for path in sources[0].iterdir() if path.suffix.lower() in PICTURES)
+        files = list(picture_files(sources[0]))
         if not files:
             raise KeyframeError(f"The folder {sources[0]} holds no images; put PNG or JPEG keyframes into it.")
     missing = [path for path in files if not path.is_file()]
@@ -166,7 +209,10 @@ def _trailing_number(path: Path) -> int:
     return int(digits)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def sha256(*paths: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; of several, that of their digests one after the other."""
+    digests: list[str] = []
+    for path in paths:
+        with path.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

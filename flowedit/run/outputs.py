@@ -17,7 +17,7 @@ from flowedit.edit.result import EditResult
 from flowedit.edit.windows import LongEdit
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.errors import FlowEditError
-from flowedit.files import write_json, write_text
+from flowedit.files import make_folder, write_json, write_text
 from flowedit.frames import slot_of
 from flowedit.media.clip import write_image, write_video
 from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
@@ -26,6 +26,8 @@ from flowedit.run.guided import carry_change
 from flowedit.run.inputs import Inputs, sha256
 from flowedit.run.report import comparison_frames, contact_sheet, render_report
 from flowedit.run.request import EditRequest
+
+_ASKED = ("num_frames", "start", "audio", "fps", "frames_out", "lossless", "placement", "pace")
 
 
 def write_outputs(
@@ -55,11 +57,19 @@ def write_outputs(
 
 def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult) -> None:
     clip, shown = inputs.clip, (result.source, result.frames, result.keyframes)
-    sound: dict[str, Any] = {"audio_from": clip.path, "audio_start_s": clip.start_s} if clip.has_audio else {}
-    edited: dict[str, Any] = {"fps": clip.fps, "lossless": request.lossless, **sound}
+
+    def edited() -> None:
+        frames = _full_frames(request, inputs, result)
+        write_video(folder / runfolder.EDITED, frames, clip.times, lossless=request.lossless, audio_from=inputs.sound)
+        if request.frames_out == "png":
+            for index, frame in enumerate(frames):
+                write_image(make_folder(folder / runfolder.FRAMES) / f"frame-{index:04d}.png", frame)
+        elif request.frames_out is not None:
+            write_video(folder / runfolder.ANIMATIONS[request.frames_out], frames, clip.times)
+
     writes: tuple[Callable[[], object], ...] = (
-        lambda: write_video(folder / runfolder.EDITED, _full_frames(request, inputs, result), **edited),
-        lambda: write_video(folder / runfolder.COMPARISON, comparison_frames(*shown), clip.fps),
+        edited,
+        lambda: write_video(folder / runfolder.COMPARISON, comparison_frames(*shown), clip.times),
         lambda: write_image(folder / runfolder.SHEET, contact_sheet(*shown)),
     )
     with ThreadPoolExecutor() as pool:  # encoders let go of Python's lock
@@ -97,15 +107,14 @@ def manifest_of(
 ) -> dict[str, Any]:
     """Everything that says where a result came from: settings, files and their hashes, versions, machine."""
     clip, (height, width) = inputs.clip, inputs.clip.frames.shape[1:3]
-    written = (height, width) if request.settings.detail == "guided" else result.frames.shape[1:3]
-    source = {"name": clip.path.name, "sha256": sha256(clip.path), "height": height, "width": width}
+    source = {"name": clip.path.name, "sha256": sha256(*clip.files), "height": height, "width": width}
     return {
         "status": "done",
         **result.manifest(),
         "source": {**source, "frames": clip.total, "fps": str(clip.fps)},
-        "output": {"height": written[0], "width": written[1]},
+        "output": {"height": inputs.written[0], "width": inputs.written[1]},
         "request": {
-            **{name: getattr(request, name) for name in ("num_frames", "start", "lossless", "placement", "pace")},
+            **{name: getattr(request, name) for name in _ASKED},
             "size": None if request.size is None else list(request.size),
             "mask": None if request.mask is None else {"name": request.mask.name, "sha256": sha256(request.mask)},
         },
@@ -119,8 +128,10 @@ def manifest_of(
         "machine": machine(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
+        "notes": list(inputs.notes),
         "frame_map": [
-            {"source_frame": frame, "clip_frame": i, "latent_slot": slot_of(i)} for i, frame in enumerate(inputs.window)
+            {"source_frame": frame, "clip_frame": i, "latent_slot": slot_of(i), "seconds": round(float(time), 6)}
+            for i, (frame, time) in enumerate(zip(inputs.window, clip.times, strict=False))
         ],
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flowedit.settings import EditSettings
 
@@ -40,6 +40,9 @@ class EditRequest:
         num_frames: frames to edit, 4n + 1; the longest window of the model unless given.
         start: first source frame of the window.
         overwrite: replace an earlier run in the folder.
+        audio: the sound track to carry over, from 1; auto for the file's default one, none for none.
+        fps: frames a second in place of the video's own; its sound is left out then.
+        frames_out: write the frames as pictures too: png, a folder frames; gif, apng or webp, an animation.
         lossless: keep every pixel of the result exactly.
         mask: picture or video of where to edit, white = edit.
         placement: where a checkpoint's weights rest between uses: resident, offload, fp8, disk or cpu; auto for the
@@ -60,6 +63,9 @@ class EditRequest:
     num_frames: int | None = None
     start: int = 0
     overwrite: bool = False
+    audio: str = "auto"
+    fps: float | None = None
+    frames_out: Literal["png", "gif", "apng", "webp"] | None = None
     lossless: bool = False
     mask: Path | None = None
     placement: str = "auto"

@@ -17,8 +17,7 @@ from PIL import Image
 
 from flowedit.errors import KeyframeError
 from flowedit.frames import fit_size, longest_legal
-
-ASPECT_TOLERANCE = 0.01
+from flowedit.keyframes import fit_keyframe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +80,9 @@ class Source:
             KeyframeError: another shape than the clip's.
             VideoFileError: not a picture.
         """
-        from flowedit.media.clip import read_image, resize_image
+        from flowedit.media.images import read_image
 
-        image = read_image(path)
-        height, width = image.shape[:2]
-        if all(abs(height * w / (width * h) - 1) > ASPECT_TOLERANCE for h, w in (self.size, self.target)):
-            raise KeyframeError(
-                f"{name} is {width}x{height} and the clip {self.size[1]}x{self.size[0]}; give it the clip's shape."
-            )
-        return resize_image(image, self.target)
+        return fit_keyframe(read_image(path), name, self.size, self.target)
 
     def zipped(self, start: int, picked: Sequence[int]) -> str:
         """The picked frames at the file's own size, as a data URL of a zip of PNG files named for their frames."""

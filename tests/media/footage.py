@@ -107,8 +107,10 @@ def beheaded(source: Path, path: Path, size: int) -> Path:
     return path
 
 
-def remuxed(source: Path, path: Path, first: int = 0, *, sound_gap: tuple[float, float] = (0.0, 0.0)) -> Path:
-    """A copy without the first packets of the picture, or without the sound of a stretch."""
+def remuxed(
+    source: Path, path: Path, first: int = 0, *, sound_gap: tuple[float, float] = (0.0, 0.0), hidden: Sequence[int] = ()
+) -> Path:
+    """A copy without the first packets of the picture or the sound of a stretch; VP8 packets marked as not shown."""
     with av.open(str(source)) as given, av.open(str(path), "w") as output:
         streams = {stream.index: output.add_stream_from_template(stream) for stream in given.streams}
         seen = 0
@@ -120,6 +122,12 @@ def remuxed(source: Path, path: Path, first: int = 0, *, sound_gap: tuple[float,
             now = packet.pts * packet.time_base
             if (pictured and seen <= first) or (not pictured and sound_gap[0] <= now < sound_gap[1]):
                 continue
-            packet.stream = streams[packet.stream_index]
+            if pictured and seen - 1 in hidden:
+                data = bytearray(bytes(packet))
+                data[0] &= ~16
+                timed, packet = packet, av.Packet(bytes(data))
+                packet.pts, packet.dts, packet.time_base = timed.pts, timed.dts, timed.time_base
+                packet.is_keyframe = timed.is_keyframe
+            packet.stream = streams[timed.stream_index if pictured and seen - 1 in hidden else packet.stream_index]
             output.mux(packet)
     return path

@@ -24,11 +24,12 @@ FILES = {
     "mkv ffv1": ("a.mkv", "ffv1", {}, "flac"),
     "mp4 av1": ("a.mp4", "libsvtav1", {"preset": "12", "svtav1-params": "keyint=12"}, "aac"),
     "mp4 open groups": ("a.mp4", "libx264", {"x264-params": "open-gop=1:keyint=12:bframes=2"}, "aac"),
-    "mp4 intra refresh": ("a.mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}, "aac"),
+    "mp4 intra refresh": ("a.mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=30:bframes=0"}, "aac"),
     "nut mpeg4": ("a.nut", "mpeg4", {}, "mp2"),
 }
 CUT = {
     "ts without its beginning": ("ts h264", lambda source, path: beheaded(source, path, 188 * 20)),
+    "webm with hidden frames": ("webm vp8", lambda source, path: remuxed(source, path, hidden=(7, 41, 60))),
     "mp4 cut at an open group": ("mp4 open groups", lambda source, path: remuxed(source, path, 12)),
 }
 
@@ -60,10 +61,10 @@ def test_a_window_holds_its_own_frames_and_its_own_sound(files, tmp_path, name, 
     path = files(name)
     clip = read_video(path, start=start, num_frames=17)
     numbers = [number_of(frame) for frame in clip.frames]
-    first = number_of(next(stream_video(path)))
-    assert (first > 0) == (name in CUT)
-    assert numbers == list(range(first + start, first + start + 17))
-    assert clip.total == 80 - first
+    there = [n for n in range(number_of(next(stream_video(path))), 80) if "hidden" not in name or n not in (7, 41, 60)]
+    assert (len(there) < 80) == (name in CUT)
+    assert numbers == there[start : start + 17]
+    assert clip.total == len(there)
     write_video(tmp_path / "out.mp4", clip.frames, clip.times, audio_from=path, audio_start_s=clip.start_s)
     heard = [k + 0.5 - numbers[0] / 25 for k in range(3) if 0 < k + 0.5 - numbers[0] / 25 < 16 / 25]
     assert beeps_in(tmp_path / "out.mp4") == pytest.approx(heard, abs=0.005)

@@ -155,7 +155,7 @@ def test_an_unfinished_run_of_other_settings_is_refused(tmp_path):
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path):
     def approver(request):
-        with pytest.raises(OutputError, match="Another run is using"):
+        with pytest.raises(OutputError, match="in use by process"):
             style_video(static_source(), OIL, tmp_path / "run")
         return Decision()
 

@@ -7,10 +7,11 @@ import pytest
 from agent_clips import cut_clip, picture, static_clip, write_clip
 
 from flowedit.agent import sample
-from flowedit.agent.sample import choose_indices, file_source, find_cuts, frames_source, wanted_keyframes
+from flowedit.agent.sample import choose_indices, file_source, frames_source, wanted_keyframes
 from flowedit.errors import SettingError, VideoShapeError
 from flowedit.frames import slots_of
 from flowedit.media.clip import read_video as read
+from flowedit.media.cuts import find_cuts
 
 
 def test_cuts_are_found_where_they_are():

@@ -82,7 +82,7 @@ def test_keyframes_and_mask_go_through_one_map(clip, tmp_path):
 @pytest.mark.parametrize(("height", "width"), [(90, 90), (160, 90), (100, 160)])
 def test_keyframe_of_another_aspect_is_refused_with_both_sizes(clip, tmp_path, height, width):
     pictures = [(0, picture(tmp_path / "odd.png", height, width))]
-    with pytest.raises(KeyframeError, match=rf"{width}x{height}; it must have the video's size, 160x90, or the edit's"):
+    with pytest.raises(KeyframeError, match=rf"{width}x{height}; it must have the shape of the source, 160x90"):
         read_inputs(request(clip, pictures, num_frames=17))
 
 
@@ -121,12 +121,18 @@ def test_bad_input_is_answered_without_torch(clip, tmp_path):
 
 
 def test_folder_of_keyframes_takes_its_indices_from_the_names(tmp_path):
-    for name in ("style-0016.png", "style-0000.png", "notes.txt"):
-        (tmp_path / name).write_bytes(b"x")
-    assert [(i, p.name) for i, p in pair_keyframes([tmp_path], at=None)] == [
-        (0, "style-0000.png"),
-        (16, "style-0016.png"),
-    ]
+    for name in ("style-16.png", "style-0.png", "style-4.jfif", "._style-8.png"):
+        picture(tmp_path / "any.png", 8, 8).rename(tmp_path / name)
+    (tmp_path / "notes-12.png").write_bytes(b"x")
+    pairs = [(0, "style-0.png"), (4, "style-4.jfif"), (16, "style-16.png")]
+    assert [(i, p.name) for i, p in pair_keyframes([tmp_path], at=None)] == pairs
+
+
+def test_files_of_a_folder_are_paired_as_people_count(tmp_path):
+    """1, 10, 2 is the order of text."""
+    for number in (10, 2, 1):
+        picture(tmp_path / f"{number}.png", 8, 8)
+    assert [p.name for _, p in pair_keyframes([tmp_path], at=[0, 8, 16])] == ["1.png", "2.png", "10.png"]
 
 
 def test_counts_that_differ_name_both(tmp_path):

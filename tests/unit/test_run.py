@@ -21,7 +21,7 @@ from flowedit.media.clip import probe, read_image, read_video, write_image, writ
 from flowedit.presets import model_defaults
 from flowedit.run import job as runner
 from flowedit.run import outputs
-from flowedit.runfolder import RUN_FILES
+from flowedit.runfolder import ANIMATIONS, RUN_FILES
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import WEIGHTS
 from flowedit.wan import encodings, loading
@@ -72,7 +72,7 @@ def test_a_run_leaves_every_file_whole(clip):
     assert [(row["step"], row["keyframe"]) for row in rows[:4]] == [("0", "0"), ("0", "16"), ("1", "0"), ("1", "16")]
     manifest = json.loads((folder / "run.json").read_text())
     assert manifest["settings"]["method"] == "difference"
-    assert manifest["frame_map"][16] == {"source_frame": 16, "clip_frame": 16, "latent_slot": 4}
+    assert manifest["frame_map"][16] == {"source_frame": 16, "clip_frame": 16, "latent_slot": 4, "seconds": 0.533867}
     assert len(manifest["source"]["sha256"]) == 64
     assert set(manifest["checkpoints"]) == {path.name for path in WEIGHTS.glob("*.safetensors")}
     assert manifest["peak_memory_mb"] > 100
@@ -247,7 +247,8 @@ def test_refused_input_leaves_no_folder(clip):
 
 
 def test_every_file_of_a_run_is_one_that_the_next_run_replaces():  # catches: a stale file beside a new run
-    assert WRITTEN | {"stopped.json", "stopped-trace.csv", "state.safetensors"} == set(RUN_FILES)
+    asked = {"frames", *ANIMATIONS.values()}
+    assert WRITTEN | asked | {"stopped.json", "stopped-trace.csv", "state.safetensors"} == set(RUN_FILES)
 
 
 def placement(level):

@@ -115,7 +115,11 @@ def test_frames_go_out_exact_and_come_back(picker, video):
     ("name", "data", "says"),
     [
         ("painted_7.png", png(np.zeros((96, 160, 3), np.uint8)), "frame 7, which is not picked"),
-        ("painted_16.png", png(np.zeros((100, 100, 3), np.uint8)), "painted_16.png is 100x100 and the clip 160x96"),
+        (
+            "painted_16.png",
+            png(np.zeros((100, 100, 3), np.uint8)),
+            "is 100x100; it must have the shape of the source, 160x96",
+        ),
         ("painted_16.png", b"no picture", "painted_16.png is not a picture"),
     ],
 )
