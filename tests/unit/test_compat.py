@@ -163,7 +163,7 @@ def test_what_was_chosen_for_the_caller_is_said(pipe):  # catches: frames droppe
         ({"num_frames": 13}, VideoShapeError, "num_frames is 13 and the source has 9; use 9"),
         ({"keyframe_indices": [0, 4]}, KeyframeError, "1 keyframes came with 2 indices; give one index for each"),
         ({"keyframe_indices": [9]}, KeyframeError, "Keyframe 9 is outside the clip"),
-        ({"edited_keyframes": pictures(1, size=(32, 32))}, KeyframeError, "Keyframe 0 is 32x32; .*32x48"),
+        ({"edited_keyframes": pictures(1, size=(32, 32))}, KeyframeError, "Keyframe 0 is 32x32; .*48x32"),
         ({"stepz": 3}, SettingError, "There is no setting 'stepz'; there are alpha, beta"),
         ({"source_video": [pictures(1)[0], pictures(1, size=(8, 8))[0]]}, VideoShapeError, "sizes .8, 8. and .32, 48."),
     ],
