@@ -26,21 +26,22 @@ def quality(
     conditions: Annotated[str, typer.Option(help="exact, disagreeing, sparse, with commas.")] = "exact,disagreeing",
     split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
     exam: Annotated[Path | None, typer.Option(help="Folder of the frozen reference world.")] = None,
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "tiny",
+    weights: Annotated[Path | None, typer.Option(help="Folder that a training wrote; the shipped weights.")] = None,
     out: Annotated[Path, typer.Option(help="Where the scores go, as compressed CSV.")] = Path("quality.csv.gz"),
     jobs: Annotated[int, typer.Option(min=1, help="Processes, each with its own model; seconds need 1.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
 ) -> None:
     """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
     from benchmarks.cases import Condition, World
-    from benchmarks.quality import QualityPlan, run_quality
+    from benchmarks.quality import QualityPlan, load_small, run_quality
     from benchmarks.rows import ROWS, TELLING_ROWS
     from benchmarks.table import BenchTable, write_scores
     from benchmarks.tables import means
-    from flowedit.models import checkpoint_files, load_model
     from flowedit.run.inputs import sha256
+    from flowedit.tiny.load import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
     from flowedit.tiny.splits import Split
 
+    folder, files = weights or WEIGHTS, (VAE_FILE, DIT_FILE, LORA_FILE)
     plan = QualityPlan(
         rows=tuple(ROWS) if methods == "all" else tuple(_chosen("methods", methods or ",".join(TELLING_ROWS), ROWS)),
         scenes=2 if quick else scenes,
@@ -49,14 +50,14 @@ def quality(
         conditions=(Condition.EXACT,) if quick else tuple(map(Condition, _chosen("conditions", conditions, Condition))),
         split=Split(_chosen("split", split, Split)[0]),
         exam=exam,
-        weights={file.name: sha256(file) for file in checkpoint_files(model)},
+        weights={file: sha256(folder / file) for file in files if (folder / file).is_file()},
     )
     scores, store = [], out.with_suffix(".partial.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         total = len(plan.places()) * len(plan.conditions) * len(plan.rows)
         task = progress.add_task("loading the model", total=total)
-        for score in run_quality(plan, partial(load_model, model), store=store, jobs=jobs):
+        for score in run_quality(plan, partial(load_small, folder), store=store, jobs=jobs):
             scores.append(score)
             progress.update(task, description=f"{score.world} {score.scene} {score.row}", advance=1)
     write_scores(scores, out)

@@ -30,7 +30,7 @@ from training.forward import Tables, block_forward, encode_prompts, rotary_table
 from training.keyframes import at_slots
 from training.lessons import Lessons
 from training.loop import Readings, Run, Trainer, log, save_half
-from training.optim import Average, Muon
+from training.optim import Muon, moving_average
 from training.replay import Replay, Shape
 from training.sequence import fast_forms
 
@@ -89,10 +89,10 @@ def train_dit(run: Run) -> None:
     model.dit.freqs = (first, second, third)
     plain = ("embedding", "head.head", "modulation", "position")
     optimiser = Muon(model.named_parameters(), plain=plain, decay=0.05)
-    average = Average(model, 0.998 if run.start else 0.9995)
+    average = moving_average(model, 0.998 if run.start else 0.9995)
 
     def finish() -> None:
-        save_half(average.shadow, run.out / DIT_FILE, {"format": "pt", "steps": str(average.seen)})
+        save_half(average.module.state_dict(), run.out / DIT_FILE, int(average.n_averaged))
 
     trainer = Trainer("dit", model, optimiser, average, run.peak or PEAK, finish)
     trainer.load(run)

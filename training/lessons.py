@@ -1,12 +1,11 @@
 """What training sees: styled clips of all worlds, with sources, keyframes and classical estimates."""
 
 import random
-import sys
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from runpy import run_path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -92,7 +91,7 @@ class Lessons:
         self.g = torch.Generator(device).manual_seed(seed)
         self.rng = random.Random(seed)
         self.photographs = load_photographs(photographs).to(device)
-        self.extra = None if extra is None else load_world(extra)
+        self.extra = None if extra is None else SimpleNamespace(**run_path(str(extra)))
         self.tokenizer = WordTokenizer()
 
     @torch.no_grad()
@@ -241,21 +240,3 @@ class Lessons:
 def to_model(video: Tensor) -> Tensor:
     """From ``(b, T, 3, H, W)`` in [0, 1] to ``(b, 3, T, H, W)`` in [-1, 1]."""
     return video.transpose(1, 2) * 2 - 1
-
-
-def load_world(path: Path) -> ModuleType:
-    """Import a world from a file.
-
-    Args:
-        path: Python file with ``render``, ``sample_style`` and ``stylize``.
-
-    Returns:
-        The module.
-    """
-    spec = spec_from_file_location("extra_world", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is not a Python file.")
-    module = module_from_spec(spec)
-    sys.modules["extra_world"] = module
-    spec.loader.exec_module(module)
-    return module

@@ -13,8 +13,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from training.optim import Average, Muon, learning_rate
+from flowedit.files import atomic_write
+from training.optim import Muon, learning_rate
 
 log = logging.getLogger("flowedit.training")
 Readings = dict[str, Tensor]
@@ -160,7 +162,7 @@ class Trainer:
     name: str
     model: nn.Module
     optimiser: Muon
-    average: Average
+    average: AveragedModel
     peak: float
     finish: Callable[[], None]
 
@@ -170,12 +172,11 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "average": self.average.shadow,
+            "average": self.average.state_dict(),
             "done": [run.seconds, step],
         }
-        partial = run.out / f"{self.name}_state.partial"
-        torch.save(state, partial)
-        partial.replace(run.out / f"{self.name}_state.pt")
+        with atomic_write(run.out / f"{self.name}_state.pt") as part:
+            torch.save(state, part)
 
     def load(self, run: Run) -> None:
         """Take up a saved state, or give every process the main one's weights."""
@@ -183,8 +184,8 @@ class Trainer:
             state = torch.load(run.out / f"{self.name}_state.pt", map_location=run.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.average.shadow, run.done = state["average"], tuple(state["done"])
-            self.average.seen = run.done[1]
+            self.average.load_state_dict(state["average"])
+            run.done = tuple(state["done"])
         elif run.world > 1:
             for value in self.model.state_dict().values():
                 dist.broadcast(value, 0)
@@ -202,7 +203,7 @@ class Trainer:
             seen.append(step(number, progress))
             rate = learning_rate(self.peak, progress, step=number - begun, warmup=warmup)
             norm = self.optimiser.step(rate)
-            self.average.update()
+            self.average.update_parameters(self.model)
             number += 1
             if time.monotonic() - reported > every:
                 reported = time.monotonic()
@@ -226,15 +227,8 @@ def _report(run: Run, name: str, seen: list[Readings], more: dict[str, float]) -
             file.write(json.dumps(line) + "\n")
 
 
-def save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write weights as float16 safetensors, all at once or not at all.
-
-    Args:
-        state: the weights.
-        path: the file.
-        metadata: texts to store in its header.
-    """
+def save_half(state: dict[str, Tensor], path: Path, steps: int) -> None:
+    """Write weights of so many steps as float16 safetensors, all at once or not at all."""
     half = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}
-    partial = path.with_suffix(".partial")
-    save_file(half, partial, metadata=metadata)
-    partial.replace(path)
+    with atomic_write(path) as part:
+        save_file(half, part, metadata={"format": "pt", "steps": str(steps)})

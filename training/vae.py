@@ -5,6 +5,7 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from flowedit.tiny.config import SHIPPED, SMOKE
 from flowedit.tiny.load import VAE_FILE
@@ -12,7 +13,7 @@ from flowedit.tiny.model import build_vae
 from flowedit.wan import vendor
 from training.lessons import Lessons
 from training.loop import Readings, Run, Trainer, save_half
-from training.optim import Average, Muon
+from training.optim import Muon, moving_average
 from training.sequence import decode_sequence, encode_sequence, fast_forms
 
 PEAK = 2e-3
@@ -38,9 +39,9 @@ def train_vae(run: Run) -> None:
         state = load_file(run.start / VAE_FILE)
         model.load_state_dict({name: v.float() for name, v in state.items() if not name.startswith("latent_")})
     optimiser = Muon(model.named_parameters(), plain=("encoder.conv1", "decoder.head"), decay=0.01)
-    average = Average(model, 0.998)
+    average = moving_average(model, 0.998)
     lessons = Lessons(run.device, run.seed + run.rank, run.photographs, run.extra)
-    trainer = Trainer("vae", model, optimiser, average, run.peak or PEAK, lambda: _write(run, model, lessons, average))
+    trainer = Trainer("vae", model, optimiser, average, run.peak or PEAK, lambda: _write(run, lessons, average))
     trainer.load(run)
     pool: list[Tensor] = []
 
@@ -86,25 +87,12 @@ def gentle_start(model: "vendor.VideoVAE_") -> None:
 
 
 @torch.no_grad()
-def _write(run: Run, model: "vendor.VideoVAE_", lessons: Lessons, average: Average) -> None:
+def _write(run: Run, lessons: Lessons, average: AveragedModel) -> None:
     """Measure the latents of the averaged weights, and write both."""
     shape = (8, 5, 32, 32) if run.smoke else (16, 33, 128, 128)
     parts = [part for _ in range(1 if run.smoke else 3) for part in lessons.clips(*shape).split(4)]
-    with _Swapped(model, average), run.autocast():
+    model: Any = average.module
+    with run.autocast():
         means = torch.cat([encode_sequence(model, p)[0].float().transpose(0, 1).flatten(1) for p in parts], dim=1)
-    state = {**average.shadow, "latent_mean": means.mean(1), "latent_std": means.std(1)}
-    save_half(state, run.out / VAE_FILE, {"format": "pt", "steps": str(average.seen)})
-
-
-class _Swapped:
-    """Gives a model the averaged weights for as long as a block lasts."""
-
-    def __init__(self, model: torch.nn.Module, average: Average) -> None:
-        self.model, self.average = model, average
-
-    def __enter__(self) -> None:
-        self.raw = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average.shadow)
-
-    def __exit__(self, *failure: object) -> None:
-        self.model.load_state_dict(self.raw)
+    state = {**model.state_dict(), "latent_mean": means.mean(1), "latent_std": means.std(1)}
+    save_half(state, run.out / VAE_FILE, int(average.n_averaged))

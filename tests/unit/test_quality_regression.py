@@ -5,16 +5,20 @@ fall through that floor.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from benchmarks.rows import ceiling
 from benchmarks.score import figures_of
-from benchmarks.worlds import own_case
+from benchmarks.worlds import exam_cases, film_case, natural_case, own_case
 from flowedit.edit.steps import edit_video
+from flowedit.metrics import psnr
 from flowedit.models import load_model
 from flowedit.presets import preset_settings
 from flowedit.tiny.splits import Split
 
+EXAM = Path(__file__).parents[3] / "shared" / "exam"
 FRAMES = 17
 OUTLINES, TEXTURE = 5, 9
 FLOORS = {OUTLINES: {"joint": 28.0, "default": 26.0}, TEXTURE: {"joint": 28.0, "default": 29.0}}
@@ -82,3 +86,18 @@ def test_the_default_repairs_its_guess(case, model):
     assert ours["psnr_far"] > FLOORS[case.scene]["default"]
     assert guess["psnr_far"] < FLOORS[case.scene]["default"]
     assert ours["psnr_key"] > 39
+
+
+@pytest.mark.parametrize(("make", "least"), [(natural_case, 27.5), (film_case, 26.5)], ids=["photograph", "film"])
+def test_the_autoencoder_gives_real_pictures_back(model, make, least):
+    """Catches weights that lost sharpness (measured: 28.1 and 27.1 dB), and a chunk loop that drifts along the clip."""
+    case = make(0)
+    by_frame = psnr(ceiling(replace(case, truth=case.frames), model), case.frames)
+    assert by_frame.mean() > least
+    assert by_frame.min() > least - 1.5
+
+
+@pytest.mark.skipif(not (EXAM / "world.py").exists(), reason="the reference world is not beside this checkout")
+def test_the_autoencoder_gives_inked_shapes_back(model):
+    case = exam_cases(EXAM)[24]
+    assert psnr(ceiling(case, model), case.truth).min() > 29
