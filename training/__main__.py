@@ -6,36 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from training.dit import train_dit
 from training.loop import Run
 from training.photographs import fetch
+from training.vae import train_vae
 
-
-def _vae(run: Run) -> None:
-    from training.vae import train_vae
-
-    train_vae(run)
-
-
-def _dit(run: Run) -> None:
-    from training.dit import train_dit
-
-    train_dit(run)
-
-
-_PARTS = {"vae": _vae, "dit": _dit}
+PARTS = {"vae": train_vae, "dit": train_dit}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and train.
-
-    Args:
-        arguments: of the command line, the program's own by default.
-
-    Returns:
-        The exit status.
-    """
+    """Parse the command line and train; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("part", choices=tuple(_PARTS), help="the autoencoder first, then the transformer")
+    parser.add_argument("part", choices=tuple(PARTS), help="the autoencoder first, then the transformer")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, default=0.0, help="how long to train; the schedule follows the clock")
     length.add_argument("--steps", type=int, default=0, help="how many steps to train instead")
@@ -57,17 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])
     run = Run.begin(settings)
-    _PARTS[part](run)
+    PARTS[part](run)
     run.close()
     return 0
 
 
 def launch_arguments(devices: int, given: list[str]) -> list[str]:
-    """What PyTorch's launcher is told, so that it starts this command once a device.
+    """What PyTorch's launcher is told, so that it starts this command, with the arguments given, once a device.
 
-    Args:
-        devices: processes.
-        given: arguments of this command; the dashes keep the launcher from taking ``--start`` for an option of its own.
+    The dashes keep the launcher from taking ``--start`` for an option of its own.
     """
     return ["--standalone", f"--nproc-per-node={devices}", "-m", "--", "training.__main__", *given]
 

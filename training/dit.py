@@ -10,7 +10,6 @@ import math
 import random
 import time
 from functools import partial
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -24,9 +23,10 @@ from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder
 from flowedit.tiny.text import START, TinyTextEncoder
 from flowedit.wan import vendor
+from flowedit.wan.blocks import block_forward
 from flowedit.wan.checkpoints import TINY
 from training.examples import column, on_the_way, shown_frames, token_latents
-from training.forward import Tables, block_forward, encode_prompts, rotary_tables, velocity
+from training.forward import Tables, encode_prompts, joint_tables, velocity
 from training.keyframes import at_slots
 from training.lessons import Lessons
 from training.loop import Readings, Run, Trainer, log, save_half
@@ -167,7 +167,7 @@ class Steps:
         ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < WORDLESS, 0, ids)
         ids[:, 0] = START
         with self.run.autocast():
-            context = encode_prompts(self.model.text, ids, (ids > 0).long())
+            context = encode_prompts(self.model.text, ids)
             return self.predict(self.model.dit, state, sigma, (context, shown), tables=tables).float()
 
     def _finished(self, shape: Shape) -> Tensor:
@@ -191,23 +191,6 @@ class Steps:
         before, after = ((v - truth).div(2).pow(2).mean((1, 3, 4)).add(FLOOR).log() for v in (estimate, final))
         (WEIGHT * after.mean()).backward()
         return (before - after.detach()).mean() * (10 / math.log(10))
-
-
-def joint_tables(dit: Any, slots: Tensor, size: torch.Size) -> Tables:  # noqa: ANN401 - the vendor's
-    """Rotary tables of clips with keyframe tokens after them, at the shared positions of their slots.
-
-    Args:
-        dit: the transformer.
-        slots: ``(b, n)``; n may be 0.
-        size: slots, rows and columns of the clip's latents.
-
-    Returns:
-        Cosine and sine, each ``(b, tokens, 1, head_dim / 2)``.
-    """
-    f, h, w = size
-    frames = torch.cat([torch.arange(f, device=slots.device).expand(len(slots), f), slots], dim=1)
-    cosine, sine = rotary_tables(dit, frames.flatten(), h // 2, w // 2)
-    return cosine.unflatten(0, (len(slots), -1)), sine.unflatten(0, (len(slots), -1))
 
 
 def _mean(value: Tensor, chosen: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import cv2
@@ -19,14 +20,11 @@ class Estimates:
     """Makes the estimates that an edit starts from; the very function that edits use."""
 
     def __init__(self, workers: int) -> None:
-        """Start the processes.
-
-        Args:
-            workers: how many; 0 makes every estimate at once, in this process.
-        """
-        self.workers = workers
+        """Start so many processes; with 0 estimates are made in a thread of this one."""
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, context, initializer=_one_thread) if workers else None
+        self.pool: Executor = (
+            ProcessPoolExecutor(workers, context, initializer=_one_thread) if workers else ThreadPoolExecutor(1)
+        )
 
     def order(self, source: Tensor, styled: Tensor, keys: Sequence[list[int]]) -> "list[Future[list[Made]]]":
         """Ask for the estimates of some clips, each in several styles.
@@ -39,25 +37,14 @@ class Estimates:
         Returns:
             A promise a clip, of ``k`` estimates.
         """
-        clips, targets = _pictures(source), _pictures(styled)
-        k = len(targets) // len(clips)
-        groups = [targets[n * k : n * k + k] for n in range(len(clips))]
-        work = [
-            (clip, [{i: t[i] for i in at} for t in group]) for clip, group, at in zip(clips, groups, keys, strict=True)
-        ]
-        if self._pool is not None:
-            return [self._pool.submit(make, *one) for one in work]
-        done: list[Future[list[Made]]] = []
-        for one in work:
-            promise: Future[list[Made]] = Future()
-            promise.set_result(make(*one))
-            done.append(promise)
-        return done
+        clips, targets = _pictures(source), iter(_pictures(styled))
+        k = len(styled) // len(clips)
+        sets = [[{i: target[i] for i in at} for target in islice(targets, k)] for at in keys]
+        return [self.pool.submit(make, clip, ours) for clip, ours in zip(clips, sets, strict=True)]
 
     def close(self) -> None:
         """Stop the processes; what was ordered and not begun is dropped."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Made(NamedTuple):

@@ -14,34 +14,35 @@ from flowedit.tiny.text import TinyTextEncoder
 from flowedit.wan import vendor
 from flowedit.wan.blocks import block_forward, real_tables
 
-__all__ = ["block_forward", "encode_prompts", "rotary_tables", "velocity"]
-
 Tables = tuple[Tensor, Tensor]
 
 
 def rotary_tables(dit: "vendor.WanModel", frames: Tensor, height: int, width: int) -> Tables:
-    """Build cosine and sine of the rotary embedding.
+    """Cosine and sine of the rotary embedding, each ``(..., tokens, 1, head_dim / 2)``.
 
     Args:
         dit: the transformer.
-        frames: temporal positions of the latents, one each; repeated positions are allowed.
+        frames: ``(..., f)`` temporal positions of the latents; repeated positions are allowed.
         height: patches.
         width: patches.
-
-    Returns:
-        Cosine and sine, each ``(tokens, 1, head_dim / 2)``.
     """
-    f = len(frames)
     time, down, across = (table.to(frames.device) for table in dit.freqs)
-    grid = torch.cat(
-        [
-            time[frames].view(f, 1, 1, -1).expand(f, height, width, -1),
-            down[:height].view(1, height, 1, -1).expand(f, height, width, -1),
-            across[:width].view(1, 1, width, -1).expand(f, height, width, -1),
-        ],
-        dim=-1,
-    ).reshape(f * height * width, 1, -1)
-    return real_tables(grid)
+    shape = (*frames.shape, height, width, -1)
+    parts = time[frames][..., None, None, :], down[:height, None], across[:width]
+    return real_tables(torch.cat([part.expand(shape) for part in parts], dim=-1).flatten(-4, -2).unsqueeze(-2))
+
+
+def joint_tables(dit: "vendor.WanModel", slots: Tensor, size: torch.Size) -> Tables:
+    """Tables of clips with keyframe tokens after them, at the shared positions of their slots.
+
+    Args:
+        dit: the transformer.
+        slots: ``(b, n)``; n may be 0.
+        size: slots, rows and columns of the clip's latents.
+    """
+    f, h, w = size
+    clip = torch.arange(f, device=slots.device).expand(len(slots), f)
+    return rotary_tables(dit, torch.cat([clip, slots], dim=1), h // 2, w // 2)
 
 
 def velocity(
@@ -51,9 +52,9 @@ def velocity(
     conditions: tuple[Tensor, Tensor],
     *,
     tables: Tables | None = None,
-    run_block: Callable[..., Tensor] | None = None,
+    run_block: Callable[..., Tensor] = block_forward,
 ) -> Tensor:
-    """Predict the velocity of noisy latents.
+    """The velocity of noisy latents, ``(b, z, f, h, w)``.
 
     Args:
         dit: the transformer.
@@ -62,10 +63,7 @@ def velocity(
         conditions: ``(b, tokens, text_dim)`` output of the text encoder, and ``(b, 4 + z, f, h, w)`` mask and
             keyframe latents.
         tables: of :func:`rotary_tables`, for temporal positions other than counted from 0.
-        run_block: a compiled :func:`block_forward`, or nothing.
-
-    Returns:
-        ``(b, z, f, h, w)``.
+        run_block: a compiled :func:`block_forward`.
     """
     t = dit.time_embedding(vendor.sinusoidal_embedding_1d(dit.freq_dim, sigma * 1000))
     modulation = dit.time_projection(t).unflatten(1, (6, dit.dim))
@@ -74,23 +72,14 @@ def velocity(
     f, h, w = x.shape[2:]
     rotation = tables or rotary_tables(dit, torch.arange(f, device=x.device), h, w)
     x = x.flatten(2).transpose(1, 2)
-    run = run_block or block_forward
     blocks: Any = dit.blocks
     for block in blocks:
-        x = run(block, x, context, modulation, rotation)
+        x = run_block(block, x, context, modulation, rotation)
     grid: Any = (f, h, w)
     return dit.unpatchify(dit.head(x, t), grid)
 
 
-def encode_prompts(encoder: TinyTextEncoder, ids: Tensor, mask: Tensor) -> Tensor:
-    """Encode prompts as diffsynth's prompt unit does: outputs on padding are set to zero.
-
-    Args:
-        encoder: the text encoder.
-        ids: ``(batch, tokens)``.
-        mask: ``(batch, tokens)``, 1 on real tokens.
-
-    Returns:
-        ``(batch, tokens, dim)``.
-    """
+def encode_prompts(encoder: TinyTextEncoder, ids: Tensor) -> Tensor:
+    """Encode prompts ``(b, tokens)`` as diffsynth's prompt unit does, zero on padding: ``(b, tokens, dim)``."""
+    mask = (ids > 0).long()
     return encoder(ids, mask) * mask.unsqueeze(-1).to(encoder.norm.weight.dtype)

@@ -7,21 +7,10 @@ import torch
 from torch import Tensor
 
 from flowedit.frames import GROUP
+from flowedit.wan.routes import keyframe_mask
 
 KEYS = 5
 """Largest number of keyframe tokens' slots."""
-
-
-def slot(index: int) -> int:
-    """Give the latent slot of a pixel frame.
-
-    Args:
-        index: pixel frame.
-
-    Returns:
-        ``(index + 3) // 4``.
-    """
-    return (index + GROUP - 1) // GROUP
 
 
 def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
@@ -48,29 +37,6 @@ def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
     slots = sorted(rng.sample(range(last // GROUP + 1), min(rng.randint(1, 5), last // GROUP + 1)))
     late = [rng.choice((0, 0, 0, 0, 1, 2, 3)) for _ in slots]
     return [max(0, GROUP * s - (back if s else 0)) for s, back in zip(slots, late, strict=True)]
-
-
-def keyframe_mask(indices: list[list[int]], frames: int, height: int, width: int) -> Tensor:
-    """Build the mask channels of the i2v route: one bit a pixel frame.
-
-    Args:
-        indices: pixel indices of the keyframes, clip by clip.
-        frames: pixel frames.
-        height: of the latents.
-        width: of the latents.
-
-    Returns:
-        ``(b, 4, slots, height, width)``: slot 0 has all four channels set for keyframe 0; a keyframe ``i > 0`` sets
-        channel ``(i - 1) % 4`` of its slot.
-    """
-    mask = torch.zeros(len(indices), GROUP, slot(frames - 1) + 1, height, width)
-    for row, keys in enumerate(indices):
-        for i in keys:
-            if i == 0:
-                mask[row, :, 0] = 1
-            else:
-                mask[row, (i - 1) % GROUP, slot(i)] = 1
-    return mask
 
 
 def keyframe_clip(styled: Tensor, ground: Tensor, indices: list[list[int]]) -> Tensor:
@@ -162,7 +128,7 @@ def lay_out(target: Tensor, source: Tensor, styled: Tensor, keys: list[list[int]
         keys: their pixel frames, clip by clip.
         tokens: ids of the captions.
     """
-    mask = keyframe_mask(keys, target.shape[2], 1, 1).to(target.device)
+    mask = torch.stack([keyframe_mask(at, target.shape[2], 1, 1) for at in keys]).to(target.device)
     slots, index = choose_slots(mask[:, :, :, 0, 0])
     return Lesson(
         target=target,

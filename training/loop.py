@@ -25,20 +25,9 @@ Readings = dict[str, Tensor]
 
 @dataclass
 class Run:
-    """One training run, in one or several processes.
+    """One training run, in one or several processes: the command's options, and the following.
 
     Attributes:
-        out: folder for weights, state and curve.
-        minutes: how long to train; every schedule follows the clock.
-        steps: how many steps to train instead, for tests that must not depend on a clock.
-        config: ``shipped`` or ``smoke``.
-        photographs: their folder.
-        resume: whether to go on from the state in ``out``.
-        start: folder of weights to begin with.
-        extra: Python file of one more world.
-        seed: number of the first process's training seed.
-        peak: highest learning rate; 0 for the training's own.
-        plain: compile nothing.
         done: seconds and steps of the run that is resumed.
         rank: number of this process.
         world: number of processes.
@@ -65,16 +54,8 @@ class Run:
 
     @classmethod
     def begin(cls, settings: dict[str, Any]) -> "Run":
-        """Join the processes, pick the device, and start the clock.
-
-        Args:
-            settings: the fields of this class.
-
-        Returns:
-            The run.
-        """
-        run = cls(**settings)
-        run.rank, run.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        """Join the processes, pick the device, and start the clock; `settings` are fields of this class."""
+        run = cls(**settings, rank=int(os.environ.get("RANK", "0")), world=int(os.environ.get("WORLD_SIZE", "1")))
         if torch.cuda.is_available():
             run.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(run.device)
@@ -83,9 +64,8 @@ class Run:
         if run.world > 1:
             dist.init_process_group("nccl" if run.device.type == "cuda" else "gloo")
         run.out.mkdir(parents=True, exist_ok=True)
-        logging.basicConfig(
-            level=logging.INFO if run.main else logging.ERROR, format="%(asctime)s %(message)s", force=True
-        )
+        level = logging.INFO if run.main else logging.ERROR
+        logging.basicConfig(level=level, format="%(asctime)s %(message)s", force=True)
         torch.manual_seed(run.seed * 1000 + run.rank)
         return run
 
@@ -105,13 +85,9 @@ class Run:
         return self.done[0] + time.monotonic() - self._start
 
     def progress(self, step: int) -> float:
-        """Say how much of the run is over, the same number in every process.
+        """How much of the run is over after so many steps, the same number in every process.
 
-        Args:
-            step: steps done.
-
-        Returns:
-            The share of the steps where a number of them was given, else of the time, read at every fourth step.
+        Of the steps where a number of them was given, else of the time, read at every fourth step.
         """
         if self.steps:
             return step / self.steps

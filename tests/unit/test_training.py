@@ -16,12 +16,13 @@ from flowedit.tiny.config import SMOKE, SPATIAL
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae
 from flowedit.wan.adapter import WanVideo
+from flowedit.wan.routes import keyframe_mask
 from training import dit, examples
 from training import photographs as photographs_module
 from training import vae as train_vae
 from training.__main__ import launch_arguments, main
 from training.estimates import Estimates, make
-from training.keyframes import at_slots, keyframe_mask, lay_out
+from training.keyframes import at_slots, lay_out
 from training.lessons import STYLES, Lessons
 from training.loop import Run
 from training.natural import HELD_OUT, image_folder
@@ -228,11 +229,10 @@ def test_a_finished_edit_is_judged_by_its_pixels_and_teaches_the_transformer(rep
 def test_a_lessons_estimate_comes_with_a_mask_that_knows_the_keyframes(photographs):
     """Catches a mask laid out unlike the i2v route's, another style's estimate, and a source of another scene."""
     order = Lessons("cpu", 5, photographs).lesson(STYLES, 9, 32, 32, estimates=Estimates(0))
-    assert order.ready
     lesson = order.deliver()
     assert lesson.confidence.shape == (STYLES, 4, 3, 32 // SPATIAL, 32 // SPATIAL)
     for row, keys in enumerate(order.keys):
-        hard = keyframe_mask([keys], 9, 32 // SPATIAL, 32 // SPATIAL)[0]
+        hard = keyframe_mask(keys, 9, 32 // SPATIAL, 32 // SPATIAL)
         assert (lesson.confidence[row][hard == 1] == 1).all()
     assert all(torch.equal(lesson.source[0], other) for other in lesson.source[1:])
     away = torch.tensor([[(t - e).abs().mean() for e in lesson.estimate] for t in lesson.target])
