@@ -70,27 +70,31 @@ def test_a_loop_of_the_three_functions_closes_the_gap_as_the_law_says():  # catc
         assert torch.equal(corrected[:, :, others], before[:, :, others])
 
 
+Z, K = torch.zeros(1, 2, 5, 2, 2), torch.zeros(1, 2, 1, 2, 2)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda: construct_rope_ids(9, [0, 16]), KeyframeError, r"Slot 16 is outside the clip's 9 latents; .*slots_of"),
         (lambda: prepare_coupled_noise((1, 4, 9, 4, 4), [-1], 0), KeyframeError, "Slot -1 is outside"),
         (lambda: construct_rope_ids(9, [2, 2]), KeyframeError, "given twice in .*Keep one"),
+        (
+            lambda: compute_velocity_correction(Z, K, Z, K, [0, 1], 0.1, 1.0),
+            KeyframeError,
+            "2 slots came with 1 keyframe",
+        ),
+        (
+            lambda: compute_velocity_correction(Z, K, Z, K, [0], -0.1, 1.0),
+            SettingError,
+            r"dt is -0\.1; it must be posit",
+        ),
+        (lambda: compute_velocity_correction(Z, K, Z, K, [0], 0.1, -1.0), SettingError, r"alpha is -1\.0"),
     ],
 )
-def test_what_can_only_be_pixel_indices_is_refused(call, error, words):
+def test_pixel_indices_and_corrections_that_cannot_be_meant_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-def test_a_correction_that_cannot_be_meant_is_refused():
-    z, k = torch.zeros(1, 2, 5, 2, 2), torch.zeros(1, 2, 1, 2, 2)
-    with pytest.raises(KeyframeError, match="2 slots came with 1 keyframe latents; give one slot for each"):
-        compute_velocity_correction(z, k, z, k, [0, 1], 0.1, 10.0)
-    with pytest.raises(SettingError, match=r"dt is -0\.1; it must be positive: sigma minus the next"):
-        compute_velocity_correction(z, k, z, k, [0], -0.1, 10.0)
-    with pytest.raises(SettingError, match=r"alpha is -1\.0"):
-        compute_velocity_correction(z, k, z, k, [0], 0.1, -1.0)
 
 
 @pytest.mark.filterwarnings("ignore::flowedit.errors.UnusualSettingWarning")
@@ -240,16 +244,14 @@ def test_the_whole_snippet_runs_on_a_long_file_inside_a_running_loop(long_file, 
     assert {path.name for path in folder.iterdir()} == {"edited.mp4", "trace.csv", "run.json", "notes.txt"}
 
 
-def test_agent_and_editor_share_the_window(long_file):  # catches: indices of the window read as indices of the file
+def test_agent_and_editor_share_the_window_and_one_past_the_end_is_shortened_and_said(long_file):
+    """Catches indices of the window read as indices of the file."""
     editor = IntegratedVideoEditor("tiny")
     editor._choose(long_file, 120, 9)
     frames = editor.load_source_video(long_file, num_frames=9)
-    expected = read_video(long_file, start=120, num_frames=9).frames
-    assert (np.stack([np.array(frame) for frame in frames]) == expected).all()
-
-
-def test_a_window_past_the_end_is_shortened_and_said(long_file):
-    editor = IntegratedVideoEditor("tiny")
+    assert (
+        np.stack([np.array(frame) for frame in frames]) == read_video(long_file, start=120, num_frames=9).frames
+    ).all()
     editor._choose(long_file, 280, 17)
     with pytest.warns(UnusualSettingWarning, match="long.mp4 has 20 frames from frame 280; 17 of them are used"):
         assert len(editor.load_source_video(long_file)) == 17

@@ -135,17 +135,21 @@ def test_files_of_a_folder_are_paired_as_people_count(tmp_path):
     assert [p.name for _, p in pair_keyframes([tmp_path], at=[0, 8, 16])] == ["1.png", "2.png", "10.png"]
 
 
-def test_counts_that_differ_name_both(tmp_path):
-    files = [picture(tmp_path / "a.png", 8, 8)]
-    with pytest.raises(KeyframeError, match="1 keyframe images came with 2 indices"):
-        pair_keyframes(files, at=[0, 16])
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda folder: pair_keyframes([folder], None), KeyframeError, "holds no images"),
         (lambda folder: pair_keyframes([folder / "gone.png"], [0]), KeyframeError, "No keyframe image at .*gone.png"),
+        (
+            lambda folder: pair_keyframes([picture(folder / "a.png", 8, 8)], [0, 16]),
+            KeyframeError,
+            "1 keyframe images c",
+        ),
+        (
+            lambda folder: pair_keyframes([picture(folder / "red.png", 8, 8)], None),
+            KeyframeError,
+            "red.png ends with no",
+        ),
         (lambda folder: parse_numbers("0,x", "--at", int, "0,16,32"), SettingError, "--at is '0,x'"),
         (lambda folder: parse_size("96"), SettingError, "--size is '96'"),
         (lambda folder: parse_size("axb"), SettingError, "--size is 'axb'"),
@@ -154,11 +158,6 @@ def test_counts_that_differ_name_both(tmp_path):
 def test_unreadable_arguments_are_named(tmp_path, call, error, message):
     with pytest.raises(error, match=message):
         call(tmp_path)
-
-
-def test_name_without_a_number_asks_for_at(tmp_path):
-    with pytest.raises(KeyframeError, match=r"red.png ends with no frame number; give the indices with --at"):
-        pair_keyframes([picture(tmp_path / "red.png", 8, 8)], at=None)
 
 
 def test_size_is_height_by_width():

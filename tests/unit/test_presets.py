@@ -24,15 +24,10 @@ OFFICIAL = {
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_every_checkpoint_has_the_clip_that_its_authors_name(name):
-    entry = resolve(name)
-    assert (entry.height, entry.width_px, entry.num_frames, entry.fps, entry.size_multiple) == OFFICIAL[name]
-
-
-@pytest.mark.parametrize("name", CHECKPOINTS)
-def test_a_model_works_at_its_own_checkpoints_clip(name):  # catches: one size and length for every real model
+def test_a_model_works_at_the_clip_that_its_authors_name(name):  # catches: one size and length for every real model
     height, width, frames, _, multiple = OFFICIAL[name]
-    defaults = model_defaults(name)
+    entry, defaults = resolve(name), model_defaults(name)
+    assert (entry.height, entry.width_px, entry.num_frames, entry.fps, entry.size_multiple) == OFFICIAL[name]
     assert (defaults.area, defaults.window, defaults.multiple) == (height * width, frames, multiple)
     assert set(defaults.presets) == {"default", "draft", "method"}
 

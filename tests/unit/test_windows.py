@@ -55,15 +55,6 @@ def test_windows_share_one_noise():  # catches: each window drawing its own
     torch.testing.assert_close(part, whole.problem.noise[:, :, 4:9], rtol=0, atol=0)
 
 
-def test_second_window_is_anchored_by_the_first_ones_result():
-    frames, styled = pictures(41), [Keyframe(0, pictures(1, seed=5)[0])]
-    result = edit_long_video(frames, styled, Curved(), SETTINGS, window=25)
-    assert result.frames.shape == frames.shape
-    assert result.trace.keyframes[0] == 0
-    assert {16, 24} <= set(result.trace.keyframes), "frames 16 and 24 were edited by the first window"
-    assert [step.step for step in result.trace.steps] == [0, 1, 2, 3]
-
-
 def long_edit(num_frames):
     """One of windows of 25 frames."""
     keyframes = [Keyframe(0, pictures(1, seed=5)[0])]
