@@ -76,11 +76,8 @@ class WanVideoEditorPipeline:
     def enable_vram_management(self) -> None:
         """Stream weights between GPU and host from here on; nothing to do for a small or CPU model, or if it is on.
 
-        The vendor decides this while it loads, so a checkpoint that `from_pretrained` put whole on the GPU is loaded
-        anew.
-
-        Raises:
-            ModelError: the model was loaded elsewhere, so that only its owner can load it anew.
+        The vendor decides this while it loads, so a checkpoint that is whole on the GPU is loaded anew: one that was
+        loaded elsewhere is refused, since only its owner can.
         """
         pipe = self.model.pipe
         if self.model.name == TINY or pipe.vram_management_enabled or torch.device(pipe.device).type == "cpu":

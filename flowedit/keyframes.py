@@ -20,15 +20,7 @@ ASPECT_TOLERANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Keyframe(Displayed):
-    """A styled image at a pixel frame of the clip; a notebook shows it.
-
-    Attributes:
-        index: pixel frame, from 0.
-        image: the styled picture, uint8 (H, W, 3).
-
-    Raises:
-        KeyframeError: the index is not a whole number.
-    """
+    """A styled image, uint8 (H, W, 3), at a pixel frame of the clip, from 0; a notebook shows it."""
 
     index: int
     image: np.ndarray

@@ -92,8 +92,7 @@ class Trace(Displayed):
         keyframes: pixel indices of the keyframes at which the method reads; none where it corrects nothing.
         slots: their latent slots.
         method: name of the editing method that made it.
-        alpha: rate of the correction, or None when kappa was given.
-        beta: share of the correction that the keyframe branch takes, in [0, 1].
+        alpha, beta: the correction's rate, None where kappa was given, and the keyframe branch's share of it.
         steps: one `StepTrace` per step done so far.
     """
 

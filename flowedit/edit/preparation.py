@@ -31,17 +31,10 @@ Hook = Callable[[Latent, float], Latent]
 
 @dataclass(kw_only=True)
 class PreparedEdit:
-    """A clip, its keyframes and a model, encoded and ready to run.
+    """A clip, uint8 (F, H, W, 3), its keyframes and a model, encoded and ready to run.
 
-    Attributes:
-        model: the video model.
-        settings: how to edit.
-        frames: the source clip, uint8 (F, H, W, 3).
-        keyframes: the styled keyframes, in order.
-        reference: what the decoded change is laid on.
-        problem: what the method works on.
-        trace: readings of the steps done so far.
-        seconds: wall-clock time of each stage so far, by name.
+    `reference` is what the decoded change is laid on, `problem` what the method works on; the readings in `trace` and
+    the wall-clock seconds of each stage grow as it runs.
     """
 
     model: VideoModel
@@ -65,13 +58,8 @@ def prepare(
 ) -> PreparedEdit:
     """Check the inputs, as `edit_video` takes them, against each other and encode clip, keyframes and words once.
 
-    Args:
-        frames: the clip.
-        keyframes: of it.
-        model: the video model.
-        settings: how to edit.
-        mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
-        estimate: of these frames, for the method `refine`; None makes it here.
+    `mask` is where the edit may change the clip, float32 (F, H, W) in [0, 1], None for everywhere; `estimate` is of
+    these frames, for the method `refine`, which makes it where it is None.
 
     Raises:
         SettingError: the method has no steps because it is a classical one.
@@ -199,13 +187,9 @@ def sigma_grid(settings: EditSettings) -> tuple[float, ...]:
 
 
 def draw_noise(like: Latent, seed: int, *, first: int = 0, slots: int | None = None) -> Latent:
-    """A seed's noise, drawn on the CPU so that it gives one result on every device.
+    """A seed's noise for latents `like`, drawn on the CPU so that it gives one result on every device.
 
-    Args:
-        like: latents of the clip, or of a window of it that begins at slot `first` of the whole clip's `slots`.
-        seed: of the noise.
-        first: that slot.
-        slots: of the whole clip, for which the noise is drawn; None for these latents alone.
+    For a window that begins at slot `first` of a clip of `slots`, it is that part of the whole clip's noise.
     """
     batch, channels, own, *size = like.shape
     generator = torch.Generator().manual_seed(seed)

@@ -17,16 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EditResult(Displayed):
-    """An edited clip with its source, keyframes, settings, trace and timings; a notebook shows frames of it.
+    """An edited clip, uint8 (F, H, W, 3), with its source and all that the run recorded; a notebook shows frames of it.
 
-    Attributes:
-        frames: the edited clip, uint8 (F, H, W, 3).
-        source: the source clip, same shape.
-        keyframes: the styled keyframes.
-        settings: the settings of the edit.
-        model: name of the model.
-        trace: the readings of every step; empty for a classical method.
-        seconds: wall-clock time of each stage, by name.
+    The trace is empty for a classical method; `seconds` is the wall-clock time of each stage, by name.
     """
 
     frames: np.ndarray

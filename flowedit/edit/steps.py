@@ -58,11 +58,8 @@ def edit_video(
 def edit_steps(prepared: PreparedEdit, resumed: ResumeState | None = None) -> Iterator[Step]:
     """Run the method one step at a time; the trace of `prepared` grows with every step.
 
-    A prepared edit can be run again: each run begins a trace of its own and gives the same steps.
-
-    Args:
-        prepared: from `prepare`.
-        resumed: a stopped run of the same edit, to go on with; None begins at the beginning.
+    A prepared edit can be run again: each run begins a trace of its own and gives the same steps. It goes on with a
+    stopped run of the same edit, `resumed`.
 
     Raises:
         NumericalError: a step produced values that are not finite; the trace keeps the steps before it.

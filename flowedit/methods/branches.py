@@ -16,13 +16,7 @@ Velocity = Callable[[Latent, KeyLatent, float], Latent]
 
 
 class Gap(NamedTuple):
-    """What the correction of a step read at the keyframes' slots, and what it left.
-
-    Attributes:
-        kappa: share of the residual that it took away on the main branch.
-        before: the residual and its parts, uncorrected.
-        left: the gap after an Euler step with the corrected velocities.
-    """
+    """What a step's correction by `kappa` read at the keyframes' slots before, and the gap that the step left."""
 
     kappa: float
     before: Residual

@@ -40,8 +40,7 @@ class Inputs:
         frames: the same frames at the model's size, uint8 (F, H, W, 3).
         keyframes: styled keyframes at the model's size, by clip index.
         window: source frame of every clip frame.
-        mask: where the edit may change `frames`, (F, H, W) in [0, 1]; None for everywhere.
-        clip_mask: the same at the clip's own size.
+        mask, clip_mask: where the edit may change `frames`, and the clip; (F, H, W) in [0, 1], None for everywhere.
         names: what the keyframes' files are called.
         written: (height, width) of the result.
         sound: the sound that goes with the result; None for none.

@@ -1,7 +1,6 @@
 """The report of a run: one page that needs no network and no other file, with its video and contact sheet."""
 
 import html
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from flowedit.keyframes import Keyframe
-from flowedit.show.display import facts_tag, figure_tag, image_tag, spread, table_tag, video_tag
+from flowedit.show.display import facts_tag, figure_tag, image_tag, spread, video_tag
 from flowedit.show.page import page
-from flowedit.trace import PANELS, Trace
+from flowedit.trace import Trace
 
 EMBED_LIMIT = 24_000_000
 """Bytes of a video up to which the page carries it; a larger one is linked beside the page."""
@@ -32,13 +31,9 @@ Video = UInt8[np.ndarray, "F _H _W 3"]
 
 
 def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, sheet: Path) -> str:
-    """The report as one HTML page.
+    """The report as one HTML page, of what `run.json` holds, the trace, and two files.
 
-    Args:
-        manifest: what `run.json` holds.
-        trace: the readings of the run; may be empty.
-        video: source and edit side by side, an mp4 file.
-        sheet: the contact sheet, a PNG file.
+    `video` is source and edit side by side, an MP4; `sheet` the contact sheet, a PNG.
     """
     facts = {
         "Measured": manifest["metrics"],
@@ -50,7 +45,7 @@ def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, she
         f'<p class="lead">{html.escape(_lead(manifest))}</p>{_video(video)}'
         f"<h2>Advice</h2>{_list(manifest['advice']) or '<p>Nothing to change stands out.</p>'}"
         f"<h2>Frames</h2>{image_tag(sheet.read_bytes(), 'Source frames, styled keyframes, edited frames', 'png')}"
-        f"{_styling(manifest.get('styling'))}<h2>How the keyframes were reached</h2>{readings(trace)}"
+        f"{_styling(manifest.get('styling'))}<h2>How the keyframes were reached</h2>{_readings(trace)}"
         f'<div class="columns">{"".join(facts_tag(name, values) for name, values in facts.items())}</div>'
     )
     return page(f"{manifest['source']['name']}: {manifest['settings']['method']}", body, _CSS)
@@ -68,18 +63,10 @@ def _lead(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def readings(trace: Trace) -> str:
-    """The readings of the run over sigma, or of its only step as a table."""
+def _readings(trace: Trace) -> str:
     if not trace.steps or not trace.keyframes:
         return "<p>This method corrects nothing at keyframes, so there are no residuals to show.</p>"
-    if len(trace.steps) > 1:
-        return figure_tag(trace.plot(), "Gap, residual and velocity difference per keyframe against sigma", "svg")
-    values = np.stack([trace.array(reading)[-1] for reading in PANELS], axis=1).tolist()
-    rows = [
-        (f"frame {index}", *(value if math.isfinite(value) else "nothing to reach" for value in row))
-        for index, row in zip(trace.keyframes, values, strict=True)
-    ]
-    return table_tag(f"One step, at sigma {trace.sigmas[0]:.3g}", ("keyframe", *PANELS.values()), rows)
+    return figure_tag(trace.plot(), "Gap, residual and velocity difference per keyframe against sigma", "svg")
 
 
 def _styling(styling: Mapping[str, Any] | None) -> str:

@@ -36,10 +36,7 @@ class Shown(Figure):
 def readings_figure(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, keyframes: Sequence[int]) -> Shown:
     """A panel per reading over sigma, noise at the left, with a line per keyframe; the second is the residual's.
 
-    Args:
-        panels: label of each panel to its values, (steps, keyframes); NaN leaves a hole.
-        sigmas: noise level at the start of each step, (steps,).
-        keyframes: pixel frames.
+    `panels` holds each panel's values (steps, keyframes) by its label, NaN a hole; `sigmas` where each step began.
     """
     with rc_context({"axes.titlesize": 10, "axes.titleweight": "normal", "font.size": 10}):
         figure = Shown(figsize=(10.5, 3.2), layout="constrained")
@@ -64,12 +61,7 @@ def readings_figure(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, keyfra
 
 
 def strip_figure(rows: Mapping[str, Mapping[int, np.ndarray]], shown: Sequence[int]) -> Shown:
-    """Pictures in rows and columns: what each row is at the left, the frame above.
-
-    Args:
-        rows: name of the row to its pictures, uint8 (H, W, 3), by frame; a frame without one stays empty.
-        shown: the frames, one column each.
-    """
+    """Pictures, uint8 (H, W, 3), in rows by name and in a column for each frame `shown`; one without stays empty."""
     height, width = next(iter(next(iter(rows.values())).values())).shape[:2]
     side = 2.1  # inches
     figure = Shown(figsize=(side * len(shown) + 0.3, (side * height / width + 0.08) * len(rows) + 0.3))

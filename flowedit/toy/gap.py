@@ -21,12 +21,8 @@ from flowedit.toy.solvers import Field
 class GapStep(NamedTuple):
     """One step of the two branches.
 
-    Attributes:
-        sigma: noise level before the step.
-        sigma_next: noise level after it.
-        kappa: share of the residual that the main branch takes away.
-        r: the residual, the gap that an uncorrected step would leave, (n, d).
-        gap: `x_main - x_key` after the corrected step, (n, d).
+    `kappa` is the share of the residual that the main branch takes away; `r`, (n, d), the gap that an uncorrected step
+    would leave, and `gap` the one after the corrected step.
     """
 
     sigma: float

@@ -1,44 +1,15 @@
 """The report: what can be drawn is, what cannot is said, and pictures carry names that can be read."""
 
-import math
-
 import numpy as np
 import pytest
 
 from flowedit.keyframes import Keyframe
-from flowedit.run.report import EMBED_LIMIT, comparison_frames, contact_sheet, readings, render_report
+from flowedit.run.report import EMBED_LIMIT, comparison_frames, contact_sheet, render_report
 from flowedit.show.page import page
 from flowedit.trace import FIELDS, StepTrace, Trace
 
-
-def trace(gaps, sigmas):
-    """One step per tuple of gaps; the other readings are twice and three times the gaps'."""
-    steps = [
-        StepTrace(
-            step=i,
-            sigma=sigma,
-            sigma_next=0.0,
-            kappa=0.5,
-            **{name: tuple(n * g for g in gap) for n, name in enumerate(FIELDS[:3], 2)},
-            gap_norm=gap,
-        )
-        for i, (gap, sigma) in enumerate(zip(gaps, sigmas, strict=True))
-    ]
-    count = len(gaps[0])
-    return Trace(keyframes=tuple(range(0, 4 * count, 4)), slots=tuple(range(count)), steps=steps)
-
-
-def test_a_course_is_drawn_and_one_step_is_a_table():
-    """Catches three plots of lone dots over an axis with one end, and a keyframe with nothing to reach left out."""
-    assert "data:image/svg+xml;base64," in readings(trace([(0.5, math.nan), (0.2, math.nan)], [0.9, 0.3]))
-    one = readings(trace([(0.5, math.nan)], [0.3]))
-    assert "One step, at sigma 0.3" in one
-    assert "<img" not in one
-    assert '<th scope="row">frame 0</th><td>0.5</td>' in one
-    assert '<th scope="row">frame 4</th><td>nothing to reach</td>' in one
-    assert "corrects nothing" in readings(Trace(keyframes=(0,), slots=(0,)))
-
-
+READ = dict.fromkeys(FIELDS, (0.5,))
+TRACE = Trace(keyframes=(0,), slots=(0,), steps=[StepTrace(step=0, sigma=0.3, sigma_next=0.0, kappa=0.5, **READ)])
 MANIFEST = {
     "num_frames": 5, "width": 64, "height": 32, "model": "tiny", "keyframes": [0],
     "output": {"width": 128, "height": 64},
@@ -53,7 +24,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     (tmp_path / "c.mp4").write_bytes(b"video")
     (tmp_path / "s.png").write_bytes(b"sheet")
     files = {"video": tmp_path / "c.mp4", "sheet": tmp_path / "s.png"}
-    said = render_report({**MANIFEST, "advice": ["Raise <alpha>."]}, trace([(0.5,)], [0.3]), **files)
+    said = render_report({**MANIFEST, "advice": ["Raise <alpha>."]}, TRACE, **files)
     assert "<h1>&lt;b&gt;.mp4: coupled</h1>" in said
     assert "edited at 64 x 32, written at 128 x 64" in said
     shown = "Raise &lt;alpha&gt;.", "offline &lt;i&gt;", "2 calls, about 0.10 USD", "0.91", "data:video/mp4;base64,"
@@ -61,7 +32,9 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     assert "default-src 'none'" in said
     with (tmp_path / "c.mp4").open("r+b") as file:
         file.truncate(EMBED_LIMIT + 1)
-    large = render_report({**MANIFEST, "advice": []}, trace([(0.5,)], [0.3]), **files)
+    assert "data:image/svg+xml;base64," in said
+    large = render_report({**MANIFEST, "advice": []}, Trace(keyframes=(), slots=()), **files)
+    assert "corrects nothing" in large
     assert '<a href="c.mp4">' in large
     assert "<video" not in large
 
