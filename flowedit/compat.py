@@ -150,7 +150,7 @@ class WanVideoEditorPipeline:
             given = {**given, "alpha": None}  # the signature's own, not the caller's
         # The small model's default refines an estimate, which takes training, and corrects nothing.
         corrects = given["alpha"] != Exact.rate or any(given.get(name) for name in ("beta", "kappa", "gain"))
-        preset = "method" if self.model.name == TINY and (corrects or not self.model.refines) else "default"
+        preset = "method" if self.model.name == TINY and (corrects or not self.model.trained.refines) else "default"
         if self.model.name == TINY and corrects and "method" not in given:
             warn_unusual(
                 "The small model's default corrects nothing: what steers a correction chooses its preset method."

@@ -89,7 +89,7 @@ class WanVideo:
 
         Args:
             pipe: with its parts set.
-            name: name of the checkpoint.
+            name: of the checkpoint.
             trained: what its transformers were trained for; None for the vendor's text-to-video models.
             tiling: arguments of the VAE's tiled mode (`tile_size`, `tile_stride`); None encodes whole frames.
             words: gives a prompt's context, `(1, n, d)`, for a pipeline without a text encoder; None asks the pipeline.
@@ -114,11 +114,6 @@ class WanVideo:
     @property
     def _tiles(self) -> dict[str, Any]:
         return {"tiled": self._tiling is not None, **(self._tiling or {})}
-
-    @property
-    def refines(self) -> bool:
-        """Whether the transformers were trained to see a classical estimate between the keyframes."""
-        return self.trained.refines
 
     @property
     def takes_images(self) -> bool:
@@ -186,7 +181,7 @@ class WanVideo:
     def _image_inputs(self, condition: Condition) -> Inputs:
         if condition.estimate is None or condition.confidence is None:
             return image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
-        if not self.refines:
+        if not self.trained.refines:
             raise ModelError(
                 f"{self.name} was not trained to see an estimate between the keyframes (method refine). Use difference."
             )
@@ -210,7 +205,7 @@ class WanVideo:
         latents = self.pipe.vae.encode(video.to(self.pipe.torch_dtype), device=self.pipe.device, **self._tiles)
         latents = latents.to(dtype=self.pipe.torch_dtype, device=self.pipe.device)
         # An estimate is encoded twice, as what the decoded change is laid on and as what the model sees.
-        self._last = (video, latents) if self.refines else None
+        self._last = (video, latents) if self.trained.refines else None
         return latents
 
     def _context(self, prompt: str) -> Tensor:

@@ -6,7 +6,7 @@ folder grows over its cap, those used longest ago go first.
 
 import gc
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache as once
 from hashlib import file_digest, sha256
@@ -26,65 +26,48 @@ from flowedit.wan.checkpoints import TEXT
 from flowedit.wan.loading import load_pipeline
 from flowedit.wan.placement import Placement
 
-DEFAULT_CAP = 4_000_000_000
-"""Bytes that the folder may hold."""
-
 
 class EncodingCache:
-    """Tensors in a folder, by content, at most `cap` bytes together.
+    """Tensors in a folder, the user's cache folder where none is given, at most `cap` bytes together.
 
     Example:
         >>> cache = EncodingCache(Path("encodings"))  # doctest: +SKIP
-        >>> cache.get(("text", "a cat", model_hash), lambda: {"context": encode("a cat")})  # doctest: +SKIP
+        >>> cache.get(("text", "a cat", model_hash), lambda: encode("a cat"))  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path | None = None, *, cap: int = DEFAULT_CAP) -> None:
-        """Use a folder; None means the user's cache folder."""
+    def __init__(self, folder: Path | None = None, *, cap: int = 4_000_000_000) -> None:
+        """Use a folder, which need not be there."""
         from platformdirs import user_cache_path
 
         self.folder = folder if folder is not None else user_cache_path("flowedit") / "encodings"
         self.cap = cap
 
-    def get(self, key: tuple[Any, ...], make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors of a key, on the CPU: read if they are there, else made, and kept if the folder takes them.
+    def get(self, key: tuple[Any, ...], make: Callable[[], Tensor]) -> Tensor:
+        """The tensor of a key, on the CPU: read if it is there, else made, and kept if the folder takes it.
 
         Args:
-            key: everything that decides the tensors: kind, model hash, text or pixels, type.
-            make: called once when they are not there.
+            key: everything that decides the tensor: kind, model hash, text or pixels, type.
+            make: called where it is not there, or broken.
 
         Warns:
-            UserWarning: the folder cannot be written, so that they will be made again.
+            UserWarning: the folder cannot be written, so that it will be made again.
         """
-        found = self.read(key)
-        if found is not None:
-            return found
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in make().items()}
-        try:
-            self._write(key, tensors)
-        except OutputError as error:
-            warnings.warn(f"Encodings are not kept: {error}", stacklevel=2)
-        return tensors
-
-    def read(self, key: tuple[Any, ...]) -> dict[str, Tensor] | None:
-        """The tensors of a key, or None; a broken entry counts as none and will be written anew."""
-        path = self._path(key)
-        try:
-            tensors = load(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, SafetensorError):
-            return None
-        with suppress(PermissionError):  # a folder that may only be read keeps no times
-            path.touch()
-        return tensors
-
-    def _write(self, key: tuple[Any, ...], tensors: dict[str, Tensor]) -> None:
-        content = save({name: tensor.clone() for name, tensor in tensors.items()})
+        path = self.folder / f"{digest_of(*key)}.safetensors"
+        with suppress(FileNotFoundError, NotADirectoryError, SafetensorError):
+            (tensor,) = load(path.read_bytes()).values()
+            with suppress(PermissionError):  # a folder that may only be read keeps no times
+                path.touch()
+            return tensor
+        tensor = make().detach().cpu().contiguous()
+        content = save({"encoding": tensor})
         if len(content) <= self.cap:
-            self._trim(self.cap - len(content))
-            make_folder(self.folder)
-            write_bytes(self._path(key), content)
-
-    def _path(self, key: tuple[Any, ...]) -> Path:
-        return self.folder / f"{digest_of(*key)}.safetensors"
+            try:
+                self._trim(self.cap - len(content))
+                make_folder(self.folder)
+                write_bytes(path, content)
+            except OutputError as error:
+                warnings.warn(f"Encodings are not kept: {error}", stacklevel=2)
+        return tensor
 
     def _trim(self, room: int) -> None:
         """Remove the entries used longest ago until the rest fits."""
@@ -102,8 +85,10 @@ def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None: 
 
     Its `encode` is replaced on this instance; the files of its weights are part of what decides its latents.
     """
-    encode = vae.encode
-    source = [_file_digest(path) for path in weights]
+    encode, source = vae.encode, []
+    for path in weights:
+        with path.open("rb") as stream:
+            source.append(file_digest(stream, "sha256").hexdigest())
 
     def remembered(videos: Any, **how: Any) -> Tensor:  # noqa: ANN401 - the vendor's arguments
         if not isinstance(videos, Tensor):
@@ -112,8 +97,7 @@ def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None: 
         shown = videos.detach().cpu().contiguous()
         pixels = sha256(shown.view(torch.uint8).numpy().data).hexdigest()
         key = ("latents", source, (str(shown.dtype), list(shown.shape), pixels), videos.device.type, tiles)
-        latents = cache.get(key, lambda: {"latents": encode(videos, **how)})["latents"]
-        return latents.to(how.get("device", videos.device))
+        return cache.get(key, lambda: encode(videos, **how)).to(how.get("device", videos.device))
 
     vae.encode = remembered
 
@@ -145,23 +129,16 @@ def encode_prompts(
     kind = "bfloat16" if isinstance(place, str) else place.dtype_name
     encoder = once(lambda: load_pipeline(name_or_path, place, roles=("text",)).pipe)
     found = [
-        cache.get(
-            ("text", TEXT.hash, prompt, kind), lambda prompt=prompt: {"context": encode_prompt(encoder(), prompt)}
-        )
+        cache.get(("text", TEXT.hash, prompt, kind), lambda prompt=prompt: encode_prompt(encoder(), prompt))
         for prompt in prompts
     ]
     encoder.cache_clear()
     gc.collect()
-    return [tensors["context"] for tensors in found]
+    return found
 
 
+@torch.no_grad()
 def encode_prompt(pipe: "vendor.WanVideoPipeline", prompt: str) -> Float[Tensor, "1 n d"]:
     """Encode one prompt with a loaded pipeline, through the vendor's own unit."""
     pipe.load_models_to_device(["text_encoder"])
-    with torch.no_grad():
-        return vendor.WanVideoUnit_PromptEmbedder().encode_prompt(pipe, prompt).detach().cpu()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
+    return vendor.WanVideoUnit_PromptEmbedder().encode_prompt(pipe, prompt)

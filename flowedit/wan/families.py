@@ -1,7 +1,6 @@
 """What each Wan family does with keyframe images: the arguments that its transformer is called with.
 
-One function per route builds the tensors once per run; the vendor's own units do the encoding wherever it has one.
-`image_inputs` picks the route from the loaded pipeline, so that it also works for a checkpoint given as a folder.
+The vendor's own units do the encoding wherever it has one; the route is read off the loaded pipeline.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from flowedit.wan.routes import i2v_condition
 Pipe = Any
 """A loaded `WanVideoPipeline`, whose attributes have no types."""
 Images = Mapping[int, np.ndarray]
+"""Pixel frame -> uint8 image (H, W, 3) in the clip's size."""
 Inputs = dict[str, Any]
 """Keyword arguments of the vendor's model function, beside latents, time and text."""
 GREY = 127
@@ -45,14 +45,7 @@ def route_of(pipe: Pipe) -> ImageRoute | None:
 def image_inputs(pipe: Pipe, images: Images, shape: ClipShape, tiling: Mapping[str, Any] | None = None) -> Inputs:
     """Encode keyframe images the way the loaded checkpoint was trained to see them.
 
-    Args:
-        pipe: a loaded `WanVideoPipeline`.
-        images: pixel frame -> uint8 image (H, W, 3) in the clip's size; empty for none.
-        shape: the clip.
-        tiling: arguments of the VAE's tiled mode; None encodes whole frames.
-
-    Returns:
-        Arguments for the vendor's model function; `joint_inputs` extends them to a sequence with keyframe tokens.
+    `joint_inputs` extends the result to a sequence with keyframe tokens; `tiling` is as for `WanVideo`.
 
     Raises:
         ModelError: the family cannot take these images; the message says why and what can.

@@ -26,13 +26,7 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Located:
-    """The files of a checkpoint on this machine, checked.
-
-    Attributes:
-        checkpoint: the registry entry.
-        files: role -> files.
-        tokenizer: folder of the tokenizer; None when it is not there.
-    """
+    """A registry entry's files on this machine, checked, and the tokenizer's folder; None when that is not there."""
 
     checkpoint: Checkpoint
     files: Mapping[Role, WeightFile]
@@ -92,7 +86,7 @@ def load_pipeline(
         name_or_path: a registered name or alias, a folder, or a transformer's file.
         place: how the parts share GPU, host and disk, or the one device for all of them.
         dtype: the type it computes in; None takes the placement's, on a device bfloat16.
-        roles: the parts to load, e.g. `("text",)` to encode prompts and let go of the encoder; None means all.
+        roles: the parts to load; None means all.
         loras: what is added to the transformers, in this order.
 
     Raises:

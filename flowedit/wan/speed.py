@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flowedit.frames import GROUP, ClipShape
 from flowedit.settings import EditSettings
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from flowedit.wan.fast import FastOptions
 
-Module = TypeVar("Module", bound="torch.nn.Module")
 CPU_LENGTHS = (192, 576)
 _GPU_LENGTHS = (8_192, 32_768)
 _CONTEXT = 512
@@ -79,13 +78,11 @@ def measure_speed(
 
 def forwards_of(settings: EditSettings) -> int:
     """Transformer calls of a run: steps, twice with guidance, and again for the source of `difference`."""
-    target = 2 if settings.guidance != 1 else 1
+    target = 1 + (settings.guidance != 1)
     if settings.method != "difference":
         return settings.steps * target
-    source_guidance = settings.guidance if settings.source_guidance is None else settings.source_guidance
-    source = 2 if source_guidance != 1 else 1
-    skipped = round((1 - settings.strength) * settings.steps)
-    return (settings.steps - skipped) * (target + source)
+    guidance = settings.guidance if settings.source_guidance is None else settings.source_guidance
+    return (settings.steps - round((1 - settings.strength) * settings.steps)) * (target + 1 + (guidance != 1))
 
 
 def vae_frames(
@@ -167,7 +164,7 @@ def _vae_seconds(latent_channels: int, place: "dict[str, Any]", fast: "FastOptio
     return encode / (frames * height * width), decode / (frames * height * width)
 
 
-def _filled(module: Module, *, device: str, dtype: "torch.dtype") -> Module:
+def _filled(module: Any, *, device: str, dtype: "torch.dtype") -> Any:  # noqa: ANN401 - as it came
     """Give a meta module memory and small values: time does not depend on them."""
     module = module.to(dtype).to_empty(device=device).eval()
     for parameter in module.parameters():

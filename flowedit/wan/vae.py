@@ -89,7 +89,7 @@ def _unchanged(x: Tensor) -> Tensor:
 
 
 def use_conv2d(vae: nn.Module) -> None:
-    """Compute a VAE's 3x3x3 convolutions as 2-D ones from now on; weights and their names stay as they are.
+    """Compute the 3x3x3 convolutions of a VAE on the CPU as 2-D ones from now on; weights and names stay as they are.
 
     The vendor encodes and decodes in short chunks of frames, for which a processor's 3-D convolution spends most of its
     time rearranging. Stacking each frame with its two predecessors in the channels makes the same sum a 2-D
@@ -98,9 +98,6 @@ def use_conv2d(vae: nn.Module) -> None:
     Where a chunk has an even number of frames, two of them share their sums over time: of the four frames that a pair
     looks at, four combinations are convolved, of `c` channels each, instead of two stacks of `3c` (Winograd's F(2, 3),
     "Arithmetic Complexity of Computations", 1980). That is a third less work, and rounds no worse.
-
-    Args:
-        vae: diffsynth's `WanVideoVAE`, or any part of it, on the CPU.
     """
     for conv in _cubes(vae):
         # The order in memory in which the 2-D convolution reads its weights; their shape and values are untouched.
