@@ -29,6 +29,10 @@ def models(tmp_path, monkeypatch):
     return tmp_path / "models"
 
 
+def shapes_of(name, role="dit"):
+    return official_shapes(resolve(name).part(role).hash)
+
+
 def vendor_configs(value):
     return [config for config in MODEL_CONFIGS if config["model_hash"] == value]
 
@@ -94,9 +98,8 @@ def test_experts_are_told_apart_by_their_folders(models):
 
 
 def test_experts_without_telling_names_are_refused(tmp_path, models):
-    shapes = official_shapes(resolve("Wan2.2-I2V-A14B").part("dit").hash)
     for name in ("one", "two"):
-        write_sparse(tmp_path / "experts" / name / "model.safetensors", shapes)
+        write_sparse(tmp_path / "experts" / name / "model.safetensors", shapes_of("Wan2.2-I2V-A14B"))
     with pytest.raises(ModelError, match="high_noise_model"):
         loading.locate(tmp_path / "experts", ["dit"])
 
@@ -136,39 +139,33 @@ class TestBrokenFiles:
         path.write_bytes(broken(path.read_bytes()))
         self.refused("was cut, or is not a safetensors file")
 
-    def test_a_pth_renamed(self, dit):
+    def test_a_pth_renamed_and_a_git_lfs_pointer(self, dit):
         torch.save({"weight": torch.zeros(2)}, dit)
         self.refused("looks like a .pth")
-
-    def test_a_git_lfs_pointer(self, dit):
         dit.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
         self.refused("Git LFS pointer")
 
-    def test_the_vae_under_the_transformers_name(self, dit):
-        write_sparse(dit, official_shapes(resolve("1.3B").part("vae").hash))
-        self.refused("should be the dit of Wan2.1-T2V-1.3B and holds a Wan VAE")
-
-    def test_another_checkpoints_transformer(self, dit):
-        write_sparse(dit, official_shapes(resolve("1.3B").part("dit").hash))
-        self.refused("holds the transformer of Wan2.1-Fun-1.3B-InP")
-
-    def test_weights_of_something_else(self, dit):
-        write_sparse(dit, {"conv.weight": [3, 3]})
-        self.refused("does not know")
-
-    def test_one_tensor_of_another_shape(self, dit):
-        shapes = official_shapes(resolve("Wan2.1-T2V-1.3B").part("dit").hash)
-        write_sparse(dit, {**shapes, "patch_embedding.bias": [1537]})
-        self.refused("does not know")
+    @pytest.mark.parametrize(
+        ("held", "words"),
+        [
+            (lambda own: shapes_of("1.3B", "vae"), "should be the dit of Wan2.1-T2V-1.3B and holds a Wan VAE"),
+            (lambda own: shapes_of("1.3B"), "holds the transformer of Wan2.1-Fun-1.3B-InP"),
+            (lambda own: {"conv.weight": [3, 3]}, "does not know"),
+            (lambda own: {**own, "patch_embedding.bias": [1537]}, "does not know"),
+        ],
+        ids=["the VAE", "another transformer", "something else", "one tensor of another shape"],
+    )
+    def test_other_weights_under_the_transformers_name(self, dit, held, words):
+        write_sparse(dit, held(shapes_of("Wan2.1-T2V-1.3B")))
+        self.refused(words)
 
     def test_a_shard_is_missing(self, dit):
-        shapes = official_shapes(resolve("Wan2.1-T2V-1.3B").part("dit").hash)
         dit.unlink()
-        write_shards(dit.parent, shapes, 3)[1].unlink()
+        write_shards(dit.parent, shapes_of("Wan2.1-T2V-1.3B"), 3)[1].unlink()
         self.refused("lacks shard 2 of 3")
 
     def test_shards_of_two_models(self, dit):
-        shapes = official_shapes(resolve("Wan2.1-T2V-1.3B").part("dit").hash)
+        shapes = shapes_of("Wan2.1-T2V-1.3B")
         dit.unlink()
         shards = write_shards(dit.parent, shapes, 2)
         write_sparse(shards[1], {name: shapes[name] for name in list(shapes)[:5]})
@@ -181,9 +178,8 @@ class TestBrokenFiles:
             loading.locate(models)
 
     def test_a_folder_whose_vae_is_another_models(self, tmp_path, models):
-        entry, other = resolve("Wan2.1-T2V-1.3B"), resolve("Wan2.2-TI2V-5B")
-        write_sparse(tmp_path / "own" / "dit.safetensors", official_shapes(entry.part("dit").hash))
-        write_sparse(tmp_path / "own" / "vae.safetensors", official_shapes(other.part("vae").hash))
+        write_sparse(tmp_path / "own" / "dit.safetensors", shapes_of("Wan2.1-T2V-1.3B"))
+        write_sparse(tmp_path / "own" / "vae.safetensors", shapes_of("Wan2.2-TI2V-5B", "vae"))
         with pytest.raises(ModelError, match=r"mixes checkpoints: vae\.safetensors"):
             loading.locate(tmp_path / "own", ["dit", "vae"])
 

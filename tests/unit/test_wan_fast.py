@@ -12,14 +12,14 @@ from flowedit.wan.fast import FastOptions, attention, use_fast_blocks, use_plain
 EAGER = FastOptions(compiled=False)
 
 
-def call(dit, family, frames=3, seed=5, rows=1):
+def call(dit, family, frames=3, seed=5):
     """Run the vendor's model function on a small clip, whatever this family needs beside it."""
     g = torch.Generator().manual_seed(seed)
     channels = 48 if family == "ti2v" else 16
     given = {
         "latents": torch.randn(1, channels, frames, 6, 8, generator=g),
         "timestep": torch.tensor([640.0]),
-        "context": torch.randn(rows, 8, 32, generator=g),
+        "context": torch.randn(1, 8, 32, generator=g),
     }
     if dit.in_dim == 36:
         given["y"] = torch.randn(1, 20, frames, 6, 8, generator=g)
@@ -31,7 +31,7 @@ def call(dit, family, frames=3, seed=5, rows=1):
         return vendor.model_fn_wan_video(dit=dit, **given)
 
 
-@pytest.mark.parametrize("family", ["t2v", "i2v", "flf2v", "i2v-a14b", "ti2v"])
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"vace"}))
 def test_every_family_gives_the_vendors_numbers(family):
     dit = small_dit(family)
     expected = call(dit, family)
@@ -81,21 +81,6 @@ def test_a_compiled_forward_equals_the_plain_one():
     torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
 
 
-def test_two_guidance_branches_at_once_equal_one_after_the_other():
-    dit = small_dit("t2v")
-    use_fast_blocks(dit, EAGER)
-    together = call(dit, "t2v", rows=2)
-    g = torch.Generator().manual_seed(5)
-    latents = torch.randn(1, 16, 3, 6, 8, generator=g)
-    contexts = torch.randn(2, 8, 32, generator=g)
-    with torch.no_grad():
-        for row in range(2):
-            alone = vendor.model_fn_wan_video(
-                dit=dit, latents=latents, timestep=torch.tensor([640.0]), context=contexts[row : row + 1]
-            )
-            torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
-
-
 def test_what_cannot_run_is_refused():
     dit = small_dit("t2v")
     with pytest.raises(SettingError, match="cudnn"):
@@ -103,10 +88,6 @@ def test_what_cannot_run_is_refused():
     dit.vram_management_enabled = True
     with pytest.raises(ModelError, match="resident"):
         use_fast_blocks(dit, EAGER)
-
-
-def test_every_family_is_tried():
-    assert set(FAMILIES) - {"vace"} == {"t2v", "i2v", "flf2v", "i2v-a14b", "ti2v"}
 
 
 @pytest.fixture
