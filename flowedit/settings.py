@@ -76,7 +76,7 @@ class EditSettings:
         check_grid(self.steps, self.strength, self.shift)
         for name, (fits, rule) in _RULES.items():
             value = getattr(self, name)
-            if value is not None and not fits(value):
+            if (name, value) != ("source_guidance", None) and not fits(value):
                 raise SettingError(f"{name.replace('_', ' ')} is {value}; it must be {rule}")
         self._check_together()
         self._warn_if_unusual()

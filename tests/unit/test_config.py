@@ -32,6 +32,7 @@ def test_the_defaults_are_silent():
         ({"shift": 0.0}, "shift is 0.0; it must be positive and finite. Use 5"),
         ({"seed": -1}, "seed is -1; it must be a whole number in .* Use 0"),
         ({"seed": 0.5}, "seed is 0.5"),
+        ({"seed": None}, "seed is None"),
         ({"guidance": -1.0}, "guidance is -1.0; it must be at least 0. 1 is off"),
         ({"source_guidance": math.inf}, "source guidance is inf; it must be at least 0"),
         ({"kappa": 1.5}, r"kappa is 1.5; it must be in \[0, 1\]. 0 corrects nothing"),
