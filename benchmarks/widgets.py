@@ -96,7 +96,9 @@ def page_readings() -> Iterator[Reading]:
     from playwright.sync_api import sync_playwright
 
     source = grainy_clip(33, 480, 832)
-    widget = FrameScrubber({"source": source, "edited": source[:, :, ::-1]}, kilobytes=6000)
+    clips = {"source": source, "edited": source[:, :, ::-1]}
+    widget = FrameScrubber(clips)
+    widget.clips = [{"name": name, **encode_clip(clip, 6_000_000)} for name, clip in clips.items()]
     if widget.clips[0]["cell"] != [832, 480]:
         raise RuntimeError(f"The clip was drawn at {widget.clips[0]['cell']}; the measurement needs 832 x 480.")
     with sync_playwright() as playwright, TemporaryDirectory() as folder:

@@ -11,21 +11,20 @@ import psutil
 
 from flowedit import __version__
 from flowedit.lessons.look import use_house_style
-from flowedit.widgets._probe import nvidia_gpu
+from flowedit.widgets._probe import host_name, nvidia_gpu
 
+_DARK = (
+    '<style>[data-jp-theme-light="false"] img.jp-needs-light-background '
+    "{ filter: invert(0.93) hue-rotate(180deg); }</style>"
+)
+"""By which JupyterLab's dark theme gets the lessons' line drawings on its own ground; photographs stay as they are."""
 _M_MMAP_THRESHOLD = -3
 """Number of the option in glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A short message with a bar of colour at its left.
-
-    Attributes:
-        title: the message.
-        words: what else there is to say.
-        colour: of the bar, `#rrggbb`.
-    """
+    """A short message, and what else there is to say, with a bar of colour at its left."""
 
     title: str
     words: str
@@ -36,7 +35,7 @@ class Card:
 
     def _repr_html_(self) -> str:
         style = f"border-left:4px solid {self.colour};padding:.3em .8em;margin:.3em 0"
-        return f'<p style="{style}"><b>{html.escape(self.title)}</b><br>{html.escape(self.words)}</p>'
+        return f'{_DARK}<p style="{style}"><b>{html.escape(self.title)}</b><br>{html.escape(self.words)}</p>'
 
 
 def setup(number: str) -> Card:
@@ -53,14 +52,7 @@ def setup(number: str) -> Card:
     free = psutil.virtual_memory().available / 2**30
     versions = f"flowedit {__version__}", f"Python {platform.python_version()}"
     facts = *versions, f"{psutil.cpu_count() or 1} cores", f"{free:.1f} GB of memory free", f"device {device()}"
-    return Card(f"Lesson {number} is ready on {host()}", " · ".join(facts))
-
-
-def host() -> str:
-    """Whose computer this is, as far as it can be seen."""
-    if "google.colab" in sys.modules:
-        return "Colab"
-    return "Binder" if "jovyan" in sys.prefix or "BINDER" in sys.prefix else "this computer"
+    return Card(f"Lesson {number} is ready on {host_name()}", " · ".join(facts))
 
 
 def device() -> str:

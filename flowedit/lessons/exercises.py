@@ -1,6 +1,8 @@
 """The checks of the lessons' exercises: each a generator of claims about an answer."""
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,40 @@ import numpy as np
 from flowedit.correction import gap_law, residual, unstable_steps
 from flowedit.flow import euler_step, interpolate, velocity
 from flowedit.frames import GROUP, longest_legal, slot_count, slot_of
-from flowedit.lessons.claims import Claim, close, equal
 from flowedit.schedule import wan_sigmas
 from flowedit.toy import Mixture, difference_field, euler, point_mass, solve
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One property of an answer, tried on one input."""
+
+    says: str  # the property, as the end of the sentence "it ..."
+    on: str
+    expected: str
+    got: str
+    holds: bool
+
+
+def close(says: str, on: str, got: object, expected: object, tolerance: float = 1e-9) -> Claim:
+    """Claim that numbers or arrays agree within an absolute tolerance, in shape as well."""
+    a, b = (np.asarray(value, dtype=np.float64) for value in (got, expected))
+    holds = a.shape == b.shape and bool(np.all(np.abs(a - b) <= tolerance))
+    return Claim(says, on, _brief(b), _brief(a), holds)
+
+
+def equal(says: str, on: str, got: object, expected: object) -> Claim:
+    """Claim that two values are the same."""
+    return Claim(says, on, repr(expected), repr(got), bool(got == expected))
+
+
+def _brief(value: np.ndarray) -> str:
+    if value.ndim == 0:
+        return f"{float(value):.6g}" if math.isfinite(value) else str(float(value))
+    if value.size <= 4:
+        return np.array2string(value, precision=4, separator=", ")
+    return f"an array of shape {value.shape} with mean {value.mean():.4g}"
+
 
 Answer = Callable[..., Any]
 Check = Callable[[Answer], Iterator[Claim]]

@@ -16,19 +16,12 @@ FILE = Path(__file__).parent / "recorded" / "gpu.json"
 
 
 class Outlook(NamedTuple):
-    """What one edit with a real model needs and takes.
+    """What one edit with a real model needs and takes."""
 
-    Attributes:
-        tokens: length of the transformer's sequence.
-        minutes: of the edit on `gpu`, whose speed was recorded.
-        gpu: which GPU that was.
-        words: all of it for a reader, with the memory that the edit needs and whether that is here.
-    """
-
-    tokens: int
+    tokens: int  # length of the transformer's sequence
     minutes: float
-    gpu: str
-    words: str
+    gpu: str  # on which it takes them, as was recorded
+    words: str  # all of it for a reader, with the memory that the edit needs and whether that is here
 
 
 def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: int) -> Outlook:

@@ -35,28 +35,17 @@ def use_house_style() -> None:
 
 
 def figure(columns: int = 1, *, height: float = 3.0, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401 - matplotlib's own
-    """A figure as wide as a notebook's text, and its axes as `matplotlib.pyplot.subplots` gives them.
-
-    Args:
-        columns: axes side by side.
-        height: inches.
-        **options: for `matplotlib.pyplot.subplots`.
-    """
+    """A figure as wide as a notebook's text, `height` inches high, and its axes as `pyplot.subplots` gives them."""
     return plt.subplots(1, columns, figsize=(WIDTH, height), **options)
 
 
 def contact(
     clips: Mapping[str, np.ndarray], frames: Sequence[int], *, marks: Sequence[int] = ()
 ) -> tuple[Figure, np.ndarray]:
-    """Frames of several clips as a grid: one row per clip, one column per frame.
-
-    Args:
-        clips: name to uint8 (F, H, W, 3).
-        frames: pixel indices of the columns.
-        marks: keyframes; their columns are titled so.
+    """Frames of several clips, uint8 (F, H, W, 3), as a grid: a row per clip, a column per frame.
 
     Returns:
-        The figure and its axes, (clips, frames).
+        The figure and its axes, (clips, frames); columns of `marks` are titled as keyframes.
     """
     height, width = next(iter(clips.values())).shape[1:3]
     row_height = 8.0 / len(frames) * height / width + 0.12
@@ -95,7 +84,8 @@ def show(fig: Figure, alt: str = "") -> None:
     fit_titles(fig)
     data, kind = _packed(fig)
     plt.close(fig)
-    display(Image(data, format=kind, alt=alt), metadata={f"image/{kind}": {"alt": alt}})
+    drawn = {"needs_background": "light"} if kind == "png" else {}  # the cards' style turns these dark with the theme
+    display(Image(data, format=kind, alt=alt), metadata={f"image/{kind}": {"alt": alt, **drawn}})
 
 
 def fit_titles(fig: Figure) -> None:

@@ -24,18 +24,11 @@ NATURAL = (0, 16, 32)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LessonClip:
-    """A computed clip and the same clip in a look.
-
-    Attributes:
-        frames: the source, uint8 (F, H, W, 3).
-        truth: the source in the look, frame by frame exact: what an edit should reach.
-        prompt: words for the edited clip.
-        source_prompt: words for the source.
-    """
+    """A computed clip and the same clip in a look, both uint8 (F, H, W, 3)."""
 
     frames: np.ndarray
-    truth: np.ndarray
-    prompt: str
+    truth: np.ndarray  # the source in the look, frame by frame exact: what an edit should reach
+    prompt: str  # of the edited clip
     source_prompt: str
 
     def keyframes(self, *indices: int) -> tuple[Keyframe, ...]:

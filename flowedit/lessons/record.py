@@ -23,25 +23,15 @@ RUN = "run.json"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordedEdit:
-    """An edit with all that a lesson looks at.
-
-    Attributes:
-        source: the clip, uint8 (F, H, W, 3).
-        frames: the edited clip, same shape.
-        keyframes: the styled keyframes.
-        trace: readings of every step.
-        manifest: settings, model, timings.
-        events: what the keyframe agent did, as plain values.
-        note: "recorded" and the model, to be shown on every picture of it.
-    """
+    """An edit with all that a lesson looks at; source and edit are uint8 (F, H, W, 3)."""
 
     source: np.ndarray
     frames: np.ndarray
     keyframes: tuple[Keyframe, ...]
     trace: Trace
-    manifest: dict[str, Any]
-    events: list[dict[str, Any]]
-    note: str
+    manifest: dict[str, Any]  # settings, model, timings
+    events: list[dict[str, Any]]  # what the keyframe agent did
+    note: str  # "recorded" and the model, to be shown on every picture of it
 
     @property
     def clips(self) -> dict[str, np.ndarray]:

@@ -20,14 +20,10 @@ class Row(NamedTuple):
     """One row of the benchmark, over its styles that are not a plain change of colours; mean, low and high in dB.
 
     Low and high bound the 95 % interval that resampling the scenes gives.
-
-    Attributes:
-        far: PSNR far from the keyframes.
-        gain: of the default over this row, scene by scene.
     """
 
-    far: tuple[float, float, float]
-    gain: tuple[float, float, float]
+    far: tuple[float, float, float]  # PSNR far from the keyframes
+    gain: tuple[float, float, float]  # of the default over this row, scene by scene
 
 
 def score(clip: LessonClip, keyframes: Sequence[int], edited: np.ndarray) -> dict[str, float]:

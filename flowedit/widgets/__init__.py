@@ -3,7 +3,7 @@
 Each is one Python file here with one `.js` and one `.css` in `static/`; how to add one says `flowedit.widgets._base`.
 """
 
-from flowedit.widgets._base import page
+from flowedit.widgets._base import Column, page
 from flowedit.widgets.agent_trace import AgentTrace
 from flowedit.widgets.alpha_explorer import AlphaExplorer
 from flowedit.widgets.clip_picker import ClipPicker
@@ -13,7 +13,7 @@ from flowedit.widgets.flow_field_2d import FlowField2D
 from flowedit.widgets.frame_scrubber import FrameScrubber
 from flowedit.widgets.gap_explorer import GapExplorer
 from flowedit.widgets.keyframe_gallery import KeyframeGallery
-from flowedit.widgets.preview import fit_latent_rgb, latent_rgb, step_preview
+from flowedit.widgets.preview import latent_preview
 from flowedit.widgets.residual_inspector import ResidualInspector
 from flowedit.widgets.run_panel import RunPanel
 from flowedit.widgets.slot_map import SlotMap
@@ -22,6 +22,7 @@ __all__ = [
     "AgentTrace",
     "AlphaExplorer",
     "ClipPicker",
+    "Column",
     "CompareGrid",
     "EnvCard",
     "FlowField2D",
@@ -31,8 +32,6 @@ __all__ = [
     "ResidualInspector",
     "RunPanel",
     "SlotMap",
-    "fit_latent_rgb",
-    "latent_rgb",
+    "latent_preview",
     "page",
-    "step_preview",
 ]

@@ -25,7 +25,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from flowedit.show.page import document, write_page
+from flowedit.show.page import STYLE, document, write_page
 from flowedit.widgets.export import POLICY, Packed, place, script_of, style_of
 
 _HOST_TRAITS = frozenset(ipywidgets.DOMWidget.class_trait_names(sync=True)) | {"_esm", "_css", "_anywidget_id"}
@@ -35,7 +35,7 @@ class FlowWidget(anywidget.AnyWidget):
     """Base of every widget of the package.
 
     Attributes:
-        heading: title drawn above the widget and its accessible name.
+        heading: title drawn above the widget and its accessible name; it and every attribute can be given by name.
         note: what the data is, said on the picture itself: "recorded", "small model", "closed form", ...
     """
 
@@ -56,23 +56,13 @@ class FlowWidget(anywidget.AnyWidget):
         caption = f"<figcaption><b>{title}</b>{note}</figcaption>"
         return f'<figure class="fe-static" style="margin:0">{caption}{self._still()}</figure>'
 
-    def saved_state(self) -> dict[str, Any]:
-        """The widget's own synced traits as JSON values: all that an exported page needs."""
-        return self.get_state(key=[name for name in self.keys if name not in _HOST_TRAITS])
-
     def packed(self) -> Packed:
-        """The widget as an exported page needs it."""
-        return Packed(name=type(self).__name__, script=self._esm, style=self._css, state=self.saved_state())
+        """The widget as an exported page needs it: its script, style, and own synced traits as JSON values."""
+        state = self.get_state(key=[name for name in self.keys if name not in _HOST_TRAITS])
+        return Packed(name=type(self).__name__, script=self._esm, style=self._css, state=state)
 
     def to_html(self, path: str | Path | None = None) -> str:
-        """A self-contained page with this widget that makes no request and opens from disk.
-
-        Args:
-            path: also write the page to this file.
-
-        Returns:
-            The page's HTML.
-        """
+        """A page with this widget that makes no request and opens from disk, also written to `path` if given."""
         return write_page(page([self], self.heading or type(self).__name__), path)
 
     def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
@@ -83,20 +73,23 @@ class FlowWidget(anywidget.AnyWidget):
         return bundle
 
 
+class Column(ipywidgets.VBox):
+    """Widgets one below the other, shown as still pictures too."""
+
+    def fallback(self) -> str:
+        """Static HTML shown where no script runs or no state was saved."""
+        return "".join(child.fallback() for child in self.children if isinstance(child, FlowWidget))
+
+    def _repr_mimebundle_(self, **kwargs: dict) -> dict:
+        return {**(super()._repr_mimebundle_(**kwargs) or {}), "text/html": self.fallback()}
+
+
 def page(widgets: Sequence[FlowWidget], title: str) -> str:
-    """The HTML of a page with `widgets` one below the other.
-
-    Args:
-        widgets: what to show, in order.
-        title: the page's title and heading.
-
-    Returns:
-        A complete HTML document.
-    """
+    """A complete HTML document under a plain title, with `widgets` one below the other."""
     packed = [widget.packed() for widget in widgets]
     places = "\n".join(place(i, widget.fallback()) for i, widget in enumerate(widgets))
-    main = f"<h1>{html.escape(title)}</h1>{places}"
-    return document(title, main, head=style_of(packed), tail=script_of(packed), policy=POLICY)
+    main, head = f"<h1>{html.escape(title)}</h1>{places}", f"<style>{STYLE}</style>{style_of(packed)}"
+    return document(title, main, head=head, tail=script_of(packed), policy=POLICY)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 what comes in decides what goes out

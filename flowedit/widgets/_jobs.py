@@ -21,7 +21,7 @@ _EXIT_SECONDS = 2.0
 
 
 class Job:
-    """One piece of work at a time.
+    """One piece of work at a time; `report` hears what the job's trait should hold, at most ten times a second.
 
     The work is a callable. A plain one runs to its end, and a cancel only drops its result. One that returns a
     generator is watched: it yields `(done, total)` or a line of text, returns its result, and a cancel closes it at
@@ -29,7 +29,6 @@ class Job:
     """
 
     def __init__(self, report: Callable[[dict], None]) -> None:
-        """Tell `report` what the job's trait should hold, at most ten times a second while it runs."""
         self._report = report
         self._cancel = threading.Event()
         # What one thread says, the other must not overtake: a job that ended would be said to be stopping for ever.

@@ -16,22 +16,13 @@ import numpy as np
 from PIL import Image
 
 from flowedit.errors import KeyframeError
-from flowedit.frames import fit_size, longest_legal
+from flowedit.frames import fit_size
 from flowedit.keyframes import fit_keyframe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A video file and what it holds.
-
-    Attributes:
-        path: the file.
-        name: what it is called, for messages.
-        total: frames in it.
-        size: its (height, width) in pixels.
-        target: the (height, width) it is edited at.
-        fps: frames a second, exact.
-    """
+    """A video file, what the reader calls it, and what it holds; `target` is the (height, width) it is edited at."""
 
     path: Path
     name: str
@@ -42,27 +33,13 @@ class Source:
 
     @classmethod
     def open(cls, path: Path, name: str, *, area: int, multiple: int) -> "Source":
-        """Look into a video file and choose the legal size nearest to its shape.
-
-        Args:
-            path: the file.
-            name: what the reader calls it.
-            area: pixels a frame should have at most; a smaller clip keeps about its own area.
-            multiple: what both sides must divide by.
-
-        Raises:
-            VideoFileError: not a video that can be read.
-        """
+        """Look into a video file and choose the legal size nearest to its shape, of `area` pixels or about its own."""
         from flowedit.media.clip import probe
 
         info = probe(path)
         size = (info.height, info.width)
         target = fit_size(*size, area=min(area, info.height * info.width), multiple=multiple)
         return cls(path=path, name=name, total=info.num_frames, size=size, target=target, fps=info.fps)
-
-    def longest(self, start: int, window: int) -> int:
-        """The most frames that can be taken from `start`, `4n + 1` and at most `window`."""
-        return longest_legal(min(self.total - start, window))
 
     def read(self, start: int, num_frames: int) -> np.ndarray:
         """A window at the size it is edited at, uint8 (F, H, W, 3); of the file's own size only one frame is held."""
@@ -74,12 +51,7 @@ class Source:
         return window
 
     def fit_image(self, path: Path, name: str) -> np.ndarray:
-        """A painted image at the size the clip is edited at, uint8 (H, W, 3).
-
-        Raises:
-            KeyframeError: another shape than the clip's.
-            VideoFileError: not a picture.
-        """
+        """A painted image at the size the clip is edited at, uint8 (H, W, 3); refuses another shape than the clip's."""
         from flowedit.media.images import read_image
 
         return fit_keyframe(read_image(path), name, self.size, self.target)
@@ -106,9 +78,6 @@ def keep_upload(folder: Path, name: str, content: bytes) -> Path:
 
 def match_image(name: str, picked: Sequence[int], filled: Mapping[int, object]) -> int:
     """The frame an image belongs to: the number that ends its name, else the first picked frame without an image.
-
-    Raises:
-        KeyframeError: a number that was not picked, or no picked frame left.
 
     >>> match_image("keyframe_0016.png", [0, 16], {}), match_image("painted.png", [0, 16], {0: None})
     (16, 16)

@@ -21,7 +21,7 @@ _GIB = 2**30
 
 
 class Row(NamedTuple):
-    """One line of the report; `state` is "ok", "warn" (something will not work) or "info", `hint` what to do."""
+    """A line of the report; `state` is "ok", "warn" (something will not work) or "info", `hint` what to do."""
 
     name: str
     value: str
@@ -50,14 +50,15 @@ def _safely(name: str, probe: Callable[[], Row]) -> Row:
         return Row(name, f"not known ({type(error).__name__})", "info")
 
 
+def host_name() -> str:
+    """Whose computer this is, as far as it can be seen."""
+    if "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules:
+        return "Google Colab"
+    return "Binder" if "BINDER_SERVICE_HOST" in os.environ else "this computer"
+
+
 def _host() -> Row:
-    marks = {
-        "Google Colab": "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules,
-        "Binder": "BINDER_SERVICE_HOST" in os.environ,
-        "Jupyter": "ipykernel" in sys.modules,
-    }
-    name = next((name for name, found in marks.items() if found), "Python")
-    return Row("Host", f"{name} on {platform.system()} {platform.machine()}", "info")
+    return Row("Host", f"{host_name()}, {platform.system()} {platform.machine()}", "info")
 
 
 def _packages() -> list[Row]:

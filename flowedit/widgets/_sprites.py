@@ -1,4 +1,4 @@
-"""Frames as sprite sheets: a clip becomes a few WebP pictures of many frames, small enough to travel with a notebook.
+"""Frames as sprite sheets: a clip becomes a few WebP pictures, each of many frames one below the other.
 
 A sheet is text (base64), not a binary buffer, because JupyterLab drops buffers when it saves a widget's state.
 """
@@ -19,12 +19,13 @@ MAX_FRAMES = 600
 """Longest clip a widget takes."""
 
 CLIP_BYTES = 300_000
-"""Encoded size of one clip, unless the caller asks for more."""
+"""Encoded size of one clip at most."""
 
 WIDGET_BYTES = 720_000
 """Encoded size of all clips of a widget together: 960 kB as base64."""
 
 _SHEET_PIXELS = 1_100_000  # small enough for the first one to be decoded in a few dozen ms
+_SHEET_HEIGHT = 8192  # what every browser draws from
 _LOSSLESS_PIXELS = 1_500_000
 _TRIES = 6
 _SCALES = [0.9**i for i in range(40)]
@@ -37,11 +38,7 @@ _LADDER = [
 
 
 def check_clip(frames: np.ndarray, name: str) -> np.ndarray:
-    """Refuse what is not a clip: uint8 (F, H, W, 3), 1 to `MAX_FRAMES` frames.
-
-    Raises:
-        WidgetError: another type or shape, no frame, or too many frames.
-    """
+    """Refuse what is not a clip: uint8 (F, H, W, 3), 1 to `MAX_FRAMES` frames."""
     array = np.asarray(frames)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
         raise WidgetError(
@@ -57,41 +54,28 @@ def check_clip(frames: np.ndarray, name: str) -> np.ndarray:
 
 
 def check_same_shape(clips: Mapping[str, np.ndarray]) -> tuple[int, ...]:
-    """The one shape of all clips.
-
-    Raises:
-        WidgetError: no clip, or clips of different shapes.
-    """
+    """The one shape of all clips; refuses none, and different shapes."""
     shapes = {name: check_clip(clip, name).shape for name, clip in clips.items()}
     if len(set(shapes.values())) != 1:
         raise WidgetError(f"Clips shown in step must have one shape; got {shapes or 'no clip'}. Crop or resize them.")
     return next(iter(shapes.values()))
 
 
-def encode_clips(clips: Mapping[str, np.ndarray], kilobytes: int | None = None, room: int = WIDGET_BYTES) -> list[dict]:
-    """`encode_clip` of each clip, sharing a widget's size among them.
-
-    Args:
-        clips: name to uint8 (F, H, W, 3).
-        kilobytes: encoded size of one clip; by default 300, or less when there are many clips.
-        room: bytes of all clips together, unless `kilobytes` says otherwise.
-    """
-    budget = 1000 * kilobytes if kilobytes else min(CLIP_BYTES, room // max(len(clips), 1))
+def encode_clips(clips: Mapping[str, np.ndarray], room: int = WIDGET_BYTES) -> list[dict]:
+    """`encode_clip` of each clip, name to uint8 (F, H, W, 3), sharing `room`, a widget's size, among them."""
+    budget = min(CLIP_BYTES, room // max(len(clips), 1))
     return [{"name": name, **encode_clip(check_clip(clip, name), budget)} for name, clip in clips.items()]
 
 
 def encode_clip(frames: np.ndarray, budget: int = CLIP_BYTES) -> dict:
     """A clip as sprite sheets within `budget` bytes: lossless if that fits, else the best quality that does.
 
-    Where even low quality is too large, frames are drawn smaller (area average); the result says so.
-
-    Args:
-        frames: uint8 (F, H, W, 3).
-        budget: target size in bytes, before base64.
+    Where even low quality is too large, frames are drawn smaller (area average); the result says so. Frames are uint8
+    (F, H, W, 3), bytes are counted before base64.
 
     Returns:
         `frames`, `width`, `height` of the clip; `cell` (width, height) as drawn; `quality` (an int, or "lossless");
-        `bytes`; and `sheets`, each with `start`, `count`, `columns` and `data` (base64 WebP).
+        `bytes`; and `sheets`, each with `start`, `count` and `data` (base64 WebP).
     """
     small, quality, sheets = _fitting(frames, budget)
     return {
@@ -112,7 +96,7 @@ def _fitting(frames: np.ndarray, budget: int) -> tuple[np.ndarray, int | str, li
         if quality == "lossless" and frames.size // 3 > _LOSSLESS_PIXELS:
             continue
         # A few frames tell what is not worth trying; only the sheets themselves tell what fits.
-        if len(frames) / len(sample) * len(_webp(sheet(_resized(sample, scale)), quality)) <= budget:
+        if len(frames) / len(sample) * len(_webp(np.concatenate(_resized(sample, scale)), quality)) <= budget:
             small = _resized(frames, scale)
             sheets = _sheets(small, quality)
             if sum(len(part["data"]) for part in sheets) <= budget:
@@ -124,34 +108,19 @@ def _fitting(frames: np.ndarray, budget: int) -> tuple[np.ndarray, int | str, li
 
 def _sheets(frames: np.ndarray, quality: int | str) -> list[dict]:
     count, height, width, _ = frames.shape
-    per_sheet = max(1, _SHEET_PIXELS // (width * height))
+    per_sheet = max(1, min(_SHEET_PIXELS // (width * height), _SHEET_HEIGHT // height))
     per_sheet = math.ceil(count / math.ceil(count / per_sheet))
     parts = {start: frames[start : start + per_sheet] for start in range(0, count, per_sheet)}
     with ThreadPoolExecutor(2) as pool:
-        pictures = pool.map(lambda part: _webp(sheet(part), quality), parts.values())
+        pictures = pool.map(lambda part: _webp(np.concatenate(part), quality), parts.values())
     return [
-        {"start": start, "count": len(part), "columns": _columns(len(part)), "data": picture}
+        {"start": start, "count": len(part), "data": picture}
         for (start, part), picture in zip(parts.items(), pictures, strict=True)
     ]
 
 
-def sheet(frames: np.ndarray) -> np.ndarray:
-    """Frames laid out row by row in one picture, uint8 (rows * H, columns * W, 3); unused cells are black."""
-    count, height, width, _ = frames.shape
-    columns = _columns(count)
-    rows = math.ceil(count / columns)
-    cells = np.zeros((rows * columns, height, width, 3), np.uint8)
-    cells[:count] = frames
-    grid = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
-    return grid.reshape(rows * height, columns * width, 3)
-
-
 def encode_images(images: Sequence[np.ndarray], *, max_side: int, budget: int = WIDGET_BYTES) -> list[str]:
-    """Pictures as WebP data URLs of about `budget` bytes together: all are drawn smaller where they would be more.
-
-    Raises:
-        WidgetError: one is not uint8 (H, W, 3).
-    """
+    """Pictures, uint8 (H, W, 3), as WebP data URLs of about `budget` bytes together, drawn smaller where need be."""
     clips = [check_clip(np.asarray(image)[None], "image") for image in images]
     urls: list[str] = []
     scale = 1.0
@@ -173,10 +142,6 @@ def room_beside(state: object) -> int:
 def contact_sheet(frames: np.ndarray, *, height: int = 120) -> np.ndarray:
     """Frames side by side at `height` pixels, uint8 (height, n * width, 3)."""
     return np.concatenate(list(_resized(np.asarray(frames), min(1.0, height / frames.shape[1]))), axis=1)
-
-
-def _columns(count: int) -> int:
-    return math.ceil(math.sqrt(count))
 
 
 def _webp(picture: np.ndarray, quality: int | str) -> bytes:

@@ -12,9 +12,9 @@ from PIL import Image
 
 from flowedit.errors import WidgetError
 from flowedit.show.display import table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, plain
 from flowedit.widgets._sprites import encode_images, room_beside
+from flowedit.widgets.export import script, style
 
 MAX_EVENTS = 400
 _PICTURE_SIDE = 240
@@ -26,10 +26,19 @@ class AgentTrace(FlowWidget):
 
     Keys: arrows step, PgUp and PgDn move by five, Home and End, space replays.
 
+    Args:
+        events: one mapping each, with `node` and any of `keyframe`, `seconds`, `prompt`, `usage` (`calls`,
+            `tokens_in`, `tokens_out`, `usd`), `images` (arrays uint8 (H, W, 3), or file names), `values`, `notes`
+            and `outcome` ("done", "failed", "waiting").
+        folder: where image file names are looked up; one that is not there is named instead of shown.
+
     Attributes:
         events: what is shown; each event's pictures name theirs in `pictures`.
         pictures: every picture once, as encoded for the page.
         position: the event shown, from 0.
+
+    Raises:
+        WidgetError: an event without a node, or too many events.
     """
 
     _esm = script("player", "agent_trace")
@@ -40,18 +49,6 @@ class AgentTrace(FlowWidget):
     position = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, events: Sequence[Mapping], *, folder: str | Path | None = None, **traits: object) -> None:
-        """Show `events`.
-
-        Args:
-            events: one mapping each, with `node` and any of `keyframe`, `seconds`, `prompt`, `usage` (`calls`,
-                `tokens_in`, `tokens_out`, `usd`), `images` (arrays uint8 (H, W, 3), or file names), `values`, `notes`
-                and `outcome` ("done", "failed", "waiting").
-            folder: where image file names are looked up; one that is not there is named instead of shown.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            WidgetError: an event without a node, or too many events.
-        """
         if len(events) > MAX_EVENTS:
             raise WidgetError(f"Got {len(events)} events; this widget shows at most {MAX_EVENTS}. Pass a part of them.")
         album: dict[str, np.ndarray] = {}
@@ -63,10 +60,10 @@ class AgentTrace(FlowWidget):
     def _still(self) -> str:
         if not self.events:
             return "<p>Nothing was recorded.</p>"
-        last = [event["pictures"] for event in self.events if event["pictures"]][-1:]
+        last = [event for event in self.events if event["pictures"]][-1:]
+        shown = [(f"{one['name']}, a picture of {event['node']}", one) for event in last for one in event["pictures"]]
         pictures = [
-            f'<img alt="{html.escape(one["name"])}" src="{self.pictures[one["key"]]}" width="160">'
-            for one in (last[0][:6] if last else ())
+            f'<img alt="{html.escape(alt)}" src="{self.pictures[one["key"]]}" width="160">' for alt, one in shown[:6]
         ]
         return "".join(pictures) + table_tag("Every event of the run", _COLUMNS, [_row(event) for event in self.events])
 

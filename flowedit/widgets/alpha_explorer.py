@@ -1,6 +1,7 @@
 """Runs of one edit over alpha: frames, metrics and residual curves change at once, and new values can be computed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from inspect import isgeneratorfunction
 
 import numpy as np
 import traitlets
@@ -8,10 +9,10 @@ import traitlets
 from flowedit.errors import WidgetError
 from flowedit.show.display import picture_tag, spread, table_tag
 from flowedit.trace import READINGS, Trace
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import JobWidget
 from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips, room_beside
+from flowedit.widgets.export import script, style
 
 MAX_RUNS = 48
 
@@ -22,14 +23,23 @@ Run = tuple[float, np.ndarray, Trace, Mapping[str, float]]
 class AlphaExplorer(JobWidget):
     """Runs over alpha that the reader moves over without a kernel.
 
+    Args:
+        runs: at least one; frames of all have one shape, uint8 (F, H, W, 3).
+        source: the clip before the edit, shown beside.
+        compute: a generator function, called with a new alpha in a thread: it yields `(done, total)` and returns a
+            run's tuple. A cancel stops it at its next yield.
+
     Attributes:
         runs: as encoded for the page, by rising alpha; `add` adds to them.
         alpha: the value shown (the nearest run).
         index: pixel frame shown.
         reading: which reading the curves draw, one of `flowedit.trace.READINGS`.
+
+    Raises:
+        WidgetError: no run, too many, clips that differ in shape, or a `compute` that nothing could stop.
     """
 
-    _esm = script("player", "chart", "job", "alpha_explorer")
+    _esm = script("save", "player", "chart", "job", "alpha_explorer")
     _css = style("alpha_explorer")
 
     runs = traitlets.List().tag(sync=True)
@@ -45,22 +55,14 @@ class AlphaExplorer(JobWidget):
         runs: Sequence[Run],
         *,
         source: np.ndarray | None = None,
-        compute: Callable[[float], object] | None = None,
+        compute: Callable[[float], Generator[object, None, Run]] | None = None,
         **traits: object,
     ) -> None:
-        """Show `runs`.
-
-        Args:
-            runs: at least one; frames of all have one shape, uint8 (F, H, W, 3).
-            source: the clip before the edit, shown beside.
-            compute: called with a new alpha in a thread; returns a run's tuple, or is a generator that yields
-                `(done, total)` and returns it. A generator stops at its next yield when cancelled; of a plain function
-                only the result is dropped.
-            **traits: any attribute above, and `fps`, `heading` and `note`.
-
-        Raises:
-            WidgetError: no run, too many, or clips that differ in shape.
-        """
+        if compute is not None and not isgeneratorfunction(compute):
+            raise WidgetError(
+                f"compute is {getattr(compute, '__name__', compute)!r}, which never yields, so nothing could stop it. "
+                "Pass a generator function that yields (done, total) after each step and returns the run."
+            )
         self._compute = compute
         self._source = source
         self._kept: list[Run] = []

@@ -3,7 +3,7 @@
 import html
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import traitlets
 from flowedit.errors import FlowEditError, WidgetError
 from flowedit.frames import longest_legal
 from flowedit.keyframes import Keyframe
+from flowedit.widgets._base import Column
 from flowedit.widgets._picking import Source, keep_upload, match_image
 from flowedit.widgets._sprites import MAX_FRAMES
 from flowedit.widgets.slot_map import SlotMap
@@ -24,27 +25,30 @@ NO_CLIP = "No clip yet: upload one, or give its path."
 
 
 class Picked(NamedTuple):
-    """Inputs for the editor.
+    """Inputs for the editor: a window of the clip at the size it is edited at, and its keyframes in order."""
 
-    Attributes:
-        frames: the window at the size it is edited at, uint8 (F, H, W, 3).
-        keyframes: the painted keyframes at that size, in order.
-        fps: the source's frames a second.
-        start: source frame that became frame 0.
-    """
-
-    frames: np.ndarray
+    frames: np.ndarray  # uint8 (F, H, W, 3)
     keyframes: tuple[Keyframe, ...]
-    fps: Fraction
-    start: int
+    fps: Fraction  # of the source
+    start: int  # source frame that became frame 0
 
 
-class ClipPicker(ui.VBox):
+class ClipPicker(Column):
     """Upload or name a clip, choose the window, pick frames on the slot map, paint them elsewhere, bring them back.
+
+    Args:
+        path: a clip to begin with.
+        area: pixels of a frame that the model works at.
+        multiple: what height and width must divide by.
+        window: most frames that the model edits at once, `4n + 1`.
 
     Attributes:
         ready: whether `value` can be taken; observe it to go on by itself.
         problem: what is missing or wrong, in one line; empty when ready.
+
+    Raises:
+        WidgetError: a window too long for the slot map.
+        VideoFileError: `path` is not a video that can be read.
 
     >>> ClipPicker().problem
     'No clip yet: upload one, or give its path.'
@@ -56,18 +60,6 @@ class ClipPicker(ui.VBox):
     def __init__(
         self, path: str | Path | None = None, *, area: int = 128 * 128, multiple: int = 16, window: int = 33
     ) -> None:
-        """Offer the controls.
-
-        Args:
-            path: a clip to begin with.
-            area: pixels of a frame that the model works at.
-            multiple: what height and width must divide by.
-            window: most frames that the model edits at once, `4n + 1`.
-
-        Raises:
-            WidgetError: a window too long for the slot map.
-            VideoFileError: `path` is not a video that can be read.
-        """
         if window > MAX_FRAMES:
             raise WidgetError(f"window is {window}; a slot map holds {longest_legal(MAX_FRAMES)} frames or fewer.")
         self._area, self._multiple, self._window = area, multiple, window
@@ -85,38 +77,35 @@ class ClipPicker(ui.VBox):
 
     @property
     def value(self) -> Picked:
-        """Frames, keyframes, rate and first frame, ready for the editor.
-
-        Raises:
-            WidgetError: something is missing or wrong; `problem` says the same without raising.
-        """
+        """Frames, keyframes, rate and first frame, ready for the editor, or a `WidgetError` that says `problem`."""
         if self.problem or self._frames is None:
             raise WidgetError(self.problem)
         keyframes = tuple(Keyframe(index, self._images[index]) for index in self.map.keyframes)
         return Picked(self._frames, keyframes, self._opened().fps, self.start.value)
 
-    def open_clip(self, path: str | Path, name: str | None = None) -> None:
-        """Take a video file; keyframes picked so far stay where they fit.
+    @property
+    def fps(self) -> float:
+        """Frames a second of the clip, or 16 while there is none: for what shows the clip or its edit."""
+        return float(self._source.fps) if self._source else 16.0
 
-        Raises:
-            VideoFileError: not a video that can be read.
-        """
+    def open_clip(self, path: str | Path, name: str | None = None) -> None:
+        """Take a video file, or refuse it with a `VideoFileError`; keyframes picked so far stay where they fit."""
         path = Path(path)
         self._source = Source.open(path, name or path.name, area=self._area, multiple=self._multiple)
         self._take_window(0)
 
     def paint(self, index: int, image: np.ndarray) -> None:
-        """Give a keyframe's picture from code, uint8 (H, W, 3) at the size that is edited; picks the frame too.
-
-        Raises:
-            WidgetError: no clip yet, or another size.
-        """
+        """Give a keyframe's picture from code, uint8 (H, W, 3) at the size that is edited; picks the frame too."""
         if self._frames is None or image.shape != self._frames.shape[1:] or image.dtype != np.uint8:
             wanted = "a clip first" if self._frames is None else f"uint8 {self._frames.shape[1:]}"
             raise WidgetError(f"The picture for frame {index} is {image.dtype} {image.shape}; it needs {wanted}.")
         self._images[index] = image
         self.map.keyframes = sorted({*self.map.keyframes, index})
         self._judge()
+
+    def fallback(self) -> str:
+        """What was chosen, in words and on the map, where no script runs."""
+        return self.facts.value + (_words(self.problem, tag="p") if self._frames is None else self.map.fallback())
 
     def _controls(self) -> list[ui.Widget]:
         auto, wrap = {"width": "auto"}, {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "4px 12px"}
@@ -131,27 +120,29 @@ class ClipPicker(ui.VBox):
             accept="image/*", multiple=True, description="Bring painted frames back", layout=auto
         )
         self.link, self.facts, self.list, self.verdict = (ui.HTML() for _ in range(4))
-        self.upload.observe(self._on_upload, "value")
+        self.upload.observe(lambda change: self._each(change["new"], self._take_video), "value")
         self.path.observe(self._on_path, "value")
         self.start.observe(lambda change: self._on_window(change["new"], None), "value")
         self.length.observe(lambda change: self._on_window(self.start.value, change["new"]), "value")
         self.map.observe(lambda _: self._judge(), "keyframes")
         self.grab.on_click(lambda _: self._attempt(self._offer_frames))
-        self.images.observe(self._on_images, "value")
-        self._later = ui.VBox(
-            [
-                ui.HBox([self.start, self.length], layout=wrap),
-                self.map,
-                ui.HBox([self.grab, self.link, self.images], layout=wrap),
-                self.list,
-            ]
-        )
+        self.images.observe(lambda change: self._each(change["new"], self._take_image), "value")
+        window = ui.HBox([self.start, self.length], layout=wrap)
+        self._later = ui.VBox([window, self.map, ui.HBox([self.grab, self.link, self.images], layout=wrap), self.list])
         return [ui.HBox([self.upload, self.path], layout=wrap), self.facts, self._later, self.verdict]
 
-    def _on_upload(self, change: traitlets.Bunch) -> None:
-        for file in change["new"]:
+    def _each(self, files: Sequence[dict], take: Callable[[str, Path], None]) -> None:
+        """Hand every uploaded file, by its own name and where it lies now, to `take`."""
+        for file in files:
             path = keep_upload(Path(self._folder.name), file["name"], bytes(file["content"]))
-            self._attempt(lambda path=path, name=file["name"]: self.open_clip(path, name))
+            self._attempt(lambda path=path, name=file["name"]: take(name, path))
+
+    def _take_video(self, name: str, path: Path) -> None:
+        self.open_clip(path, name)
+
+    def _take_image(self, name: str, path: Path) -> None:
+        source = self._opened()
+        self._images[match_image(name, self.map.keyframes, self._images)] = source.fit_image(path, name)
 
     def _on_path(self, change: traitlets.Bunch) -> None:
         if change["new"].strip():
@@ -164,7 +155,7 @@ class ClipPicker(ui.VBox):
     def _take_window(self, start: int, length: int | None = None) -> None:
         """Read a window, the longest where no length is given; images of what is now another frame are let go."""
         source = self._opened()
-        longest = source.longest(start, self._window)
+        longest = longest_legal(min(source.total - start, self._window))
         self._images = {i: image for i, image in self._images.items() if length is not None and i < length}
         self._changing = True
         try:
@@ -176,19 +167,6 @@ class ClipPicker(ui.VBox):
         self.map.show_clip(self._frames)
         self.link.value = ""
         self._judge()
-
-    def _on_images(self, change: traitlets.Bunch) -> None:
-        for file in change["new"]:
-            self._attempt(lambda file=file: self._take_image(file["name"], bytes(file["content"])))
-
-    def _take_image(self, name: str, content: bytes) -> None:
-        source = self._opened()
-        frame = match_image(name, self.map.keyframes, self._images)
-        path = keep_upload(Path(self._folder.name), name, content)
-        try:
-            self._images[frame] = source.fit_image(path, name)
-        finally:
-            path.unlink(missing_ok=True)
 
     def _opened(self) -> Source:
         """The clip, or a refusal that says to choose one."""

@@ -7,9 +7,9 @@ import traitlets
 
 from flowedit.errors import WidgetError
 from flowedit.show.display import picture_tag, spread, table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, plain
 from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips
+from flowedit.widgets.export import script, style
 
 MAX_ROWS = 24
 
@@ -20,12 +20,21 @@ Row = tuple[str, np.ndarray, Mapping[str, float]]
 class CompareGrid(FlowWidget):
     """One clip and its numbers per row.
 
+    Args:
+        rows: `(name, frames, metrics)`; all clips have one shape, and names differ.
+        better: metric to "high" or "low", for the metrics that have a better direction.
+        references: names of rows that are no competitors (the source, the truth): in front, and never the best.
+        keyframes: pixel indices marked on the track.
+
     Attributes:
         sort: column and direction, such as `["PSNR", "down"]`; empty column for the given order.
         index: pixel frame shown.
+
+    Raises:
+        WidgetError: no row, too many, equal names, clips of different shapes, or an unknown direction.
     """
 
-    _esm = script("player", "compare_grid")
+    _esm = script("save", "player", "compare_grid")
     _css = style("compare_grid")
 
     rows = traitlets.List().tag(sync=True)
@@ -45,18 +54,6 @@ class CompareGrid(FlowWidget):
         keyframes: Sequence[int] = (),
         **traits: object,
     ) -> None:
-        """Show `rows`.
-
-        Args:
-            rows: `(name, frames, metrics)`; all clips have one shape, and names differ.
-            better: metric to "high" or "low", for the metrics that have a better direction.
-            references: names of rows that are no competitors (the source, the truth): in front, and never the best.
-            keyframes: pixel indices marked on the track.
-            **traits: any attribute above, and `fps`, `heading` and `note`.
-
-        Raises:
-            WidgetError: no row, too many, equal names, clips of different shapes, or an unknown direction.
-        """
         names = [name for name, _, _ in rows]
         if not 1 <= len(rows) <= MAX_ROWS or len(set(names)) != len(names):
             raise WidgetError(f"Got rows {names}; this widget shows 1 to {MAX_ROWS} with different names.")

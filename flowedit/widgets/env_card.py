@@ -3,9 +3,9 @@
 import traitlets
 
 from flowedit.show.display import table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._probe import report
+from flowedit.widgets.export import script, style
 
 
 class EnvCard(FlowWidget):
@@ -30,11 +30,6 @@ class EnvCard(FlowWidget):
     answer = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
-        """Look at the machine.
-
-        Args:
-            **traits: `heading` and `note`.
-        """
         super().__init__(**{"heading": "Your environment", **traits})
         self.refresh()
 

@@ -1,22 +1,19 @@
-"""Self-contained pages of widgets: they open from disk, make no request, show pictures and tables without a script.
+"""Scripts, styles and self-contained pages of widgets: they open from disk, make no request, and do without a script.
 
-These are their parts, also for a publisher of whole notebooks: `saved` reads the widgets out of an executed notebook's
-metadata, `place` goes where each one stood, `style_of` into the head and `script_of` at the end.
+There is no build step: scripts and styles are plain text in `static/`; what widgets share is joined in front of a
+widget's own file, in one module scope, and nothing imports anything. In a page `place` goes where a widget stands,
+`style_of` into the head and `script_of` at the end.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
-from flowedit.widgets._assets import text
-
-POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """Content security policy of an exported page: the browser itself refuses every request."""
-
-_STATE = "application/vnd.jupyter.widget-state+json"
-_OWN = "flowedit.widgets."
-_HOST_KEYS = ("_esm", "_css", "_anywidget_id", "_dom_classes", "layout", "tabbable", "tooltip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +26,18 @@ class Packed:
     state: dict[str, Any]
 
 
-def saved(metadata: Mapping) -> dict[str, Packed]:
-    """The package's widgets in an executed notebook.
+def script(*parts: str) -> str:
+    """The module text of a widget: `base.js`, then each part in order; the last one holds the `export default`.
 
-    Args:
-        metadata: the notebook's `metadata`, with the widget state that nbclient or JupyterLab saved under "widgets".
-
-    Returns:
-        Widgets by model id; an output names its own under "application/vnd.jupyter.widget-view+json".
+    >>> script("player", "frame_scrubber").rstrip().endswith("});")
+    True
     """
-    models = metadata.get("widgets", {}).get(_STATE, {}).get("state", {})
-    states = {key: model["state"] for key, model in models.items()}
-    return {key: _unpack(one) for key, one in states.items() if str(one.get("_anywidget_id", "")).startswith(_OWN)}
+    return "\n".join(_text(f"{part}.js") for part in ("base", *parts))
+
+
+def style(name: str) -> str:
+    """The style text of a widget: `base.css`, which styles all that scripts share, then its own."""
+    return _text("base.css") + _text(f"{name}.css")
 
 
 def place(position: int, fallback: str = "") -> str:
@@ -50,25 +47,22 @@ def place(position: int, fallback: str = "") -> str:
 
 def style_of(widgets: Sequence[Packed]) -> str:
     """The style element for a page with these widgets."""
-    styles = "\n".join([text("page.css"), *dict.fromkeys(widget.style for widget in widgets)])
+    styles = "\n".join(dict.fromkeys(widget.style for widget in widgets))
     return f"<style>{styles}</style>"
 
 
 def script_of(widgets: Sequence[Packed]) -> str:
     """The script elements for a page with these widgets, in the order of their places; each kind's script once."""
-    modules = {widget.name: widget.script for widget in widgets}
-    models = [{"module": widget.name, "state": widget.state} for widget in widgets]
-    return (
-        f'<script type="application/json" id="fe-modules">{_json(modules)}</script>'
-        f'<script type="application/json" id="fe-models">{_json(models)}</script>'
-        f'<script type="module">{text("host.js")}</script>'
-    )
+    kept = "(globalThis.feModules ??= {{}}).{} ="
+    modules = {one.name: one.script.replace("export default", kept.format(one.name)) for one in widgets}
+    models = _json([{"module": widget.name, "state": widget.state} for widget in widgets])
+    scripts = "".join(f'<script type="module">{text}</script>' for text in [*modules.values(), _text("host.js")])
+    return f'<script type="application/json" id="fe-models">{models}</script>{scripts}'
 
 
-def _unpack(state: Mapping) -> Packed:
-    name = state["_anywidget_id"].rpartition(".")[2]
-    own = {k: v for k, v in state.items() if k not in _HOST_KEYS and not k.startswith(("_model", "_view"))}
-    return Packed(name=name, script=state["_esm"], style=state["_css"], state=own)
+@cache
+def _text(name: str) -> str:
+    return (files("flowedit.widgets") / "static" / name).read_text(encoding="utf-8")
 
 
 def _json(value: object) -> str:

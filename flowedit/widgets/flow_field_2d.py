@@ -9,8 +9,8 @@ from flowedit.errors import WidgetError
 from flowedit.schedule import wan_sigmas
 from flowedit.show.display import figure_tag, table_tag
 from flowedit.toy import SCENES, SOLVERS, Scene, difference_field, trajectory
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
+from flowedit.widgets.export import script, style
 
 MODES = ("generate", "edit")
 MAX_STEPS = 200
@@ -25,21 +25,28 @@ class FlowField2D(FlowWidget):
 
     Keys on the picture: left and right step, Home and End, PgUp and PgDn choose a particle, space plays.
 
+    Args:
+        scenes: name to scene; by default those of `flowedit.toy`.
+        particles: how many, 1 to 400.
+        seed: of the noise and of the source samples.
+
     Attributes:
         scene: name of the scene shown.
         mode: "generate" or "edit".
-        solver: "euler" or "heun".
-        steps: steps of the solver, 1 to 200.
+        solver: "euler" or "heun", with 1 to 200 `steps`.
         shift: bend of Wan's grid, positive; 1 is even.
         at: grid point shown, from 0 (start) to `steps` (end).
         pick: particle whose construction is drawn, or -1 for none.
+
+    Raises:
+        WidgetError: no scene, one that is not in the plane, or too many particles.
 
     >>> field = FlowField2D(scene="points", mode="edit", steps=4, particles=3)
     >>> field.trajectories().shape
     (5, 3, 2)
     """
 
-    _esm = script("player", "controls", "grid", "flow_field_2d")
+    _esm = script("player", "controls", "flow_field_2d")
     _css = style("flow_field_2d")
 
     scenes = traitlets.Dict().tag(sync=True)
@@ -55,20 +62,11 @@ class FlowField2D(FlowWidget):
     def __init__(
         self, scenes: Mapping[str, Scene] = SCENES, *, particles: int = 120, seed: int = 0, **traits: object
     ) -> None:
-        """Show flows between two-dimensional mixtures.
-
-        Args:
-            scenes: name to scene; by default those of `flowedit.toy`.
-            particles: how many, 1 to 400.
-            seed: of the noise and of the source samples.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            WidgetError: no scene, one that is not in the plane, or too many particles.
-        """
         if not 1 <= particles <= MAX_PARTICLES:
             raise WidgetError(f"particles is {particles}; a widget moves 1 to {MAX_PARTICLES}. Use 120.")
-        _check(scenes)
+        flat = [side.means.shape[1] == 2 for scene in scenes.values() for side in (scene.source, scene.target)]
+        if not flat or not all(flat):
+            raise WidgetError(f"Got scenes {list(scenes)}; this widget draws mixtures in the plane. Use 2-D means.")
         self._scenes = dict(scenes)
         rng = np.random.default_rng(seed)
         self._noise = rng.standard_normal((particles, 2))
@@ -124,13 +122,3 @@ class FlowField2D(FlowWidget):
         rows = [(i, sigmas[i], *paths[i].mean(axis=0).tolist(), float(moved[i])) for i in shown]
         columns = ("step", "sigma", "mean x", "mean y", "mean distance from the start")
         return figure_tag(figure, words) + table_tag(words, columns, rows)
-
-
-def _check(scenes: Mapping[str, Scene]) -> None:
-    if not scenes:
-        raise WidgetError("No scene given; pass at least one, or leave the argument out for those of flowedit.toy.")
-    for name, scene in scenes.items():
-        for side in (scene.source, scene.target):
-            if side.means.shape[1] != 2:
-                dimensions = f"{side.means.shape[1]} dimensions"
-                raise WidgetError(f"Scene {name!r} has {dimensions}; this widget draws the plane. Use 2-D means.")

@@ -1,4 +1,4 @@
-"""Clips in step: scrub, play, zoom, and compare two by wipe, blink or difference, without a kernel."""
+"""Clips in step: scrub, play, and compare two by wipe or difference, without a kernel."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,32 +8,40 @@ import traitlets
 from flowedit.errors import WidgetError
 from flowedit.frames import slot_of
 from flowedit.show.display import picture_tag, spread, table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips
+from flowedit.widgets.export import script, style
 
 GAINS = (1, 2, 4, 8, 16)
-MODES = ("side", "wipe", "blink", "difference")
+MODES = ("side", "wipe", "difference")
 
 
 class FrameScrubber(FlowWidget):
     """Any number of clips of one shape, moved through together.
 
     Keys: arrows step, PgUp and PgDn move by one latent slot (4 frames), Home and End, space plays, `[` and `]` jump
-    between keyframes, `+` `-` `0` zoom, shift with arrows pans.
+    between keyframes.
+
+    Args:
+        clips: name to uint8 (F, H, W, 3), all of one shape, such as `{"source": ..., "edited": ...}`.
+        fps: frames per second.
+        keyframes: pixel indices marked on the track.
 
     Attributes:
         index: pixel frame shown, from 0; follows the user and can be set or linked.
-        mode: "side", "wipe", "blink" or "difference".
+        mode: "side", "wipe" or "difference".
         pair: positions of the two clips compared.
         gain: factor on the difference, one of `GAINS`.
+
+    Raises:
+        WidgetError: clips that differ in shape or cannot be shown, or a keyframe outside the clip.
 
     >>> scrubber = FrameScrubber({"source": np.zeros((5, 16, 16, 3), np.uint8)}, keyframes=[4])
     >>> scrubber.index, scrubber.keyframes
     (0, [4])
     """
 
-    _esm = script("player", "frame_scrubber")
+    _esm = script("save", "player", "frame_scrubber")
     _css = style("frame_scrubber")
 
     clips = traitlets.List().tag(sync=True)
@@ -50,21 +58,8 @@ class FrameScrubber(FlowWidget):
         *,
         fps: float = 16.0,
         keyframes: Sequence[int] = (),
-        kilobytes: int | None = None,
         **traits: object,
     ) -> None:
-        """Show `clips`.
-
-        Args:
-            clips: name to uint8 (F, H, W, 3), all of one shape, such as `{"source": ..., "edited": ...}`.
-            fps: frames per second.
-            keyframes: pixel indices marked on the track.
-            kilobytes: size of one encoded clip; by default 300, less for many clips.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            WidgetError: clips that differ in shape or cannot be shown, or a keyframe outside the clip.
-        """
         count = check_same_shape(clips)[0]
         outside = [i for i in keyframes if not 0 <= i < count]
         if outside:
@@ -73,17 +68,11 @@ class FrameScrubber(FlowWidget):
             raise WidgetError(f"fps is {fps}; it must be positive. Use the clip's own, such as 16.")
         self._clips = {name: np.asarray(clip) for name, clip in clips.items()}
         super().__init__(
-            clips=encode_clips(clips, kilobytes),
+            clips=encode_clips(clips),
             fps=float(fps),
             keyframes=sorted({int(i) for i in keyframes}),
             **{"pair": [0, min(1, len(clips) - 1)], "heading": "Frames", **traits},
         )
-
-    @traitlets.validate("index")
-    def _keep_index_inside(self, proposal: traitlets.Bunch) -> int:
-        """Clamp: a linked slider of another length must not break the view."""
-        count = self.clips[0]["frames"] if self.clips else 1
-        return min(max(proposal["value"], 0), count - 1)
 
     def _still(self) -> str:
         names, (source, *others) = list(self._clips), self._clips.values()

@@ -10,8 +10,8 @@ from flowedit.correction import Euler, Exact, unstable_steps
 from flowedit.schedule import wan_sigmas
 from flowedit.show.display import figure_tag, table_tag
 from flowedit.toy import branches_of, gaussian, kappas_of, last_only, two_branches
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
+from flowedit.widgets.export import script, style
 
 GAINS = ("exact", "euler")
 MAX_STEPS = 200
@@ -19,25 +19,15 @@ _SMALL = 1e-3
 
 
 class GapCurves(NamedTuple):
-    """What the widget draws, computed with the package's own loop; gaps in units of the difference D.
+    """What the widget draws, computed with the package's own loop: one value per step, gaps in units of D."""
 
-    Attributes:
-        sigmas: the grid, steps + 1 values.
-        kappas: share of the residual the main branch takes, one per step.
-        residuals: gap that each step would have left without its correction.
-        corrected: gap after each step.
-        last_only: the same when only the last step is corrected.
-        never: the same without any correction.
-        unstable: steps at which the literal Euler form makes the gap grow.
-    """
-
-    sigmas: tuple[float, ...]
-    kappas: tuple[float, ...]
-    residuals: tuple[float, ...]
-    corrected: tuple[float, ...]
-    last_only: tuple[float, ...]
+    sigmas: tuple[float, ...]  # the grid, one value more
+    kappas: tuple[float, ...]  # share of the residual that the main branch takes
+    residuals: tuple[float, ...]  # the gap without this step's correction
+    corrected: tuple[float, ...]  # the gap after the step
+    last_only: tuple[float, ...]  # the same where only the last step is corrected
     never: tuple[float, ...]
-    unstable: tuple[int, ...]
+    unstable: tuple[int, ...]  # steps at which the literal Euler form makes the gap grow
 
 
 class GapExplorer(FlowWidget):
@@ -58,12 +48,15 @@ class GapExplorer(FlowWidget):
         spread: width of the data that the fields know, in units of D, in [0, 2].
         step: the step that is read out.
 
+    Raises:
+        TraitError: a setting out of its range.
+
     >>> explorer = GapExplorer(steps=20, alpha=10.0, gain="euler")
     >>> explorer.curves().unstable
     (19,)
     """
 
-    _esm = script("chart", "controls", "grid", "gap_explorer")
+    _esm = script("chart", "controls", "gap_explorer")
     _css = style("gap_explorer")
 
     steps = traitlets.Int(20, min=1, max=MAX_STEPS).tag(sync=True)
@@ -76,14 +69,6 @@ class GapExplorer(FlowWidget):
     step = traitlets.Int(0, min=0).tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
-        """Show the gap for the given settings.
-
-        Args:
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            TraitError: a setting out of its range.
-        """
         super().__init__(**{"heading": "The gap, step by step", "note": "closed form", **traits})
 
     def curves(self) -> GapCurves:

@@ -9,10 +9,10 @@ import traitlets
 from flowedit.errors import WidgetError
 from flowedit.frames import slot_of
 from flowedit.show.display import picture_tag, table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import JobWidget
 from flowedit.widgets._sprites import contact_sheet, encode_images, room_beside
+from flowedit.widgets.export import script, style
 
 MAX_PAIRS = 24
 _PICTURE_SIDE = 320
@@ -26,9 +26,18 @@ sentences under "reasons" is shown as what speaks against it."""
 class KeyframeGallery(JobWidget):
     """Keyframes to look at and to answer for.
 
+    Args:
+        pairs: `(source, styled, index, scores)` each.
+        resume: called in a thread with the answer, `{"approve": True, "redo": {index: reason}}` (nothing to redo
+            means that all are approved); may return new pairs to show, or None when the run is over. A generator
+            that yields progress lines and returns the pairs works too.
+
     Attributes:
         pairs: what is shown, as encoded for the page; `update` replaces it.
         decisions: by index, `{"action": "approve", "redo" or "", "reason": ...}`, as the reader gives them.
+
+    Raises:
+        WidgetError: too many pairs, two at one index, or images that cannot be shown.
     """
 
     _esm = script("job", "keyframe_gallery")
@@ -45,18 +54,6 @@ class KeyframeGallery(JobWidget):
         resume: Callable[[dict], object] | None = None,
         **traits: object,
     ) -> None:
-        """Show `pairs`.
-
-        Args:
-            pairs: `(source, styled, index, scores)` each.
-            resume: called in a thread with the answer, `{"approve": True, "redo": {index: reason}}` (nothing to redo
-                means that all are approved); may return new pairs to show, or None when the run is over. A generator
-                that yields progress lines and returns the pairs works too.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            WidgetError: too many pairs, two at one index, or images that cannot be shown.
-        """
         self._resume = resume
         self._pairs: list[Pair] = []
         super().__init__(can_resume=resume is not None, **{"heading": "Styled keyframes", **traits})
@@ -94,34 +91,25 @@ class KeyframeGallery(JobWidget):
         rows = np.concatenate([contact_sheet(np.stack(side)) for side in (sources, styled)])
         words = f"Keyframes {', '.join(map(str, indices))}; source above, styled below."
         names = list(dict.fromkeys(name for one in scores for name in one if name != _REASONS))
+        said = [self.decisions.get(str(i), {"action": "undecided"}) for i in indices]
         values = [
-            (i, slot_of(i), *(one.get(name) for name in names), self._said(i))
-            for i, one in zip(indices, scores, strict=True)
+            (i, slot_of(i), *(one.get(name) for name in names), " ".join(decision.values()))
+            for i, one, decision in zip(indices, scores, said, strict=True)
         ]
         columns = ("frame", "latent slot", *names, "decision")
         return picture_tag(rows, words, max_side=900) + table_tag("Scores and decisions", columns, values)
 
-    def _said(self, index: int) -> str:
-        decision = self.decisions.get(str(index), {})
-        return ": ".join(filter(None, (decision.get("action"), decision.get("reason")))) or "undecided"
-
 
 def _words(pair: Pair) -> dict:
     """All of a pair but its pictures, as JSON values."""
-    _, _, index, scores = pair
-    return {
-        "index": int(index),
-        "scores": plain({name: value for name, value in scores.items() if name != _REASONS}),
-        "reasons": list(scores.get(_REASONS, ())),
-    }
+    scores = plain(dict(pair[3]))
+    return {"index": int(pair[2]), "reasons": scores.pop(_REASONS, []), "scores": scores}
 
 
 def _answer_of(decisions: Mapping[str, Mapping], indices: Sequence[int]) -> dict:
-    undecided = [i for i in indices if decisions.get(str(i), {}).get("action") not in ("approve", "redo")]
-    if undecided:
-        raise WidgetError(f"Keyframes {undecided} are undecided; approve each, or send it back with a reason.")
-    redo = {i: decisions[str(i)].get("reason", "").strip() for i in indices if decisions[str(i)]["action"] == "redo"}
-    mute = [i for i, reason in redo.items() if not reason]
-    if mute:
-        raise WidgetError(f"Keyframes {mute} are to be done again without a reason; say what should change at each.")
+    said = {i: decisions.get(str(i), {}) for i in indices}
+    redo = {i: one.get("reason", "").strip() for i, one in said.items() if one.get("action") == "redo"}
+    missing = [i for i, one in said.items() if not redo.get(i, one.get("action") == "approve")]
+    if missing:
+        raise WidgetError(f"Keyframes {missing} are open: approve each, or send it back with what should change.")
     return {"approve": True, "redo": redo}

@@ -1,12 +1,12 @@
-"""What each step saw at each keyframe, as heat map, lines and table."""
+"""What each step saw at each keyframe, as heat map and lines."""
 
 import traitlets
 
 from flowedit.errors import WidgetError
 from flowedit.show.display import figure_tag, table_tag
 from flowedit.trace import READINGS, Trace
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget, plain
+from flowedit.widgets.export import script, style
 
 MAX_CELLS = 20_000
 
@@ -18,13 +18,18 @@ class ResidualInspector(FlowWidget):
     sets `index` to the keyframe's pixel frame: link it to a `FrameScrubber` with
     `ipywidgets.jslink((inspector, "index"), (scrubber, "index"))`.
 
+    Args:
+        trace: a run, or the part of it done so far.
+
     Attributes:
         trace: the run as plain values; assign `show(trace)`'s result of a longer run to follow it.
         reading: one of `flowedit.trace.READINGS`.
-        scale: "linear" or "log".
-        view: "heat", "lines" or "table".
+        view: "heat" or "lines".
         step: position of the selected step.
         index: pixel frame of the selected keyframe.
+
+    Raises:
+        WidgetError: more steps times keyframes than a page can draw.
     """
 
     _esm = script("chart", "residual_inspector")
@@ -32,21 +37,11 @@ class ResidualInspector(FlowWidget):
 
     trace = traitlets.Dict().tag(sync=True)
     reading = traitlets.Enum(READINGS, "gap_norm").tag(sync=True)
-    scale = traitlets.Enum(("linear", "log"), "linear").tag(sync=True)
-    view = traitlets.Enum(("heat", "lines", "table"), "heat").tag(sync=True)
+    view = traitlets.Enum(("heat", "lines"), "heat").tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
     index = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, trace: Trace, **traits: object) -> None:
-        """Show `trace`.
-
-        Args:
-            trace: a run, or the part of it done so far.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            WidgetError: more steps times keyframes than a page can draw.
-        """
         self._trace = trace
         first = trace.keyframes[0] if trace.keyframes else 0
         defaults = {"index": first, "step": max(len(trace.steps) - 1, 0), "heading": "Residuals per step and keyframe"}
@@ -68,10 +63,7 @@ class ResidualInspector(FlowWidget):
 
 
 def _values(trace: Trace) -> dict:
-    cells = len(trace.steps) * len(trace.keyframes)
-    if cells > MAX_CELLS:
-        raise WidgetError(
-            f"The trace has {len(trace.steps)} steps at {len(trace.keyframes)} keyframes, {cells} cells; a widget "
-            f"draws at most {MAX_CELLS}. Pass fewer steps or keyframes."
-        )
+    steps, keyframes = len(trace.steps), len(trace.keyframes)
+    if steps * keyframes > MAX_CELLS:
+        raise WidgetError(f"{steps} steps at {keyframes} keyframes are over {MAX_CELLS} cells. Pass fewer of either.")
     return plain(trace.to_dict())

@@ -3,18 +3,17 @@
 import html
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import closing
 
 import numpy as np
 import psutil
 import traitlets
 
-from flowedit.errors import WidgetError
 from flowedit.show.display import spread, table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._jobs import JobWidget
 from flowedit.widgets._sprites import contact_sheet, encode_images
+from flowedit.widgets.export import script, style
 
 # Under the 64 kB from which the kernel's messages are sent without a copy: a closing kernel cannot send those.
 _PICTURE_BYTES = 40_000
@@ -27,15 +26,21 @@ class RunPanel(JobWidget):
     Cancel closes the run's generator as soon as the step under way ends, so that nothing of it goes on. The notebook
     stays free: other cells run meanwhile. A page that loses its kernel says so and keeps the last preview.
 
+    Args:
+        work: makes the run anew each time it starts, such as `lambda: edit_steps(prepared)`: a generator of one
+            item per step; a str among them is a line of news.
+        total: steps of the run.
+        preview: a step's item as frames, uint8 (F, H, W, 3), such as `latent_preview(latents, frames)`.
+        finish: makes the result from the last step, such as `lambda step: finish(prepared, step.latents)`; a result
+            that is a clip, or has `frames`, is shown.
+
     Attributes:
-        picture: frames of the last preview, or of the result, side by side.
+        picture: frames of the last preview, or of the result, side by side; `preview_note` says which.
         log: one line per step.
-        every: steps between previews.
-        preview_note: what the picture is, said on it.
         result: what the run made, or None.
         error: what it raised, or None.
 
-    >>> panel = RunPanel(lambda: iter(range(3)), total=3)
+    >>> panel = RunPanel(lambda: (step for step in range(3)), total=3)
     >>> panel.run()
     2
     """
@@ -46,46 +51,24 @@ class RunPanel(JobWidget):
     picture = traitlets.Unicode("").tag(sync=True)
     preview_note = traitlets.Unicode("").tag(sync=True)
     log = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    every = traitlets.Int(5, min=1).tag(sync=True)
 
     def __init__(
         self,
-        work: Callable[[], Iterable[object]],
+        work: Callable[[], Generator[object, None, object]],
         *,
         total: int,
         preview: Callable[[object], np.ndarray] | None = None,
         finish: Callable[[object], object] | None = None,
         **traits: object,
     ) -> None:
-        """Prepare a run; nothing starts before the button, `start` or `run`.
-
-        Args:
-            work: makes the run anew each time it starts, such as `lambda: edit_steps(prepared)`: an iterable, usually a
-                generator, with one item per step; a str among them is a line of news.
-            total: steps of the run, at least 1.
-            preview: a step's item as frames, uint8 (F, H, W, 3), such as `step_preview(rgb_map)`.
-            finish: makes the result from the last step, such as `lambda step: finish(prepared, step.latents)`; a result
-                that is a clip, or has `frames`, is shown.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            WidgetError: a total below 1.
-        """
-        if total < 1:
-            raise WidgetError(f"total is {total}; a run has at least 1 step.")
         self._work, self._total, self._preview, self._finish = work, int(total), preview, finish
         self.result: object = None
         self.error: Exception | None = None
         super().__init__(**{"heading": "Run", **traits})
 
-    @property
-    def running(self) -> bool:
-        """Whether the run is under way."""
-        return self.worker.running
-
     def start(self) -> bool:
         """Start the run in a thread; False, and nothing happens, while it is running."""
-        if self.running or self.worker.closed:
+        if self.worker.running or self.worker.closed:
             return False
         self.result = self.error = None
         self.log, self.picture = [], ""
@@ -95,15 +78,10 @@ class RunPanel(JobWidget):
         """Ask the run to stop after the step under way."""
         self.worker.cancel()
 
-    def wait(self, timeout: float | None = None) -> object:
-        """Block until the run ended, at most `timeout` seconds; its result."""
-        self.worker.wait(timeout)
-        return self.result
-
     def run(self) -> object:
         """Start, wait, and return the result; raises what the run raised. For scripts."""
         self.start()
-        self.wait()
+        self.worker.wait()
         if self.error is not None:
             raise self.error
         return self.result
@@ -117,8 +95,7 @@ class RunPanel(JobWidget):
         last, done = None, 0
         try:
             yield 0, self._total
-            items = iter(self._work())
-            with closing(items) if isinstance(items, Generator) else nullcontext():
+            with closing(self._work()) as items:
                 for item in items:
                     if self.worker.closed:
                         return None
@@ -126,7 +103,10 @@ class RunPanel(JobWidget):
                         yield item
                         continue
                     last, done = item, done + 1
-                    self._note_step(item, done)
+                    line = getattr(getattr(item, "trace", None), "line", None)
+                    self._add_lines([str(line()) if callable(line) else f"Step {done}"])
+                    if self._preview is not None:
+                        self._show(self._preview(item), f"preview at step {done}: a linear look at the latents")
                     yield memory_text()
                     yield done, max(self._total, done)
             if self._finish is not None:
@@ -138,13 +118,6 @@ class RunPanel(JobWidget):
             if not self.worker.closed:
                 self._add_lines(traceback.format_exc().splitlines()[-12:])
             raise
-
-    def _note_step(self, item: object, done: int) -> None:
-        line = getattr(getattr(item, "trace", None), "line", None)
-        self._add_lines([str(line()) if callable(line) else f"Step {done}"])
-        if self._preview is not None and (done % self.every == 0 or done == self._total):
-            note = f"preview at step {done}: a linear look at the latents"
-            self._show(self._preview(item), note)
 
     def _add_lines(self, lines: list[str]) -> None:
         self.log = [*self.log, *lines][-_LOG_LINES:]

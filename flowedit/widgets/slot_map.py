@@ -10,9 +10,9 @@ import traitlets
 from flowedit.errors import FlowEditError, WidgetError
 from flowedit.frames import check_num_frames, group_of, longest_legal, slot_count, slots_of
 from flowedit.show.display import figure_tag, table_tag
-from flowedit.widgets._assets import script, style
 from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._sprites import MAX_FRAMES, check_clip, encode_clip
+from flowedit.widgets.export import script, style
 
 _PREVIEW_BYTES = 150_000
 _PER_ROW = 8  # slots in a row of the static picture
@@ -24,10 +24,19 @@ class SlotMap(FlowWidget):
     Keys: left and right move by a frame, up and down by a slot, PgUp and PgDn by four slots, Home and End, space or
     Enter toggles a keyframe.
 
+    Args:
+        num_frames: frames of the clip, `4n + 1`; taken from `frames` where they are given.
+        keyframes: pixel indices to begin with.
+        frames: the clip itself, uint8 (F, H, W, 3), to see the frame that is read out.
+
     Attributes:
         num_frames: frames of the clip, `4n + 1`.
         keyframes: pixel indices of the keyframes; two in one slot are shown as a collision, not dropped.
         index: frame that is read out, from 0.
+
+    Raises:
+        VideoShapeError: a number of frames that is not `4n + 1`.
+        WidgetError: too many frames, or a clip of another length.
 
     >>> SlotMap(33, keyframes=[0, 5, 6]).problem
     'Keyframes 5 and 6 lie in one latent slot (frames 5 to 8); keep one, or move one to frame 12.'
@@ -49,18 +58,6 @@ class SlotMap(FlowWidget):
         frames: np.ndarray | None = None,
         **traits: object,
     ) -> None:
-        """Show the slots of a clip.
-
-        Args:
-            num_frames: frames of the clip, `4n + 1`; taken from `frames` where they are given.
-            keyframes: pixel indices to begin with.
-            frames: the clip itself, uint8 (F, H, W, 3), to see the frame that is read out.
-            **traits: any attribute above, and `heading` and `note`.
-
-        Raises:
-            VideoShapeError: a number of frames that is not `4n + 1`.
-            WidgetError: too many frames, or a clip of another length.
-        """
         count = _frame_count(num_frames, frames)
         super().__init__(
             num_frames=count,
@@ -70,12 +67,7 @@ class SlotMap(FlowWidget):
         )
 
     def show_clip(self, frames: np.ndarray) -> None:
-        """Change to another clip, uint8 (F, H, W, 3); keyframes outside it are dropped.
-
-        Raises:
-            VideoShapeError: a number of frames that is not `4n + 1`.
-            WidgetError: not a clip, or too many frames.
-        """
+        """Change to another clip, uint8 (F, H, W, 3), of `4n + 1` frames; keyframes outside it are dropped."""
         count = _frame_count(None, frames)
         with self.hold_sync():
             self.clip = [_encoded(frames)]
@@ -123,12 +115,9 @@ class SlotMap(FlowWidget):
 
 def _frame_count(num_frames: int | None, frames: np.ndarray | None) -> int:
     if frames is not None:
-        check_clip(frames, "clip")
-        if num_frames is not None and num_frames != len(frames):
-            raise WidgetError(f"num_frames is {num_frames} and the clip has {len(frames)} frames; give one of them.")
-        num_frames = len(frames)
+        num_frames = len(check_clip(frames, "clip")) if num_frames in (None, len(frames)) else None
     if num_frames is None:
-        raise WidgetError("No clip given; pass num_frames, such as 33, or the frames.")
+        raise WidgetError("Pass num_frames, such as 33, or the frames; both only where they agree.")
     check_num_frames(num_frames)
     if num_frames > MAX_FRAMES:
         raise WidgetError(

@@ -63,7 +63,7 @@ FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note, heading="A rec
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Source and edit in step. Scrub with the arrow keys, play with the space bar, jump between
-# keyframes with `[` and `]`, and compare by wipe, blink or difference. It is all in your browser: it works with no
+# keyframes with `[` and `]`, and compare by wipe or difference. It is all in your browser: it works with no
 # kernel.
 
 # %% tags=["see"]
@@ -177,7 +177,7 @@ if picker.ready:
     mine = edit_video(picker.value.frames, picker.value.keyframes, model, preset_settings("tiny", "default"))
 print(material.what_ran(mine.settings))
 FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
-              note="live, small model")
+              fps=picker.fps, note="live, small model")
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Your clip and its edit in step. The small model works at about 128 by 128 pixels; lesson 07

@@ -61,11 +61,10 @@ for step in edit_steps(prepared):
 result = finish(prepared, step.latents)
 
 # %% tags=["see"]
-from flowedit.widgets import FrameScrubber, ResidualInspector
-from ipywidgets import VBox
+from flowedit.widgets import Column, FrameScrubber, ResidualInspector
 inspector = ResidualInspector(result.trace)
-VBox([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit": clip.truth}, keyframes=(0, 8, 16),
-                    note="live, small model"), inspector])
+Column([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit": clip.truth}, keyframes=(0, 8, 16),
+                      note="live, small model"), inspector])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Above, three clips in step: source, edit, exact answer. Below, a map of the readings, step by
@@ -138,22 +137,24 @@ def relative_gap(x_main, x_key, source, key):
     return np.sqrt(np.mean((x_main - x_key) ** 2)) / whole if whole > 0 else 0.0
 
 # %% tags=["see"]
-import numpy as np
-from flowedit.correction import Constant
-from flowedit.metrics import psnr
+from flowedit.lessons.scoring import score
 from flowedit.widgets import AlphaExplorer
 def entry(alpha, run):
-    near, at = psnr(run.frames, clip.truth), [0, 8, 16]
-    figures = {"keyframes (dB)": near[at].mean(), "others (dB)": np.delete(near, at).mean()}
-    return alpha, run.frames, run.trace, {"gap": run.trace.final_gap(), **figures}
-AlphaExplorer([entry(alpha, run) for alpha, run in runs.items()], source=clip.frames, note="live, small model",
-              compute=lambda alpha: entry(alpha, again(alpha)))
+    return alpha, run.frames, run.trace, {"gap": run.trace.final_gap(), **score(clip, (0, 8, 16), run.frames)}
+def compute(alpha):
+    run = varied(prepared, settings.with_(alpha=alpha))
+    for done, step in enumerate(edit_steps(run), 1):
+        yield done, len(run.problem.sigmas) - 1
+    return entry(alpha, finish(run, step.latents))
+AlphaExplorer([entry(*one) for one in runs.items()], source=clip.frames, note="live, small model", compute=compute)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Move over the values of alpha: frames, figures and residuals change at once, because all
 # were computed. Watch the slots of the keyframes 8 and 16. A value in between can be asked of the kernel.
 
 # %% tags=["see", "keep_output"]
+import numpy as np
+from flowedit.correction import Constant
 rows = {f"alpha {alpha:g}": run.frames for alpha, run in runs.items()}
 fig, axes = lessons.contact({"source": clip.frames, **rows, "exact": clip.truth}, range(2, 13), marks=(8,))
 change = np.abs(runs[10.0].frames[5:9].astype(float) - runs[0.0].frames[5:9]).mean()
@@ -209,8 +210,8 @@ mine = result
 if picker.ready:
     mine = edit_video(picker.value.frames, picker.value.keyframes, model, settings.with_(prompt="", source_prompt=""))
 print(material.what_ran(mine.settings))
-VBox([FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
-                    note="live, small model"), ResidualInspector(mine.trace)])
+Column([FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
+                      fps=picker.fps, note="live, small model"), ResidualInspector(mine.trace)])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Your clip and its edit in step, and below them the readings at your keyframes.

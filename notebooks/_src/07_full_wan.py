@@ -87,12 +87,11 @@ def tokens(frames, height, width, keyframes=0):
 # First look at a run that was **recorded**, so that you know what is coming. Then the same is made here.
 
 # %% tags=["see"]
-from flowedit.widgets import AgentTrace, FrameScrubber, ResidualInspector, RunPanel, fit_latent_rgb, step_preview
-from ipywidgets import VBox
+from flowedit.widgets import AgentTrace, Column, FrameScrubber, ResidualInspector, RunPanel, latent_preview
 from flowedit.lessons.record import recorded
 earlier = recorded()
-VBox([AgentTrace(earlier.events, note=earlier.note),
-      FrameScrubber(earlier.clips, keyframes=earlier.indices, note=earlier.note, heading="A recorded edit")])
+Column([AgentTrace(earlier.events, note=earlier.note),
+        FrameScrubber(earlier.clips, keyframes=earlier.indices, note=earlier.note, heading="A recorded edit")])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Above, what the agent did, node by node: it took frames, chose three, measured the style,
@@ -131,8 +130,8 @@ predicted = total * (stepped - encoded) + 2 * (decoded - stepped)
 print(material.what_ran(settings))
 
 # %% tags=["see"]
-panel = RunPanel(lambda: edit_steps(ready), total=total, heading="The edit", note="small model", every=1,
-                 preview=step_preview(fit_latent_rgb(ready.reference.latents, ready.reference.frames)),
+panel = RunPanel(lambda: edit_steps(ready), total=total, heading="The edit", note="small model",
+                 preview=latent_preview(ready.reference.latents, ready.reference.frames),
                  finish=lambda step: finish(ready, step.latents))
 panel
 
@@ -148,8 +147,8 @@ measured, events = clock() - begun, [event.model_dump() for event in read_record
 off = predicted / measured - 1
 print(f"predicted {predicted:.0f} s, measured {measured:.0f} s of processor time: off by {off:+.0%}")
 live = {"source": clip.frames, "edited": result.frames}
-VBox([AgentTrace(events, folder=folder, note="offline"), FrameScrubber(live, keyframes=styled.indices,
-      note="live, small model"), ResidualInspector(result.trace, note="live, small model")])
+Column([AgentTrace(events, folder=folder, note="offline"), FrameScrubber(live, keyframes=styled.indices,
+        note="live, small model"), ResidualInspector(result.trace, note="live, small model")])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** The prediction beside what was measured, and by how much it was off. Then the whole run, made

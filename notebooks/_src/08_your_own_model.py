@@ -190,11 +190,10 @@ axes[0].legend(fontsize=8); lessons.show(fig)
 # they leave the line: a model that moves the latents after the correction breaks the law, and the comparison notices.
 
 # %% tags=["see"]
-from flowedit.widgets import FrameScrubber, ResidualInspector
-from ipywidgets import VBox
+from flowedit.widgets import Column, FrameScrubber, ResidualInspector
 result = edit_video(clip.frames, clip.keyframes(), model, settings)
-VBox([FrameScrubber({"source": clip.frames, "edited by the average": result.frames}, keyframes=(0, 16, 32)),
-      ResidualInspector(result.trace)])
+Column([FrameScrubber({"source": clip.frames, "edited by the average": result.frames}, keyframes=(0, 16, 32)),
+        ResidualInspector(result.trace)])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Above, the source and an edit in blocks of 8 by 8 pixels: the change that this coarse

@@ -7,14 +7,18 @@ replaces the stub.
 
 import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from html import unescape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from notebooks.publish.catalog import CATALOG, FOLDER, REPOSITORY, Lesson
 
@@ -27,6 +31,10 @@ MEASURED = FOLDER / "measured.json"
 
 _RELATIVE = re.compile(r"\]\((?!https?:|#|\.\./)([^)\s]+)\)")
 """Target of a Markdown link that starts from the notebook's own folder."""
+_PICTURE = re.compile(r'<img alt="([^"]+)" src="data:image/webp;base64,([^"]+)"')
+"""A picture in what a widget shows without a script."""
+_VIEW = "application/vnd.jupyter.widget-view+json"
+_STILL_WIDTH = 480
 _KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -86,12 +94,19 @@ def build() -> Iterator[Path]:
 
 
 def keep_outputs(notebook: NotebookNode, run: NotebookNode) -> None:
-    """Give cells tagged `keep_output` the outputs that the same code had in another notebook."""
+    """Give cells the outputs that the same code had in another notebook: all of `keep_output`, stills of widgets."""
     done = {cell.source: cell for cell in run.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and "keep_output" in cell.metadata.tags and cell.source in done:
-            cell.outputs = [output for output in done[cell.source].outputs if _viewers_can_show(output)]
-            cell.execution_count = done[cell.source].execution_count
+        if cell.cell_type == "code" and cell.source in done:
+            outputs = done[cell.source].outputs
+            kept = [one for one in outputs if _viewers_can_show(one)] if "keep_output" in cell.metadata.tags else []
+            cell.outputs = kept + [still for one in outputs for still in _stills(one)]
+            cell.execution_count = done[cell.source].execution_count if cell.outputs else None
+
+
+def is_still(output: NotebookNode) -> bool:
+    """Whether an output stands for a widget where none can be drawn, as on GitHub."""
+    return bool(output.get("metadata", {}).get("still"))
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
@@ -114,7 +129,27 @@ def _viewers_can_show(output: NotebookNode) -> bool:
     """Whether an output makes sense without a kernel and without widget state; warnings are left out as well."""
     if output.output_type == "stream":
         return output.name == "stdout"
-    return not any("widget-view" in kind for kind in output.get("data", {}))
+    return not is_still(output) and _VIEW not in output.get("data", {})
+
+
+def _stills(output: NotebookNode) -> list[NotebookNode]:
+    """A widget's output as plain pictures with their words, or as its table where it has no picture."""
+    if is_still(output):
+        return [output]
+    data = output.get("data", {})
+    text = data.get("text/html", "")
+    if _VIEW not in data or not text:
+        return []
+    pictures = [_still(b64decode(code), unescape(alt)) for alt, code in _PICTURE.findall(text)]
+    return pictures or [new_output("display_data", {"text/html": text}, metadata={"still": True})]
+
+
+def _still(picture: bytes, alt: str) -> NotebookNode:
+    image, packed = Image.open(BytesIO(picture)).convert("RGB"), BytesIO()
+    image.thumbnail((_STILL_WIDTH, 4 * _STILL_WIDTH))
+    image.save(packed, "JPEG", quality=66, optimize=True)
+    data = {"image/jpeg": b64encode(packed.getvalue()).decode("ascii"), "text/plain": alt}
+    return new_output("display_data", data, metadata={"image/jpeg": {"alt": alt}, "still": True})
 
 
 def _from_below(match: re.Match[str]) -> str:

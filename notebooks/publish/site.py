@@ -23,6 +23,8 @@ from notebooks.publish.catalog import BRANCH, CATALOG, FOLDER, REPOSITORY, Lesso
 _HERE = Path(__file__).parent
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _STATE = "application/vnd.jupyter.widget-state+json"
+_OWN = "flowedit.widgets."
+_HOST_KEYS = ("_esm", "_css", "_anywidget_id", "_dom_classes", "layout", "tabbable", "tooltip")
 _PICTURES = ("image/png", "image/jpeg")
 _SHOWN = ("HTMLModel", "HTMLMathModel", "LabelModel", "ImageModel", "OutputModel", "")
 """Plain widgets that ask nothing of a kernel."""
@@ -38,8 +40,10 @@ class Widgets:
 
     def __init__(self, metadata: NotebookNode) -> None:
         """Read them out of the state that the notebook's run saved."""
-        self.found = export.saved(metadata)
         self._models = metadata.get("widgets", {}).get(_STATE, {}).get("state", {})
+        states = {key: model["state"] for key, model in self._models.items()}
+        own = {key: state for key, state in states.items() if str(state.get("_anywidget_id", "")).startswith(_OWN)}
+        self.found = {key: _unpacked(state) for key, state in own.items()}
         self._order: list[str] = []
 
     def place(self, output: NotebookNode) -> str:
@@ -74,6 +78,13 @@ class Widgets:
     def _children(self, key: str) -> list[str]:
         children = self._models.get(key, {}).get("state", {}).get("children", [])
         return [str(child).removeprefix("IPY_MODEL_") for child in children]
+
+
+def _unpacked(state: NotebookNode) -> export.Packed:
+    """A saved widget without what its host adds to its state."""
+    name = state["_anywidget_id"].rpartition(".")[2]
+    own = {k: v for k, v in state.items() if k not in _HOST_KEYS and not k.startswith(("_model", "_view"))}
+    return export.Packed(name=name, script=state["_esm"], style=state["_css"], state=own)
 
 
 def write_lesson(notebook: NotebookNode, lesson: Lesson, target: Path) -> Path:

@@ -213,7 +213,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         yield base, root
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(PATIENCE)
         log.close()
 
 
@@ -242,7 +242,7 @@ def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: py
     base, root = lab
     opened: list[Notebook] = []
 
-    def start(*cells: str, scale: float = 1) -> Notebook:
+    def start(*cells: str, scale: float = 1, wait: bool = True) -> Notebook:
         name = f"{request.module.__name__}_{len(opened)}.ipynb"
         sheet = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         sheet.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -257,15 +257,19 @@ def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: py
         page.goto(f"{base}/lab/tree/{name}?reset")
         page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady")
         page.evaluate(
-            """async () => {
+            """async (wait) => {
                 await jupyterapp.shell.currentWidget.sessionContext.ready;
                 jupyterapp.commands.execute('application:toggle-left-area').catch(() => null);
-                await jupyterapp.commands.execute('notebook:run-all-cells');
-            }"""
+                const run = jupyterapp.commands.execute('notebook:run-all-cells');
+                if (wait) await run;
+            }""",
+            wait,
         )
+        opened.append(notebook)
+        if not wait:
+            return notebook
         notebook.kernel("0")  # whatever the kernel still had to say about the widgets has arrived after this
         page.wait_for_timeout(300)
-        opened.append(notebook)
         return notebook
 
     yield start

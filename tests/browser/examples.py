@@ -50,9 +50,8 @@ def decode_frame(clip: dict, index: int) -> np.ndarray:
     """The frame that a browser shows for `index`: the inverse of `encode_clip`, with its loss."""
     part = next(part for part in reversed(clip["sheets"]) if part["start"] <= index)
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(part["data"]))).convert("RGB"))
-    width, height = clip["cell"]
-    row, column = divmod(index - part["start"], part["columns"])
-    return picture[row * height : (row + 1) * height, column * width : (column + 1) * width]
+    top = (index - part["start"]) * clip["cell"][1]
+    return picture[top : top + clip["cell"][1]]
 
 
 def run_trace(alpha: float = 10.0, steps: int = 20) -> Trace:
@@ -151,7 +150,7 @@ def _run_panel() -> FlowWidget:
     def look(step: SimpleNamespace) -> np.ndarray:
         return (source[::4] * (1 - step.share) + edited[::4] * step.share).astype(np.uint8)
 
-    panel = widgets.RunPanel(work, total=12, preview=look, every=1, heading="A run", note="closed form")
+    panel = widgets.RunPanel(work, total=12, preview=look, heading="A run", note="closed form")
     panel.run()
     return panel
 

@@ -40,7 +40,7 @@ def slowly():
         yield share / 16
 def look(share):
     return (edit.source * (1 - share) + edit.frames * share).astype("uint8")
-panel = widgets.RunPanel(slowly, total=16, preview=look, every=1, note=edit.note)
+panel = widgets.RunPanel(slowly, total=16, preview=look, note=edit.note)
 panel.start()
 panel
 """,

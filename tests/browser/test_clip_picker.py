@@ -11,12 +11,29 @@ from PIL import Image
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from flowedit.media.clip import read_video, write_video
+from notebooks.publish.build import read_source
+from notebooks.publish.catalog import CATALOG
 
 from .conftest import axe_findings, nothing_left, poor_contrast
 from .examples import scene
 
 PICKER = ".fe-picker"
 CELL = "from flowedit.widgets import ClipPicker\npicker = ClipPicker(area=48 * 80)\npicker"
+
+
+STANDS_IN = """
+from types import SimpleNamespace
+from flowedit.widgets import *
+from tests.browser.examples import run_trace
+picker = ClipPicker({video!r}, area=48 * 80)
+picker.paint(0, picker._frames[0])
+def edit_video(frames, keyframes, model, settings):
+    return SimpleNamespace(source=frames, frames=frames, keyframes=keyframes, settings=settings, trace=run_trace())
+material = SimpleNamespace(what_ran=str)
+preset_settings = lambda *words: SimpleNamespace(with_=lambda **changes: "")
+result, model, settings = None, None, preset_settings()
+"""
+"""What a lesson has by its last cells, without a model."""
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +95,15 @@ def test_the_whole_way_in_the_page(book, video, tmp_path):
     inverted = book.kernel("print(abs(value.keyframes[0].image.astype(int) + value.frames[16] - 255).max())")
     assert int(inverted) <= 1
     book.check_quiet()
+
+
+@pytest.mark.parametrize("lesson", [CATALOG[0], CATALOG[5]], ids=["00", "05"])
+def test_a_lesson_plays_a_readers_clip_at_its_own_speed(open_notebook, video, lesson):
+    """Catches a clip of 24 frames a second that is said, and played, at 16."""
+    last = next(cell for cell in read_source(lesson).cells if "if picker.ready" in cell.source)
+    book = open_notebook(STANDS_IN.format(video=str(video)), last.source)
+    book.page.get_by_text("24 frames per second").wait_for()
+    book.close()
 
 
 def test_a_refusal_stands_beside_the_controls(book, tmp_path):

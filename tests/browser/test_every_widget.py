@@ -23,7 +23,7 @@ GESTURES = {
     "AgentTrace": ("[aria-label='Event']", SLIDER),
     "AlphaExplorer": ("[aria-label='Alpha']", SLIDER),
     "CompareGrid": ("[aria-label='Frame']", SLIDER),
-    "EnvCard": ("button:text('Copy report')", ("Escape", "Enter")),
+    "EnvCard": ("button:text('Test again')", ("Escape", "Enter")),
     "FlowField2D": ("input[type=range]", SLIDER),
     "FrameScrubber": ("[aria-label='Frame']", SLIDER),
     "GapExplorer": ("input[type=range]", SLIDER),
@@ -33,9 +33,6 @@ GESTURES = {
     "SlotMap": ("[role=listbox]", SLIDER),
 }
 """For each widget a control, a key after which it stands still, and one that must change what the widget draws."""
-
-IN_LAB = {**GESTURES, "EnvCard": ("button:text('Test again')", ("Escape", "Enter"))}
-"""The same where a kernel was: its lights go out when it is asked again."""
 
 DRAWN = """(root) => {
     const pictures = [...root.querySelectorAll("canvas")].map((one) => one.toDataURL());
@@ -100,15 +97,12 @@ def _selectors(css: str) -> str:
 def test_keys_stay_in_the_widget_and_the_kernel_may_go(notebook):
     page = notebook.page
     cells = notebook.cell_count()
-    target = page.locator(f"{ROOT} :is(input, button, select, [tabindex='0']):not([disabled]):visible").first
-    target.focus()
-    for key in ("ArrowRight", "ArrowLeft", "Home", "End", "PageUp", "PageDown", "b", "a", "d", "d", "Space"):
-        target.focus()
-        page.keyboard.press(key)
-    assert notebook.cell_count() == cells
+    notebook.check_keys_stay(
+        page.locator(f"{ROOT} :is(input, button, select, [tabindex='0']):not([disabled]):visible").first
+    )
     page.wait_for_timeout(400)
     notebook.shut_down_kernel()
-    check_reacts(notebook, IN_LAB[notebook.name])
+    check_reacts(notebook, GESTURES[notebook.name])
     page.keyboard.press("b")
     page.wait_for_timeout(300)
     assert notebook.cell_count() == cells
@@ -131,6 +125,16 @@ def test_exported_page_draws_with_no_request(exported, open_page):
         assert nothing_left(lambda page=watched: poor_contrast(page.page.locator(ROOT))) == [], theme
         assert nothing_left(lambda page=watched: axe_findings(page, ROOT)) == [], theme
         watched.check_quiet()
+
+
+def test_a_pressed_button_can_be_read_under_the_pointer(exported, open_page):
+    """Catches a pressed button whose label takes the colour of the ground that the pointer gives it."""
+    for theme in ("light", "dark"):
+        watched = open_page(exported, theme=theme)
+        watched.page.wait_for_selector(f"{ROOT}[data-fe-theme={theme}]")
+        for button in watched.page.locator(f"{ROOT} :is([aria-pressed=true], .fe-primary):visible:enabled").all():
+            button.hover()
+            assert nothing_left(lambda one=button: poor_contrast(one.locator(".."))) == [], theme
 
 
 def test_exported_page_fits_a_narrow_screen(exported, open_page):
@@ -157,13 +161,13 @@ def test_a_host_that_throws_is_survived(name, exported, open_page):
         "save_changes() { throw new Error('no kernel'); }, send() { throw new Error('no kernel'); },",
     )
     broken = re.sub(r"off: \(event, handler\) =>[^\n]*", "off() { throw new Error('no off'); },", broken)
-    broken = broken.replace("widget.render({", "window.feEnd = widget.render({")
+    broken = broken.replace("feModules[module].render({", "feModules.end = feModules[module].render({")
     assert broken.count("throw new Error") == exported.count("throw new Error") + 3
     watched = open_page(broken)
     page = watched.page
     check_reacts(watched, GESTURES[name])
     page.wait_for_timeout(300)  # in which the change is sent, and thrown back
-    page.evaluate("feEnd()")
+    page.evaluate("feModules.end()")
     watched.check_quiet()
 
 

@@ -9,6 +9,7 @@ import pytest
 from flowedit.toy import SCENES, Mixture, Scene
 from flowedit.widgets import page
 from flowedit.widgets.flow_field_2d import FlowField2D
+from notebooks.publish.catalog import FOLDER
 
 UNEVEN = Scene(
     title="Uneven weights and spreads",
@@ -45,6 +46,15 @@ def test_particles_equal_numpy_to_1e_9(open_page):
         moved = max(moved, np.abs(expected[-1] - expected[0]).max())
     assert moved > 1
     watched.check_quiet()
+
+
+def test_a_button_has_the_name_that_the_lesson_uses(open_page):
+    """Catches a reader who looks for a *difference* flow among buttons called otherwise."""
+    text = (FOLDER / "_src" / "02_flows_by_hand.py").read_text(encoding="utf-8")
+    name = re.search(r"switch to the \*(\w+)\* flow", text)[1]
+    root = open_page(FlowField2D(particles=3).to_html()).root("flow-field-2d")
+    root.get_by_role("button", name=f"{name} flow").click()
+    assert "source to target" in root.locator("canvas").get_attribute("aria-label")
 
 
 def test_equal_fields_are_said_to_be_the_identity(open_page):

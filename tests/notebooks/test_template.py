@@ -15,7 +15,7 @@ from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson, exercis
 MARKDOWN = {"header", "predict", "idea", "exercise", "recap"}
 CODE = {"setup", "code", "stub", "check", "solution"}
 MAX_LINES, MAX_CODE_CELLS, MAX_IDEA_WORDS, MAX_DEF_LINES = 10, 12, 150, 7
-KEPT_BYTES = 250_000
+KEPT_BYTES = 270_000  # of them the stills of widgets take up to 60 000
 
 both_builds = pytest.mark.parametrize("make", [build.student, build.solution], ids=["student", "solution"])
 
@@ -139,7 +139,7 @@ def test_stored_outputs_are_few_small_and_have_words(lesson, make):
     assert "widgets" not in notebook.metadata
     for cell in code_of(notebook):
         if "keep_output" not in cell.metadata.tags:
-            assert not cell.outputs
+            assert all(build.is_still(output) for output in cell.outputs)
             continue
         assert cell.outputs, f"run the lessons: {cell.source[:60]!r} keeps no output"
         for output in cell.outputs:

@@ -49,20 +49,6 @@ def test_no_psutil_and_no_cgroup_leave_a_card(monkeypatch):
     assert row("Memory")["value"] == "not known (ImportError)"
 
 
-def test_a_gpu_tool_that_hangs_or_fails_leaves_a_card(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(_probe.shutil, "which", lambda name: "/bin/nvidia-smi")
-
-    def hang(*args, **kwargs):
-        raise subprocess.TimeoutExpired("nvidia-smi", 5)
-
-    monkeypatch.setattr(_probe.subprocess, "run", hang)
-    assert row("Device")["value"] == "not known (TimeoutExpired)"
-    answer = subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\n", "")
-    monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: answer)
-    assert row("Device") == {"name": "Device", "value": "Tesla T4, 15360 MiB", "state": "ok", "hint": ""}
-
-
 def torch_that_sees(*, gpu):
     """A torch of which the cards read only whether and which GPU it sees."""
     properties = SimpleNamespace(total_memory=80 * 2**30)
@@ -72,12 +58,25 @@ def torch_that_sees(*, gpu):
 
 @pytest.fixture
 def driver(monkeypatch):
-    """An NVIDIA driver that answers, on a computer where torch is not loaded."""
+    """An NVIDIA driver that answers, on a computer where torch is not loaded; the fixture sets what its tool does."""
+
+    def does(run):
+        monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: run())
+
     monkeypatch.setattr(_probe.shutil, "which", lambda name: "/bin/nvidia-smi")
-    answer = subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\nTesla T4, 15360 MiB\n", "")
-    monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: answer)
+    does(lambda: subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\nTesla T4, 15360 MiB\n", ""))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return does
+
+
+def test_a_driver_that_hangs_leaves_a_card_and_a_lesson(driver):
+    def hang():
+        raise subprocess.TimeoutExpired("nvidia-smi", 5)
+
+    driver(hang)
+    assert row("Device")["value"] == "not known (TimeoutExpired)"
+    assert card.device() == "cpu"
 
 
 def test_a_gpu_that_torch_sees_is_named(monkeypatch):
@@ -86,10 +85,10 @@ def test_a_gpu_that_torch_sees_is_named(monkeypatch):
     assert card.device() == "cuda (NVIDIA H100, 80.0 GiB)"
 
 
-def test_setup_names_the_gpu_before_torch_is_loaded(monkeypatch, driver):
+def test_a_gpu_is_named_before_torch_is_loaded(monkeypatch, driver):
     """Catches a card that says `cpu` on a GPU's computer because a lesson's first cell has not loaded torch."""
     monkeypatch.setattr(_probe, "_built_for_cuda", lambda: True)
-    assert row("Device")["value"] == "Tesla T4, 15360 MiB"
+    assert row("Device") == {"name": "Device", "value": "Tesla T4, 15360 MiB", "state": "ok", "hint": ""}
     assert card.device() == "cuda (Tesla T4, 15360 MiB)"
     assert "torch" not in sys.modules
 
@@ -112,14 +111,6 @@ def test_a_gpu_that_torch_cannot_use_is_not_the_device(monkeypatch, driver, torc
     assert hint in row("Device")["hint"]
     assert card.device() == "cpu"
     assert EnvCard().ready
-
-
-def test_a_driver_that_hangs_does_not_stop_a_lessons_setup(monkeypatch, driver):
-    def hang(*args, **kwargs):
-        raise subprocess.TimeoutExpired("nvidia-smi", 5)
-
-    monkeypatch.setattr(_probe.subprocess, "run", hang)
-    assert card.device() == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +149,7 @@ def test_a_key_is_never_shown(monkeypatch):
     monkeypatch.setenv("GOOGLE_API_KEY", "secret-value")
     card = EnvCard()
     assert row("Gemini key")["value"] == "found"
-    assert "secret-value" not in card.fallback() + str(card.saved_state())
+    assert "secret-value" not in card.fallback() + str(card.packed().state)
 
 
 class NotebookAccessError(Exception):
@@ -188,4 +179,4 @@ def test_a_key_in_colabs_secrets_counts(monkeypatch, secret, variable, says):
     monkeypatch.setitem(sys.modules, "google.colab", colab)
     monkeypatch.setenv("GOOGLE_API_KEY", variable)
     assert row("Gemini key")["value"] == says
-    assert "secret-value" not in str(EnvCard().saved_state())
+    assert "secret-value" not in str(EnvCard().packed().state)

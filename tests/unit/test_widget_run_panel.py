@@ -2,13 +2,14 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from flowedit.errors import SettingError, WidgetError
 from flowedit.frames import group_of
-from flowedit.widgets.preview import fit_latent_rgb, latent_rgb, step_preview
+from flowedit.widgets.preview import latent_preview
 from flowedit.widgets.run_panel import RunPanel
 
 
@@ -16,18 +17,21 @@ def clip_of(value: int, frames: int = 2) -> np.ndarray:
     return np.full((frames, 16, 16, 3), value, np.uint8)
 
 
-def test_a_run_reports_every_step_previews_every_kth_and_keeps_its_result():
-    """Catches an off-by-one in `every`, a last step without preview, and a result made from the wrong step."""
+def steps(*items):
+    yield from items
+
+
+def test_a_run_reports_and_previews_every_step_and_keeps_its_result():
+    """Catches a line of news counted as a step, a step without preview, and a result made from the wrong step."""
     shown = []
     panel = RunPanel(
-        lambda: iter(["encoding", 10, 20, 30, 40, 50]),
+        lambda: steps("encoding", 10, 20, 30, 40, 50),
         total=5,
-        every=2,
         preview=lambda item: shown.append(item) or clip_of(item),
         finish=lambda last: clip_of(last + 1),
     )
     result = panel.run()
-    assert shown == [20, 40, 50]
+    assert shown == [10, 20, 30, 40, 50]
     np.testing.assert_array_equal(result, clip_of(51))
     assert panel.log == [f"Step {i}" for i in range(1, 6)]
     assert (panel.job["state"], panel.job["done"], panel.job["total"]) == ("done", 5, 5)
@@ -72,8 +76,8 @@ def test_cancel_stops_the_run_itself():
     panel.cancel()
     assert panel.job["state"] == "cancelling"
     work.go.release(50)
-    panel.wait(5)
-    assert not panel.running
+    panel.worker.wait(5)
+    assert not panel.worker.running
     assert work.closed
     assert work.steps <= 4
     assert panel.job["state"] == "cancelled"
@@ -83,7 +87,8 @@ def test_cancel_stops_the_run_itself():
     assert work.steps == steps
     work.go.release(200)
     panel.start()  # a cancelled run can start again
-    assert panel.wait(10) is not None
+    panel.worker.wait(10)
+    assert panel.result is not None
     assert panel.job["state"] == "done"
 
 
@@ -98,7 +103,7 @@ def test_a_run_ends_with_its_kernel():
     seen = []
     panel.observe(seen.append, ["job", "log", "picture"])
     panel.worker.close()
-    assert not panel.running
+    assert not panel.worker.running
     assert work.closed
     assert seen == []
     assert not panel.start()
@@ -107,7 +112,7 @@ def test_a_run_ends_with_its_kernel():
 def test_a_new_run_does_not_show_the_picture_of_the_one_before():
     """Catches a run that failed, or was saved early, with another run's result in its static picture."""
     results = iter([clip_of(200), None])
-    panel = RunPanel(lambda: iter([1]), total=1, finish=lambda _: next(results))
+    panel = RunPanel(lambda: steps(1), total=1, finish=lambda _: next(results))
     panel.run()
     assert "<img" in panel.fallback()
     panel.run()
@@ -117,7 +122,7 @@ def test_a_new_run_does_not_show_the_picture_of_the_one_before():
 
 def test_a_note_with_quotes_stays_a_note():
     """Catches a caption that ends the attribute it stands in."""
-    panel = RunPanel(lambda: iter([1]), total=1, finish=lambda _: clip_of(9))
+    panel = RunPanel(lambda: steps(1), total=1, finish=lambda _: clip_of(9))
     panel.run()
     panel.preview_note = 'a "rough" look <b>'
     assert 'alt="a &quot;rough&quot; look &lt;b&gt;"' in panel.fallback()
@@ -137,25 +142,26 @@ def test_a_failure_is_told_kept_and_raised():
 
 def test_strange_messages_are_ignored():
     """Catches a thread started, or an error raised, by what a page should not have sent."""
-    panel = RunPanel(lambda: iter([1]), total=1)
+    panel = RunPanel(lambda: steps(1), total=1)
     for content in (None, "start", {"type": "else"}, {}):
         panel._hear(panel, content, [])
     assert panel.job["state"] == "idle"
 
 
 def mean_colours(frames, shape):
-    """What each latent stands for: the mean colour of its patch over its group of frames, (f, h, w, 3) in [0, 1]."""
+    """What each latent stands for: the mean colour of its patch over its group of frames, (f, h, w, 3) in 8 bits."""
     slots, height, width = shape
     count, tall, wide, _ = frames.shape
-    colours = frames.reshape(count, height, tall // height, width, wide // width, 3).mean(axis=(2, 4)) / 255
+    colours = frames.reshape(count, height, tall // height, width, wide // width, 3).mean(axis=(2, 4))
     return np.stack([colours[list(group_of(slot))].mean(axis=0) for slot in range(slots)])
 
 
-def encoded(seed=0, channels=5, slots=3, size=(4, 6), patch=8):
-    """A clip whose latents are an exact affine image of its mean colours."""
-    rng = np.random.default_rng(seed)
+def encoded(channels=5, slots=3, size=(4, 6), patch=32):
+    """A clip whose latents are an exact affine image of its mean colours, and those colours."""
+    rng = np.random.default_rng(0)
     count, (height, width) = 4 * (slots - 1) + 1, size
-    frames = rng.integers(0, 256, (count, height * patch, width * patch, 3), dtype=np.uint8)
+    flat = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    frames = flat.repeat(patch, axis=1).repeat(patch, axis=2)
     means = mean_colours(frames, (slots, height, width))
     mixing, offset = rng.standard_normal((channels, 3)), rng.standard_normal(channels)
     return np.einsum("cr,fhwr->cfhw", mixing, means) + offset[:, None, None, None], frames, means
@@ -165,14 +171,15 @@ def encoded(seed=0, channels=5, slots=3, size=(4, 6), patch=8):
 def test_the_map_gives_the_colours_back(channels):
     """Catches axes exchanged, a forgotten offset, and groups of frames taken at the wrong places."""
     latents, frames, means = encoded(channels=channels)
-    rgb_map = fit_latent_rgb(latents, frames)
-    assert rgb_map.shape == (3, channels + 1)
-    colours = np.einsum("rc,cfhw->fhwr", rgb_map[:, :channels], latents) + rgb_map[:, channels]
-    np.testing.assert_allclose(colours, means, atol=1e-9)
-    pictures = latent_rgb(latents, rgb_map)
-    assert pictures.dtype == np.uint8
-    assert pictures.shape == (3, 128, 192, 3)
-    np.testing.assert_allclose(pictures.mean(axis=(1, 2)) / 255, means.mean(axis=(1, 2)), atol=0.03)
+    torch = pytest.importorskip("torch")
+    step = SimpleNamespace(latents=torch.from_numpy(latents)[None])  # as an edit yields it
+    pictures = latent_preview(torch.from_numpy(latents)[None], frames)(step)
+    assert (pictures.dtype, pictures.shape) == (np.uint8, (3, 128, 192, 3))
+    np.testing.assert_allclose(pictures[:, 16::32, 16::32], means, atol=12)  # at a patch's middle, between neighbours
+    np.testing.assert_allclose(pictures.mean(axis=(1, 2)), means.mean(axis=(1, 2)), atol=8)
+    np.testing.assert_array_equal(pictures, latent_preview(latents, frames)(latents))
+    latents[:, 1] = np.nan
+    assert latent_preview(*encoded(channels=channels)[:2])(latents)[1].max() == 0  # what is not finite is black
 
 
 def test_the_small_models_latents_are_shown_in_about_their_colours():
@@ -189,29 +196,12 @@ def test_the_small_models_latents_are_shown_in_about_their_colours():
     small_model, clip = load_model("tiny", device="cpu"), material.clip(8, frames=9)
     with torch.inference_mode():
         source, edited = (small_model.encode(to_pixels(frames, "cpu")) for frames in (clip.frames, clip.truth))
-    rgb_map = fit_latent_rgb(source, clip.frames)
+    look = latent_preview(source, clip.frames)
     for latents, frames, most in ((source, clip.frames, 0.055), (edited, clip.truth, 0.1)):
-        shown, wanted = latent_rgb(latents, rgb_map), mean_colours(frames, latents.shape[2:])
-        small = shown.reshape(len(wanted), 16, 8, 16, 8, 3).mean(axis=(2, 4)) / 255
-        error = np.sqrt(((small - wanted) ** 2).mean())
-        spread = wanted.std(axis=(0, 1, 2)).mean()
-        assert error < min(most, spread / 2)
+        wanted = mean_colours(frames, latents.shape[2:]) / 255
+        small = look(latents).reshape(len(wanted), 16, 8, 16, 8, 3).mean(axis=(2, 4)) / 255
+        assert np.sqrt(((small - wanted) ** 2).mean()) < min(most, wanted.std(axis=(0, 1, 2)).mean() / 2)
         assert np.corrcoef(small.ravel(), wanted.ravel())[0, 1] > 0.95
-
-
-def test_preview_takes_a_step_and_torch_and_a_batch_of_one():
-    torch = pytest.importorskip("torch")
-    latents, frames, _ = encoded()
-    rgb_map = fit_latent_rgb(torch.from_numpy(latents)[None].bfloat16().double(), frames)
-    step = type("Step", (), {"latents": torch.from_numpy(latents)[None]})()
-    np.testing.assert_array_equal(step_preview(rgb_map)(step), latent_rgb(latents, rgb_map))
-
-
-def test_values_that_are_not_finite_are_drawn_as_black():
-    latents, frames, _ = encoded()
-    rgb_map = fit_latent_rgb(latents, frames)
-    latents[:, 1] = np.nan
-    assert latent_rgb(latents, rgb_map)[1].max() == 0
 
 
 @pytest.mark.parametrize(
@@ -220,17 +210,9 @@ def test_values_that_are_not_finite_are_drawn_as_black():
         (lambda latents, frames: (latents[:, :2], frames), "do not belong"),
         (lambda latents, frames: (latents, frames[:, :-1]), "do not belong"),
         (lambda latents, frames: (latents[0], frames), "channels, slots"),
-        (lambda latents, frames: (latents[:, :1, :2, :2], frames[:1, :16, :16]), "cannot fix a map"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(change, says):
     latents, frames, _ = encoded()
     with pytest.raises(WidgetError, match=says):
-        fit_latent_rgb(*change(latents, frames))
-
-
-def test_a_map_of_another_model_is_refused():
-    latents, frames, _ = encoded()
-    rgb_map = fit_latent_rgb(latents, frames)
-    with pytest.raises(WidgetError, match=r"\(3, 6\).*need \(3, 5\)"):
-        latent_rgb(latents[:4], rgb_map)
+        latent_preview(*change(latents, frames))

@@ -15,7 +15,7 @@ from flowedit.widgets import FrameScrubber, ResidualInspector
 from flowedit.widgets import page as make_page
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import Job
-from flowedit.widgets._sprites import encode_clip, encode_images, sheet
+from flowedit.widgets._sprites import encode_clip, encode_images
 from tests.browser.examples import EXAMPLES, decode_frame, demo_clip, run_trace
 
 
@@ -29,18 +29,11 @@ def test_small_clips_come_back_exactly(count):
 
 
 def test_several_sheets_keep_the_order(monkeypatch):
-    monkeypatch.setattr("flowedit.widgets._sprites._SHEET_PIXELS", 4 * 16 * 16)
+    monkeypatch.setattr("flowedit.widgets._sprites._SHEET_HEIGHT", 4 * 16)
     clip = np.arange(11, dtype=np.uint8)[:, None, None, None] * np.full((11, 16, 16, 3), 20, np.uint8)
     encoded = encode_clip(clip)
     assert [part["start"] for part in encoded["sheets"]] == [0, 4, 8]
     assert [int(decode_frame(encoded, i)[0, 0, 0]) for i in range(11)] == [20 * i for i in range(11)]
-
-
-def test_a_sheet_lays_frames_row_by_row():
-    clip = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 2, 3, 3), np.uint8)
-    laid = sheet(clip)
-    assert laid.shape == (4, 9, 3)
-    assert laid[::2, ::3, 0].tolist() == [[0, 1, 2], [3, 4, 0]]
 
 
 @pytest.mark.parametrize("budget", [20_000, 60_000, 200_000])
@@ -66,10 +59,6 @@ def test_the_budget_is_kept_and_quality_or_size_pays(budget):
         assert encoded["cell"][0] / encoded["cell"][1] == pytest.approx(240 / 136, rel=0.03)
 
 
-def test_eighty_one_frames_at_480_stay_within_600_kilobytes():
-    assert encode_clip(grainy_clip())["bytes"] <= 600_000
-
-
 def test_an_image_is_scaled_down_never_up_and_a_wrong_one_is_refused():
     assert len(encode_images([np.zeros((900, 1600, 3), np.uint8)], max_side=100)[0]) < 400
     with pytest.raises(WidgetError, match="float64"):
@@ -93,7 +82,7 @@ def test_state_is_small_json_and_a_page_cannot_be_broken_by_text(name):
     made = EXAMPLES[name]()
     made.heading = made.note = "</script><!-- <b>"
     text = made.to_html()
-    assert text.count("</script>") == 3
+    assert text.count("</script>") == 3  # state, its widget, their host
     assert "<b></h1>" not in text
     models = re.search(r'id="fe-models">(.*?)</script>', text, re.S)[1]
     assert len(models) < 1_000_000
@@ -104,7 +93,7 @@ def test_state_is_small_json_and_a_page_cannot_be_broken_by_text(name):
 def test_two_widgets_of_one_kind_share_their_script_in_a_page():
     source, _ = demo_clip(5, 16, 16)
     one, two = (FrameScrubber({"a": source}) for _ in range(2))
-    assert make_page([one, two], "Two").count('fe.widget(\\"frame-scrubber\\"') == 1
+    assert make_page([one, two], "Two").count('fe.widget("frame-scrubber"') == 1
 
 
 def test_a_bundle_holds_widget_picture_and_table():
@@ -113,15 +102,6 @@ def test_a_bundle_holds_widget_picture_and_table():
     assert "<img alt=" in data["text/html"]
     assert "<table>" in data["text/html"]
     assert "<script" not in data["text/html"]
-
-
-def test_a_scrubber_clamps_an_index_from_a_longer_one():
-    source, _ = demo_clip(5, 16, 16)
-    widget = FrameScrubber({"a": source})
-    widget.index = 40
-    assert widget.index == 4
-    widget.index = -3
-    assert widget.index == 0
 
 
 class _Heard:

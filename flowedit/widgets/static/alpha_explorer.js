@@ -18,7 +18,9 @@ export default fe.widget("alpha-explorer", (ctx) => {
   const stage = fe.el("div", { class: "fe-stage" },
     before ? fe.el("figure", { class: "fe-cell" }, beforePicture.canvas, fe.el("figcaption", {}, "source")) : null,
     fe.el("figure", { class: "fe-cell" }, picture.canvas, caption));
-  const transport = fe.transport(ctx, { count: size.frames, fps: ctx.get("fps"), marks: keyframes });
+  const transport = fe.transport(ctx, { count: size.frames, fps: ctx.get("fps"), marks: keyframes, draw: (index) => draw(index),
+    load: () => Promise.all([before, clipOf(nearest())].map((clip) => clip?.all(transport.index()))),
+    shown: () => [...(before ? [[beforePicture.canvas, "source"]] : []), [picture.canvas, caption.textContent]] });
 
   const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, step: 1, "aria-label": "Alpha",
     oninput: (event) => ctx.set({ alpha: runs()[event.target.value].alpha }) });
@@ -61,8 +63,8 @@ export default fe.widget("alpha-explorer", (ctx) => {
     if (!decoded.has(run)) decoded.set(run, fe.clip(run.clip, () => draw()));
     return decoded.get(run);
   };
-  const draw = () => {
-    const [run, index] = [nearest(), transport.index()];
+  const draw = (index = transport.index()) => {
+    const run = nearest();
     const complete = clipOf(run).draw(picture.pen, index);
     const beside = !before || before.draw(beforePicture.pen, index);
     if (complete && beside) ctx.root.dataset.drawn = `${run.alpha}@${index}`;
@@ -104,7 +106,7 @@ export default fe.widget("alpha-explorer", (ctx) => {
     fe.el("div", { class: "fe-side" }, stage, transport.node,
       fe.el("div", { class: "fe-alpha" }, valueText, fe.el("div", { class: "fe-alphaline" }, slider)), readout, computeRow),
     fe.el("div", { class: "fe-side" }, metricBox, metricPlot.node, curveBox)));
-  ctx.on("index", draw);
+  ctx.on("index", () => draw());
   ctx.on(["alpha", "reading"], show);
   ctx.on("runs", () => { close(); decoded = new Map(); showMetrics(); show(); });
   ctx.cleanup(() => { close(); before?.close(); });

@@ -49,8 +49,6 @@ fe.ICONS = {
   pause: "M4.5 3.5h2.6v9H4.5zM8.9 3.5h2.6v9H8.9z",
   previous: "M10.5 3.5v9L4.5 8z",
   next: "M5.5 3.5v9l6-4.5z",
-  plus: "M7.2 3.5h1.6v3.7h3.7v1.6H8.8v3.7H7.2V8.8H3.5V7.2h3.7z",
-  minus: "M3.5 7.2h9v1.6h-9z",
   keyBack: "M9.5 4.5 13 8l-3.5 3.5L6 8zM3 4h1.5v8H3z",
   keyNext: "M6.5 4.5 10 8l-3.5 3.5L3 8zM11.5 4H13v8h-1.5z",
 };
@@ -110,8 +108,6 @@ fe.moves = (go, page = 5) => ({
 
 fe.isTextInput = (node) =>
   node instanceof HTMLTextAreaElement || (node instanceof HTMLInputElement && /^(text|search|number)$/.test(node.type));
-
-fe.reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // A host (a dead kernel, a static site) may throw from any of these; a widget goes on with what it has.
 fe.attempt = (action) => {

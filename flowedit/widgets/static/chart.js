@@ -12,30 +12,19 @@ fe.ramp = (share) => {
   return `rgb(${mixed.join(",")})`;
 };
 
-// The range of finite values, widened when it is empty; on a log scale of positive values only.
-fe.domain = (values, log = false) => {
-  const good = values.filter((value) => fe.isNumber(value) && (!log || value > 0));
-  if (!good.length) return log ? [0.001, 1] : [0, 1];
+// The range of finite values, widened when it is empty.
+fe.domain = (values) => {
+  const good = values.filter(fe.isNumber);
+  if (!good.length) return [0, 1];
   const [low, high] = [Math.min(...good), Math.max(...good)];
-  if (low < high) return [low, high];
-  return log ? [low / 2, high * 2] : [low - 0.5 * Math.max(Math.abs(low), 1), high + 0.5 * Math.max(Math.abs(high), 1)];
+  return low < high ? [low, high] : [low - 0.5 * Math.max(Math.abs(low), 1), high + 0.5 * Math.max(Math.abs(high), 1)];
 };
 
 // Maps a value to [0, 1]; null where it has no place on the scale.
-fe.scale = ([low, high], log = false) => (value) => {
-  if (!fe.isNumber(value) || (log && value <= 0)) return null;
-  return log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
-};
+fe.scale = ([low, high]) => (value) => (fe.isNumber(value) ? (value - low) / (high - low) : null);
 
 // Round tick values inside a range, at most about `most`.
-fe.axisTicks = ([low, high], most = 5, log = false) => {
-  if (log) {
-    const [from, to] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
-    const skip = Math.max(1, Math.ceil((to - from + 1) / most));
-    const decades = [];
-    for (let power = from; power <= to; power += skip) decades.push(10 ** power);
-    return decades.length > 1 ? decades : [low, high];
-  }
+fe.axisTicks = ([low, high], most = 5) => {
   const rough = (high - low) / most;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * unit).find((size) => size >= rough);
@@ -83,7 +72,7 @@ const MOST_ROWS = 12; // of a cursor's text; beyond, faint lines are left out of
 // A line plot. `update({ series, x, y, bands, lines, cursor })` draws:
 //   series: [{ name, points: [[x, y], ...], colour, dash, faint, dots, tag }]; a y that is not a number breaks the line;
 //   a tag is written at the line's end (those of faint lines where there is room)
-//   x: { domain, whole } and y: { domain, log }, all optional (whole: tick only integers); bands: [{ from, to, colour }] and lines: [{ y, text }] across the plot
+//   x: { domain, whole } and y: { domain }, all optional (whole: tick only integers); bands: [{ from, to, colour }] and lines: [{ y, text }] across the plot
 //   cursor: the x value marked. Arrow keys read the values out, and with `onpick(x)` they and a click pick one;
 //   `describe(x)` names it for the cursor's text.
 fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) => fe.number(x) }) => {
@@ -96,13 +85,12 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
 
   const draw = (width) => {
     const points = now.series.flatMap((line) => line.points);
-    const yLog = now.y?.log ?? false;
     const xDomain = now.x?.domain ?? fe.domain(points.map(([x]) => x));
     const yValues = [...points.map(([, y]) => y), ...(now.lines ?? []).map((line) => line.y)];
-    const yDomain = now.y?.domain ?? (yLog ? fe.domain(yValues, true) : fe.roundDomain(fe.domain([0, ...yValues])));
+    const yDomain = now.y?.domain ?? fe.roundDomain(fe.domain([0, ...yValues]));
     const tagged = now.series.filter((line) => line.tag && line.points.some(([, y]) => fe.isNumber(y)));
     edge.right = tagged.length ? 12 + TAG * Math.max(...tagged.map((line) => line.tag.length)) : 12;
-    const [sx, sy] = [fe.scale(xDomain), fe.scale(yDomain, yLog)];
+    const [sx, sy] = [fe.scale(xDomain), fe.scale(yDomain)];
     const px = (x) => edge.left + sx(x) * (width - edge.left - edge.right);
     const py = (y) => height - edge.bottom - sy(y) * (height - edge.top - edge.bottom);
     grid = { px, py, xs: [...new Set(points.map(([x]) => x))].sort((a, b) => a - b) };
@@ -113,7 +101,7 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
       const [top, bottom] = [py(fe.clamp(band.to, ...yDomain)), py(fe.clamp(band.from, ...yDomain))];
       svg.append(fe.svg("rect", { x: edge.left, y: top, width: right - edge.left, height: Math.max(0, bottom - top), fill: band.colour, opacity: 0.14 }));
     }
-    for (const y of fe.axisTicks(yDomain, 5, yLog)) {
+    for (const y of fe.axisTicks(yDomain)) {
       svg.append(fe.svg("line", { class: "fe-gridline", x1: edge.left, x2: right, y1: py(y), y2: py(y) }),
         fe.svg("text", { class: "fe-ticktext", x: edge.left - 6, y: py(y) + 4, "text-anchor": "end" }, fe.number(y)));
     }
@@ -135,12 +123,10 @@ fe.plot = (ctx, { label, xLabel, yLabel, height = 220, onpick, describe = (x) =>
     showPlace();
   };
 
-  // Names at the ends of the lines, moved apart; where there are too many, those of faint lines are thinned out.
+  // Names at the ends of the lines, moved apart; where there are too many, only some of the faint lines' are written.
   const drawTags = (tagged, px, py) => {
-    const room = Math.max(1, Math.floor((height - edge.top - edge.bottom) / TAG_HEIGHT) + 1);
-    const faint = tagged.filter((line) => line.faint);
-    const every = Math.max(1, Math.ceil(faint.length / Math.max(1, room - (tagged.length - faint.length))));
-    const ends = tagged.filter((line) => !line.faint || faint.indexOf(line) % every === 0)
+    const every = Math.ceil((tagged.length * TAG_HEIGHT) / (height - edge.top - edge.bottom));
+    const ends = tagged.filter((line, i) => !line.faint || i % every === 0)
       .map((line) => ({ line, end: line.points.findLast(([, y]) => fe.isNumber(y)) }))
       .sort((a, b) => py(a.end[1]) - py(b.end[1]));
     const heights = fe.spreadOut(ends.map(({ end }) => py(end[1])), TAG_HEIGHT, edge.top, height - edge.bottom);

@@ -5,7 +5,9 @@ export default fe.widget("compare-grid", (ctx) => {
   const names = ctx.get("metrics");
   const better = ctx.get("better");
   const players = rows.map((row) => fe.clip(row.clip, () => draw()));
-  const transport = fe.transport(ctx, { count: players[0].frames, fps: ctx.get("fps"), marks: ctx.get("keyframes") });
+  const transport = fe.transport(ctx, { count: players[0].frames, fps: ctx.get("fps"), marks: ctx.get("keyframes"),
+    load: () => Promise.all(players.map((player) => player.all(transport.index()))), draw: (index) => draw(index),
+    shown: () => sorted().map((i) => [cards[i].canvas, `${rows[i].name}  ${cards[i].value.textContent}`]) });
 
   const bestOf = (name) => {
     const values = rows.filter((row) => !row.reference).map((row) => row.metrics[name]).filter(fe.isNumber);
@@ -35,7 +37,7 @@ export default fe.widget("compare-grid", (ctx) => {
   const cards = rows.map((row, i) => {
     const { canvas, pen } = fe.canvas(players[i], row.name);
     const value = fe.el("span", { class: "fe-cardvalue" });
-    return { pen, value, node: fe.el("figure", { class: "fe-cell", "data-row": i }, canvas, fe.el("figcaption", {}, row.name, value)) };
+    return { canvas, pen, value, node: fe.el("figure", { class: "fe-cell", "data-row": i }, canvas, fe.el("figcaption", {}, row.name, value)) };
   });
   const grid = fe.el("div", { class: "fe-cards" });
   const head = ["name", ...names].map((name) => {
@@ -46,8 +48,7 @@ export default fe.widget("compare-grid", (ctx) => {
   });
   const table = fe.table("Numbers of every row; ★ marks the best of a column that has a better direction", head.map(({ button }) => button), []);
 
-  const draw = () => {
-    const index = transport.index();
+  const draw = (index = transport.index()) => {
     if (cards.map((card, i) => players[i].draw(card.pen, index)).every(Boolean)) ctx.root.dataset.drawn = index;
   };
   const show = () => {
@@ -70,7 +71,7 @@ export default fe.widget("compare-grid", (ctx) => {
   };
   ctx.root.style.setProperty("--fe-card", `${fe.clamp(players[0].width, 150, 260)}px`);
   ctx.root.append(grid, transport.node, table);
-  ctx.on("index", draw);
+  ctx.on("index", () => draw());
   ctx.on("sort", show);
   ctx.cleanup(() => players.forEach((player) => player.close()));
   show();

@@ -103,7 +103,7 @@ export default fe.widget("flow-field-2d", (ctx) => {
   const sliders = [slider("Steps", "steps", STEPS), slider("Shift", "shift", SHIFTS, { format: (value) => (value === 1 ? "1, even" : fe.number(value)) }),
     slider("Particle followed", "pick", fe.steps(-1, noise.length - 1, noise.length), { format: (value) => (value < 0 ? "none" : String(value)) })];
   const sceneField = fe.select("Scene", Object.entries(scenes).map(([name, { title }]) => [name, title]), ctx.get("scene"), (value) => write({ scene: value }));
-  const modes = fe.segments("What moves", [["generate", "Noise to target"], ["edit", "Source to target"]], ctx.get("mode"), (value) => write({ mode: value }));
+  const modes = fe.segments("What moves", [["generate", "Noise to target"], ["edit", "Difference flow"]], ctx.get("mode"), (value) => write({ mode: value }));
   const solvers = fe.segments("Solver", [["euler", "Euler"], ["heun", "Heun"]], ctx.get("solver"), (value) => write({ solver: value }));
   const sourceKey = fe.el("li", {}, fe.el("i", { class: "fe-key-source" }), "source, where the edit starts");
     let [side, ratio, reach] = [0, 1, 3];

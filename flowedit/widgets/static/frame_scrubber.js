@@ -1,7 +1,6 @@
-// Clips in step: scrub, play, loop a range, zoom and pan together, and compare two by wipe, blink or difference.
+// Clips in step: scrub, play, and compare two by wipe or difference.
 
-const MODES = [["side", "Side by side"], ["wipe", "Wipe"], ["blink", "Blink"], ["difference", "Difference"]];
-const BLINK_MS = 500; // one change every half second: far from the three flashes a second that can harm
+const MODES = [["side", "Side by side"], ["wipe", "Wipe"], ["difference", "Difference"]];
 
 // Doubling what is drawn, clipped at white: how |a - b| is made visible without touching pixels one by one.
 const amplify = (pen, gain) => {
@@ -12,12 +11,12 @@ const amplify = (pen, gain) => {
 export default fe.widget("frame-scrubber", (ctx) => {
   const data = ctx.get("clips");
   const names = data.map((clip) => clip.name);
-  const view = { x: 0, y: 0, scale: 1 };
   let wipe = 0.5;
-  let swapped = false;
 
   const clips = data.map((clip) => fe.clip(clip, () => draw()));
-  const transport = fe.transport(ctx, { count: clips[0].frames, fps: ctx.get("fps"), marks: ctx.get("keyframes") });
+  const transport = fe.transport(ctx, { count: clips[0].frames, fps: ctx.get("fps"), marks: ctx.get("keyframes"),
+    load: () => Promise.all(clips.map((clip) => clip.all(transport.index()))), draw: (index) => draw(index),
+    shown: () => (mode() === "side" ? cells.map((cell, i) => [cell.canvas, names[i]]) : [[both.canvas, bothCaption.textContent]]) });
   const cells = clips.map((clip) => {
     const { canvas, pen } = fe.canvas(clip, clip.name);
     return { canvas, pen, figure: fe.el("figure", { class: "fe-cell" }, canvas, fe.el("figcaption", {}, clip.name)) };
@@ -27,58 +26,36 @@ export default fe.widget("frame-scrubber", (ctx) => {
   const bothCaption = fe.el("figcaption", {});
   const bothFigure = fe.el("figure", { class: "fe-cell fe-both" }, fe.el("div", { class: "fe-wipebox" }, both.canvas, bar), bothCaption);
   const stage = fe.el("div", { class: "fe-stage", tabindex: 0, role: "group",
-    "aria-label": "Frames. Arrow keys move, space plays, plus and minus zoom, shift with arrows pans." },
+    "aria-label": "Frames. Arrow keys move, space plays." },
   cells.map((cell) => cell.figure), bothFigure);
 
   const mode = () => (clips.length > 1 ? ctx.get("mode") : "side");
   const pair = () => (ctx.get("pair") ?? []).map((i) => fe.clamp(i, 0, clips.length - 1));
 
-  const draw = () => {
-    const index = transport.index();
+  const draw = (index = transport.index()) => {
     const [a, b] = pair();
     let complete = true;
     if (mode() === "side") {
-      cells.forEach((cell, i) => { complete = clips[i].draw(cell.pen, index, view) && complete; });
+      cells.forEach((cell, i) => { complete = clips[i].draw(cell.pen, index) && complete; });
     } else if (mode() === "difference") {
-      complete = clips[a].draw(both.pen, index, view);
+      complete = clips[a].draw(both.pen, index);
       both.pen.save();
       both.pen.globalCompositeOperation = "difference";
-      complete = clips[b].draw(both.pen, index, view) && complete;
+      complete = clips[b].draw(both.pen, index) && complete;
       amplify(both.pen, ctx.get("gain"));
       both.pen.restore();
-    } else if (mode() === "blink") {
-      complete = clips[swapped ? b : a].draw(both.pen, index, view);
-      bothCaption.textContent = names[swapped ? b : a];
     } else {
-      complete = clips[b].draw(both.pen, index, view);
+      complete = clips[b].draw(both.pen, index);
       both.pen.save();
       both.pen.beginPath();
       both.pen.rect(0, 0, wipe * both.canvas.width, both.canvas.height);
       both.pen.clip();
-      complete = clips[a].draw(both.pen, index, view) && complete;
+      complete = clips[a].draw(both.pen, index) && complete;
       both.pen.restore();
     }
     if (complete) ctx.root.dataset.drawn = index;
   };
 
-  const zoom = (factor) => {
-    const scale = fe.clamp(view.scale * factor, 1, 16);
-    const centre = [view.x + 0.5 / view.scale, view.y + 0.5 / view.scale];
-    view.scale = scale;
-    pan(centre[0] - 0.5 / scale - view.x, centre[1] - 0.5 / scale - view.y);
-    zoomText.textContent = `${Number(scale.toFixed(1))}×`;
-  };
-  const pan = (dx, dy) => {
-    const most = 1 - 1 / view.scale;
-    view.x = fe.clamp(view.x + dx, 0, most);
-    view.y = fe.clamp(view.y + dy, 0, most);
-    stage.toggleAttribute("data-zoomed", view.scale > 1);
-    draw();
-  };
-  const zoomText = fe.el("span", { class: "fe-zoom", role: "status" }, "1×");
-
-  const blinker = fe.ticker(ctx, { interval: () => BLINK_MS, step: () => { swapped = !swapped; draw(); }, onchange: () => {} });
-  const swap = fe.button("Swap", () => { blinker.stop(); swapped = !swapped; draw(); ctx.announce(names[pair()[swapped ? 1 : 0]]); });
   const wipeSlider = fe.el("input", { type: "range", class: "fe-range", min: 0, max: 100, value: 50, "aria-label": "Wipe position",
     oninput: (event) => setWipe(event.target.value / 100) });
   const setWipe = (share) => {
@@ -97,7 +74,7 @@ export default fe.widget("frame-scrubber", (ctx) => {
   const [chooseA, chooseB] = [choose("A", 0), choose("B", 1)];
   const modes = fe.segments("View", MODES, mode(), (value) => { ctx.set({ mode: value }); ctx.announce(value); });
   const wipeField = fe.el("label", { class: "fe-field fe-grow" }, fe.el("span", {}, "Wipe"), wipeSlider);
-  const compare = fe.el("div", { class: "fe-row" }, modes.node, chooseA, chooseB, gainSelect, swap, wipeField);
+  const compare = fe.el("div", { class: "fe-row" }, modes.node, chooseA, chooseB, gainSelect, wipeField);
 
   const showMode = () => {
     const current = mode();
@@ -107,7 +84,6 @@ export default fe.widget("frame-scrubber", (ctx) => {
     bothFigure.hidden = side;
     for (const field of [chooseA, chooseB]) field.hidden = side;
     gainSelect.hidden = current !== "difference";
-    swap.hidden = current !== "blink";
     wipeField.hidden = bar.hidden = current !== "wipe";
     modes.show(current);
     chooseA.querySelector("select").value = a;
@@ -116,47 +92,30 @@ export default fe.widget("frame-scrubber", (ctx) => {
     stage.dataset.mode = current;
     bothCaption.textContent = current === "difference" ? `|${names[a]} − ${names[b]}| × ${ctx.get("gain")}` : `${names[a]} | ${names[b]}`;
     both.canvas.setAttribute("aria-label", `${current} of ${names[a]} and ${names[b]}`);
-    if (current === "blink" && !fe.reducedMotion()) blinker.start();
-    else blinker.stop();
-    swapped = false;
     setWipe(wipe);
   };
 
-  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  stage.addEventListener("keydown", (event) => {
-    if (event.shiftKey && moves[event.key]) {
-      event.preventDefault();
-      pan(...moves[event.key].map((by) => (0.1 * by) / view.scale));
-    } else if (event.key === "+") zoom(2); // with shift on many keyboards
-  });
-  fe.onKeys(stage, { ...transport.keys, "=": () => zoom(2), "-": () => zoom(0.5), 0: () => zoom(1 / view.scale) });
-  // Drag: moves the wipe's edge, or the picture when zoomed in (with shift while wiping).
+  fe.onKeys(stage, transport.keys);
   stage.addEventListener("pointerdown", (event) => {
     const canvas = event.target.closest("canvas");
-    if (!canvas || event.button !== 0) return;
-    const wiping = mode() === "wipe" && !event.shiftKey;
-    if (!wiping && view.scale === 1) return;
+    if (!canvas || event.button !== 0 || mode() !== "wipe") return;
     const box = canvas.getBoundingClientRect();
-    const move = (next) => (wiping ? setWipe((next.clientX - box.left) / box.width)
-      : pan(-next.movementX / box.width / view.scale, -next.movementY / box.height / view.scale));
+    const move = (next) => setWipe((next.clientX - box.left) / box.width);
     const end = () => { canvas.removeEventListener("pointermove", move); canvas.removeEventListener("pointerup", end); };
     canvas.setPointerCapture(event.pointerId);
     canvas.addEventListener("pointermove", move);
     canvas.addEventListener("pointerup", end);
-    if (wiping) move(event);
+    move(event);
   });
-  const zoomRow = fe.el("div", { class: "fe-row" }, fe.el("span", { class: "fe-muted" }, "Zoom"),
-    fe.button("Zoom out", () => zoom(0.5), { icon: "minus" }), zoomText, fe.button("Zoom in", () => zoom(2), { icon: "plus" }),
-    fe.button("Zoom to fit", () => zoom(1 / view.scale), { text: "fit" }));
 
   const { width, height } = data[0];
   const size = clips[0].width === width ? `${width} × ${height}` : `${width} × ${height}, shown at ${clips[0].width} × ${clips[0].height}`;
   ctx.root.style.setProperty("--fe-columns", Math.min(clips.length, width > height ? 2 : 4));
   ctx.root.style.setProperty("--fe-natural", `${Math.max(clips[0].width, 240)}px`);
-  ctx.root.append(stage, transport.node, clips.length > 1 ? compare : "", zoomRow,
+  ctx.root.append(stage, transport.node, clips.length > 1 ? compare : "",
     fe.el("div", { class: "fe-muted" }, `${clips[0].frames} frames of ${size}, ${fe.number(ctx.get("fps"))} frames per second`));
 
-  ctx.on("index", draw);
+  ctx.on("index", () => draw());
   ctx.on(["mode", "pair", "gain"], showMode);
   ctx.cleanup(() => clips.forEach((clip) => clip.close()));
   showMode();

@@ -1,7 +1,5 @@
 // Stands in for the notebook in an exported page: one small model per widget, no kernel.
-const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const modules = read("fe-modules");
-const models = read("fe-models");
+const models = JSON.parse(document.getElementById("fe-models").textContent);
 
 const makeModel = (state) => {
   const listeners = new Map();
@@ -20,17 +18,13 @@ const makeModel = (state) => {
 
 for (const [position, { module, state }] of models.entries()) {
   const place = document.getElementById(`fe-widget-${position}`);
-  const address = URL.createObjectURL(new Blob([modules[module]], { type: "text/javascript" }));
   try {
-    const { default: widget } = await import(address);
     const stage = document.createElement("div");
     place.before(stage);
-    widget.render({ model: makeModel(state), el: stage });
+    globalThis.feModules[module].render({ model: makeModel(state), el: stage });
     place.remove();
   } catch (error) {
     console.error(error); // the static picture and table stay
-  } finally {
-    URL.revokeObjectURL(address);
   }
 }
 document.documentElement.dataset.feReady = "true";

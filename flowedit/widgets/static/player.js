@@ -29,19 +29,14 @@ fe.clip = (data, onready) => {
   return {
     name: data.name, width, height, frames: data.frames, all,
     // Fill a 2D context's canvas with a frame, also where the canvas was made for a larger copy; false while it is decoded.
-    // `view` is {x, y, scale}: the top left corner as a share of the frame, and the magnification.
-    draw(target, index, view = { x: 0, y: 0, scale: 1 }) {
+    draw(target, index) {
       const sheet = sheetOf(index);
       if (!sheet.bitmap) {
         load(sheet);
         return false;
       }
-      const cell = index - sheet.start;
-      const left = (cell % sheet.columns) * width;
-      const top = Math.floor(cell / sheet.columns) * height;
-      target.imageSmoothingEnabled = view.scale > 1 && view.scale < 3;
-      target.drawImage(sheet.bitmap, left + view.x * width, top + view.y * height, width / view.scale, height / view.scale,
-        0, 0, target.canvas.width, target.canvas.height);
+      target.imageSmoothingEnabled = false;
+      target.drawImage(sheet.bitmap, 0, (index - sheet.start) * height, width, height, 0, 0, target.canvas.width, target.canvas.height);
       return true;
     },
     close() {
@@ -54,34 +49,6 @@ fe.clip = (data, onready) => {
 fe.canvas = (clip, label) => {
   const canvas = fe.el("canvas", { class: "fe-canvas", width: clip.width, height: clip.height, role: "img", "aria-label": label });
   return { canvas, pen: canvas.getContext("2d", { alpha: false }) };
-};
-
-// Moves a frame counter in time: one requestAnimationFrame loop that ends with the view.
-fe.ticker = (ctx, { interval, step, onchange }) => {
-  let request = 0;
-  let last = 0;
-  const stop = () => {
-    if (!request) return;
-    cancelAnimationFrame(request);
-    request = 0;
-    onchange(false);
-  };
-  const tick = (now) => {
-    if (!ctx.root.isConnected) return stop();
-    request = requestAnimationFrame(tick);
-    const due = Math.floor((now - last) / interval());
-    if (due < 1) return;
-    last += due * interval();
-    if (step(due) === false) stop();
-  };
-  const start = () => {
-    if (request) return;
-    last = performance.now();
-    request = requestAnimationFrame(tick);
-    onchange(true);
-  };
-  ctx.cleanup(stop);
-  return { start, stop, toggle: () => (request ? stop() : start()), get running() { return request !== 0; } };
 };
 
 // Keyframe marks and latent slots drawn under the slider, each frame at its own place.
@@ -101,30 +68,41 @@ fe.track = (count, marks) => {
 // Buttons, slider and keys that step and play through the trait `trait`, from 0 to `last()`.
 fe.stepper = (ctx, { trait, last, interval, label, noun, loop = false, page = 5 }) => {
   const at = () => fe.clamp(Math.round(ctx.get(trait) ?? 0), 0, last());
-  const go = (to) => { ticker.stop(); ctx.set({ [trait]: fe.clamp(to, 0, last()) }); };
-  const step = (by) => go(at() + by);
-  const play = fe.button("Play", () => toggle(), { icon: "play", class: "fe-button fe-primary" });
-  const ticker = fe.ticker(ctx, {
-    interval,
-    step: (due) => {
-      ctx.set({ [trait]: loop ? (at() + due) % (last() + 1) : Math.min(at() + due, last()) });
-      return last() > 0 && (loop || at() < last());
-    },
-    onchange: (running) => {
-      fe.setIcon(play, running ? "pause" : "play", running ? "Pause" : "Play");
-      if (!running) ctx.flush();
-    },
-  });
-  const toggle = () => {
-    if (!ticker.running && !loop && at() === last()) ctx.set({ [trait]: 0 });
-    ticker.toggle();
+  let request = 0; // of the animation frame while it plays
+  let due = 0;
+  const stop = () => {
+    if (!request) return;
+    cancelAnimationFrame(request);
+    request = 0;
+    fe.setIcon(play, "play", "Play");
+    ctx.flush();
   };
+  const tick = (now) => {
+    if (!ctx.root.isConnected) return stop();
+    request = requestAnimationFrame(tick);
+    const by = Math.floor((now - due) / interval());
+    if (by < 1) return;
+    due += by * interval();
+    ctx.set({ [trait]: loop ? (at() + by) % (last() + 1) : Math.min(at() + by, last()) });
+    if (last() < 1 || (!loop && at() === last())) stop();
+  };
+  const toggle = () => {
+    if (request) return stop();
+    if (!loop && at() === last()) ctx.set({ [trait]: 0 });
+    due = performance.now();
+    request = requestAnimationFrame(tick);
+    fe.setIcon(play, "pause", "Pause");
+  };
+  ctx.cleanup(stop);
+  const go = (to) => { stop(); ctx.set({ [trait]: fe.clamp(to, 0, last()) }); };
+  const step = (by) => go(at() + by);
+  const play = fe.button("Play", toggle, { icon: "play", class: "fe-button fe-primary" });
   const slider = fe.el("input", { type: "range", class: "fe-range", min: 0, step: 1, "aria-label": label,
     oninput: (event) => go(Number(event.target.value)) });
   const keys = { ...fe.moves(step, page), " ": toggle };
   fe.onKeys(slider, keys);
   return {
-    at, go, step, keys, slider, stop: ticker.stop,
+    at, go, step, keys, slider, stop,
     buttons: [fe.button(`Previous ${noun}`, () => step(-1), { icon: "previous" }), play, fe.button(`Next ${noun}`, () => step(1), { icon: "next" })],
     show(words) {
       slider.max = last();
@@ -135,8 +113,9 @@ fe.stepper = (ctx, { trait, last, interval, label, noun, loop = false, page = 5 
   };
 };
 
-// The transport of clips: a stepper with speed and keyframe jumps. It reads and writes the trait `index`.
-fe.transport = (ctx, { count, fps, marks = [] }) => {
+// The transport of clips: a stepper with speed, keyframe jumps and what saves. It reads and writes the trait `index`.
+// `shown()` gives the canvases with their names, `draw(i)` draws a frame on them, once `load()` has decoded the clips.
+fe.transport = (ctx, { count, fps, marks = [], ...drawing }) => {
   const last = count - 1;
   let speed = 1;
   const stepper = fe.stepper(ctx, { trait: "index", last: () => last, interval: () => 1000 / (fps * speed), label: "Frame", noun: "frame",
@@ -164,7 +143,7 @@ fe.transport = (ctx, { count, fps, marks = [] }) => {
     fe.el("div", { class: "fe-buttons" }, stepper.buttons, marks.length ? [fe.button("Previous keyframe", () => jump(-1), { icon: "keyBack" }),
       fe.button("Next keyframe", () => jump(1), { icon: "keyNext" })] : null),
     fe.el("div", { class: "fe-line" }, slider, track.box),
-    fe.el("div", { class: "fe-readrow" }, readout, rate));
+    fe.el("div", { class: "fe-readrow" }, readout, fe.el("div", { class: "fe-buttons" }, rate, fe.saveButtons(ctx, { count, fps, index: at, ...drawing }))));
   ctx.on("index", show);
   show();
   return { node, index: at, keys: { ...stepper.keys, ...jumps } };

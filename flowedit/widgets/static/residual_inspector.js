@@ -1,4 +1,4 @@
-// What each step saw at each keyframe: heat map, lines and table.
+// What each step saw at each keyframe: heat map and lines.
 
 const MEANING = {
   gap_norm: "gap after the step, share of the distance from source to keyframe: 1 = nothing carried over, 0 = reached",
@@ -14,10 +14,9 @@ export default fe.widget("residual-inspector", (ctx) => {
   const body = fe.el("div", { class: "fe-body" });
   const readout = fe.el("output", { class: "fe-readout", "aria-live": "polite" });
   const readings = fe.segments("Reading", fe.READINGS, ctx.get("reading"), (reading) => ctx.set({ reading }));
-  const scales = fe.segments("Scale", [["linear", "linear"], ["log", "log"]], ctx.get("scale"), (scale) => ctx.set({ scale }));
-  const views = fe.segments("View", [["heat", "heat map"], ["lines", "lines"], ["table", "table"]], ctx.get("view"), (view) => ctx.set({ view }));
+  const views = fe.segments("View", [["heat", "heat map"], ["lines", "lines"]], ctx.get("view"), (view) => ctx.set({ view }));
   const meaning = fe.el("p", { class: "fe-muted" });
-  ctx.root.append(fe.el("div", { class: "fe-row" }, readings.node, scales.node, views.node), meaning, body, readout);
+  ctx.root.append(fe.el("div", { class: "fe-row" }, readings.node, views.node), meaning, body, readout);
 
   const trace = () => ctx.get("trace");
   const value = (step, k) => trace().steps[step]?.[ctx.get("reading")]?.[k] ?? null;
@@ -36,12 +35,10 @@ export default fe.widget("residual-inspector", (ctx) => {
     "aria-label": "Heat map of step by keyframe. Arrow keys move the selected cell; its value is read out below." });
   const drawHeat = (width) => {
     const { steps, keyframes } = trace();
-    const log = ctx.get("scale") === "log";
     const all = steps.flatMap((_, s) => keyframes.map((_, k) => value(s, k)));
     // Of the gap, 0 and 1 mean something: its colours are the same for every run.
-    const domain = fe.domain(log ? all : [0, ...all], log);
-    if (ctx.get("reading") === "gap_norm" || !all.some(fe.isNumber)) domain[1] = Math.max(1, domain[1]);
-    const scale = fe.scale(domain, log);
+    const domain = fe.domain([0, ...(ctx.get("reading") === "gap_norm" ? [1] : []), ...all]);
+    const scale = fe.scale(domain);
     const left = 44;
     const cell = (width - left) / steps.length;
     const height = keyframes.length * CELL;
@@ -54,9 +51,6 @@ export default fe.widget("residual-inspector", (ctx) => {
         const at = scale(value(s, k));
         svg.append(fe.svg("rect", { class: "fe-hcell", x: left + s * cell, y: k * CELL + 1, width: Math.max(1, cell - (cell > 6 ? 1 : 0)), height: CELL - 2,
           rx: cell > 8 ? 2 : 0, fill: at === null ? `url(#${hatch})` : fe.ramp(at), "data-step": s, "data-keyframe": k }));
-        if (ctx.get("reading") === "r_k_norm" && value(s, k) !== null && value(s, k) < RULE) {
-          svg.append(fe.svg("circle", { class: "fe-under", cx: left + (s + 0.5) * cell, cy: (k + 0.5) * CELL, r: Math.min(3, cell / 3) }));
-        }
       });
     });
     const every = Math.max(1, Math.ceil(steps.length / Math.max(1, Math.floor((width - left) / 40))));
@@ -66,14 +60,12 @@ export default fe.widget("residual-inspector", (ctx) => {
     svg.append(fe.svg("text", { class: "fe-axistext", x: left + (width - left) / 2, y: height + 29, "text-anchor": "middle" }, "step, from noise to data"));
     const k = column();
     if (k >= 0) svg.append(fe.svg("rect", { class: "fe-picked", x: left + row() * cell, y: k * CELL + 1, width: Math.max(3, cell - 1), height: CELL - 2, rx: 2 }));
-    heatBox.replaceChildren(svg, colourBar(domain, log, all.some((one) => scale(one) === null)));
+    heatBox.replaceChildren(svg, colourBar(domain, all.some((one) => scale(one) === null)));
   };
-  const colourBar = (domain, log, gaps) => {
+  const colourBar = (domain, gaps) => {
     const stops = [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => `${fe.ramp(share)} ${100 * share}%`).join(",");
-    const ruled = ctx.get("reading") === "r_k_norm";
     return fe.el("div", { class: "fe-colourbar" }, fe.el("span", {}, fe.number(domain[0])),
-      fe.el("i", { style: `background:linear-gradient(90deg,${stops})` }), fe.el("span", {}, `${fe.number(domain[1])}${log ? " (log)" : ""}`),
-      ruled ? fe.el("span", { class: "fe-muted" }, `● under ${RULE}, the rule of thumb`) : null,
+      fe.el("i", { style: `background:linear-gradient(90deg,${stops})` }), fe.el("span", {}, fe.number(domain[1])),
       gaps ? fe.el("span", { class: "fe-muted" }, "hatched: not finite") : null);
   };
   const redrawHeat = fe.onWidth(ctx, heatBox, drawHeat);
@@ -100,21 +92,14 @@ export default fe.widget("residual-inspector", (ctx) => {
     const series = keyframes.map((_, k) => ({ name: nameOf(k), ...fe.lineStyle(k), faint: column() >= 0 && column() !== k && keyframes.length > 4,
       points: steps.map((_, s) => [s, value(s, k)]) }));
     const ruled = ctx.get("reading") === "r_k_norm";
-    lines.update({ series, y: { log: ctx.get("scale") === "log" }, cursor: row(), x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] },
+    lines.update({ series, cursor: row(), x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] },
       lines: ruled ? [{ y: RULE, text: `${RULE}: a rule of thumb, not a proof` }] : [] });
     legend.replaceChildren(fe.legend(series));
   };
-  const drawTable = () => {
-    const { steps, keyframes } = trace();
-    return fe.table(MEANING[ctx.get("reading")], ["step", "sigma", "kappa", ...keyframes.map((_, k) => nameOf(k))],
-      steps.map((step, s) => [step.step, step.sigma, step.kappa, ...keyframes.map((_, k) => value(s, k))]));
-  };
-
   const show = () => {
     const { steps, keyframes } = trace();
     const view = ctx.get("view");
     readings.show(ctx.get("reading"));
-    scales.show(ctx.get("scale"));
     views.show(view);
     meaning.textContent = `${fe.READINGS.find(([key]) => key === ctx.get("reading"))[1]}: ${MEANING[ctx.get("reading")]}`;
     const empty = steps.length === 0 || keyframes.length === 0;
@@ -123,12 +108,11 @@ export default fe.widget("residual-inspector", (ctx) => {
       readout.replaceChildren();
       return;
     }
-    body.replaceChildren(view === "heat" ? heatBox : view === "lines" ? linesBox : drawTable());
-    if (view === "heat") redrawHeat();
-    if (view === "lines") drawLines();
+    body.replaceChildren(view === "heat" ? heatBox : linesBox);
+    (view === "heat" ? redrawHeat : drawLines)();
     say(row(), column());
     ctx.root.dataset.cell = `${row()},${column()}`;
   };
-  ctx.on(["trace", "reading", "scale", "view", "step", "index"], show);
+  ctx.on(["trace", "reading", "view", "step", "index"], show);
   show();
 });

@@ -6,7 +6,7 @@ export default fe.widget("run-panel", (ctx) => {
   const image = fe.el("img", {});
   const caption = fe.el("figcaption", { class: "fe-muted" });
   const preview = fe.el("figure", { class: "fe-cell" }, image, caption);
-  const lines = fe.el("pre", { class: "fe-runlog", tabindex: 0, role: "log", "aria-label": "Lines of the run" });
+  const lines = fe.el("pre", { class: "fe-words", tabindex: 0, role: "log", "aria-label": "Lines of the run" });
   const details = fe.el("details", { class: "fe-more" }, fe.el("summary", {}, "Log"), lines);
 
   const showLog = () => {
