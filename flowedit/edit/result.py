@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
 from flowedit.show.display import Displayed, facts_tag, spread
+from flowedit.show.page import page, write_page
 from flowedit.trace import Trace
 
 if TYPE_CHECKING:
@@ -58,6 +60,11 @@ class EditResult(Displayed):
         }
         return strip_figure({name: pictures for name, pictures in rows.items() if pictures}, shown)
 
+    def to_html(self, path: str | Path | None = None) -> str:
+        """A self-contained page of what a notebook shows, and of every setting; also written to `path`."""
+        settings = facts_tag("Settings", self.settings.to_dict())
+        return write_page(page(self._words(), self._body() + settings), path)
+
     def _words(self) -> str:
         num_frames, height, width = self.frames.shape[:3]
         return f"Edit of {num_frames} frames of {height}x{width} by {self.settings.method} on {self.model}"
@@ -66,10 +73,12 @@ class EditResult(Displayed):
         return "Source frames, styled keyframes and edited frames, one below the other"
 
     def _facts(self) -> str:
-        run = {
+        facts = {
             "keyframes": [keyframe.index for keyframe in self.keyframes],
+            "alpha": self.settings.alpha,
+            "strength": self.settings.strength,
             "steps done": len(self.trace.steps),
             "final gap": self.trace.final_gap(),
             **{f"seconds, {name}": value for name, value in self.seconds.items()},
         }
-        return facts_tag("The run", run) + facts_tag("Settings", self.settings.to_dict())
+        return facts_tag("The run", facts)
