@@ -14,11 +14,7 @@ class RunCancelledError(Exception):
 
 
 class Cancel:
-    """Tells the threads of one run to end; they look at it before each frame and each request.
-
-    Attributes:
-        reason: what cancelled the run; None where it was not told why.
-    """
+    """Tells the threads of one run to end, and why; they look at it before each frame and each request."""
 
     def __init__(self) -> None:
         """Make one for a run that goes on."""

@@ -1,10 +1,10 @@
-"""The style card: what was measured or said about a style, and the clip-wide measures that all keyframes share.
+"""The style card: what was measured or said about a style, shared by all keyframes; and what a look is that paints it.
 
-Measured here, offline: a palette, a tone curve and the strength of edges. A multimodal model may add words and a
-medium; it never overwrites what was measured.
+Measured here, offline: a palette, a tone curve and the strength of edges. A multimodal model adds words at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import cv2
@@ -19,8 +19,7 @@ OFFLINE = "offline"
 TONE_POSITIONS = np.linspace(0.01, 0.99, 17)
 """Shares of the pixels at which a tone curve gives the lightness: its first value is the black, its last the white."""
 
-_SAMPLES = 4096
-_LONGEST_SIDE = 512
+_SAMPLES, _LONGEST_SIDE = 4096, 512
 
 
 class Measures(Frozen):
@@ -53,6 +52,28 @@ class StyleCard(Frozen):
     reference: Measures | None = None
     recoloured: Measures | None = None
     analysed_by: str = OFFLINE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One offline look.
+
+    Attributes:
+        words: lower-case words and phrases in a description that mean this look.
+        prompt: what a text-to-video model is told.
+        paint: (picture, card, seed) to the styled picture of the same size; the same arguments give the same bytes.
+        pixelwise: whether each pixel's colour alone is changed, so that no frame is too large.
+        structure: least similarity of contours to the source that the judge accepts, in [0, 1].
+    """
+
+    name: str
+    title: str
+    medium: str
+    words: tuple[str, ...]
+    prompt: str
+    paint: Callable[[Picture, StyleCard, int], Picture]
+    pixelwise: bool = False
+    structure: float = 0.35
 
 
 def measure(images: Sequence[Picture]) -> Measures:

@@ -30,26 +30,19 @@ class Usage(Frozen):
 
     def __add__(self, other: "Usage") -> "Usage":
         """The sum of both."""
-        return Usage(
-            calls=self.calls + other.calls,
-            tokens_in=self.tokens_in + other.tokens_in,
-            tokens_out=self.tokens_out + other.tokens_out,
-            usd=round(self.usd + other.usd, 6),
-        )
+        sums = {name: round(value + getattr(other, name), 6) for name, value in self}
+        return Usage(**sums)
 
 
 class Event(BaseModel):
     """One thing that a node did; who does the work of the node fills it in.
 
     Attributes:
-        order: position in the record, from 0.
         keyframe: clip frame it worked on, where it worked on one.
         prompt: what a model was told; empty offline.
-        usage: what the calls took.
         images: files it made, inside the run's folder.
         values: numbers and names worth showing; "by" says who did it.
         notes: what did not go as planned, one sentence each.
-        outcome: "failed" where the node raised or was interrupted.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -59,23 +59,16 @@ def fingerprint(source: Source, settings: StyleSettings) -> str:
 
 @contextmanager
 def claimed(root: str | Path) -> Iterator[RunFolder]:
-    """Hold a folder for one run; the hold ends with the process, however it ends.
-
-    Raises:
-        OutputError: another run holds it, or it cannot be written.
-    """
+    """Hold a folder for one run, or refuse one that another run holds; the hold ends with the process."""
     with held(Path(root)) as folder:
         yield RunFolder(folder)
 
 
 def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) -> Record:
-    """A new record for a new folder, or the record of an interrupted run of the same clip and settings.
+    """A new record for a new folder, or that of an interrupted run of the same clip and settings; others are refused.
 
     Limits on what the run may cost are those of `settings`, not the earlier ones. A run that ended before anything was
     painted or asked makes room for any other.
-
-    Raises:
-        OutputError: the folder holds a finished run, or one of another clip or other settings.
     """
     root = folder.root
     new = Record(fingerprint=fingerprint(source, settings), video=source.name, settings=settings)

@@ -82,9 +82,6 @@ class Gemini:
         """Make a client whose answers and count of requests, both of which the budget heeds, lie in a folder.
 
         `cancel` is looked at before each request, and while it is waited for the next try.
-
-        Raises:
-            AgentError: the count of requests in that folder is damaged.
         """
         self.settings, self._key, self._cancel = settings, key, cancel or Cancel()
         self._redact = redactor(key)
@@ -92,11 +89,7 @@ class Gemini:
         self._dead: str | None = None
 
     def read(self, prompt: str, images: Sequence[Picture], schema: type[Schema], event: Event) -> Schema:
-        """Ask the text model about pictures, for an answer in the form of `schema`.
-
-        Raises:
-            GeminiError: no answer, or one that does not have that form.
-        """
+        """Ask the text model about pictures; no answer, or one not in the form of `schema`, is a `GeminiError`."""
         model, form = self.settings.text_model, schema.model_json_schema()
         options = {"response_mime_type": "application/json", "response_json_schema": form, "max_output_tokens": _READ}
         if _LEVELLED.match(model):
@@ -112,12 +105,9 @@ class Gemini:
             raise GeminiError(f"{model} answered with malformed data ({where}: {first['msg']}{cut}).") from None
 
     def draw(self, prompt: str, images: Sequence[Picture], event: Event, *, attempt: int = 0) -> Picture:
-        """Ask the image model for a picture drawn from others.
+        """Ask the image model for a picture drawn from others; none, or one that cannot be read, is a `GeminiError`.
 
         A further attempt with the same words is a new request, not the answer that was kept.
-
-        Raises:
-            GeminiError: no picture came, or one that cannot be read.
         """
         model = self.settings.image_model
         options = {"response_modalities": [Modality.TEXT, Modality.IMAGE], "max_output_tokens": _DRAW}
@@ -192,10 +182,7 @@ class Gemini:
             raise self._lasting(f"Gemini cannot be reached ({reason}).") from None
 
     def _lasting(self, message: str) -> GeminiError:
-        """Remember that no further call makes sense, so that ten keyframes do not wait for the same fault.
-
-        The first fault is the one that is said: keyframes side by side may meet it in other words.
-        """
+        """Remember that no further call makes sense, and say the first fault that showed it in every keyframe."""
         self._dead = self._dead or message
         return GeminiError(self._dead, lasting=True)
 

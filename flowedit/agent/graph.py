@@ -53,9 +53,9 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
 
 def first_tasks(state: AgentState) -> list[Send]:
     """One task per keyframe, all from the same card and master: they run side by side."""
-    common = {"card": state["card"], "plan": state["plan"], "strength": 1.0, "adjustment": ColourAdjustment()}
-    tasks = (Task(index=index, attempt=0, faults=(), **common) for index in state["indices"])
-    return [Send("style_keyframe", task) for task in tasks]
+    plain = {"attempt": 0, "faults": (), "strength": 1.0, "adjustment": ColourAdjustment()}
+    common = {"card": state["card"], "plan": state["plan"], **plain}
+    return [Send("style_keyframe", {"index": index, **common}) for index in state["indices"]]
 
 
 def after_judge(state: AgentState, *, redo: int) -> list[Send] | str:
@@ -109,15 +109,8 @@ def _next(state: AgentState, done: Styled, faults: Sequence[Fault]) -> Task:
         if asked is not None:
             strength = _clamped(strength * asked.share)
             adjustment = adjustment.then(asked.model_copy(update={"share": 1.0}))
-    return Task(
-        index=done.index,
-        attempt=done.attempt + 1,
-        card=state["card"],
-        plan=state["plan"],
-        faults=tuple(faults),
-        strength=strength,
-        adjustment=adjustment,
-    )
+    changed = {"attempt": done.attempt + 1, "faults": tuple(faults), "strength": strength, "adjustment": adjustment}
+    return Task(index=done.index, card=state["card"], plan=state["plan"], **changed)
 
 
 def _clamped(strength: float) -> float:

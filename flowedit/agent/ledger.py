@@ -36,11 +36,7 @@ class Ledger:
     """The answers of one run and its budget, in a folder that outlives the process; several threads may ask at once."""
 
     def __init__(self, folder: Path, settings: GeminiSettings, redact: Callable[[str], str]) -> None:
-        """Start from what earlier runs in the folder, if it is there, have asked and spent; `redact` what is written.
-
-        Raises:
-            AgentError: the count is damaged.
-        """
+        """Start from what earlier runs in the folder, if there is one, asked and spent; `redact` what is written."""
         self._folder, self._settings, self._redact = folder, settings, redact
         # The answers are the least that was spent, where their folder came without a count.
         answers = (self.find(path.stem) for path in sorted(folder.glob("*.json")))
@@ -62,12 +58,7 @@ class Ledger:
         write_text(make_folder(self._folder) / f"{name}.json", self._redact(answer.model_dump_json(indent=1)))
 
     def reserve(self, usd: float) -> None:
-        """Count one request and set aside the most that it may cost.
-
-        Raises:
-            BudgetSpentError: the limit of requests is reached, or the money left does not cover `usd`.
-            OutputError: the count cannot be written.
-        """
+        """Count one request and set aside the most that it may cost, or raise a `BudgetSpentError`."""
         most = self._settings
         with self._lock:
             if self._calls + 1 > most.max_calls:

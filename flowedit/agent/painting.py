@@ -19,12 +19,7 @@ frame, so the same strokes come out; at 2160 lines, in a fifth of the time and a
 
 
 def read_style_image(settings: StyleSettings) -> Picture | None:
-    """The style image in a size that is enough to read a style from; None where none is given.
-
-    Raises:
-        VideoFileError: it is missing or not a picture.
-        SettingError: it is too small to hold a style.
-    """
+    """The style image, in a size that is enough to read a style from; one that cannot be used is refused."""
     if settings.style_image is None:
         return None
     image = read_image(settings.style_image, longest=_LONGEST_SIDE)

@@ -29,7 +29,6 @@ class Source:
     Attributes:
         name: what to call it in records.
         identity: changes when the pixels do.
-        fps: frames a second.
         start: frame of the file that is clip frame 0.
         num_frames: frames of the clip, `4n + 1`.
         frame: the clip's frame of an index, uint8 (H, W, 3); not to be written to.
@@ -50,54 +49,38 @@ class Source:
 def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Source:
     """A window of a video file, from frame `start`: `num_frames` of them, or the longest legal number up to 81.
 
+    Frames read last are kept, and several threads may ask at once.
+
     Raises:
         VideoFileError: the file is missing or not a video.
         VideoShapeError: `num_frames` is not `4n + 1`.
         SettingError: the window does not lie inside the file.
     """
     path = Path(path)
-    info = probe(path)
-    window = _window(path.name, info.num_frames, start, num_frames)
-    frames = _FileFrames(path, start, window, max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3)))
-    return Source(
-        name=path.name,
-        identity=file_identity(path),
-        fps=float(info.fps),
-        start=start,
-        num_frames=window,
-        frame=frames.frame,
-        stream=frames.stream,
-        file=path,
-    )
+    info, kept, lock = probe(path), dict[int, Picture](), threading.Lock()
+    count = _window(path.name, info.num_frames, start, num_frames)
+    most = max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3))
 
+    def keep(index: int, picture: Picture) -> None:
+        kept[index] = picture
+        if len(kept) > most:
+            del kept[next(iter(kept))]
 
-class _FileFrames:
-    """The frames of a window, the ones read last kept; several threads may ask at once."""
+    def frame(index: int) -> Picture:
+        with lock:
+            if index not in kept:
+                keep(index, read_video(path, start=start + index, num_frames=1).frames[0])
+            return kept[index]
 
-    def __init__(self, path: Path, start: int, num_frames: int, most: int) -> None:
-        self._path, self._start, self._num_frames, self._most = path, start, num_frames, most
-        self._lock = threading.Lock()
-        self._kept: dict[int, Picture] = {}
-
-    def frame(self, index: int) -> Picture:
-        """The frame of an index, read only where it is not kept."""
-        with self._lock:
-            if index not in self._kept:
-                self._keep(index, read_video(self._path, start=self._start + index, num_frames=1).frames[0])
-            return self._kept[index]
-
-    def stream(self) -> Iterator[Picture]:
-        """All frames; those that can become keyframes need not be searched for in the file again."""
-        for index, picture in enumerate(stream_video(self._path, start=self._start, num_frames=self._num_frames)):
-            if index % GROUP == 0:
-                with self._lock:
-                    self._keep(index, picture)
+    def stream() -> Iterator[Picture]:
+        for index, picture in enumerate(stream_video(path, start=start, num_frames=count)):
+            if index % GROUP == 0:  # it can become a keyframe, and need not be searched for in the file again
+                with lock:
+                    keep(index, picture)
             yield picture
 
-    def _keep(self, index: int, picture: Picture) -> None:
-        self._kept[index] = picture
-        if len(self._kept) > self._most:
-            del self._kept[next(iter(self._kept))]
+    shown = {"name": path.name, "identity": file_identity(path), "fps": float(info.fps), "file": path}
+    return Source(**shown, start=start, num_frames=count, frame=frame, stream=stream)
 
 
 def frames_source(frames: UInt8[np.ndarray, "F H W 3"], *, fps: float = 24.0, name: str = "frames") -> Source:
@@ -113,8 +96,7 @@ def frames_source(frames: UInt8[np.ndarray, "F H W 3"], *, fps: float = 24.0, na
 def file_identity(path: Path) -> str:
     """The same for the same file under any name: a hash of its size, its first and its last megabyte.
 
-    A whole film would take seconds to read. A video that was changed without either end or the size changing counts as
-    the same; containers keep their index at one of the ends, so that takes intent.
+    A whole film would take seconds to read. Containers keep their index at one of the ends, so a change shows there.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
@@ -128,17 +110,10 @@ def file_identity(path: Path) -> str:
 def choose_indices(
     num_frames: int, cuts: Sequence[int], *, wanted: int, most: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Frames to key, all of them the last of their latent slot's group (0, 4, 8, ...), so never two in one slot.
+    """Frames to key, and shots left without, where `cuts` are the first frames of the shots after the first.
 
-    Args:
-        num_frames: `4n + 1`.
-        cuts: first frames of the shots after the first.
-        wanted: keyframes to aim for.
-        most: keyframes at most.
-
-    Returns:
-        (indices, shots left without a keyframe, by their first frame). First and last frame are always among the
-        indices; each shot gets one while there is room, the longest shots first.
+    All are the last of their latent slot's group (0, 4, 8, ...), so never two in one slot. First and last frame are
+    always among them; each shot gets one while there is room, the longest shots first.
 
     >>> choose_indices(33, [18], wanted=3, most=10)
     ((0, 20, 32), ())

@@ -16,7 +16,7 @@ KEY_VARIABLE = "GOOGLE_API_KEY"
 
 @dataclass(frozen=True, kw_only=True)
 class GeminiSettings:
-    """How Gemini is called and what it may cost.
+    """How Gemini is called, what it may cost, and prices of tokens sent and received and of pictures.
 
     Attributes:
         text_model: Gemini model that reads pictures and words, and answers in words.
@@ -27,9 +27,6 @@ class GeminiSettings:
         backoff_s: seconds before the second try; doubled before each further one.
         max_calls: most requests that a run may send, failed ones and those before a kill included.
         max_usd: most US dollars that a run may cost; a request that may have been served counts fully.
-        usd_per_million_in: price of a million tokens sent.
-        usd_per_million_out: price of a million tokens of text received.
-        usd_per_image: price of a picture received.
     """
 
     text_model: str = "gemini-3.8-flash"
@@ -90,9 +87,7 @@ class StyleSettings:
         if not 0 < self.target_fps < math.inf:
             raise SettingError(f"target_fps is {self.target_fps}; give a rate above 0, such as 1.")
         if self.max_frames < 2:
-            raise SettingError(
-                f"max_frames is {self.max_frames}; give 2 or more: both ends of the clip get a keyframe."
-            )
+            raise SettingError(f"max_frames is {self.max_frames}; give 2 or more: both ends of the clip have one.")
         for name in ("start", "seed", "redo"):
             _at_least(name, getattr(self, name), 0)
         if self.backend not in BACKENDS:

@@ -28,10 +28,6 @@ def given_keyframes(
     """Keyframes from image files at the frames `at`, or from a folder that `flowedit style` left.
 
     Such a folder brings its own window; one that was styled from another file is taken with a warning.
-
-    Raises:
-        FlowEditError: images and indices that do not fit each other, a window other than the styled folder's, or a
-            styled folder whose run is not finished.
     """
     from flowedit.run.inputs import pair_keyframes
 
@@ -62,9 +58,6 @@ def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: 
     """Keyframes painted in a style, for the frames that the editor will take, in the claimed folder of the run.
 
     An edit that is run again, after a kill or with other settings, takes the keyframes that are there already.
-
-    Raises:
-        FlowEditError: what styling refuses.
     """
     if launched():
         raise SettingError(
@@ -88,12 +81,8 @@ def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: 
 
 
 def _of_result(result: "StyleResult") -> dict[str, Any]:
-    made = result.metadata
-    words = str(made.get("negative_prompt", ""))
-    usage = result.usage.model_dump()
-    return {
-        "keyframes": [(int(row["index"]), result.folder / row["file"]) for row in made["keyframes"]],
-        "start": int(made["start"]),
-        "num_frames": int(made["num_frames"]),
-        "styling": Styling(prompt=result.prompt, negative_prompt=words, notes=result.notes, usage=usage),
-    }
+    made, usage = result.metadata, result.usage.model_dump()
+    words = {"prompt": result.prompt, "negative_prompt": str(made.get("negative_prompt", ""))}
+    keyframes = [(int(row["index"]), result.folder / row["file"]) for row in made["keyframes"]]
+    window = {name: int(made[name]) for name in ("start", "num_frames")}
+    return {"keyframes": keyframes, **window, "styling": Styling(**words, notes=result.notes, usage=usage)}

@@ -16,7 +16,6 @@ from flowedit.cli.edit import edit
 from flowedit.cli.style import style
 from flowedit.errors import FlowEditError
 
-ABORTED, WRONG, INTERRUPTED = 1, 2, 130
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What every wrong command line raises. Older versions of typer take it from click, newer ones bring their own."""
 
@@ -70,17 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FlowEditError as error:
         _stop(str(error), error.exit_status)
     except UsageError as error:
-        line = _usage_line(error)
-        if line is None:
-            typer.echo(error, err=True)
-            sys.exit(WRONG)
-        _stop(line, WRONG)
+        _stop(_usage_line(error), 2)
     except typer.Abort:
-        _stop("a question was left without an answer; nothing was done.", ABORTED)
+        _stop("a question was left without an answer; nothing was done.", 1)
     except KeyboardInterrupt:
-        status = INTERRUPTED
-    if status == INTERRUPTED:
-        _stop("interrupted", INTERRUPTED)
+        status = 130
+    if status == 130:
+        _stop("interrupted", 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -90,14 +85,12 @@ def _stop(line: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _usage_line(error: Any) -> str | None:  # noqa: ANN401 - a UsageError, whose class is known at run time alone
-    """The line for a command line that typer refused; None where no command was given, which asks for the help.
-
-    Such as "--steps is 'abc'; it must be a whole number. See flowedit edit --help."
-    """
+def _usage_line(error: Any) -> str:  # noqa: ANN401 - a UsageError, whose class is known at run time alone
+    """Such as "--steps is 'abc'; it must be a whole number. See flowedit edit --help."."""
     context = getattr(error, "ctx", None)
-    if context is not None and error.message == context.get_help():
-        return None
+    if context is not None and error.message == context.get_help():  # no command was given, which asks for the help
+        typer.echo(error, err=True)
+        sys.exit(2)
     # Pydantic's findings, which newer versions of typer pass on, hold option, value and rule apart.
     findings = getattr(error.__cause__, "errors", None)
     if findings is None or error.param is None:

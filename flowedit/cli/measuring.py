@@ -22,20 +22,10 @@ from flowedit.wan.speed import Speed, measure_speed, predict_minutes
 _LONG_MINUTES = 24 * 60
 
 
-@dataclass(frozen=True)
-class TinyCost:
-    """What loading the small model and a default edit took: seconds, and the most bytes of the GPU and of the host."""
+def measure_tiny(keyframes: int) -> tuple[float, float, float]:
+    """Seconds to load the small model and make a default edit of its whole window; GB of GPU and host at most.
 
-    seconds: float
-    gpu: int
-    host: int
-
-
-def measure_tiny(keyframes: int) -> TinyCost:
-    """Load the small model and make a default edit of its whole window; ten to thirty seconds on two cores.
-
-    Args:
-        keyframes: how many, spread over the window; at least one is made, and at most one a latent slot.
+    The keyframes are spread over the window; at least one is made, and at most one a latent slot.
     """
     defaults, rng = model_defaults("tiny"), np.random.default_rng(0)
     window, side = defaults.window, isqrt(defaults.area)
@@ -47,18 +37,12 @@ def measure_tiny(keyframes: int) -> TinyCost:
     edit_video(clip, [Keyframe(i, 255 - clip[i]) for i in at], load_model("tiny"), preset_settings("tiny"))
     seconds = time.perf_counter() - begun
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-    return TinyCost(seconds=seconds, gpu=gpu, host=round(peak_memory_mb() * 1e6))
+    return seconds, gpu / 1e9, peak_memory_mb() / 1e3
 
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """Measures what `flowedit doctor --speed` shows.
-
-    Attributes:
-        keyframes: of the edits.
-        announce: is told what is being measured.
-        speeds: what was measured already, by width of the transformer.
-    """
+    """Measures what `flowedit doctor --speed` shows, each width of transformer once; `announce` is told what."""
 
     keyframes: int
     announce: Callable[[str], object]
@@ -67,12 +51,12 @@ class Stopwatch:
     def tiny(self, frames: int) -> tuple[str, str, str]:
         """GPU and host memory and time of an edit by the small model, which runs longer clips window by window."""
         self.announce("measuring tiny: an edit by the small model")
-        cost = measure_tiny(self.keyframes)
-        seconds = cost.seconds * frames / model_defaults("tiny").window
-        return f"{cost.gpu / 1e9:.1f} GB", f"{cost.host / 1e9:.1f} GB", f"{seconds / 60:.1f} ({seconds:.0f} s)"
+        seconds, gpu, host = measure_tiny(self.keyframes)
+        seconds *= frames / model_defaults("tiny").window
+        return f"{gpu:.1f} GB", f"{host:.1f} GB", f"{seconds / 60:.1f} ({seconds:.0f} s)"
 
     def minutes(self, entry: Checkpoint, placement: Placement, shape: ClipShape) -> str:
-        """Predicted time in words; each width is measured once."""
+        """Predicted time in words."""
         self.announce(f"measuring {entry.name}")
         # A transformer that the GPU holds whole runs on the fast path; see `flowedit.wan.pace`.
         resident = placement.level == "resident"
@@ -85,6 +69,6 @@ class Stopwatch:
                 dtype=placement.dtype,
                 fast=FastOptions() if resident else None,
             )
-        settings = preset_settings(entry.name)
-        minutes = predict_minutes(self.speeds[key], entry, shape, settings, keyframes=self.keyframes)
+        speed, settings = self.speeds[key], preset_settings(entry.name)
+        minutes = predict_minutes(speed, entry, shape, settings, keyframes=self.keyframes)
         return f"{minutes:.1f}" if minutes < _LONG_MINUTES else f"{minutes:.0f} ({minutes / 60 / 24:.0f} days)"

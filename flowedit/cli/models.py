@@ -24,7 +24,7 @@ def list_() -> None:
     table = Table("checkpoint", "also", "keyframes by", "weights, bf16", "least GPU", "here")
     for entry in CHECKPOINTS.values():
         size = f"{2 * sum(part.weights for part in entry.parts) / 1e9:.1f} GB"
-        here = "yes" if _is_here(entry, models_folder()) else "no"
+        here = "yes" if _is_here(entry) else "no"
         least = f"{needs_of(entry, own_clip(entry), 'disk', keyframes=5).gpu / 1e9:.1f} GB"
         table.add_row(entry.name, names.get(entry.name, ""), ", ".join(entry.routes), size, least, here)
     console = Console()
@@ -99,8 +99,8 @@ def _resolved(name: str) -> Checkpoint:
     return entry
 
 
-def _is_here(entry: Checkpoint, folder: Path) -> bool:
+def _is_here(entry: Checkpoint) -> bool:
     try:
-        return all(is_fetched(part, folder) for part in entry.parts)
+        return all(is_fetched(part, models_folder()) for part in entry.parts)
     except ModelError:
         return False

@@ -40,15 +40,10 @@ def options_of(
     called: Mapping[str, str] | None = None,
     unset: bool = False,
 ) -> list[inspect.Parameter]:
-    """An option for each attribute of a dataclass, or parameter of a function; its docstring says what each means.
+    """An option for each attribute of a dataclass, or parameter of a function, whose docstring says what it means.
 
-    Args:
-        source: the dataclass or function; its docstring has Google's section `Attributes` or `Args`. An attribute that
-            is annotated for typer is taken as it is.
-        only: the attributes to take; empty takes all.
-        but: attributes to leave out.
-        called: attribute -> name of its option, where that is not the attribute's own.
-        unset: hand on None, not the default, where nothing is given: the default follows from something else.
+    One that is annotated for typer is taken as it is. `called` names options otherwise than their attributes; with
+    `unset`, None is handed on where nothing is given: the default follows from something else.
     """
     said, called = _meanings(source), called or {}
     return [

@@ -46,9 +46,7 @@ def watching(console: Console, *, verbose: bool) -> Iterator["Watch"]:
 class StyleProgress:
     """A bar over the keyframes, and a line above it for each node that has ended; nothing without a terminal.
 
-    Attributes:
-        bar: to enter while the run goes on, and to stop and start around a question.
-        watched: how many events there were.
+    The bar is entered while the run goes on, and stopped around a question; `watched` counts what happened.
     """
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from skimage import data
 
 from flowedit.agent.sample import frames_source
+from flowedit.media.clip import write_video
 
 
 def picture(name="astronaut", size=(96, 160)):
@@ -40,14 +41,5 @@ def static_source(num_frames=17, fps=8.0, **options):
 
 
 def write_clip(path, frames, fps=8):
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps))
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-        for frame in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
+    write_video(path, frames, Fraction(fps))
     return path

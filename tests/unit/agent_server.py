@@ -15,47 +15,33 @@ KEY = "AIzaTestKey-0123456789-never-written"
 READING = {"title": "Ink wash", "medium": "ink on rice paper", "words": ["soft", "grey"], "closest_look": "pencil"}
 
 
-def text_body(text, finish="STOP", tokens=(700, 40)):
-    return {
-        "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
-        "usageMetadata": _usage(tokens),
-        "modelVersion": "served",
-    }
+def body(part=None, finish="STOP", tokens=(700, 0), **more):
+    content = {} if part is None else {"content": {"role": "model", "parts": [part]}}
+    usage = {"promptTokenCount": tokens[0], "candidatesTokenCount": tokens[1], "totalTokenCount": sum(tokens)}
+    candidates = [{**content, "finishReason": finish, "index": 0}]
+    return {"candidates": candidates, "usageMetadata": usage, "modelVersion": "served", **more}
 
 
-def image_body(image, tokens=(900, 1290)):
+def text_body(text, finish="STOP"):
+    return body({"text": text}, finish, (700, 40))
+
+
+def image_body(image):
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
-    return bytes_body(buffer.getvalue(), tokens)
+    return bytes_body(buffer.getvalue())
 
 
-def bytes_body(data, tokens=(900, 1290)):
-    part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(data).decode()}}
-    return {
-        "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
-        "usageMetadata": _usage(tokens),
-        "modelVersion": "served",
-    }
+def bytes_body(data):
+    return body({"inlineData": {"mimeType": "image/png", "data": base64.b64encode(data).decode()}}, tokens=(900, 1290))
 
 
 def blocked_body(reason="SAFETY"):
-    return {"promptFeedback": {"blockReason": reason}, "usageMetadata": _usage((700, 0)), "modelVersion": "served"}
+    return body() | {"candidates": [], "promptFeedback": {"blockReason": reason}}
 
 
-def stopped_body(finish="IMAGE_SAFETY"):
-    return {
-        "candidates": [{"finishReason": finish, "index": 0}],
-        "usageMetadata": _usage((700, 0)),
-        "modelVersion": "served",
-    }
-
-
-def error_body(code, status, message, details=()):
-    return {"error": {"code": code, "status": status, "message": message, "details": list(details)}}
-
-
-def _usage(tokens):
-    return {"promptTokenCount": tokens[0], "candidatesTokenCount": tokens[1], "totalTokenCount": sum(tokens)}
+def error(code, message="Later", details=()):
+    return code, {"error": {"code": code, "status": "SAID", "message": message, "details": list(details)}}
 
 
 def is_drawing(request):

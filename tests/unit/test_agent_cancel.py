@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from agent_clips import static_source
-from agent_server import KEY, error_body, good, is_drawing, serving
+from agent_server import KEY, error, good, is_drawing, serving
 from pydantic import SecretStr
 
 from flowedit.agent.cancel import Cancel, RunCancelledError
@@ -97,6 +97,17 @@ def test_an_ended_run_goes_on_and_repeats_nothing_that_was_painted_or_paid(tmp_p
     assert result.usage.calls == 1 + 9 + 1
 
 
+async def cancelled(begun, go_on, *given):
+    """A task that is cancelled once its work is held, and goes on shortly after."""
+    task = asyncio.create_task(style_video_async(*given))
+    await asyncio.to_thread(until, begun)
+    task.cancel()
+    await asyncio.sleep(0.1)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_a_cancelled_task_paints_no_further_keyframe(tmp_path, monkeypatch):
     """Catches a thread that goes on painting and holds the folder after `await` has ended."""
     begun, go_on, folder = [], threading.Event(), tmp_path / "run"
@@ -107,18 +118,9 @@ def test_a_cancelled_task_paints_no_further_keyframe(tmp_path, monkeypatch):
             assert go_on.wait(60)
             return super().style(image, master, task, event)
 
-    async def work():
-        task = asyncio.create_task(style_video_async(static_source(33), MANY, folder))
-        await asyncio.to_thread(until, lambda: len(begun) == AT_ONCE)
-        task.cancel()
-        await asyncio.sleep(0.1)
-        go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
     with monkeypatch.context() as held:
         held.setattr("flowedit.agent.run.OfflineParts", Held)
-        asyncio.run(work())
+        asyncio.run(cancelled(lambda: len(begun) == AT_ONCE, go_on, static_source(33), MANY, folder))
     kept = attempts(folder)
     assert len(begun) == len(kept) == AT_ONCE
     assert len(style_video(static_source(33), MANY, folder).indices) == 9
@@ -132,20 +134,11 @@ def test_a_task_can_be_cancelled_while_it_reads_the_clip(tmp_path):
     def stream():
         for frame in source.stream():
             read.append(1)
-            if len(read) == 5:
-                assert go_on.wait(60)
+            assert len(read) != 5 or go_on.wait(60)
             yield frame
 
-    async def work():
-        task = asyncio.create_task(style_video_async(replace(source, stream=stream), MANY, tmp_path / "run"))
-        await asyncio.to_thread(until, lambda: len(read) == 5)
-        task.cancel()
-        await asyncio.sleep(0.1)
-        go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(work())
+    held = replace(source, stream=stream)
+    asyncio.run(cancelled(lambda: len(read) == 5, go_on, held, MANY, tmp_path / "run"))
     assert len(read) == 5
 
 
@@ -171,7 +164,7 @@ def test_a_keyframe_that_fails_ends_the_others_and_is_the_reason(tmp_path):
 
 def test_a_pause_before_the_next_try_ends_with_the_run(tmp_path):
     """Catches a back-off of a minute that is slept to its end, and the try after it."""
-    busy = 503, error_body(503, "UNAVAILABLE", "Later")
+    busy = error(503)
     cancel, event = Cancel(), Event(node="style_keyframe")
     with serving(lambda request: busy) as server:
         settings = GeminiSettings(base_url=server.url, attempts=4, backoff_s=50.0)

@@ -11,7 +11,7 @@ from agent_clips import static_clip, write_clip
 from typer.testing import CliRunner
 
 from flowedit.agent.events import read_record
-from flowedit.agent.state import ApprovalRequest, Verdict
+from flowedit.agent.state import ApprovalRequest, Decision, Verdict
 from flowedit.cli.style import ask, style
 
 app = typer.Typer()
@@ -47,19 +47,9 @@ def test_one_keyframe_is_one_and_nothing_is_drawn_without_a_terminal(tmp_path, v
 
 
 def test_options_reach_the_run(tmp_path, video):
-    options = [
-        "--describe",
-        "old sepia film",
-        "--max-frames",
-        "2",
-        "--target-fps",
-        "4",
-        "--frames",
-        "9",
-        "--start",
-        "4",
-    ]
-    done = CliRunner().invoke(app, [str(video), *options, "--yes", "--backend", "offline", "-o", str(tmp_path / "out")])
+    options = ["--max-frames", "2", "--target-fps", "4", "--frames", "9", "--start", "4", "--backend", "offline"]
+    words = ["--describe", "old sepia film", "--yes", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [str(video), *words, *options])
     assert done.exit_code == 0, done.output
     manifest = json.loads((tmp_path / "out" / "keyframes.json").read_text())
     assert manifest["style"]["look"] == "vintage"
@@ -83,15 +73,12 @@ def test_a_person_is_asked_until_the_answer_is_one(monkeypatch, tmp_path, capsys
     assert capsys.readouterr().out.count("Answer yes, no, later, or one of 0, 8.") == 3
 
 
-@pytest.mark.parametrize(("word", "approve"), [("YES", True), ("n", False)])
-def test_yes_and_no_decide(monkeypatch, tmp_path, word, approve):
+@pytest.mark.parametrize(
+    ("word", "said"), [("YES", Decision(approve=True)), ("n", Decision(approve=False)), ("later", None)]
+)
+def test_yes_and_no_decide_and_later_leaves_the_run_waiting(monkeypatch, tmp_path, word, said):
     monkeypatch.setattr(typer, "prompt", lambda *words, **options: word)
-    assert ask(request_for(0), tmp_path).approve is approve
-
-
-def test_later_leaves_the_run_waiting(monkeypatch, tmp_path):
-    monkeypatch.setattr(typer, "prompt", lambda *words, **options: "later")
-    assert ask(request_for(0), tmp_path) is None
+    assert ask(request_for(0), tmp_path) == said
 
 
 def test_a_person_answers_at_a_real_terminal(tmp_path, video):

@@ -1,14 +1,8 @@
-"""Runs with Gemini behind a local server: the key in no artefact, faults that lose nothing, kills that cost nothing."""
+"""Runs with Gemini behind a local server: the key in no artefact, faults that lose nothing, budgets that are kept."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import textwrap
-import time
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +11,7 @@ from agent_server import (
     KEY,
     READING,
     blocked_body,
-    bytes_body,
-    error_body,
+    error,
     good,
     image_body,
     is_drawing,
@@ -43,11 +36,9 @@ def key(monkeypatch):
 
 
 def settings(server, **options):
-    gemini = {"base_url": server.url, "attempts": 2, "backoff_s": 0.01, "timeout_s": 30}
-    style = {"style": "oil"} if not {"style", "describe"} & set(options) else {}
-    chosen = {key: value for key, value in options.items() if key in ("style", "describe", "redo", "backend")}
-    rest = {key: value for key, value in options.items() if key not in chosen}
-    return StyleSettings(**style, **chosen, gemini=GeminiSettings(**gemini | rest))
+    chosen = {name: options.pop(name) for name in ("describe", "redo", "backend") if name in options}
+    gemini = GeminiSettings(base_url=server.url, attempts=2, backoff_s=0.01, timeout_s=30, **options)
+    return StyleSettings(style=None if "describe" in chosen else "oil", **chosen, gemini=gemini)
 
 
 def run(server, folder, **options):
@@ -76,14 +67,14 @@ def test_the_key_is_in_no_artefact_of_a_run(tmp_path, capfd):
     def leaky(request):
         if is_drawing(request) and len(seen) < 2:
             seen.append(1)
-            return 400, error_body(400, "INVALID_ARGUMENT", f"request with key {KEY} refused")
+            return error(400, f"request with key {KEY} refused")
         if not is_drawing(request) and "pairs" not in prompt_of(request):
             return 200, text_body(json.dumps(READING | {"title": f"Ink {KEY}"}))
         return good(request)
 
     seen = []
     with serving(leaky) as server:
-        result = style_video(static_source(), settings(server, describe="ink wash"), tmp_path / "run")
+        result = run(server, tmp_path / "run", describe="ink wash")
     assert server.calls >= 5
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert {"agent.json", "keyframes.json", "checkpoint.sqlite"} <= {path.name for path in files}
@@ -93,12 +84,8 @@ def test_the_key_is_in_no_artefact_of_a_run(tmp_path, capfd):
 
 
 FAULTS = {
-    "wrong key": ((401, error_body(401, "UNAUTHENTICATED", "bad key")), "was refused"),
-    "no such model": ((404, error_body(404, "NOT_FOUND", "gone")), "no Gemini model"),
-    "overloaded": ((503, error_body(503, "UNAVAILABLE", "later")), "did not answer after 2 tries"),
+    "wrong key": (error(401, "bad key"), "was refused"),
     "blocked": ((200, blocked_body()), "blocked the request"),
-    "words": ((200, text_body("I would rather not.")), "words instead of a picture"),
-    "broken picture": ((200, bytes_body(b"\x89PNG broken")), "cannot be read"),
     "wrong shape": ((200, image_body(np.zeros((90, 30, 3), np.uint8))), "does not fit"),
     "hangs up": ((200, None), "did not answer after 2 tries"),
 }
@@ -114,9 +101,7 @@ def test_a_fault_while_drawing_costs_one_keyframe_its_model_and_nothing_else(tmp
     def respond(request):
         if is_drawing(request):
             drawn.append(1)
-            if len(drawn) > 1:
-                return answer
-        return good(request)
+        return answer if is_drawing(request) and len(drawn) > 1 else good(request)
 
     with serving(respond) as server:
         result = run(server, tmp_path / "run", redo=0)
@@ -126,16 +111,13 @@ def test_a_fault_while_drawing_costs_one_keyframe_its_model_and_nothing_else(tmp
     assert sorted(row["by"] for row in rows) == ["gemini-3.1-flash-image", "offline", "offline"]
     for note in (row["note"] for row in rows if row["by"] == "offline"):
         assert message in note
-        assert "painted offline" in note or "the rest of the run is done offline" in note
-    assert any(message in note for note in result.notes)
+        assert ("the rest of the run is done offline." if fault == "wrong key" else "painted offline") in note
+    # A lasting fault is one sentence for all keyframes and for the judge.
+    assert sum(message in note for note in result.notes) == 1
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (text_body("{}"), "malformed data"),
-        (blocked_body(), "blocked the request"),
-    ],
+    ("body", "message"), [(text_body("{}"), "malformed data"), (blocked_body(), "blocked the request")]
 )
 def test_a_style_that_cannot_be_read_is_read_offline(tmp_path, body, message):
     def respond(request):
@@ -149,18 +131,12 @@ def test_a_style_that_cannot_be_read_is_read_offline(tmp_path, body, message):
 
 def test_words_that_no_offline_look_knows_need_gemini(tmp_path):
     with serving() as server:
-        result = run(server, tmp_path / "run", describe="cubism")
-        assert result.metadata["style"]["look"] == "pencil"
-    with (
-        serving(lambda request: (200, {"candidates": []})) as server,
-        pytest.raises(AgentError, match="no look matches"),
-    ):
-        run(server, tmp_path / "other", describe="cubism")
+        assert run(server, tmp_path / "run", describe="cubism").metadata["style"]["look"] == "pencil"
 
 
 def test_words_that_need_gemini_and_a_key_that_it_refuses_are_said_together(tmp_path):
     """Catches a run that dies of the second reason, hides the first, and forgets the call that was sent."""
-    refused = 401, error_body(401, "UNAUTHENTICATED", "bad key")
+    refused = error(401, "bad key")
     both = r"^The Gemini key in GOOGLE_API_KEY was refused \(401\)\. Offline, no look matches \"cubism\"; name one of"
     with serving(lambda request: refused) as server, pytest.raises(AgentError, match=both):
         run(server, tmp_path / "run", describe="cubism")
@@ -258,17 +234,6 @@ def test_colabs_secret_comes_before_the_environment_and_a_refusal_after_it(monke
     assert find_key() is None
 
 
-@pytest.mark.parametrize("fault", ["wrong key", "no such model"])
-def test_a_lasting_fault_is_said_once(tmp_path, fault):
-    answer, message = FAULTS[fault]
-    with serving(lambda request: answer) as server:
-        result = run(server, tmp_path / "run")
-    assert result.status == "done"
-    (note,) = result.notes
-    assert message in note
-    assert note.endswith("; the rest of the run is done offline.")
-
-
 def test_a_stopped_run_goes_on_with_a_larger_budget_and_keeps_to_it(tmp_path):
     """Catches limits in the fingerprint, and an answer to a waiting run that falls back to the old limits."""
     folder = tmp_path / "run"
@@ -283,16 +248,6 @@ def test_a_stopped_run_goes_on_with_a_larger_budget_and_keeps_to_it(tmp_path):
             style_video(static_source(), other, folder)
 
 
-def test_a_run_that_is_killed_again_and_again_never_exceeds_its_calls(tmp_path):
-    """Every request is turned down, and the run is started three times: failed requests count too."""
-    busy = 503, error_body(503, "UNAVAILABLE", "Later")
-    with serving(lambda request: busy) as server:
-        for _ in range(3):
-            with pytest.raises(AgentError, match="no look matches"):
-                run(server, tmp_path / "run", describe="cubism", max_calls=3)
-        assert server.calls == 3
-
-
 def test_the_budget_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr("flowedit.agent.nodes.AT_ONCE", 1)
     with serving() as server:
@@ -300,48 +255,3 @@ def test_the_budget_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, monkeypa
         assert server.calls == 3
     assert [row["by"] for row in result.metadata["keyframes"]].count("gemini-3.1-flash-image") == 2
     assert any("budget of 3 Gemini calls" in note for note in result.notes)
-
-
-def test_a_killed_run_repeats_no_paid_call(tmp_path):
-    """Killed while the third picture is being drawn: what was answered before is never asked again."""
-    folder, drawn, hold = tmp_path / "run", [], [True]
-
-    def respond(request):
-        if is_drawing(request):
-            drawn.append(json.dumps(request))
-            while len(drawn) > 2 and hold[0]:
-                time.sleep(0.05)
-        return good(request)
-
-    script = textwrap.dedent(
-        """
-        import sys
-        sys.path[:0] = [sys.argv[1]]
-        from test_agent_gemini_run import run
-        from agent_server import Served
-        from flowedit.agent import nodes
-        nodes.AT_ONCE = 1
-        run(Served(sys.argv[2]), sys.argv[3])
-        """
-    )
-    with serving(respond) as server:
-        here = str(Path(__file__).parent)
-        process = subprocess.Popen([sys.executable, "-c", script, here, server.url, str(folder)], env=os.environ)
-        try:
-            until = time.monotonic() + 90
-            while len(drawn) < 3 and time.monotonic() < until:
-                assert process.poll() is None
-                time.sleep(0.05)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        hold[0] = False
-        before = server.calls
-        assert before == 1 + 3
-        result = run(server, folder)
-        assert server.calls == before + 1 + 1
-    assert result.status == "done"
-    assert len(set(drawn)) == 3
-    assert drawn[2] == drawn[3]
-    assert {row["by"] for row in result.metadata["keyframes"]} == {"gemini-3.1-flash-image"}
-    assert result.usage.usd == pytest.approx(3 * PICTURE_USD, abs=0.01)

@@ -39,29 +39,22 @@ def test_every_look_passes_its_own_judge(name):
     assert kinds(judged(pictures, card)) == {0: (), 8: (), 16: (), 32: ()}
 
 
-def test_other_colours_are_found_in_the_keyframe_that_has_them():
-    card, pictures = well()
-    pictures[16] = np.ascontiguousarray(pictures[16][..., ::-1])
-    assert kinds(judged(pictures, card)) == {0: (), 8: (), 16: ("colours",), 32: ()}
-
-
-def test_a_darker_keyframe_is_found():
-    card, pictures = well()
-    pictures[8] = (pictures[8] * 0.55).astype(np.uint8)
-    assert "colours" in kinds(judged(pictures, card))[8]
-    assert kinds(judged(pictures, card))[0] == ()
-
-
-def test_lost_contours_are_found():
-    card, pictures = well()
-    pictures[0] = cv2.GaussianBlur(np.roll(pictures[0], 50, axis=1), (0, 0), 8)
-    assert "contours" in kinds(judged(pictures, card))[0]
-
-
-def test_a_source_frame_handed_back_is_found():
-    card, pictures = well("anime")
-    pictures[32] = FRAMES[32]
-    assert "too_faint" in kinds(judged(pictures, card))[32]
+@pytest.mark.parametrize(
+    ("name", "index", "spoilt", "kind"),
+    [
+        ("oil", 16, lambda image: np.ascontiguousarray(image[..., ::-1]), "colours"),
+        ("oil", 8, lambda image: (image * 0.55).astype(np.uint8), "colours"),
+        ("oil", 0, lambda image: cv2.GaussianBlur(np.roll(image, 50, axis=1), (0, 0), 8), "contours"),
+        ("anime", 32, lambda image: FRAMES[32], "too_faint"),
+    ],
+)
+def test_a_fault_is_found_in_the_keyframe_that_has_it(name, index, spoilt, kind):
+    """Other colours, darker ones, lost contours, a source frame handed back: and none of it in a good keyframe."""
+    card, pictures = well(name)
+    pictures[index] = spoilt(pictures[index])
+    found = kinds(judged(pictures, card))
+    assert kind in found.pop(index)
+    assert set(found.values()) == {()}
 
 
 def test_a_palette_away_from_the_reference_is_found():

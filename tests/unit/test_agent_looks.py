@@ -71,8 +71,7 @@ def test_a_neon_tube_does_not_light_the_dark_from_far_away():
 
 def test_grain_drawn_anew_for_each_keyframe_would_be_seen():
     frames = list(static_clip(33, SIZE)[[0, 12, 32]])
-    card = card_for(frames, "oil")
-    styled = [paint(frame, card, seed, 1.0) for seed, frame in enumerate(frames)]
+    styled = [paint(frame, card_for(frames, "oil"), seed, 1.0) for seed, frame in enumerate(frames)]
     assert change_ratio(frames, styled, regions=SIZE[0]) > 1.4
 
 
@@ -87,15 +86,9 @@ def test_measures_of_each_picture_alone_would_be_seen():
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_a_look_is_the_same_for_the_same_seed_and_keeps_the_size(name, painted):
-    again = paint(IMAGE, card_for([IMAGE], name), 0, 1.0)
-    assert again.dtype == np.uint8
-    assert again.shape == IMAGE.shape
-    assert np.array_equal(again, painted[name])
-
-
-@pytest.mark.parametrize("name", LOOKS)
-def test_a_look_changes_the_picture_and_keeps_its_shapes(name, painted):
+def test_a_look_is_the_same_for_the_same_seed_changes_the_picture_and_keeps_its_shapes(name, painted):
+    assert painted[name].dtype == np.uint8
+    assert np.array_equal(paint(IMAGE, card_for([IMAGE], name), 0, 1.0), painted[name])
     assert np.abs(to_lab(painted[name]) - to_lab(IMAGE)).mean() > 2.0
     assert structure_likeness(IMAGE, painted[name]) > LOOKS[name].structure
 
@@ -170,16 +163,12 @@ def test_strength_mixes_the_look_with_the_source():
     assert np.abs(half - (full + IMAGE) / 2).max() <= 1.0
 
 
-def test_transfer_brings_the_palette_near_the_reference():
+def test_transfer_brings_the_palette_near_the_reference_and_to_itself_changes_nothing():
     card = card_for([IMAGE], "transfer")
     after = palette_distance(measure([paint(IMAGE, card, 0, 1.0)]).palette, card.reference.palette)
-    before = palette_distance(card.master.palette, card.reference.palette)
-    assert after < 0.6 * before
-
-
-def test_transfer_to_itself_changes_nothing_a_person_would_see():
-    card = analyse([IMAGE], LOOKS["transfer"], IMAGE)
-    assert np.abs(paint(IMAGE, card, 0, 1.0).astype(int) - IMAGE).mean() < 1.5
+    assert after < 0.6 * palette_distance(card.master.palette, card.reference.palette)
+    same = paint(IMAGE, analyse([IMAGE], LOOKS["transfer"], IMAGE), 0, 1.0)
+    assert np.abs(same.astype(int) - IMAGE).mean() < 1.5
 
 
 def test_transport_moves_mass_by_the_cheapest_way():
@@ -223,30 +212,15 @@ def test_strokes_follow_the_contours():
         ("pop art comic book", "comic"),
         ("super 8 home movie", "vintage"),
         ("Japanese animation", "anime"),
+        ("a boiling excellent cancelled plan", None),  # words are whole words
     ],
 )
 def test_words_find_their_look(words, name):
-    assert find_look(words).name == name
+    assert getattr(find_look(words), "name", None) == name
 
 
-def test_words_are_whole_words():
-    assert find_look("a boiling excellent cancelled plan") is None
-
-
-def test_an_unknown_look_lists_all_names():
+def test_a_look_has_its_name_in_any_case_and_its_other_words():
+    said = "Watercolor", "OIL", "Oil  painting", "Van Gogh", "cartoon"
+    assert [look_named(name).name for name in said] == ["watercolour", "oil", "oil", "oil", "anime"]
     with pytest.raises(SettingError, match=", ".join(LOOKS)):
         look_named("cubism")
-
-
-@pytest.mark.parametrize(
-    ("name", "look"),
-    [
-        ("Watercolor", "watercolour"),
-        ("OIL", "oil"),
-        ("Oil  painting", "oil"),
-        ("Van Gogh", "oil"),
-        ("cartoon", "anime"),
-    ],
-)
-def test_a_look_has_its_name_in_any_case_and_its_other_words(name, look):
-    assert look_named(name).name == look

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-import textwrap
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from agent_clips import cut_clip, picture, static_clip, static_source, write_clip
+from PIL import Image
 
 from flowedit.agent.events import read_record
 from flowedit.agent.parts import OfflineParts
@@ -25,7 +24,7 @@ from flowedit.agent.stylers import LOOKS
 from flowedit.errors import AgentError, OutputError, SettingError, VideoFileError, VideoShapeError
 from flowedit.media.images import read_image, write_image
 
-OIL = StyleSettings(style="oil", backend="offline", target_fps=1.0)
+OIL, PENCIL = (StyleSettings(style=name, backend="offline") for name in ("oil", "pencil"))
 NODES = ("sample", "select_keyframes", "analyze_style", "plan", "style_keyframe", "judge", "approve", "export")
 
 
@@ -60,40 +59,38 @@ def test_two_runs_give_the_same_bytes_and_another_seed_others(tmp_path):
 
 def test_a_file_is_styled_within_its_window(tmp_path):
     video = write_clip(tmp_path / "clip.mp4", static_clip(num_frames=30))
-    settings = StyleSettings(style="pencil", backend="offline", start=9, num_frames=17)
-    result = style_video(video, settings, tmp_path / "run")
+    result = style_video(video, replace(PENCIL, start=9, num_frames=17), tmp_path / "run")
     assert result.metadata["start"] == 9
     assert result.indices[-1] == 16
     with pytest.raises(VideoShapeError, match="17 or 21"):
-        style_video(video, StyleSettings(style="pencil", num_frames=18), tmp_path / "other")
+        style_video(video, replace(PENCIL, num_frames=18), tmp_path / "other")
     with pytest.raises(SettingError, match="use 29 frames or start earlier"):
-        style_video(video, StyleSettings(style="pencil", num_frames=33), tmp_path / "other")
+        style_video(video, replace(PENCIL, num_frames=33), tmp_path / "other")
 
 
-def test_every_shot_gets_a_keyframe(tmp_path):
+def test_every_shot_gets_a_keyframe_in_the_look_that_words_choose(tmp_path):
     source = frames_source(cut_clip(), fps=24, name="cuts")
-    result = style_video(source, StyleSettings(style="vintage", backend="offline"), tmp_path / "run")
+    settings = StyleSettings(describe="like an old sepia photograph", backend="offline")
+    result = style_video(source, settings, tmp_path / "run")
     assert result.indices == (0, 12, 32)
+    assert result.metadata["style"]["look"] == "vintage"
 
 
 def test_it_runs_inside_a_running_event_loop_without_blocking_it(tmp_path):
     async def work():
-        beats = 0
+        beats = []
 
         async def beat():
-            nonlocal beats
             while True:
-                beats += 1
+                beats.append(1)
                 await asyncio.sleep(0.01)
 
         ticking = asyncio.create_task(beat())
         result = await style_video_async(static_source(), OIL, tmp_path / "run")
         ticking.cancel()
-        return result, beats
+        return result.indices, len(beats) > 5
 
-    result, beats = asyncio.run(work())
-    assert result.indices == (0, 8, 16)
-    assert beats > 5
+    assert asyncio.run(work()) == ((0, 8, 16), True)
 
 
 def test_a_person_can_look_redo_and_take(tmp_path):
@@ -101,13 +98,10 @@ def test_a_person_can_look_redo_and_take(tmp_path):
     waiting = style_video(source, OIL, folder, approver=leave_waiting)
     assert waiting.status == "waiting"
     assert not (folder / "keyframes.json").exists()
-    assert set(waiting.request.files) == {0, 8, 16}
-    before = (folder / waiting.request.files[8]).read_bytes()
     again = answer(source, folder, Decision(redo={8: "too rough"}))
     assert again.status == "waiting"
-    assert again.request.files[8] != waiting.request.files[8]
-    assert again.request.files[0] == waiting.request.files[0]
-    assert (folder / again.request.files[8]).read_bytes() != before
+    before, after = ({i: (folder / f).read_bytes() for i, f in one.request.files.items()} for one in (waiting, again))
+    assert {index: before[index] == after[index] for index in before} == {0: True, 8: False, 16: True}
     done = answer(source, folder, Decision(approve=True))
     assert done.status == "done"
     rows = {row["index"]: row for row in done.metadata["keyframes"]}
@@ -135,22 +129,21 @@ def test_a_person_can_refuse(tmp_path):
     assert not (tmp_path / "run" / "keyframes.json").exists()
 
 
-def test_a_finished_folder_and_a_foreign_one_are_refused(tmp_path):
-    style_video(static_source(), OIL, tmp_path / "run")
+def test_a_folder_of_anything_else_is_refused(tmp_path):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    style_video(static_source(), OIL, run, approver=leave_waiting)
+    for source, settings in ((static_source(), PENCIL), (static_source(seed=5), OIL)):
+        with pytest.raises(OutputError, match="unfinished run of another clip or other settings"):
+            style_video(source, settings, run)
+    style_video(static_source(), OIL, run)
     with pytest.raises(OutputError, match="already holds a finished styling run"):
-        style_video(static_source(), OIL, tmp_path / "run")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+        style_video(static_source(), OIL, run)
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("all of it")
     with pytest.raises(OutputError, match=r"already holds other files \(thesis.txt\)"):
-        style_video(static_source(), OIL, tmp_path / "mine")
-
-
-def test_an_unfinished_run_of_other_settings_is_refused(tmp_path):
-    style_video(static_source(), OIL, tmp_path / "run", approver=leave_waiting)
-    with pytest.raises(OutputError, match="unfinished run of another clip or other settings"):
-        style_video(static_source(), StyleSettings(style="pencil"), tmp_path / "run")
-    with pytest.raises(OutputError, match="unfinished run of another clip or other settings"):
-        style_video(static_source(seed=5), OIL, tmp_path / "run")
+        style_video(static_source(), OIL, mine)
+    with pytest.raises(OutputError, match="Cannot write"):
+        style_video(static_source(5), OIL, mine / "thesis.txt" / "run")
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path):
@@ -160,11 +153,6 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path):
         return Decision()
 
     assert style_video(static_source(), OIL, tmp_path / "run", approver=approver).status == "done"
-
-
-def test_the_words_of_a_description_choose_a_look(tmp_path):
-    settings = StyleSettings(describe="like an old sepia photograph", backend="offline")
-    assert style_video(static_source(5), settings, tmp_path / "run").metadata["style"]["look"] == "vintage"
 
 
 @pytest.mark.parametrize(
@@ -184,12 +172,9 @@ def test_a_style_that_nobody_can_paint_is_refused_and_leaves_no_folder(tmp_path,
 
 
 def test_a_style_image_is_read_in_any_form_or_refused(tmp_path):
-    from PIL import Image
-
     coffee = picture("coffee", (300, 400))
-    alpha = np.dstack([coffee, np.full(coffee.shape[:2], 200, np.uint8)])
-    Image.fromarray(alpha).save(tmp_path / "alpha.png")
-    Image.fromarray(np.tile(coffee, (12, 12, 1))).save(tmp_path / "huge.jpg")
+    Image.fromarray(np.dstack([coffee, np.full(coffee.shape[:2], 200, np.uint8)])).save(tmp_path / "alpha.png")
+    write_image(tmp_path / "huge.jpg", np.tile(coffee, (12, 12, 1)))
     write_image(tmp_path / "tiny.png", coffee[:4, :4])
     (tmp_path / "words.png").write_text("no picture")
 
@@ -211,8 +196,6 @@ def test_a_style_image_is_read_in_any_form_or_refused(tmp_path):
 @pytest.mark.parametrize(("name", "most_mb"), [("large.jpg", 60), ("grey16.png", 160)])
 def test_a_large_style_image_is_shrunk_while_it_is_read(tmp_path, name, most_mb):
     """Catches float copies of a picture at full size (110 MB for each channel here), which is shrunk anyway."""
-    from PIL import Image
-
     size = 3600
     tile = np.kron(picture("coffee", (60, 60)), np.ones((4, 4, 1), np.uint8))
     large = np.tile(tile, (size // 240, size // 240, 1))
@@ -257,34 +240,38 @@ def test_a_look_can_be_painted_in_the_colours_of_a_style_image(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "message"),
+    ("settings", "message"),
     [
-        ("target_fps", 0, "above 0"),
-        ("target_fps", float("nan"), "target_fps is nan; give a rate above 0"),
-        ("target_fps", float("inf"), "target_fps is inf; give a rate above 0"),
-        ("max_frames", 1, "2 or more"),
-        ("redo", -1, "0 or more"),
-        ("backend", "x", "auto"),
+        ({"target_fps": 0}, "above 0"),
+        ({"target_fps": float("nan")}, "target_fps is nan; give a rate above 0"),
+        ({"target_fps": float("inf")}, "target_fps is inf; give a rate above 0"),
+        ({"max_frames": 1}, "2 or more"),
+        ({"redo": -1}, "0 or more"),
+        ({"backend": "x"}, "auto"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
-def test_settings_that_make_no_sense_are_refused(field, value, message):
+def test_settings_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(SettingError, match=message):
-        StyleSettings(**{"style": "oil", field: value})
+        StyleSettings(style="oil", **settings)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
-@pytest.mark.parametrize(
-    "name", ["timeout_s", "backoff_s", "max_usd", "usd_per_million_in", "usd_per_million_out", "usd_per_image"]
-)
-def test_prices_and_limits_are_finite(name, value):
-    with pytest.raises(SettingError, match=rf"^{name} is {value}; give a number of [\d.]+ or more\.$"):
-        GeminiSettings(**{name: value})
+def test_prices_and_limits_are_finite(value):
+    prices = "usd_per_million_in", "usd_per_million_out", "usd_per_image"
+    for name in ("timeout_s", "backoff_s", "max_usd", *prices):
+        with pytest.raises(SettingError, match=rf"^{name} is {value}; give a number of [\d.]+ or more\.$"):
+            GeminiSettings(**{name: value})
 
 
 def test_a_rate_beyond_the_clips_own_keys_what_there_is(tmp_path):
-    settings = StyleSettings(style="pencil", backend="offline", target_fps=1.7e308)
-    assert style_video(static_source(), settings, tmp_path / "run").indices == (0, 4, 8, 12, 16)
+    assert style_video(static_source(), replace(PENCIL, target_fps=1.7e308), tmp_path / "run").indices == (
+        0,
+        4,
+        8,
+        12,
+        16,
+    )
 
 
 def test_a_run_that_failed_before_any_work_makes_room_for_another(tmp_path, monkeypatch):
@@ -293,7 +280,7 @@ def test_a_run_that_failed_before_any_work_makes_room_for_another(tmp_path, monk
     with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
         broken.setattr("flowedit.agent.nodes.choose_indices", lambda *given, **options: 1 // 0)
         style_video(static_source(seed=5), OIL, folder)
-    assert style_video(cuts, StyleSettings(style="pencil", backend="offline"), folder).indices == (0, 12, 32)
+    assert style_video(cuts, PENCIL, folder).indices == (0, 12, 32)
     (first, *_) = read_record(folder).events
     assert (first.node, first.values["cuts"]) == ("sample", [10, 22])
 
@@ -319,30 +306,13 @@ def test_a_damaged_record_is_named(tmp_path):
         read_result(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="Cannot write"):
-        style_video(static_source(5), OIL, tmp_path / "file" / "run")
-
-
 def test_styling_loads_neither_torch_nor_the_network_client(tmp_path):
-    script = textwrap.dedent(
-        f"""
-        import sys
-        sys.path[:0] = [{str(Path(__file__).parent)!r}]
-        from agent_clips import static_source
-        from flowedit.agent.run import style_video
-        from flowedit.agent.settings import StyleSettings
-        style_video(static_source(5), StyleSettings(style="neon", backend="offline"), {str(tmp_path / "run")!r})
-        print([name for name in ("torch", "diffsynth", "langchain_google_genai", "anywidget") if name in sys.modules])
-        """
+    script = (
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from test_agent_run import OIL, static_source, style_video\n"
+        f"style_video(static_source(5), OIL, {str(tmp_path / 'run')!r})\n"
+        "print([name for name in ('torch', 'diffsynth', 'langchain_google_genai', 'anywidget') if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONWARNINGS": ""},
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert "unregistered" not in done.stderr

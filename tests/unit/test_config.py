@@ -14,12 +14,6 @@ from flowedit.methods import METHODS
 from flowedit.settings import EditSettings, Method
 
 
-def test_the_defaults_are_silent():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        EditSettings()
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -44,10 +38,7 @@ def test_the_defaults_are_silent():
         ({"alpha": 10.0, "kappa": 0.5}, "alpha is 10.0 and kappa is 0.5; .* Leave one of them out"),
         ({"init": "source"}, "There is no setting 'init'; there are alpha, beta"),
         ({"method": "magic"}, "method is 'magic'; use one of coupled, difference, refine, colour-map, propagation"),
-        (
-            {"method": "refine", "conditioning": "tokens"},
-            "the estimate is shown on the i2v route. Use conditioning i2v",
-        ),
+        ({"method": "refine", "conditioning": "tokens"}, "shown on the i2v route. Use conditioning i2v"),
         ({"method": "refine", "alpha": 3.0}, "method is refine, which has no correction .* Leave them out"),
         ({"method": "refine", "kappa": 0.5}, "method is refine, which has no correction"),
         ({"method": "refine", "beta": 0.5}, "method is refine, which has no correction"),
@@ -61,14 +52,7 @@ def test_settings_that_make_no_sense_are_refused(changes, words):
         EditSettings.of(**changes)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"alpha": 0.0},
-        {"kappa": 0.0},
-        {"method": "difference", "strength": 1.0},
-    ],
-)
+@pytest.mark.parametrize("changes", [{}, {"alpha": 0.0}, {"kappa": 0.0}, {"method": "difference", "strength": 1.0}])
 def test_settings_that_go_together_are_silent(changes):  # catches: a check that is too wide
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -8,7 +8,7 @@ import pytest
 
 from flowedit.cli import measuring
 from flowedit.cli.main import main
-from flowedit.cli.measuring import TinyCost, measure_tiny
+from flowedit.cli.measuring import measure_tiny
 from flowedit.model import ClipShape
 from flowedit.presets import model_defaults
 from flowedit.settings import EditSettings
@@ -26,8 +26,7 @@ def asked(monkeypatch):
     calls = []
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(measuring, "measure_speed", lambda *_, **given: calls.append(given) or SPEED)
-    cost = TinyCost(seconds=30.0, gpu=0, host=1_200_000_000)
-    monkeypatch.setattr(measuring, "measure_tiny", lambda count: calls.append(count) or cost)
+    monkeypatch.setattr(measuring, "measure_tiny", lambda count: calls.append(count) or (30.0, 0.0, 1.2))
     here = replace(memory.measure_resources(), host_total=64 * GB, host_free=48 * GB)
     monkeypatch.setattr(memory, "measure_resources", lambda: here)
     return calls
@@ -119,10 +118,10 @@ def test_the_measurement_is_a_default_edit_of_the_whole_window(monkeypatch, give
     seen = []
     monkeypatch.setattr(measuring, "load_model", lambda name: None)
     monkeypatch.setattr(measuring, "edit_video", lambda clip, keys, _, settings: seen.append((clip, keys, settings)))
-    cost = measure_tiny(given)
+    seconds, _, host = measure_tiny(given)
     ((clip, keys, settings),) = seen
     assert clip.shape == (model_defaults("tiny").window, 128, 128, 3)
     assert [key.index for key in keys] == at
     assert (settings.method, settings.scale) == ("refine", 1.0)
-    assert cost.seconds > 0
-    assert cost.host > 100_000_000
+    assert seconds > 0
+    assert host > 0.1

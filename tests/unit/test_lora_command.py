@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 from lora_files import write_pairs
+from test_cli import run
 
-from flowedit.cli.main import main
 from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.models import load_model
 from flowedit.run import job as runner
@@ -40,9 +40,7 @@ def job(tmp_path, layers):
 
 def edit(job, *more, out="out", quick=QUICK):
     given = ["edit", job / "clip.mp4", "-k", job / "key.png", "--at", "0", "-o", job / out, "--size", "64x64"]
-    with pytest.raises(SystemExit) as stop:
-        main([str(part) for part in (*given, *quick, *more)])
-    return stop.value.code
+    return run(*given, *quick, *more)
 
 
 def manifest(job, out="out"):
@@ -82,10 +80,8 @@ def test_a_lora_of_another_model_is_one_line_with_status_2_and_writes_nothing(jo
 def test_nothing_is_painted_for_a_lora_that_does_not_fit(job, capsys, monkeypatch):  # catches: Gemini paid for nothing
     command = sys.modules["flowedit.cli.edit"]
     monkeypatch.setattr(command, "painted_keyframes", lambda *_, **__: pytest.fail("the keyframes were painted first"))
-    given = ("edit", job / "clip.mp4", "--style", "watercolour", "-o", job / "out", "--lora", job / "big.safetensors")
-    with pytest.raises(SystemExit) as stop:
-        main([str(part) for part in given])
-    assert stop.value.code == 2
+    style = "edit", job / "clip.mp4", "--style", "watercolour", "-o", job / "out"
+    assert run(*style, "--lora", job / "big.safetensors") == 2
     assert "that layer of tiny is" in capsys.readouterr().err
 
 
@@ -140,11 +136,8 @@ def test_the_advice_is_given_before_anything_loads(job, capsys, monkeypatch):  #
 def test_a_method_without_a_transformer_refuses_one(job, capsys, method):
     """The run's record would name a LoRA that changed nothing."""
     assert edit(job, "--lora", job / "turbo.safetensors", quick=("--method", method)) == 2
-    assert (
-        capsys.readouterr()
-        .err.strip()
-        .endswith(f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora.")
-    )
+    said = f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora.\n"
+    assert capsys.readouterr().err.endswith(said)
     assert not (job / "out").exists()
 
 

@@ -2,8 +2,8 @@
 
 import re
 
+from flowedit.agent.card import Look
 from flowedit.agent.stylers import anime, comic, neon, oil, pencil, transfer, vintage, watercolour
-from flowedit.agent.stylers.look import Look
 from flowedit.errors import SettingError
 
 LOOKS: dict[str, Look] = {

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from flowedit.agent.card import Measures, StyleCard
-from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, Measures, StyleCard
+from flowedit.agent.colour import Picture, from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
-from flowedit.agent.stylers.look import Look, Picture
 
 _TONES = (0.16, 0.40, 0.66, 0.90)
 _EDGES = (0.28, 0.53, 0.78)

@@ -92,11 +92,8 @@ def doubled_flow(
     Directions have no sign, so they are averaged and blended so, and halved at the end. They are at most 1 long, and
     short where contour and rest disagree and noise decides.
 
-    Args:
-        lightness: L in [0, 100].
-        sigma: smoothing of the structure tensor in pixels.
-        master: the clip's measures; contours well below its edge strength do not count.
-        rest: angle in radians where there is no contour, fixed in the picture: noise must not steer a brush.
+    Contours well below the clip's edge strength do not count: `sigma` smooths their structure tensor, and `rest` is the
+    angle where there is none, fixed in the picture, for noise must not steer a brush.
     """
     unit = lightness / np.float32(100)
     dx, dy = cv2.Scharr(unit, cv2.CV_32F, 1, 0, scale=1 / 16), cv2.Scharr(unit, cv2.CV_32F, 0, 1, scale=1 / 16)
@@ -187,16 +184,10 @@ def _walk(flow: tuple[Plane, Plane], step: float, steps: int) -> Iterator[tuple[
 
 
 def ink_lines(lightness: Plane, master: Measures, *, width: float, amount: float, flow_length: float) -> Plane:
-    """Dark contour lines: a difference of Gaussians, smoothed along the contours, soft-thresholded.
+    """Dark contour lines: a difference of Gaussians, smoothed along the contours, thresholded alike in all keyframes.
 
-    After Kang, Lee, Chui, "Coherent line drawing" (2007) and Winnemoeller, "XDoG" (2011).
-
-    Args:
-        lightness: L in [0, 100].
-        master: the clip's measures; its edge strength sets the threshold for all keyframes alike.
-        width: standard deviation of the line profile in pixels, about half the line's width.
-        amount: how much is drawn; 1 is the main contours, 2 adds fine ones.
-        flow_length: reach of the smoothing along the contour in pixels.
+    After Kang, Lee, Chui, "Coherent line drawing" (2007) and Winnemoeller, "XDoG" (2011). `width` is the standard
+    deviation of a line's profile; of `amount` 1 draws the main contours, 2 adds fine ones.
     """
     unit, width = lightness / np.float32(100), max(width, 0.65)
     edge = blur(unit, 1.6 * width) - blur(unit, width)

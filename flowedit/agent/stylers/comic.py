@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from flowedit.agent.card import StyleCard
-from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, StyleCard
+from flowedit.agent.colour import Picture, from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
-from flowedit.agent.stylers.look import Look, Picture
 
 _PULP = canvas.triple(1.0, 0.975, 0.92)
 _PITCH = 11.0

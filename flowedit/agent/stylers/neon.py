@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from flowedit.agent.card import StyleCard
-from flowedit.agent.colour import to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, StyleCard
+from flowedit.agent.colour import Picture, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas
-from flowedit.agent.stylers.look import Look, Picture
 
 _PINK = canvas.triple(1.0, 0.10, 0.62)
 _VIOLET = canvas.triple(0.50, 0.22, 1.0)

@@ -3,10 +3,9 @@
 import cv2
 import numpy as np
 
-from flowedit.agent.card import Measures, StyleCard
-from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, Measures, StyleCard
+from flowedit.agent.colour import Picture, from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
-from flowedit.agent.stylers.look import Look, Picture
 
 Flow = tuple[np.ndarray, np.ndarray]
 _LAYERS = ((28.0, 0.0), (14.0, 0.22), (7.0, 0.7))
@@ -21,8 +20,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
     jittered grid that the seed fixes, so that the same place gets the same stroke in every keyframe.
     """
     s, master = canvas.scale_of(image), card.master
-    source = _rich(to_paint(image), master)
-    base = canvas.brushed(source, master, 4 * s)
+    base = canvas.brushed(_rich(to_paint(image), master), master, 4 * s)
     rest = np.float32(-np.pi / 4) + np.float32(1.3) * texture.clouds(image.shape, 420 * s, seed + 20, 2)
     layers = np.dstack([to_pixels(canvas.blur(base, 6 * s)), np.full(image.shape[:2], 128, np.uint8)])
     doubled = (np.cos(2 * rest), np.sin(2 * rest))
@@ -61,7 +59,11 @@ def _lay(layers: np.ndarray, base: canvas.Paint, doubled: Flow, width: float, de
     at = _seeds(base.shape, 0.62 * width, rng)
     order, doubt = rng.permutation(len(at[0])), rng.uniform(0.6, 1.4, len(at[0]))
     load = _load(canvas.blur(base, 0.3 * width)[at], rng)
-    opacity = np.ones(len(order)) if detail == 0 else _opacity(_busy(base, width)[at] / (0.25 * detail * doubt))
+    opacity = np.ones(len(order))
+    if detail > 0:
+        # Strokes fade in with what they would add, for one that is there or not would come and go with noise.
+        needed = 0.25 * detail * doubt
+        opacity = np.clip(0.5 + (_busy(base, width)[at] / needed - 1) / 0.4, 0, 1)
     order = order[opacity[order] > 0]
     at = at[0][order], at[1][order]
     paths = _paths(at, canvas.undoubled(*doubled), 0.8 * width * _sure(at, doubled, width))
@@ -98,14 +100,6 @@ def _busy(base: canvas.Paint, width: float) -> canvas.Plane:
     """How much a place holds that a brush of this width cannot show."""
     lost = cv2.transform(np.abs(base - canvas.blur(base, width)), np.full((1, 3), 1 / 3, np.float32))
     return canvas.blur(lost, width)
-
-
-def _opacity(ratio: np.ndarray) -> np.ndarray:
-    """How opaque a stroke is, in [0, 1], for what it would add divided by what it must.
-
-    Strokes fade in over 0.4 of that, for a stroke that is there or not would come and go with the camera's noise.
-    """
-    return np.clip(0.5 + (ratio - 1) / 0.4, 0, 1)
 
 
 def _sure(at: Flow, doubled: Flow, width: float) -> np.ndarray:

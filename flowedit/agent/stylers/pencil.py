@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from flowedit.agent.card import Measures, StyleCard
-from flowedit.agent.colour import to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, Measures, StyleCard
+from flowedit.agent.colour import Picture, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
-from flowedit.agent.stylers.look import Look, Picture
 
 _SHEET = canvas.triple(0.965, 0.955, 0.93)
 _GRAPHITE = canvas.triple(0.17, 0.17, 0.19)

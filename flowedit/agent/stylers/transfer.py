@@ -4,9 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageFilter
 
-from flowedit.agent.card import Measures, StyleCard
-from flowedit.agent.colour import from_lab, to_lab, transport
-from flowedit.agent.stylers.look import Look, Picture
+from flowedit.agent.card import Look, Measures, StyleCard
+from flowedit.agent.colour import Picture, from_lab, to_lab, transport
 from flowedit.errors import AgentError
 
 _CUBE = 33

@@ -3,10 +3,9 @@
 import cv2
 import numpy as np
 
-from flowedit.agent.card import StyleCard
-from flowedit.agent.colour import to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, StyleCard
+from flowedit.agent.colour import Picture, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
-from flowedit.agent.stylers.look import Look, Picture
 
 _WORDS = "vintage, old film, sepia, retro, film grain, silent film, 8mm, super 8, 1920s, nostalgic"
 _SEPIA_DARK = canvas.triple(0.115, 0.065, 0.04)

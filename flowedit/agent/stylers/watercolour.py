@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from flowedit.agent.card import Measures, StyleCard
-from flowedit.agent.colour import from_lab, to_lab, to_paint, to_pixels
+from flowedit.agent.card import Look, Measures, StyleCard
+from flowedit.agent.colour import Picture, from_lab, to_lab, to_paint, to_pixels
 from flowedit.agent.stylers import canvas, texture
-from flowedit.agent.stylers.look import Look, Picture
 
 _SHEET = canvas.triple(0.985, 0.975, 0.95)
 
