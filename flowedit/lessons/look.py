@@ -85,7 +85,7 @@ def show(fig: Figure, alt: str = "") -> None:
     data, kind = _packed(fig)
     plt.close(fig)
     drawn = {"needs_background": "light"} if kind == "png" else {}  # the cards' style turns these dark with the theme
-    display(Image(data, format=kind, alt=alt), metadata={f"image/{kind}": {"alt": alt, **drawn}})
+    display(Image(data, format=kind, alt=alt), metadata={f"image/{kind}": {"alt": alt}, **drawn})
 
 
 def fit_titles(fig: Figure) -> None:

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 NEEDED = ("numpy", "anywidget", "ipywidgets", "pillow")
 """Without these no lesson runs."""
 EXTRA = ("torch", "diffsynth", "av", "langgraph", "jupyterlab")
@@ -124,8 +126,6 @@ def _built_for_cuda() -> bool:
 
 
 def _memory() -> Row:
-    import psutil
-
     free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
     limit = container_limit()
     if limit is not None and limit[0] < total:

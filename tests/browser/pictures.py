@@ -48,8 +48,6 @@ panel
 READY = {"EnvCard": "[data-kernel=ok]", "RunPanel": ":has-text('4 of 16')"}
 """What must be on the page by then, as a CSS selector, where a drawn widget is not enough."""
 
-WHOLE = ".jp-OutputArea-output { overflow: visible !important; max-height: none !important; }"
-
 
 @pytest.mark.parametrize("name", CELLS)
 def test_draw(open_notebook, name):

@@ -34,5 +34,6 @@ def test_a_drawing_follows_the_theme_and_a_photograph_keeps_its_colours(open_not
     for picture in (light.reshape(-1, 3), dark.reshape(-1, 3)):
         red, green, blue = picture[np.ptp(picture, axis=1).argmax()]
         assert red > green > blue  # the line is orange on both grounds
-    np.testing.assert_allclose(shown["Light"]["photographs"], shown["Dark"]["photographs"], atol=0.02)
+    one, other = (shown[theme]["photographs"][:-2] for theme in ("Light", "Dark"))  # below lies the page
+    np.testing.assert_allclose(one, other, atol=0.02)
     book.check_quiet()
