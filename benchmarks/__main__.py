@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality | speed | gpu | looks | widgets | long-clips | paces | pages`: what is measured."""
+"""`python -m benchmarks quality | speed | gpu | looks | long-clips | paces | pages`: what is measured."""
 
 import sys
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks import RESULTS
-from flowedit.errors import FlowEditError, SettingError, VideoFileError
+from flowedit.errors import FlowEditError, SettingError
 
 app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 
@@ -132,29 +132,19 @@ def gpu(
 
 @app.command()
 def looks(
-    video: Annotated[Path | None, typer.Argument(help="Time the looks on this clip; on a made one without.")] = None,
-    only: Annotated[str | None, typer.Option(help="Looks with commas; all of them.")] = None,
+    video: Annotated[Path, typer.Argument(help="The clip.")],
+    only: Annotated[str, typer.Option(help="Looks with commas; all of them.")] = "",
     style_image: Annotated[Path | None, typer.Option(help="Where the look transfer takes its colours.")] = None,
     out: Annotated[Path, typer.Option(help="Where the readings go.")] = RESULTS / "looks.json",
     sheet: Annotated[Path | None, typer.Option(help="Only draw the contact sheet of all looks to this file.")] = None,
 ) -> None:
-    """Time the offline looks on ten keyframes, and measure their memory and steadiness; status 1 over a limit."""
+    """Time the offline looks on ten keyframes of a clip, and measure their memory; status 1 over a limit."""
     from benchmarks.looks import draw_sheet, report_looks
 
-    if sheet is None:
-        _end(met=report_looks(video, typer.echo, looks=_names(only or ""), style_image=style_image, store=out))
-    elif video is None:
-        raise VideoFileError("The contact sheet needs a clip; name one before --sheet.")
-    else:
+    if sheet is not None:
         draw_sheet(video, sheet)
-
-
-@app.command()
-def widgets(out: Annotated[Path, typer.Option(help="Where the readings go.")] = RESULTS / "widgets.json") -> None:
-    """Time the widgets in headless Chromium and weigh their clips; status 1 over a limit."""
-    from benchmarks.widgets import report_widgets
-
-    _end(met=report_widgets(typer.echo, out))
+    else:
+        _end(met=report_looks(video, typer.echo, _names(only), style_image, out))
 
 
 @app.command()

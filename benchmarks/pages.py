@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, gpu_tables, long_clips, looks, paces, speed, tables, widgets
+from benchmarks import RESULTS, gpu_tables, long_clips, looks, paces, speed, tables
 from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
@@ -41,7 +41,6 @@ def figures() -> dict[str, Any]:
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
         "paces_table": paces.to_markdown(paces.read_paces(RESULTS / "paces.json")),
-        "widgets_table": widgets.to_markdown(RESULTS / "widgets.json"),
     }
 
 

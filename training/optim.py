@@ -122,10 +122,9 @@ def average_gradients(parameters: list[nn.Parameter], clip: float) -> Tensor:
 def moving_average(module: nn.Module, decay: float) -> AveragedModel:
     """The exponential moving average of a module's weights, the version that is shipped; faster in the first steps."""
 
-    def approach(average: list[Tensor], current: list[Tensor], seen: Tensor) -> None:
-        way = torch._foreach_sub(current, average)
-        torch._foreach_mul_(way, 1 - ((1 + seen) / (10 + seen)).clamp(max=decay))
-        torch._foreach_add_(average, way)
+    def approach(average: Any, current: Any, seen: Any) -> None:  # noqa: ANN401 - lists of tensors, a tensor or int
+        for one, now in zip(average, current, strict=True):
+            one.lerp_(now, 1 - ((1 + seen) / (10 + seen)).clamp(max=decay))
 
     return AveragedModel(module, multi_avg_fn=torch.no_grad()(approach)).requires_grad_(requires_grad=False)
 

@@ -171,3 +171,16 @@ EXAMPLES: dict[str, Callable[[], FlowWidget]] = {
     "SlotMap": lambda: widgets.SlotMap(frames=scene(33), keyframes=(0, 14, 16, 32), index=14, note="computed scene"),
 }
 """One of every widget, by name."""
+
+
+def grainy_clip(num_frames=81, height=272, width=480, seed=0):
+    """A textured picture panned under fresh grain: the worst that a short clip can be, uint8 (F, H, W, 3)."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((height + 3 * num_frames, width + 4 * num_frames, 3))
+    for size in (64, 16, 4):
+        rows, columns = (-(-length // size) for length in picture.shape[:2])
+        blocks = rng.normal(0, 8 * size**0.4, (rows, columns, 3))
+        picture += np.kron(blocks, np.ones((size, size, 1)))[: picture.shape[0], : picture.shape[1]]
+    moved = [picture[3 * i : 3 * i + height, 4 * i : 4 * i + width] for i in range(num_frames)]
+    grain = rng.normal(0, 3, (num_frames, height, width, 3))
+    return np.clip(np.stack(moved) + 128 + grain, 0, 255).astype(np.uint8)

@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.widgets import grainy_clip
 from flowedit.errors import SettingError, WidgetError
 from flowedit.show.display import spread
 from flowedit.widgets import FrameScrubber, ResidualInspector
@@ -16,7 +15,7 @@ from flowedit.widgets import page as make_page
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import Job
 from flowedit.widgets._sprites import encode_clip, encode_images
-from tests.browser.examples import EXAMPLES, decode_frame, demo_clip, run_trace
+from tests.browser.examples import EXAMPLES, decode_frame, demo_clip, grainy_clip, run_trace
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 33])
