@@ -64,12 +64,7 @@ class Made(NamedTuple):
 
 
 def make(frames: np.ndarray, sets: list[dict[int, np.ndarray]]) -> list[Made]:
-    """Make the estimates of one clip.
-
-    Args:
-        frames: the source, uint8 (T, H, W, 3).
-        sets: styled keyframes by pixel index, uint8 (H, W, 3), one set a style.
-    """
+    """The estimates of one clip, uint8 (T, H, W, 3), from sets of styled keyframes by pixel index, one set a style."""
     height, width = (side // SPATIAL for side in frames.shape[1:3])
     return [
         Made(
@@ -89,6 +84,5 @@ def _pictures(clips: Tensor) -> list[np.ndarray]:
 
 
 def _one_thread() -> None:
-    """Keep a worker to one core."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -24,11 +24,8 @@ def on_the_way(rows: dict[str, Tensor], estimated: Tensor) -> tuple[Tensor, Want
     """Draw states that edits pass through, and the right velocities there.
 
     An edit that began from the clip ``z_c`` is at ``z = (1 - s) z0 + s noise + lean (z_c - z0)``, with a lean that
-    falls to zero with the level; at slots where a correction pulls, it is smaller.
-
-    Args:
-        rows: of a replay ring.
-        estimated: ``(b,)``, which examples show an estimate; these start from the source at a low level.
+    falls to zero with the level; at slots where a correction pulls, it is smaller. Examples that show an estimate,
+    ``estimated (b,)``, start from the source at a low level.
 
     Returns:
         States, noise and velocities, levels ``(b,)``, and the weights of the errors.
@@ -48,15 +45,10 @@ def on_the_way(rows: dict[str, Tensor], estimated: Tensor) -> tuple[Tensor, Want
 
 
 def draw_levels(number: int, device: torch.device, estimated: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw noise levels, and how far each example leans towards the clip that its edit began from.
+    """Draw noise levels in (0, 1), and how far each example leans towards the clip that its edit began from, in [0, 1].
 
-    Args:
-        number: of examples.
-        device: of the result.
-        estimated: ``(n,)`` bool, which examples refine an estimate: mostly near their first step, at a low level.
-
-    Returns:
-        ``(n,)`` levels in (0, 1), and leans in [0, 1]; 0 on the line from noise to the answer.
+    Both ``(n,)``; the lean is 0 on the line from noise to the answer. Examples that refine an estimate,
+    ``estimated (n,)``, are mostly near their first step, at a low level.
     """
     even, high, kind, loose = (torch.rand(number, device=device) for _ in range(4))
     spread = (torch.arange(number, device=device) + torch.rand(number, device=device)) / number
@@ -80,7 +72,7 @@ def shown_frames(
 
     Args:
         rows: of a replay ring.
-        blank: latents of a grey clip.
+        blank: latents of a grey clip, shown without keyframe images.
         estimated: which examples show an estimate.
         images: whether keyframe images are shown.
         source: share of the examples that see the source between them.

@@ -37,9 +37,6 @@ def sample(g: torch.Generator, batch: int, split: Split = Split.TRAIN, family: F
         split: whose interval of keys is used.
         family: change only what belongs to this family; without it, every mix, the original look and the named looks
             of :mod:`flowedit.tiny.looks` are drawn.
-
-    Returns:
-        The styles.
     """
     base = identity(g, batch)
     low, high = SHARES[split].keys
@@ -189,14 +186,7 @@ def _with_looks(g: torch.Generator, style: Style, chosen: Tensor) -> Style:
 
 
 def hue_turn(angle: Tensor) -> Tensor:
-    """Rotation of RGB about the grey axis.
-
-    Args:
-        angle: ``(n,)`` radians.
-
-    Returns:
-        ``(n, 3, 3)``.
-    """
+    """Rotation of RGB about the grey axis by ``(n,)`` radians, ``(n, 3, 3)``."""
     c, s = angle.cos(), angle.sin()
     on, plus, minus = c + (1 - c) / 3, (1 - c) / 3 + s / math.sqrt(3), (1 - c) / 3 - s / math.sqrt(3)
     return torch.stack([on, minus, plus, plus, on, minus, minus, plus, on], dim=-1).view(-1, 3, 3)

