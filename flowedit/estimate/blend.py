@@ -195,7 +195,7 @@ class _Style:
 
     def _base(self, frame: Frame) -> Float32[np.ndarray, "H W 3"]:
         """What the maps know of a frame."""
-        coloured = self._recolour(frame).astype(np.float32)
+        coloured = self._recolour(frame).astype(np.float32, order="C")  # OpenCV writes to no other layout
         return coloured if self._regression is None else cv2.add(coloured, self._regression(frame), dst=coloured)
 
     def _tinted(self, i: int) -> Float32[np.ndarray, "H W 3"]:
