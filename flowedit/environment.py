@@ -23,11 +23,10 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Operating system, processor cores, GPU, and the CUDA version of torch's build (None: a CPU build)."""
-    import torch
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"system": platform.platform(), "cores": os.cpu_count(), "gpu": gpu, "cuda": torch.version.cuda}
+    """Operating system, processor cores, GPU, and the CUDA version of torch's build; None where torch is not used."""
+    torch = sys.modules.get("torch")
+    gpu = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
+    return {"system": platform.platform(), "cores": os.cpu_count(), "gpu": gpu, "cuda": torch and torch.version.cuda}
 
 
 def processor() -> str:

@@ -59,7 +59,7 @@ _TINY = ModelDefaults(
     },
     presets={
         "default": {"method": "refine"},
-        "draft": {"method": "refine", "scale": 0.5},
+        "draft": {"method": "estimate"},
         "method": {"method": "difference"},
     },
 )

@@ -14,7 +14,7 @@ from flowedit.schedule import check_grid
 Method = Literal["coupled", "difference", "refine", "colour-map", "propagation", "estimate"]
 Encoding = Literal["still", "hold", "delta"]
 Conditioning = Literal["tokens", "i2v", "both", "none"]
-Detail = Literal["plain", "residual", "guided"]
+Detail = Literal["plain", "residual"]
 Positions = Literal["shared", "appended", "restarted"]
 
 
@@ -36,8 +36,7 @@ class EditSettings:
             after the clip or `restarted` at 0.
         gain: how strongly the correction pulls: a rate, `Exact(10.0)` or `Euler(10.0)`, or a `Constant` share.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
-        detail: how latents become pixels: `plain` decode, the `residual` change on the reference, or `guided`, the same
-            and carried to the source's own resolution by `flowedit.run.job.run_edit`, which knows it.
+        detail: how latents become pixels: `plain` decode, or the `residual` change on the reference.
         scale: sides of the clip that the model edits, as a share of the clip's own, in (0, 1]; below 1 its change is
             enlarged onto the reference, for a quarter of the work at 0.5.
         strength: how far up the sigma grid the edit starts, in (0, 1].
@@ -130,7 +129,7 @@ class EditSettings:
         if self.scale != 1 and self.detail == "plain":
             raise SettingError(
                 f"scale is {self.scale} and detail is plain; what is enlarged is a change of the reference. Use detail "
-                "residual or guided, or scale 1."
+                "residual, or scale 1."
             )
 
     def _warn_if_unusual(self) -> None:

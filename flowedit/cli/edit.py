@@ -154,8 +154,10 @@ def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, ve
     announce = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     with watching(console, verbose=verbose) as watch:
         inputs = read_inputs(request)
-        from flowedit.run.job import run_edits  # loads torch, after everything that can be refused without it
-
+        if request.settings.classical:
+            from flowedit.run.classical import run_classical as run_edits  # does without torch
+        else:
+            from flowedit.run.job import run_edits  # loads torch, after everything that can be refused without it
         outcomes = run_edits(request, runs, watch, announce, inputs)
     for outcome in outcomes:
         for line in outcome.manifest["advice"]:

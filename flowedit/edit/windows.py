@@ -20,7 +20,7 @@ from flowedit.edit.preparation import PreparedEdit, clip_shape, draw_noise
 from flowedit.edit.result import EditResult
 from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.errors import FlowEditError, VideoShapeError
-from flowedit.estimate import WindowEstimates
+from flowedit.estimate import Estimate, WindowEstimates
 from flowedit.frames import GROUP, check_num_frames, slot_of
 from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods.branches import Step
@@ -91,6 +91,7 @@ class LongEdit:
         settings: of every window.
         window: frames that the model edits at once, `4n + 1`.
         mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
+        estimate: of the clip, for the method `refine`; None makes that of each window when its turn comes.
         trace: readings of the windows done, of the first one its steps so far; None before there are any.
 
     Raises:
@@ -103,6 +104,7 @@ class LongEdit:
     settings: EditSettings
     window: int
     mask: np.ndarray | None = None
+    estimate: Estimate | None = None
 
     def __post_init__(self) -> None:
         check_keyframes(self.keyframes, clip_shape(self.frames, self.model.size_multiple))
@@ -127,8 +129,8 @@ class LongEdit:
         self._begin()
         estimates, order = None, window_order(self._starts, self.window, self.keyframes)
         if self.settings.method == "refine":
-            estimates = WindowEstimates(self.frames, {keyframe.index: keyframe.image for keyframe in self.keyframes})
-            order = self._starts
+            images = {keyframe.index: keyframe.image for keyframe in self.keyframes}
+            estimates, order = self.estimate or WindowEstimates(self.frames, images), self._starts
         done = 0
         for start in order:
             inside = slice(start, min(start + self.window, len(self.frames)))
@@ -167,7 +169,9 @@ class LongEdit:
             seconds=dict(self._seconds),
         )
 
-    def _prepare(self, inside: slice, shared: tuple[int, int], estimates: WindowEstimates | None) -> PreparedEdit:
+    def _prepare(
+        self, inside: slice, shared: tuple[int, int], estimates: Estimate | WindowEstimates | None
+    ) -> PreparedEdit:
         """A window, with the whole clip's noise."""
         own = _window_keyframes(self.keyframes, self._edited, inside, shared)
         mask = None if self.mask is None else self.mask[inside]

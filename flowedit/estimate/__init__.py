@@ -10,7 +10,7 @@ from flowedit.estimate.propagation import propagation
 
 __all__ = ["CLASSICAL", "Estimate", "WindowEstimates", "estimate"]
 
-CLASSICAL: Mapping[str, Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]] = {
+CLASSICAL: dict[str, Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]] = {
     "colour-map": colour_map,
     "propagation": propagation,
     "estimate": estimated_frames,

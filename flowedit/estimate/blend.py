@@ -9,7 +9,7 @@ the motion is sure, the keyframe itself is carried in its place.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -72,6 +72,10 @@ class Estimate:
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
         return np.clip(_EAGER * (1 - self.confidence), np.float32(_COMMON * (1 - self.agreement)), 1)
+
+    def window(self, part: slice) -> "Estimate":
+        """The estimate of some of the frames."""
+        return replace(self, frames=self.frames[part], confidence=self.confidence[part])
 
     @property
     def agreement(self) -> float:

@@ -131,7 +131,8 @@ def sample(image: np.ndarray, flow: Flow) -> np.ndarray:
 
 def read_at(image: np.ndarray, places: Float32[np.ndarray, "h w 2"]) -> np.ndarray:
     """`image` at some places, x then y, bilinear, edges repeated."""
-    return cv2.remap(image, *cv2.split(places), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = cv2.split(places)
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _places(flow: Flow) -> Flow:

@@ -49,7 +49,7 @@ def decode_residual(model: VideoModel, edited: Latent, reference: Reference) -> 
     return (pixels + enlarge_change(change, pixels.shape[-2:])).clamp(-1, 1)
 
 
-DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual, "guided": decode_residual}
+DETAILS: Mapping[str, Decode] = {"plain": decode_plain, "residual": decode_residual}
 
 
 def enlarge_change(change: Float[torch.Tensor, "1 3 F h w"], size: Sequence[int]) -> Float[torch.Tensor, "1 3 F H W"]:

@@ -9,7 +9,7 @@ import numpy as np
 from flowedit.edit.result import EditResult
 from flowedit.estimate.colour_map import colour_map, explains
 from flowedit.presets import KNOWN, model_defaults
-from flowedit.settings import EditSettings
+from flowedit.settings import CLASSICAL, EditSettings
 
 HIGH_GAP = 0.25
 """Relative final gap above which a keyframe's style visibly did not arrive."""
@@ -21,7 +21,7 @@ SLOW_SECONDS = 120.0
 """Length of a run from which faster settings are worth naming."""
 FEW_STEPS = 8
 """Steps up to which a distilled LoRA is usually run."""
-_WORK = ("scale", "steps")
+_WORK = ("steps",)
 """Settings of a preset that make a run shorter the smaller they are."""
 
 
@@ -134,12 +134,12 @@ def _ways_to_hurry(result: EditResult) -> list[str]:
 
 def _draft_ways(settings: EditSettings, draft: Mapping[str, Any]) -> list[str]:
     """What the model's draft does less of; nothing for a model without presets of its own."""
+    if draft["method"] in CLASSICAL:
+        return [] if settings.classical else ["use --preset draft, which takes no model"]
     now = settings.to_dict()
     less = [
         f"{name} {draft[name]:g} (now {now[name]:g})" for name in _WORK if name in draft and draft[name] < now[name]
     ]
-    if less and (settings.method, draft["method"]) == ("difference", "refine"):
-        less.append("one velocity a step (now two)")
     return [f"use --preset draft for {' and '.join(less)}"] if less else []
 
 

@@ -17,7 +17,7 @@ from flowedit.edit.masks import Mask, read_mask
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe, fit_keyframe
-from flowedit.media.clip import Clip, probe, read_image, read_video, resize_video
+from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
 from flowedit.media.cuts import find_cuts
 from flowedit.media.sequence import picture_files
 from flowedit.media.sound import SoundTrack, sound_track
@@ -39,10 +39,10 @@ class Inputs:
         clip: the window of the source at its own size.
         frames: the same frames at the model's size, uint8 (F, H, W, 3).
         keyframes: styled keyframes at the model's size, by clip index.
+        full_keyframes: the same at the clip's own size.
         window: source frame of every clip frame.
         mask, clip_mask: where the edit may change `frames`, and the clip; (F, H, W) in [0, 1], None for everywhere.
         names: what the keyframes' files are called.
-        written: (height, width) of the result.
         sound: the sound that goes with the result; None for none.
         notes: what was decided for the user, a sentence each.
         loras: what is added to the model, with what it reaches.
@@ -52,11 +52,11 @@ class Inputs:
     clip: Clip
     frames: np.ndarray
     keyframes: tuple[Keyframe, ...]
+    full_keyframes: tuple[Keyframe, ...]
     window: range
     mask: Mask | None = None
     clip_mask: np.ndarray | None = None
     names: tuple[str, ...]
-    written: tuple[int, int]
     sound: SoundTrack | None = None
     notes: tuple[str, ...] = ()
     loras: "Sequence[CheckedLora]" = ()
@@ -79,7 +79,7 @@ class Inputs:
         line = (
             f"{self.clip.path.name}: frames {self.window[0]} to {self.window[-1]} of {self.clip.total} "
             f"({num_frames} frames at {float(self.clip.fps):.3f} fps), {own_width}x{own_height} edited at "
-            f"{width}x{height}, written at {self.written[1]}x{self.written[0]}; keyframes at {named or 'none'}"
+            f"{width}x{height}, written at {own_width}x{own_height}; keyframes at {named or 'none'}"
         )
         return [line, *self.notes, *(lora.summary() for lora in self.loras)]
 
@@ -102,7 +102,8 @@ def read_inputs(request: EditRequest) -> Inputs:
     own = clip.frames.shape[1:3]
     size = request.size or fit_size(*own, area=defaults.area, multiple=defaults.multiple)
     check_size(*size, defaults.multiple)
-    keyframes, resized = _keyframes(request, own, size)
+    size = own if request.settings.classical else size
+    keyframes, full, resized = _keyframes(request, own, size)
     mask, clip_mask = (
         None if request.mask is None else read_mask(request.mask, len(clip.frames), each, start=request.start)
         for each in (size, own)
@@ -111,12 +112,12 @@ def read_inputs(request: EditRequest) -> Inputs:
         clip=clip,
         frames=resize_video(clip.frames, size),
         keyframes=keyframes,
+        full_keyframes=full,
         window=window,
         mask=mask,
         clip_mask=clip_mask,
         names=tuple(path.name for _, path in request.keyframes),
         sound=sound,
-        written=own if request.settings.detail == "guided" else size,
         notes=(*clip.notes, *resized, *heard, *_cuts(clip)),
         loras=loras,
         begun=begun,
@@ -144,17 +145,19 @@ def choose_window(video: Path, start: int, num_frames: int | None, longest: int)
 
 def _keyframes(
     request: EditRequest, source: tuple[int, int], target: tuple[int, int]
-) -> tuple[tuple[Keyframe, ...], list[str]]:
-    """The keyframes at the edit's size, and what is to be said of those that come in a third one."""
-    keyframes: list[Keyframe] = []
+) -> tuple[tuple[Keyframe, ...], tuple[Keyframe, ...], list[str]]:
+    """The keyframes at the model's size and at the source's, and what is to be said of those of a third one."""
+    small: list[Keyframe] = []
+    full: list[Keyframe] = []
     notes: list[str] = []
     for index, path in request.keyframes:
         image, name = read_image(path), f"Keyframe {index} ({path.name})"
         height, width = image.shape[:2]
-        keyframes.append(Keyframe(index, fit_keyframe(image, name, source, target)))
+        small.append(Keyframe(index, fit_keyframe(image, name, source, target)))
+        full.append(Keyframe(index, resize_image(image, source)))
         if (height, width) not in (source, target):
-            notes.append(f"{name} is {width}x{height} and resized to {target[1]}x{target[0]}")
-    return tuple(keyframes), notes
+            notes.append(f"{name} is {width}x{height} and resized to {source[1]}x{source[0]}")
+    return tuple(small), tuple(full), notes
 
 
 def _sound(request: EditRequest, clip: Clip) -> tuple[SoundTrack | None, list[str]]:

@@ -3,48 +3,34 @@
 import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowedit.edit.masks import apply_mask
 from flowedit.edit.preparation import clip_shape
 from flowedit.edit.result import EditResult
 from flowedit.edit.resuming import StateKeeper
-from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.edit.steps import PreparedEdit, edit_steps, finish, prepare
 from flowedit.edit.sweep import varied
 from flowedit.edit.windows import LongEdit
 from flowedit.errors import SettingError, UnknownWordsWarning
+from flowedit.estimate import Estimate
 from flowedit.methods.branches import Step
+from flowedit.methods.refine import resized
 from flowedit.model import VideoModel
 from flowedit.models import load_model, placements
 from flowedit.presets import model_defaults
 from flowedit.run.advice import advise
+from flowedit.run.classical import at_full_size, masked, reference_of, run_classical
 from flowedit.run.inputs import Inputs, read_inputs
-from flowedit.run.outputs import trace_kept, write_outputs
+from flowedit.run.outputs import Announce, EditOutcome, Watch, each_claimed, trace_kept, write_outputs
 from flowedit.run.request import EditRequest
-from flowedit.runfolder import claimed
 from flowedit.settings import EditSettings
 from flowedit.wan.placement import exhausted, free_memory, is_out_of_memory
 
 if TYPE_CHECKING:
     from flowedit.wan.placement import Placement
-
-Watch = Callable[[str, int, int, Step | None], None]
-"""(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
-Announce = Callable[[str], object]
-"""Is told in a line what was chosen for the user."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditOutcome:
-    """What a run left behind: the edit itself, the folder with its files, and the contents of `run.json`."""
-
-    result: EditResult
-    folder: Path
-    manifest: dict[str, Any]
 
 
 def silent(stage: str, done: int, total: int, step: Step | None) -> None:
@@ -83,13 +69,12 @@ def run_edits(
     `runs` names the folder of each inside the request's, and its settings in place of the request's. The runs before
     one that fails are kept.
     """
+    if request.settings.classical:
+        return run_classical(request, runs, watch, announce, inputs)
     inputs = inputs or read_inputs(request)
     for line in inputs.summary():
         announce(line)
-    with ExitStack() as folders:
-        requests = [replace(request, settings=settings, output=request.output / name) for name, settings in runs]
-        for each in requests:
-            folders.enter_context(claimed(each.output, overwrite=each.overwrite))
+    with each_claimed(request, runs) as requests:
         levels = _placements(request, inputs)
         for placement, lower in zip_longest(levels, levels[1:]):
             try:
@@ -124,8 +109,13 @@ def _run_at(
         model, ran = _loaded(placement, requests[0])
         announce(ran)
         seconds = {"load": time.perf_counter() - loading}
+        reference = _reference(requests[0], inputs, watch)
         for request in requests:
-            result, prepared = _edit(request, inputs, model, prepared, watch)
+            # An edit is laid on the reference in place, so that a long clip is in memory as seldom as can be.
+            own = reference
+            if reference is not None and request is not requests[-1]:
+                own = replace(reference, frames=reference.frames.copy())
+            result, prepared = _edit(request, inputs, model, prepared, own, watch)
             result.seconds.update(seconds)
             watch("writing the results", 0, 0, None)
             manifest = write_outputs(request, inputs, result, [*advise(result), *said()], ran, begun)
@@ -145,28 +135,37 @@ def _loaded(placement: "Placement | None", request: EditRequest) -> tuple[VideoM
     return model, f"{placement}; {pace}" if placement else pace
 
 
+def _reference(request: EditRequest, inputs: Inputs, watch: Watch) -> Estimate | None:
+    """What the edit is laid on; None where a method that refines none works at the clip's own size."""
+    if request.settings.method != "refine" and inputs.frames.shape == inputs.clip.frames.shape:
+        return None
+    watch("estimating", 0, 0, None)
+    return reference_of(inputs)
+
+
 def _edit(
-    request: EditRequest, inputs: Inputs, model: VideoModel, prepared: PreparedEdit | None, watch: Watch
+    request: EditRequest,
+    inputs: Inputs,
+    model: VideoModel,
+    prepared: PreparedEdit | None,
+    reference: Estimate | None,
+    watch: Watch,
 ) -> tuple[EditResult, PreparedEdit | None]:
-    """The edit, inside its mask, and its clip encoded: None of a classical method, and of a clip in several windows.
+    """The edit, inside its mask, and its clip encoded: None of a clip in several windows.
 
     `prepared` is the same clip, encoded under another gain or seed.
     """
     window = model_defaults(request.model).window
-    if request.settings.classical:
-        watch(f"running {request.settings.method}", 0, 0, None)
-        result = edit_video(inputs.frames, inputs.keyframes, model, request.settings)
-    elif len(inputs.frames) > window:
-        result = _edit_windows(request, inputs, model, window, watch)
+    small = None if reference is None else resized(reference, inputs.frames.shape[1:3])
+    if len(inputs.frames) > window:
+        result = _edit_windows(request, inputs, model, window, small, watch)
     else:
         watch("encoding", 0, 0, None)
         if prepared is None:
-            prepared = prepare(inputs.frames, inputs.keyframes, model, request.settings, inputs.mask)
+            prepared = prepare(inputs.frames, inputs.keyframes, model, request.settings, inputs.mask, small)
         prepared = varied(prepared, request.settings)
         result = _edit_prepared(request, inputs, prepared, watch)
-    if inputs.mask is not None:
-        result = replace(result, frames=apply_mask(result.source, result.frames, inputs.mask))
-    return result, prepared
+    return (masked(result, inputs) if reference is None else at_full_size(result, reference, inputs)), prepared
 
 
 def _edit_prepared(request: EditRequest, inputs: Inputs, prepared: PreparedEdit, watch: Watch) -> EditResult:
@@ -183,7 +182,9 @@ def _edit_prepared(request: EditRequest, inputs: Inputs, prepared: PreparedEdit,
         return finish(prepared, latents)
 
 
-def _edit_windows(request: EditRequest, inputs: Inputs, model: VideoModel, window: int, watch: Watch) -> EditResult:
+def _edit_windows(
+    request: EditRequest, inputs: Inputs, model: VideoModel, window: int, small: Estimate | None, watch: Watch
+) -> EditResult:
     if request.resume:
         raise SettingError(f"--resume goes on with clips of up to {window} frames; this one has {len(inputs.frames)}.")
     edit = LongEdit(
@@ -193,6 +194,7 @@ def _edit_windows(request: EditRequest, inputs: Inputs, model: VideoModel, windo
         settings=request.settings,
         window=window,
         mask=inputs.mask,
+        estimate=small,
     )
     with trace_kept(request, edit):
         for done, total, step in edit.steps():

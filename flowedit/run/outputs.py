@@ -1,33 +1,65 @@
 """What a run leaves in its folder: videos, sheet, trace and report, and the manifest that says where they are from."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowedit import runfolder
-from flowedit.edit.masks import apply_mask
-from flowedit.edit.preparation import PreparedEdit
 from flowedit.edit.result import EditResult
-from flowedit.edit.windows import LongEdit
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.errors import FlowEditError
 from flowedit.files import make_folder, write_json, write_text
 from flowedit.frames import slot_of
-from flowedit.media.clip import write_image, write_video
+from flowedit.keyframes import Keyframe
+from flowedit.media.clip import resize_image, resize_video, write_image, write_video
 from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
 from flowedit.models import checkpoint_files
-from flowedit.run.guided import carry_change
 from flowedit.run.inputs import Inputs, sha256
 from flowedit.run.report import comparison_frames, contact_sheet, render_report
 from flowedit.run.request import EditRequest
+from flowedit.settings import EditSettings
+
+if TYPE_CHECKING:
+    from flowedit.edit.preparation import PreparedEdit
+    from flowedit.edit.windows import LongEdit
+    from flowedit.methods.branches import Step
+
+SHOWN = 640
+"""Longer side that an edit is measured and shown beside its source at; the edited video has its own size."""
+Watch = Callable[[str, int, int, "Step | None"], None]
+"""(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
+Announce = Callable[[str], object]
+"""Is told in a line what was chosen for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditOutcome:
+    """What a run left behind: the edit itself, the folder with its files, and the contents of `run.json`."""
+
+    result: EditResult
+    folder: Path
+    manifest: dict[str, Any]
+
 
 _ASKED = ("num_frames", "start", "audio", "fps", "frames_out", "lossless", "placement", "pace")
+
+
+@contextmanager
+def each_claimed(
+    request: EditRequest, runs: Sequence[tuple[str, EditSettings]]
+) -> Generator[list[EditRequest], None, None]:
+    """A request for each of some runs, by the name of its folder inside the request's; all folders are claimed."""
+    with ExitStack() as folders:
+        requests = [replace(request, settings=settings, output=request.output / name) for name, settings in runs]
+        for each in requests:
+            folders.enter_context(runfolder.claimed(each.output, overwrite=each.overwrite))
+        yield requests
 
 
 def write_outputs(
@@ -46,20 +78,31 @@ def write_outputs(
     """
     with trace_kept(request, result), runfolder.replacing(request.output) as folder:
         write_text(folder / runfolder.TRACE, result.trace.to_csv())
-        _write_media(folder, request, inputs, result)
+        shown = _shrunk(result)
+        _write_media(folder, request, inputs, result, shown)
         result.seconds["total"] = time.perf_counter() - begun
-        manifest = manifest_of(request, inputs, result, advice, ran)
+        manifest = {**manifest_of(request, inputs, result, advice, ran), "metrics": measure(shown)}
         files = {"video": folder / runfolder.COMPARISON, "sheet": folder / runfolder.SHEET}
         write_text(folder / runfolder.REPORT, render_report(manifest, result.trace, **files))
         write_json(folder / runfolder.MANIFEST, manifest)
     return manifest
 
 
-def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult) -> None:
-    clip, shown = inputs.clip, (result.source, result.frames, result.keyframes)
+def _shrunk(result: EditResult) -> EditResult:
+    """An edit at a size that it is shown at."""
+    height, width = result.frames.shape[1:3]
+    share = min(1.0, SHOWN / max(height, width))
+    size = max(1, round(height * share)), max(1, round(width * share))
+    keyframes = tuple(Keyframe(one.index, resize_image(one.image, size)) for one in result.keyframes)
+    frames, source = resize_video(result.frames, size), resize_video(result.source, size)
+    return replace(result, frames=frames, source=source, keyframes=keyframes)
+
+
+def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult, small: EditResult) -> None:
+    clip, shown = inputs.clip, (small.source, small.frames, small.keyframes)
 
     def edited() -> None:
-        frames = _full_frames(request, inputs, result)
+        frames = result.frames
         write_video(folder / runfolder.EDITED, frames, clip.times, lossless=request.lossless, audio_from=inputs.sound)
         if request.frames_out == "png":
             for index, frame in enumerate(frames):
@@ -77,16 +120,8 @@ def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: Edi
             file.result()
 
 
-def _full_frames(request: EditRequest, inputs: Inputs, result: EditResult) -> np.ndarray:
-    """The edited frames as they are written: at the source's own size where the detail is guided by it."""
-    if request.settings.detail != "guided":
-        return result.frames
-    frames = carry_change(inputs.clip.frames, result.frames)
-    return frames if inputs.clip_mask is None else apply_mask(inputs.clip.frames, frames, inputs.clip_mask)
-
-
 @contextmanager
-def trace_kept(request: EditRequest, edit: PreparedEdit | LongEdit | EditResult) -> Generator[None, None, None]:
+def trace_kept(request: EditRequest, edit: "PreparedEdit | LongEdit | EditResult") -> Generator[None, None, None]:
     """Where the block is stopped, keep what the edit measured so far, and say why it stopped; an earlier run stays."""
     try:
         yield
@@ -111,8 +146,10 @@ def manifest_of(
     return {
         "status": "done",
         **result.manifest(),
+        "height": inputs.frames.shape[1],
+        "width": inputs.frames.shape[2],
         "source": {**source, "frames": clip.total, "fps": str(clip.fps)},
-        "output": {"height": inputs.written[0], "width": inputs.written[1]},
+        "output": {"height": height, "width": width},
         "request": {
             **{name: getattr(request, name) for name in _ASKED},
             "size": None if request.size is None else list(request.size),
@@ -121,13 +158,14 @@ def manifest_of(
         "keyframe_files": {str(index): sha256(path) for index, path in request.keyframes},
         "loras": inputs.lora_records,
         "styling": None if request.styling is None else asdict(request.styling),
-        "metrics": measure(result),
         "advice": advice,
         "ran": ran,
         "versions": versions(),
         "machine": machine(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "checkpoints": {path.name: sha256(path) for path in checkpoint_files(request.model)},
+        "checkpoints": {
+            path.name: sha256(path) for path in ([] if request.settings.classical else checkpoint_files(request.model))
+        },
         "notes": list(inputs.notes),
         "frame_map": [
             {"source_frame": frame, "clip_frame": i, "latent_slot": slot_of(i), "seconds": round(float(time), 6)}

@@ -36,7 +36,8 @@ class EditRequest:
         output: folder for the results.
         settings: the settings of the edit.
         model: `tiny`, `1.3B`, `14B`, a checkpoint's name or a path.
-        size: height x width to edit at, such as 480x832; the model's own area unless given.
+        size: height x width that the model works at, such as 480x832; its own area unless given. The result has the
+            source's own, at which methods without a model work.
         num_frames: frames to edit, 4n + 1; the longest window of the model unless given.
         start: first source frame of the window.
         overwrite: replace an earlier run in the folder.

@@ -10,6 +10,7 @@ from oracles import Curved
 
 from flowedit.cli.main import main
 from flowedit.cli.options import options_of
+from flowedit.estimate import CLASSICAL
 from flowedit.media.clip import write_image, write_video
 from flowedit.run import job as runner
 from flowedit.run.request import EditRequest
@@ -188,13 +189,13 @@ def test_a_folder_with_a_run_is_kept_unless_told(edit, tmp_path, capsys):
 
 
 def test_an_interrupted_run_ends_with_130_and_a_line(edit, monkeypatch, capsys):
-    monkeypatch.setattr(runner, "edit_video", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setitem(CLASSICAL, "colour-map", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert edit() == 130
     assert capsys.readouterr().err.splitlines()[-1] == "flowedit: interrupted"
 
 
 def test_an_error_of_ours_is_not_swallowed(edit, monkeypatch):
-    monkeypatch.setattr(runner, "edit_video", lambda *_: 1 / 0)
+    monkeypatch.setitem(CLASSICAL, "colour-map", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         edit()
 

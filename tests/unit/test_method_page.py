@@ -35,7 +35,7 @@ FORMULAS = [block or inline for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([
 LISTINGS = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, flags=re.S))
 SETTINGS = set(EditSettings().to_dict())
 PRESETS = {"default", "draft", "method"}
-COLUMNS = (("tiny", "default"), ("tiny", "draft"), ("tiny", "method"), ("1.3B", "default"))
+COLUMNS = (("tiny", "default"), ("tiny", "method"), ("1.3B", "default"))
 EATEN = re.compile(r"\\operatorname|\\[^a-zA-Z]")
 """What GitHub's Markdown forbids or takes from a formula: backslashes before anything but a letter."""
 

@@ -70,11 +70,10 @@ def test_a_rate_beside_a_share_is_refused_and_each_alone_is_taken(name):
 
 
 def test_a_method_brings_its_own_grid_whatever_the_preset():
-    """Catches one step with little noise left to a method that needs eight, and a draft that is none any more."""
+    """Catches one step with little noise left to a method that needs eight."""
     for method in ("difference", "coupled"):
         settings = preset_settings("tiny", "draft", method=method)
-        assert (settings.method, settings.scale) == (method, 0.5)
-        assert settings.with_(scale=1.0) == preset_settings("tiny", "method", method=method)
+        assert settings == preset_settings("tiny", "method", method=method)
     assert preset_settings("1.3B", "draft", method="coupled").steps == preset_settings("1.3B", "draft").steps
     assert preset_settings("1.3B", method="propagation").classical
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -17,10 +19,11 @@ from flowedit import models
 from flowedit.edit import windows
 from flowedit.edit.sweep import combinations
 from flowedit.errors import FlowEditError, ModelError, NumericalError, SettingError
-from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
+from flowedit.media.clip import probe, read_image, read_video, resize_image, resize_video, write_image, write_video
 from flowedit.presets import model_defaults
 from flowedit.run import job as runner
 from flowedit.run import outputs
+from flowedit.run.classical import laid_on
 from flowedit.runfolder import ANIMATIONS, RUN_FILES
 from flowedit.settings import EditSettings
 from flowedit.tiny.load import WEIGHTS
@@ -225,17 +228,61 @@ def test_latents_outside_the_mask_stay_the_sources(clip, monkeypatch, method):
     np.testing.assert_allclose(latents, prepared.problem.source, atol=1e-5)
 
 
-def test_guided_detail_gives_the_sources_own_size_and_the_manifest_holds_all_that_was_asked_for(clip):
+def test_the_source_has_its_own_size_back_and_the_manifest_holds_all_that_was_asked_for(clip):
     write_image(clip.with_name("mask.png"), np.full((64, 64, 3), 255, np.uint8))
-    settings = SETTINGS.with_(detail="guided")
-    asked = request(clip, size=(32, 32), settings=settings, mask=clip.with_name("mask.png"), pace="plain")
-    outcome = runner.run_edit(asked)
+    outcome = runner.run_edit(request(clip, size=(32, 32), mask=clip.with_name("mask.png"), pace="plain"))
     info, made = probe(outcome.folder / "edited.mp4"), outcome.manifest
     assert (info.height, info.width) == (made["output"]["height"], made["output"]["width"]) == (64, 64)
+    assert (made["height"], made["width"]) == (32, 32)
+    assert outcome.result.frames.shape == outcome.result.source.shape == (21, 64, 64, 3)
     assert made["request"]["mask"]["name"] == "mask.png"
     assert len(made["request"]["mask"]["sha256"]) == 64
     asked = {name: made["request"][name] for name in ("lossless", "pace", "placement", "size")}
     assert asked == {"lossless": False, "pace": "plain", "placement": "auto", "size": [32, 32]}
+
+
+def test_a_change_of_a_smaller_copy_is_laid_on_the_reference_and_nothing_else():
+    """Catches a blurred reference where nothing was changed, and a change laid at half its strength."""
+    reference = np.random.default_rng(0).integers(20, 200, (2, 48, 80, 3), dtype=np.uint8)
+    small = resize_video(reference, (24, 40))
+    edited = small.copy()
+    edited[1, 4:12, 4:12] += 30
+    made = laid_on(reference.copy(), small, edited)
+    assert np.array_equal(made[0], reference[0])
+    assert np.array_equal(made[1, 30:], reference[1, 30:])
+    assert (made[1, 12:20, 12:20].astype(int) - reference[1, 12:20, 12:20] == 30).all()
+    assert laid_on(reference, reference, made) is made
+
+
+def test_runs_of_a_sweep_are_laid_on_the_same_reference(clip):  # catches: a run laid on the run before it
+    asked = request(clip, size=(32, 32), lossless=True)
+    swept = runner.run_edits(asked, combinations(asked.settings, seeds=(0, 1)))
+    alone = runner.run_edit(replace(asked, settings=asked.settings.with_(seed=1), output=clip.with_name("alone")))
+    assert np.array_equal(swept[1].result.frames, alone.result.frames)
+
+
+@pytest.mark.parametrize("size", [(65, 47), (90, 64)], ids=["odd", "upright"])
+def test_the_draft_takes_no_torch_and_shows_agreeing_keyframes_as_painted(tmp_path, size):
+    """In a process of its own; catches a module that loads torch on the way, and odd sizes cut."""
+    rng = np.random.default_rng(1)
+    small = rng.integers(0, 256, (size[0] // 4, size[1] // 4, 3), dtype=np.uint8)
+    frames = np.repeat(resize_image(small, size)[None], 9, axis=0)
+    write_video(tmp_path / "clip.mkv", frames, 25, lossless=True)
+    for index in (0, 8):
+        write_image(tmp_path / f"key-{index}.png", 255 - frames[index])
+    words = ["edit", tmp_path / "clip.mkv", "-k", tmp_path / "key-0.png", "-k", tmp_path / "key-8.png", "--lossless"]
+    call = [*map(str, words), "--frames", "9", "--preset", "draft", "-o", str(tmp_path / "out")]
+    code = f"""import sys
+from flowedit.cli.main import main
+sys.argv[1:] = {call!r}
+try:
+    main()
+finally:
+    sys.exit("torch" in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+    made = read_video(tmp_path / "out" / "edited.mp4").frames
+    assert made.shape == frames.shape
+    assert np.array_equal(made[[0, 8]], 255 - frames[[0, 8]])
 
 
 def test_refused_input_leaves_no_folder(clip):
