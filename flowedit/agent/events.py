@@ -90,10 +90,7 @@ class EventLog:
     def __init__(
         self, folder: Path, record: Record, redact: Callable[[str], str], watch: Callable[[Event], object]
     ) -> None:
-        """Append to a new record, or to what an interrupted run left, and keep it in `folder`.
-
-        What `redact` gives of a text is written; `watch` is told each event then, by the thread that wrote it.
-        """
+        """Append to a record, new or left by an interrupted run; `redact` cleans what is written, `watch` hears it."""
         self._path, self._redact, self._watch = folder / RECORD, redact, watch
         self._lock = threading.Lock()
         self.record = record
@@ -130,11 +127,7 @@ class EventLog:
 
 
 def read_record(folder: str | Path) -> Record:
-    """The record of a run, finished or not.
-
-    Raises:
-        AgentError: the folder holds none, or a damaged one.
-    """
+    """The record of a run, finished or not; a folder that holds none, or a damaged one, is refused."""
     path = Path(folder) / RECORD
     try:
         return Record.model_validate_json(path.read_text(encoding="utf-8"))

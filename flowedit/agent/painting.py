@@ -35,9 +35,7 @@ def read_style_image(settings: StyleSettings) -> Picture | None:
 def chosen_look(settings: StyleSettings) -> Look:
     """The look that the settings mean: by name, by the words of the description, or colour transfer for an image.
 
-    Raises:
-        SettingError: no look has that name, or "transfer" has no picture to take colours from.
-        AgentError: the words mean no look.
+    An `AgentError` says that the words mean none, which a model may yet read; any other refusal is a `SettingError`.
     """
     if settings.style is not None:
         look = look_named(settings.style)

@@ -54,11 +54,7 @@ class StyleResult:
 
 
 def read_result(folder: str | Path) -> StyleResult:
-    """The outcome of the run in a folder: what `flowedit edit` starts from.
-
-    Raises:
-        AgentError: there is no run, or one that was killed and has to be run again to its end.
-    """
+    """The outcome of the run in a folder, what `flowedit edit` starts from; one that was killed is refused."""
     folder = Path(folder)
     record = read_record(folder)
     if record.status == "running":

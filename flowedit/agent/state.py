@@ -71,11 +71,7 @@ class Verdict(Frozen):
 
 
 class Decision(Frozen):
-    """A person's answer: take the keyframes, unless some are to be redone, for reasons by index, and shown again.
-
-    Raises:
-        AgentError: a reason is empty.
-    """
+    """A person's answer: take the keyframes, unless some are to be redone, for reasons by index, and shown again."""
 
     approve: bool = True
     redo: dict[int, str] = Field(default_factory=dict)
@@ -103,11 +99,7 @@ class ApprovalRequest(Frozen):
     escalated: tuple[int, ...] = ()
 
     def check(self, decision: Decision) -> None:
-        """Refuse an answer to something that was not asked.
-
-        Raises:
-            AgentError: a frame is to be redone that is no keyframe.
-        """
+        """Refuse an answer about a frame that is no keyframe of the run."""
         if unknown := [index for index in decision.redo if index not in self.files]:
             known = ", ".join(map(str, self.files))
             raise AgentError(f"Frame {unknown[0]} is no keyframe of this run; redo one of {known}.")

@@ -13,10 +13,7 @@ LOOKS: dict[str, Look] = {
 
 
 def look_named(name: str) -> Look:
-    """The look of that name, or of one of its other words, in any case.
-
-    Raises:
-        SettingError: there is none; the message lists the names.
+    """The look of that name, or of one of its other words, in any case; any other is refused with a list of names.
 
     >>> look_named("Watercolor").name
     'watercolour'
