@@ -22,7 +22,6 @@ from flowedit.errors import SettingError
 from flowedit.files import write_json
 from flowedit.model import ClipShape
 from flowedit.wan.checkpoints import Checkpoint
-from flowedit.wan.fast import FastOptions
 
 FORMAT = "flowedit-gpu-1"
 GB = 1e9
@@ -86,9 +85,9 @@ class Bench:
         return torch.float32 if self.small else torch.bfloat16
 
     @property
-    def fast(self) -> FastOptions:
-        """The fast path's options."""
-        return FastOptions(backend="aot_eager" if self.small else "inductor")
+    def backend(self) -> str:
+        """What compiles the fast path."""
+        return "aot_eager" if self.small else "inductor"
 
     @property
     def wide(self) -> bool:

@@ -38,14 +38,14 @@ from benchmarks.synthetic import (
     synthetic_vae,
 )
 from flowedit.edit.steps import edit_steps, finish, prepare
-from flowedit.errors import SettingError
+from flowedit.errors import ModelError
 from flowedit.frames import slot_count
 from flowedit.model import Condition, to_pixels
 from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import Width
-from flowedit.wan.fast import attention, use_fast_blocks
+from flowedit.wan.fast import KERNELS, use_fast_blocks
 from flowedit.wan.memory import CONTEXT_BYTES, Resources, token_count
 from flowedit.wan.pace import set_pace
 from flowedit.wan.parallel import Spread
@@ -78,15 +78,14 @@ def attention_rows(bench: Bench) -> Iterator[Row]:
     heads = 2 if bench.small else width.heads
     draw = partial(torch.randn, 1, tokens, heads, 128, device=bench.device, dtype=bench.dtype)
     q, k, v = (draw().transpose(1, 2) for _ in range(3))
-    expected = attention("default", q)(q, k, v)
-    for kernel in ("default",) if bench.small else ("default", "flash", "cudnn", "flash3"):
+    expected = KERNELS["default"](q, k, v)
+    for kernel in ("default",) if bench.small else KERNELS:
         row = partial(bench.row, "attention", f"attention, {kernel}")
         try:
-            work = partial(attention(kernel, q), q, k, v)
-        except SettingError as error:
+            found, _ = measured(partial(KERNELS[kernel], q, k, v), bench.device, expected)
+        except (ModelError, RuntimeError) as error:  # this GPU has none of it, which the row says
             yield row(note=str(error))
             continue
-        found, _ = measured(work, bench.device, expected)
         yield row(**found, tflops=4 * tokens**2 * heads * 128 / 1e12, note="error against PyTorch's own choice")
 
 
@@ -96,7 +95,7 @@ def forward_rows(bench: Bench) -> Iterator[Row]:
     expected: dict[int, Tensor] = {}
     for name in (PLAIN, FAST):
         if name == FAST:
-            use_fast_blocks(pipe.dit, bench.fast)
+            use_fast_blocks(pipe.dit, backend=bench.backend)
         for keyframes in (0, KEYFRAMES):
             work = forward_of(bench, pipe, keyframes)
             found, made = measured(work, bench.device, expected.get(keyframes), repeats=2 if bench.wide else 5)
@@ -111,7 +110,7 @@ def parallel_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
     for keyframes in (KEYFRAMES,) if bench.wide else (0, KEYFRAMES):
         work, expected = forward_of(bench, pipe, keyframes), None
         for name, shared in ((f"{FAST} on 1 GPU", None), (f"{FAST} on {spread.size} GPUs", spread)):
-            use_fast_blocks(pipe.dit, bench.fast, shared)
+            use_fast_blocks(pipe.dit, shared, backend=bench.backend)
             dist.barrier()
             found, expected = measured(work, bench.device, expected, repeats=3 if bench.wide else 5)
             found |= {} if shared is None else {"note": "error against one GPU; memory of each"}
@@ -121,7 +120,7 @@ def parallel_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
 def edit_rows(bench: Bench) -> Iterator[Row]:
     """Whole edits with joint keyframes on the fast path, a row for each stage; then the default preset's."""
     pipe: Any = synthetic_pipeline(bench)
-    use_fast_blocks(pipe.dit, bench.fast)
+    use_fast_blocks(pipe.dit, backend=bench.backend)
     if not bench.small:
         use_fast_vae(pipe.vae)
     pipe.image_encoder = Sightless()
@@ -157,7 +156,7 @@ def vae_rows(bench: Bench) -> Iterator[Row]:
         if kind == ", channels last":
             use_channels_last(vae)
         if kind == WHOLE:
-            use_fast_vae(vae, backend=bench.fast.backend)
+            use_fast_vae(vae, backend=bench.backend)
         for name, work in {"encode": partial(encode, clip), "decode": partial(decode, latents)}.items():
             work = partial(work, tiled="tiles" in kind)
             found, made = measured(work, bench.device, expected.get(name), repeats=3)
@@ -249,8 +248,8 @@ def prediction_rows(bench: Bench) -> Iterator[Row]:
     def row(name: str, seconds: float, keyframes: int = 0) -> Row:
         return bench.row("prediction", f"{name}{PREDICTED}", keyframes=keyframes, seconds=seconds)
 
-    for path, fast in ((PLAIN, None), (FAST, bench.fast)):
-        speed = measure_speed(width, fast=fast, **place)
+    for path, backend in ((PLAIN, None), (FAST, bench.backend)):
+        speed = measure_speed(width, backend=backend, **place)
         for keyframes in (0, KEYFRAMES):
             yield row(path, speed.forward_seconds(width, token_count(checkpoint, shape, keyframes)), keyframes)
     pixels = shape.num_frames * shape.height * shape.width

@@ -15,7 +15,6 @@ from flowedit.keyframes import Keyframe
 from flowedit.models import load_model
 from flowedit.presets import model_defaults, preset_settings
 from flowedit.wan.checkpoints import Checkpoint
-from flowedit.wan.fast import FastOptions
 from flowedit.wan.placement import Placement
 from flowedit.wan.speed import Speed, measure_speed, predict_minutes
 
@@ -67,7 +66,7 @@ class Stopwatch:
                 latent_channels=entry.latent_channels,
                 device=placement.device,
                 dtype=placement.dtype,
-                fast=FastOptions() if resident else None,
+                backend="inductor" if resident else None,
             )
         speed, settings = self.speeds[key], preset_settings(entry.name)
         minutes = predict_minutes(speed, entry, shape, settings, keyframes=self.keyframes)

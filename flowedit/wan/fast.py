@@ -5,69 +5,48 @@ switched off, and `use_plain_blocks` gives the vendor's blocks back, bit for bit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowedit.errors import ModelError, SettingError
+from flowedit.errors import ModelError
 from flowedit.wan.blocks import Attend, Rotation, block_forward, real_tables
 
 if TYPE_CHECKING:
     from flowedit.wan.parallel import Spread
 
-Kernel = Literal["auto", "flash3", "cudnn", "flash", "default"]
 FLASH3 = ("flash_attn_interface", "fa3_fwd_interface")
 """Modules that FlashAttention-3 comes in: its own build, and the packaged forward half (`pip install fa3-fwd`)."""
 _HOPPER = (9, 0)
 Run = Callable[[Any, Tensor, Tensor, Tensor, Rotation], Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class FastOptions:
-    """What of the fast path is used.
-
-    Attributes:
-        kernel: attention kernel: `flash3`, `cudnn`, `flash`, PyTorch's own choice (`default`), or the one that suits
-            (`auto`: FlashAttention-3 in bfloat16 where it is installed and the GPU is Hopper's, else cuDNN on a Hopper
-            GPU or later in two-byte floats, else PyTorch's choice).
-        compiled: whether the block is compiled; the first run of each length then takes longer.
-        backend: of `torch.compile`.
-    """
-
-    kernel: Kernel = "auto"
-    compiled: bool = True
-    backend: str = "inductor"
-
-
-def use_fast_blocks(dit: Any, options: FastOptions | None = None, spread: "Spread | None" = None) -> None:  # noqa: ANN401
-    """Run a transformer's blocks on the fast path from now on.
+def use_fast_blocks(dit: Any, spread: "Spread | None" = None, *, backend: str | None = "inductor") -> None:  # noqa: ANN401
+    """Run a transformer's blocks on the fast path from now on, with the attention kernel that suits its weights.
 
     Args:
         dit: diffsynth's transformer, its weights on one device.
-        options: which parts; all that suit the device when None.
         spread: the processes that share the tokens of each forward; None for this one alone.
+        backend: of `torch.compile`, with which the first run of each length takes longer; None compiles nothing.
 
     Raises:
         ModelError: the vendor's memory management moves this transformer's layers; the fast path reads them in place.
-        SettingError: a kernel that does not run on this device and type.
     """
-    options = options or FastOptions()
     if getattr(dit, "vram_management_enabled", False):
         raise ModelError(
             "The fast path needs the transformer's weights on one device, and memory management moves them. "
             "Use the level resident, or the plain path."
         )
     weights: Tensor = next(dit.parameters())
-    kernel = attention(options.kernel, weights)
+    kernel = KERNELS[_suited(weights)]
     run = attending((kernel if spread is None else partial(spread.attend, kernel), kernel))
-    if options.compiled:
-        run = torch.compile(run, dynamic=False, backend=options.backend)
+    if backend is not None:
+        run = torch.compile(run, dynamic=False, backend=backend)
     # On the host, a forward spends tens of milliseconds on the rotary tables.
     dit.freqs = tuple(table.to(weights.device) for table in dit.freqs)
     path = _Path(run, spread, last=len(dit.blocks) - 1)
@@ -82,40 +61,19 @@ def use_plain_blocks(dit: Any) -> None:  # noqa: ANN401 - the vendor's transform
         vars(block).pop("forward", None)
 
 
-def attention(kernel: Kernel, like: Tensor) -> Attend:
-    """The attention of a name, for tensors like this one.
-
-    Raises:
-        SettingError: it does not run on this device and type.
-    """
-    if kernel == "auto":
-        kernel = _suited(like)
-    if kernel == "default":
-        return F.scaled_dot_product_attention
-    if not _in_two_bytes(like):
-        raise SettingError(
-            f"attention kernel {kernel!r} runs in bfloat16 or float16 on a GPU; the transformer is {like.dtype} on "
-            f"{like.device}. Use default."
-        )
-    if kernel == "flash3" and find_flash3().call is None:
-        raise SettingError(f"attention kernel 'flash3': {find_flash3().said}. Install fa3-fwd, or use cudnn.")
-    return _CALLS[kernel]
-
-
 def attention_name(like: Tensor) -> str:
-    """What `auto` takes for tensors like this one, and, where FlashAttention-3 would suit and is not taken, why."""
+    """The kernel that is taken for tensors like this one, and, where FlashAttention-3 would suit and is not, why."""
     kernel = _suited(like)
     missed = like.is_cuda and lacks_flash3(torch.cuda.get_device_capability(like.device))
     return f"{kernel} ({find_flash3().said})" if kernel == "flash3" or missed else kernel
 
 
-def _in_two_bytes(like: Tensor) -> bool:
-    return like.is_cuda and like.dtype in (torch.bfloat16, torch.float16)
+def _suited(like: Tensor) -> str:
+    """The fastest kernel for two-byte floats on this GPU, as measured; PyTorch's choice for everything else.
 
-
-def _suited(like: Tensor) -> Kernel:
-    """The fastest kernel for two-byte floats on this GPU, as measured; PyTorch's choice for everything else."""
-    if not _in_two_bytes(like):
+    It is FlashAttention-3 in bfloat16 where it is installed and the GPU is Hopper's, else cuDNN on Hopper or later.
+    """
+    if not like.is_cuda or like.dtype not in (torch.bfloat16, torch.float16):
         return "default"
     capability = torch.cuda.get_device_capability(like.device)
     if capability == _HOPPER and like.dtype == torch.bfloat16 and find_flash3().call is not None:
@@ -177,7 +135,13 @@ def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return op(q, k, v)[0]
 
 
-_CALLS: dict[str, Attend] = {"flash3": flash3, "cudnn": _cudnn, "flash": _flash}
+KERNELS: dict[str, Attend] = {
+    "default": F.scaled_dot_product_attention,
+    "flash": _flash,
+    "cudnn": _cudnn,
+    "flash3": flash3,
+}
+"""Attention by name; all but the first run in two-byte floats on a GPU that has them, and say so themselves."""
 
 
 def attending(attend: tuple[Attend, Attend]) -> Run:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from flowedit.errors import ModelError, SettingError
-from flowedit.wan.fast import FastOptions, attention_name, use_fast_blocks, use_plain_blocks
+from flowedit.wan.fast import attention_name, use_fast_blocks, use_plain_blocks
 from flowedit.wan.vae import use_fast_vae, use_plain_vae
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def set_pace(model: "WanVideo", pace: str, *, spread: "Spread | None" = None) ->
     if pace == "plain":
         return f"pace plain: diffsynth's own blocks{why}"
     for dit in transformers:
-        use_fast_blocks(dit, FastOptions(compiled=on_gpu), spread)
+        use_fast_blocks(dit, spread, backend="inductor" if on_gpu else None)
     if on_gpu:
         use_fast_vae(pipe.vae)
     blocks = "blocks compiled" if on_gpu else "blocks in real arithmetic"

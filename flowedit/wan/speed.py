@@ -19,8 +19,6 @@ from flowedit.wan.memory import token_count
 if TYPE_CHECKING:
     import torch
 
-    from flowedit.wan.fast import FastOptions
-
 CPU_LENGTHS = (192, 576)
 _GPU_LENGTHS = (8_192, 32_768)
 _CONTEXT = 512
@@ -52,7 +50,7 @@ class Speed:
 
 
 def measure_speed(
-    width: Width, *, latent_channels: int = 16, device: str, dtype: "torch.dtype", fast: "FastOptions | None" = None
+    width: Width, *, latent_channels: int = 16, device: str, dtype: "torch.dtype", backend: str | None = None
 ) -> Speed:
     """Time one random block of this width at two lengths, and the VAE on a small clip; seconds to a minute.
 
@@ -61,15 +59,15 @@ def measure_speed(
         latent_channels: chooses the VAE.
         device: where the run will be.
         dtype: the type that it will compute in.
-        fast: the fast path that the run will be on, compiled before the clock starts; None for the plain path.
+        backend: of `torch.compile` for the fast path, compiled before the clock starts; None is the plain path.
     """
     import torch
 
     few, many = _GPU_LENGTHS if device.startswith("cuda") else CPU_LENGTHS
     place = {"device": device, "dtype": dtype}
     with torch.inference_mode():
-        short, long = _block_seconds(width, (few, many), place, fast)
-        encode, decode = _vae_seconds(latent_channels, place, fast)
+        short, long = _block_seconds(width, (few, many), place, backend)
+        encode, decode = _vae_seconds(latent_channels, place, backend)
     # Two equations in two unknowns; noise must not make either part negative.
     quadratic = max(0.0, (long / many - short / few) / (many - few))
     linear = max(0.0, short / few - quadratic * few)
@@ -117,9 +115,7 @@ def predict_minutes(
     return (forwards_of(settings) * forward + vae) / 60
 
 
-def _block_seconds(
-    width: Width, lengths: tuple[int, int], place: "dict[str, Any]", fast: "FastOptions | None"
-) -> list[float]:
+def _block_seconds(width: Width, lengths: tuple[int, int], place: "dict[str, Any]", backend: str | None) -> list[float]:
     """Median seconds of one block at each length."""
     import torch
 
@@ -128,11 +124,11 @@ def _block_seconds(
     with torch.device("meta"):
         block = vendor.DiTBlock(False, width.dim, width.heads, width.ffn)  # noqa: FBT003 - the vendor's signature
     block = _filled(block, **place)
-    if fast:
+    if backend is not None:
         from flowedit.wan.fast import use_fast_blocks
 
         # A transformer of one block, as far as the fast path looks at one.
-        use_fast_blocks(SimpleNamespace(blocks=[block], freqs=(), parameters=block.parameters), fast)
+        use_fast_blocks(SimpleNamespace(blocks=[block], freqs=(), parameters=block.parameters), backend=backend)
     table = vendor.precompute_freqs_cis(width.dim // width.heads)
     seconds: list[float] = []
     for length in lengths:
@@ -142,7 +138,7 @@ def _block_seconds(
     return seconds
 
 
-def _vae_seconds(latent_channels: int, place: "dict[str, Any]", fast: "FastOptions | None") -> tuple[float, float]:
+def _vae_seconds(latent_channels: int, place: "dict[str, Any]", backend: str | None) -> tuple[float, float]:
     """Seconds per pixel and frame of encoding, and of decoding, a small clip."""
     import torch
 
@@ -153,8 +149,8 @@ def _vae_seconds(latent_channels: int, place: "dict[str, Any]", fast: "FastOptio
     with torch.device("meta"):
         vae = kind(z_dim=latent_channels)
     vae, device = _filled(vae, **place), place["device"]
-    if fast is not None:
-        use_fast_vae(vae, backend=fast.backend if fast.compiled else "eager")
+    if backend is not None:
+        use_fast_vae(vae, backend=backend)
     scale = [torch.zeros(latent_channels, device=device), torch.ones(latent_channels, device=device)]
     frames, height, width = _GPU_VAE if device.startswith("cuda") else _CPU_VAE
     clip = torch.randn(1, 3, frames, height, width, **place)

@@ -6,7 +6,7 @@ from small_wan import FAMILIES, is_fast, small_dit
 from test_wan_fast import call
 
 from flowedit.wan import vendor
-from flowedit.wan.fast import FastOptions, use_fast_blocks
+from flowedit.wan.fast import use_fast_blocks
 
 DEVICE = "cuda"
 pytestmark = [
@@ -27,7 +27,7 @@ def test_a_compiled_forward_is_the_vendors_to_rounding(family, monkeypatch):
     # Heads of 128 channels, as all the official transformers have: kernels are chosen by it.
     dit = small_dit(family, dim=256).to(DEVICE, torch.bfloat16)
     expected = call(dit, family)
-    use_fast_blocks(dit, FastOptions())
+    use_fast_blocks(dit)
     error = (call(dit, family) - expected).float().norm() / expected.float().norm()
     assert is_fast(dit)
     assert error < 0.03

@@ -4,12 +4,10 @@ import pytest
 import torch
 from small_wan import FAMILIES, is_fast, small_dit
 
-from flowedit.errors import ModelError, SettingError
+from flowedit.errors import ModelError
 from flowedit.wan import fast, vendor
 from flowedit.wan.adapter import positions
-from flowedit.wan.fast import FastOptions, attention, use_fast_blocks, use_plain_blocks
-
-EAGER = FastOptions(compiled=False)
+from flowedit.wan.fast import KERNELS, use_fast_blocks, use_plain_blocks
 
 
 def call(dit, family, frames=3, seed=5):
@@ -35,14 +33,14 @@ def call(dit, family, frames=3, seed=5):
 def test_every_family_gives_the_vendors_numbers(family):
     dit = small_dit(family)
     expected = call(dit, family)
-    use_fast_blocks(dit, EAGER)
+    use_fast_blocks(dit, backend=None)
     torch.testing.assert_close(call(dit, family), expected, atol=2e-5, rtol=2e-5)
 
 
 def test_switching_off_gives_the_vendors_blocks_back_bit_for_bit():
     dit = small_dit("i2v")
     names, expected = list(dit.state_dict()), call(dit, "i2v")
-    use_fast_blocks(dit, EAGER)
+    use_fast_blocks(dit, backend=None)
     assert is_fast(dit)
     assert list(dit.state_dict()) == names
     fast_one = call(dit, "i2v")
@@ -57,7 +55,7 @@ def test_repeated_positions_reach_the_fast_blocks():
     dit = small_dit("t2v")
     with positions(dit, [0, 1, 1]):
         expected = call(dit, "t2v")
-    use_fast_blocks(dit, EAGER)
+    use_fast_blocks(dit, backend=None)
     counted = call(dit, "t2v")
     with positions(dit, [0, 1, 1]):
         torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
@@ -66,7 +64,7 @@ def test_repeated_positions_reach_the_fast_blocks():
 
 def test_the_block_compiles_without_a_graph_break():
     dit = small_dit("i2v")
-    kernel = attention("default", next(dit.parameters()))
+    kernel = KERNELS["default"]
     whole = torch.compile(fast.attending((kernel, kernel)), fullgraph=True, backend="eager")
     x, context = torch.randn(1, 12, 48), torch.randn(1, 257 + 8, 48)
     rotation = torch.randn(12, 1, 12), torch.randn(12, 1, 12)
@@ -77,17 +75,15 @@ def test_the_block_compiles_without_a_graph_break():
 def test_a_compiled_forward_equals_the_plain_one():
     dit = small_dit("t2v")
     expected = call(dit, "t2v")
-    use_fast_blocks(dit, FastOptions(backend="aot_eager"))
+    use_fast_blocks(dit, backend="aot_eager")
     torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
 
 
 def test_what_cannot_run_is_refused():
     dit = small_dit("t2v")
-    with pytest.raises(SettingError, match="cudnn"):
-        use_fast_blocks(dit, FastOptions(kernel="cudnn", compiled=False))
     dit.vram_management_enabled = True
     with pytest.raises(ModelError, match="resident"):
-        use_fast_blocks(dit, EAGER)
+        use_fast_blocks(dit, backend=None)
 
 
 @pytest.fixture
@@ -96,11 +92,10 @@ def flash3(monkeypatch):
     return lambda call: monkeypatch.setattr(fast, "find_flash3", lambda: fast.Flash3(call, "FlashAttention-3 is away"))
 
 
-def test_flash_attention_3_is_named_when_it_is_missing(monkeypatch, flash3):
+def test_flash_attention_3_is_named_when_it_is_missing(flash3):
     flash3(None)
-    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda _: True))
-    with pytest.raises(SettingError, match=r"FlashAttention-3 is away\. Install fa3-fwd"):
-        attention("flash3", torch.zeros(1, dtype=torch.bfloat16))
+    with pytest.raises(ModelError, match=r"FlashAttention-3 is away\. Install fa3-fwd"):
+        KERNELS["flash3"](*torch.zeros(3, 1, 1, 1, 1))
 
 
 def test_flash_attention_3_takes_what_the_library_takes(flash3):

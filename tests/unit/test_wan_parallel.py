@@ -10,16 +10,15 @@ from test_wan_fast import call
 
 from flowedit.errors import SettingError
 from flowedit.wan.adapter import positions
-from flowedit.wan.fast import FastOptions, use_fast_blocks
+from flowedit.wan.fast import use_fast_blocks
 from flowedit.wan.parallel import Spread, together
 
-EAGER = FastOptions(compiled=False)
 POSITIONS = (0, 1, 2, 0, 2)
 
 
-def whole(family, options=EAGER):
+def whole(family, backend=None):
     def run(dit, spread):
-        use_fast_blocks(dit, options, spread)
+        use_fast_blocks(dit, spread, backend=backend)
         with positions(dit, POSITIONS):
             return call(dit, family, frames=5)
 
@@ -31,7 +30,7 @@ RUNS = {
     "i2v": whole("i2v"),
     "flf2v": whole("flf2v"),
     "ti2v": whole("ti2v"),
-    "compiled": whole("t2v", FastOptions(backend="aot_eager")),
+    "compiled": whole("t2v", "aot_eager"),
 }
 
 
