@@ -97,7 +97,7 @@ def test_its_time_grows_with_the_frames_and_a_terminal_shows_what_is_measured(ca
 def test_it_shows_level_and_minutes_on_a_gpu(capsys, asked):
     row = row_of(doctor(capsys, "--speed", "--keyframes", "0").out, "Wan2.1-Fun-1.3B-InP")
     assert "resident" in row
-    assert {given["fast"] is not None for given in asked[1:] if given["device"] == "cuda"} == {True}
+    assert {given["backend"] is not None for given in asked[1:] if given["device"] == "cuda"} == {True}
     shape, settings = ClipShape(num_frames=81, height=480, width=832), EditSettings(steps=50, guidance=5.0)
     assert f"{predict_minutes(SPEED, resolve('1.3B'), shape, settings):.1f}" in row
 
