@@ -29,6 +29,8 @@ _NOTHING = 1.5
 """Detail up to which the colour map has explained the style, and surroundings have nothing to tell."""
 _EAGER = 8.0
 """How many times the doubt a refinement is laid on the estimate: it is better nearly from where doubt begins."""
+_SHRUNK_POWER = 8
+"""Power of the doubt with which a refinement of a smaller copy is laid: only where nothing is known."""
 _SHARPEST, _SOFTEST = 0.125, 0.5
 """Power of the confidence with which carried detail is laid down, where keyframes agree and where they do not."""
 _STEADY = 12.0
@@ -60,18 +62,22 @@ class Estimate:
             at the keyframes.
         tint: how far the keyframes' own colours are from the common map, root mean square in 8-bit levels, the mean
             over the keyframes: near 0 where they agree.
+        shrunk: whether it was made at a larger size, where a change at this one mends hidden places and nothing else.
     """
 
     frames: UInt8[np.ndarray, "F H W 3"]
     confidence: Float32[np.ndarray, "F h w"]
     tint: float = 0.0
+    shrunk: bool = False
 
     def need(self) -> Float32[np.ndarray, "F h w"]:
         """How far a model's refinement takes the estimate's place at each pixel, in [0, 1].
 
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
-        return np.clip(_EAGER * (1 - self.confidence), np.float32(_COMMON * (1 - self.agreement)), 1)
+        doubt = 1 - self.confidence
+        laid = doubt**_SHRUNK_POWER if self.shrunk else _EAGER * doubt
+        return np.clip(laid, np.float32(_COMMON * (1 - self.agreement)), 1)
 
     def window(self, part: slice) -> "Estimate":
         """The estimate of some of the frames."""

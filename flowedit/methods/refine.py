@@ -70,7 +70,7 @@ def resized(estimate: Estimate, size: tuple[int, int]) -> Estimate:
     if estimate.frames.shape[1:3] == size:
         return estimate
     confidence = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in estimate.confidence]
-    return replace(estimate, frames=resize_video(estimate.frames, size), confidence=np.stack(confidence))
+    return replace(estimate, frames=resize_video(estimate.frames, size), confidence=np.stack(confidence), shrunk=True)
 
 
 def lay_change(

@@ -11,7 +11,7 @@ from flowedit.estimate import Estimate
 from flowedit.flow import interpolate
 from flowedit.keyframes import Keyframe
 from flowedit.methods.detail import Reference
-from flowedit.methods.refine import common_change, lay_change
+from flowedit.methods.refine import common_change, lay_change, resized
 from flowedit.model import to_pixels
 from flowedit.settings import EditSettings
 
@@ -144,6 +144,16 @@ def test_at_half_the_side_everything_is_small_but_what_the_change_is_laid_on():
     dim, need = finish(edit, edit.reference.latents - 10).frames, ESTIMATE.need()
     assert (need == 1).mean() > 0.3
     assert (dim[need == 1] == 0).all()
+
+
+def test_a_smaller_copys_change_is_laid_where_nothing_is_known_and_wherever_keyframes_disagree():
+    """Catches a small model's blur over detail that the full-size estimate has right."""
+    confidence = np.full((13, *LARGE), 0.6, np.float32)
+    confidence[:, :8] = 0
+    agreeing = resized(Estimate(ESTIMATE.frames, confidence), (8, 12)).need()
+    assert agreeing[:, :4].min() == 1
+    assert agreeing[:, 4:].max() < 0.01
+    assert resized(ESTIMATE, (8, 12)).need().min() == 1
 
 
 def test_a_reference_of_its_own_lays_the_whole_change():  # what the benchmark's row "laid everywhere" relies on
