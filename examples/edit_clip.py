@@ -12,16 +12,18 @@ from flowedit.run.request import EditRequest
 
 
 def main(video: str, *images: str) -> None:
-    """Edit `video` with the keyframes and write `edited.mp4` beside it."""
+    """Edit `video` with the keyframes and write `NAME-edited.mp4` beside it, with its sound; nothing is replaced."""
     keyframes = pair_keyframes([Path(image) for image in images], at=None)
     settings = flowedit.preset_settings("tiny")
-    output = Path(video).with_name("edited.mp4")
+    output = Path(video).with_name(f"{Path(video).stem}-edited.mp4")
+    if output.exists():
+        raise SystemExit(f"{output} is there already; move it away first.")
     inputs = read_inputs(EditRequest(video=Path(video), keyframes=keyframes, output=output, settings=settings))
     prepared = flowedit.prepare(inputs.frames, inputs.keyframes, flowedit.load_model("tiny"), settings)
     for step in flowedit.edit_steps(prepared):
         sys.stdout.write(step.trace.line() + "\n")
     result = flowedit.finish(prepared, step.latents)
-    flowedit.write_video(output, result.frames, inputs.clip.fps)
+    flowedit.write_video(output, result.frames, inputs.clip.times, audio_from=inputs.sound)
 
 
 if __name__ == "__main__":

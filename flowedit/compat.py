@@ -175,7 +175,7 @@ class IntegratedVideoEditor:
         self.pipe: WanVideoEditorPipeline | None = None
         self._start = 0
         self._num_frames: int | None = None
-        self._fps = Fraction(16)
+        self._fps, self._times = Fraction(16), ()
         self._sound: dict[str, Any] = {}
 
     @property
@@ -234,7 +234,7 @@ class IntegratedVideoEditor:
         """The window's frames, or with a warning those that the file has, from the agent's first frame on."""
         self._choose(path, self._start, num_frames)
         clip = read_video(path, start=self._start, num_frames=self._num_frames)
-        self._fps = clip.fps
+        self._fps, self._times = clip.fps, clip.times
         self._sound = {"audio_from": clip.path, "audio_start_s": clip.start_s} if clip.has_audio else {}
         return [Image.fromarray(frame) for frame in clip.frames]
 
@@ -260,7 +260,9 @@ class IntegratedVideoEditor:
             OutputError: it cannot be written, or holds a run already.
         """
         with claimed(Path(output_dir), overwrite=overwrite) as folder, replacing(folder) as new:
-            write_video(new / EDITED, stack_pictures(frames), self._fps, **self._sound)
+            made = stack_pictures(frames)
+            timing = self._times if len(self._times) == len(made) + 1 else self._fps
+            write_video(new / EDITED, made, timing, **self._sound)
             if self.result is not None:
                 write_text(new / TRACE, self.result.trace.to_csv())
                 write_json(new / MANIFEST, self.result.manifest())

@@ -55,8 +55,8 @@ def write_bytes(path: Path, data: bytes) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """`write_bytes` of text in UTF-8."""
-    return write_bytes(path, text.encode("utf-8"))
+    """`write_bytes` of text in UTF-8; what is no character, as in names that are not UTF-8, is escaped."""
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, data: Json, *, indent: int = 2) -> Path:

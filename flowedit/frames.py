@@ -18,6 +18,8 @@ Video = UInt8[np.ndarray, "F H W 3"]
 
 GROUP = 4
 """Pixel frames in every latent slot but the first, which holds one."""
+MOST_PIXELS, LONGEST = 8192 * 4320, 32
+"""What a frame may have in all, and its longer side in its shorter ones: beyond, memory runs out before any edit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ def check_size(height: int, width: int, multiple: int) -> None:
             f"The model needs height and width in multiples of {multiple}; got {height}x{width}. "
             f"Use {low[0]}x{low[1]} or {high[0]}x{high[1]}."
         )
+    if height * width > MOST_PIXELS:
+        raise VideoShapeError(f"A frame may have {MOST_PIXELS:,} pixels; {height}x{width} has {height * width:,}.")
 
 
 def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int, int]:
@@ -80,8 +84,10 @@ def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int,
     >>> fit_size(720, 1280, area=128 * 128, multiple=16)
     (96, 176)
     """
-    if height < 1 or width < 1:
-        raise VideoShapeError(f"A frame is at least 1x1; got {height}x{width}. Check the video.")
+    if min(height, width) < 1 or max(height, width) > LONGEST * min(height, width):
+        raise VideoShapeError(
+            f"A frame is at least 1x1 and at most {LONGEST} times as long as wide; got {height}x{width}. Crop it."
+        )
     ideal = ((area * height / width) ** 0.5, (area * width / height) ** 0.5)
     sides = [[max(multiple, (int(side) // multiple + k) * multiple) for k in (0, 1)] for side in ideal]
     candidates = [(h, w) for h in sides[0] for w in sides[1]]

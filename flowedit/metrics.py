@@ -17,6 +17,8 @@ Frames = UInt8[np.ndarray, "F H W 3"]
 
 CAP_DB = 40.0
 """PSNR at which a frame counts as perfect, so that a few exact frames do not hide many bad ones."""
+FLASH = 6.0
+"""Levels by which a frame's colour may depart from that of the frames around it."""
 
 _QUANTISATION = 0.5
 """Frame difference, in 8-bit levels, that rounding alone can make; keeps still clips from dividing by zero."""
@@ -56,9 +58,21 @@ def colour_drift(frames: Frames, reference: Frames) -> float:
     With `d(i)` the mean colour of frame i minus the reference's, the root mean square of `d(i) - mean(d)` over frames
     and channels.
     """
-    check_alike(frames, reference)
-    offset = frames.mean(axis=(1, 2)) - reference.mean(axis=(1, 2))
+    offset = colour_offsets(frames, reference)
     return float(np.sqrt(np.mean(np.square(offset - offset.mean(axis=0)))))
+
+
+def colour_offsets(frames: Frames, reference: Frames) -> Float[np.ndarray, "F 3"]:
+    """Mean colour of each frame minus the reference's, in 8-bit levels: level over time where nothing drifts."""
+    check_alike(frames, reference)
+    return frames.mean(axis=(1, 2)) - reference.mean(axis=(1, 2))
+
+
+def flashes(offsets: Float[np.ndarray, "F 3"]) -> list[int]:
+    """Frames whose colour departs from that of the frames around them by more than `FLASH` levels, in any channel."""
+    padded = np.pad(offsets, ((3, 3), (0, 0)), mode="edge")
+    usual = np.median([padded[k : k + len(offsets)] for k in range(7)], axis=0)
+    return np.flatnonzero(np.abs(offsets - usual).max(axis=1) > FLASH).tolist()
 
 
 def edge_agreement(frames: Frames, source: Frames) -> float:

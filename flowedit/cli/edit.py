@@ -4,7 +4,6 @@ import shutil
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,7 @@ from rich.console import Console
 from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.cli.keyframes import given_keyframes, painted_keyframes
 from flowedit.cli.options import options_of, parse_numbers, with_options
-from flowedit.cli.progress import watching
+from flowedit.cli.progress import printable, watching
 from flowedit.correction import gain_from
 from flowedit.edit.sweep import combinations
 from flowedit.environment import launched, leads
@@ -151,7 +150,10 @@ def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, ve
     from flowedit.run.inputs import read_inputs
 
     console = Console(stderr=True)
-    announce = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+
+    def announce(line: str) -> None:
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+
     with watching(console, verbose=verbose) as watch:
         inputs = read_inputs(request)
         if request.settings.classical:

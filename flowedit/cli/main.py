@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy libraries are imported by the commands that need them, when they run."""
 
 import os
+import sqlite3
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from flowedit.cli import models
 from flowedit.cli.demo import demo
 from flowedit.cli.doctor import doctor
 from flowedit.cli.edit import edit
+from flowedit.cli.frames import frames
+from flowedit.cli.progress import printable
 from flowedit.cli.style import style
 from flowedit.errors import FlowEditError
 
@@ -29,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (edit, style, demo, doctor):
+for command in (edit, style, frames, demo, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 
@@ -51,7 +54,7 @@ def options(
 
 def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401 - where in the code it arose
     """Say what was warned of, in a line, as errors are said."""
-    typer.echo(f"warning: {message}", err=True)
+    typer.echo(printable(f"warning: {message}"), err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,6 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             warnings.showwarning = _show_warning
             given = list(arguments) if arguments is not None else None
             status = app(args=given, prog_name="flowedit", standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # who read the output has enough; click ends the program for it
+        _discard_output()
+        sys.exit(141)
+    except (OSError, MemoryError, sqlite3.Error) as error:  # the machine's limits, wherever they are met
+        _discard_output()
+        said = getattr(error, "strerror", None) or str(error) or "out of memory"
+        _stop(f"this machine cannot go on ({' '.join(said.split())}); free some space or memory.", 2)
     except FlowEditError as error:
         _stop(str(error), error.exit_status)
     except UsageError as error:
@@ -79,9 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _discard_output() -> None:
+    """Let go of what could not be written, which Python would try once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _stop(line: str, status: int) -> NoReturn:
     """Say in one line why there is no result."""
-    typer.echo(f"flowedit: {line}", err=True)
+    typer.echo(printable(f"flowedit: {line}"), err=True)
     sys.exit(status)
 
 

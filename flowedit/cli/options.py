@@ -88,7 +88,7 @@ def _meanings(source: Callable[..., Any]) -> dict[str, str]:
 
 def parse_size(text: str) -> tuple[int, int]:
     """`96x176` as (height, width)."""
-    if not (sides := re.fullmatch(r"\s*(\d+)\s*x\s*(\d+)\s*", text.lower())):
+    if not (sides := re.fullmatch(r"\s*([0-9]{1,5})\s*x\s*([0-9]{1,5})\s*", text.lower())):
         raise SettingError(f"--size is {text!r}; give height x width, such as 480x832.")
     return int(sides[1]), int(sides[2])
 

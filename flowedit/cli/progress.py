@@ -24,6 +24,11 @@ _NEXT = {
 """What comes after a node, on the bar."""
 
 
+def printable(text: str) -> str:
+    """Text with its control characters, and what is no character, shown escaped: a name may hold any byte."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 def _bar(console: Console, *, disable: bool = False) -> Progress:
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     return Progress(*columns, console=console, transient=True, disable=disable)

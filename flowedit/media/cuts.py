@@ -1,6 +1,6 @@
 """Where one shot ends and another begins."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -27,6 +27,12 @@ def find_cuts(frames: Iterable[Picture]) -> tuple[int, ...]:
         if step > _CUT and step > _PROMINENCE * usual and not _flash(thumbs, k):
             cuts.append(k + 1)
     return tuple(cuts)
+
+
+def cuts_note(frames: Sequence[Picture] | np.ndarray) -> list[str]:
+    """What is to be said of cuts inside a clip, before it is edited."""
+    found = ", ".join(map(str, find_cuts(frames))) if len(frames) > 1 else ""
+    return [f"a new shot begins at frame {found}: styles mix across it, so edit each shot by itself"] if found else []
 
 
 def _thumb(frame: Picture) -> Float32[np.ndarray, "h w 3"]:

@@ -4,6 +4,7 @@ Nothing here needs torch, so that what does not fit is said at once.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe, fit_keyframe
 from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
-from flowedit.media.cuts import find_cuts
+from flowedit.media.cuts import cuts_note
 from flowedit.media.sequence import picture_files
 from flowedit.media.sound import SoundTrack, sound_track
 from flowedit.media.writer import exact_rate
@@ -118,7 +119,7 @@ def read_inputs(request: EditRequest) -> Inputs:
         clip_mask=clip_mask,
         names=tuple(path.name for _, path in request.keyframes),
         sound=sound,
-        notes=(*clip.notes, *resized, *heard, *_cuts(clip)),
+        notes=(*clip.notes, *resized, *heard, *cuts_note(clip.frames)),
         loras=loras,
         begun=begun,
     )
@@ -162,21 +163,16 @@ def _keyframes(
 
 def _sound(request: EditRequest, clip: Clip) -> tuple[SoundTrack | None, list[str]]:
     """The sound of the result, and what is to be said of it."""
-    if request.audio not in ("auto", "none") and not request.audio.isdecimal():
+    if not re.fullmatch("auto|none|[0-9]{1,4}", request.audio):
         raise SettingError(f"--audio is {request.audio!r}; give the number of a sound track from 1, auto or none.")
     if request.audio == "none" or not clip.has_audio:
-        return None, ["sound is left out: --fps changes the speed"] if request.fps else []
-    asked = int(request.audio) if request.audio.isdecimal() else None
+        changed = request.audio != "none" and probe(request.video).has_audio
+        return None, ["sound is left out: --fps changes the speed"] if changed else []
+    asked = None if request.audio == "auto" else int(request.audio)
     sound = sound_track(clip.path, clip.start_s, clip.times[-1], asked)
     if sound is None:
         return None, ["sound is left out: no track can be decoded"]
     return sound, [f"sound: track {sound.number + 1}"] if sound.number or asked else []
-
-
-def _cuts(clip: Clip) -> list[str]:
-    """What is to be said of cuts inside the window."""
-    found = ", ".join(map(str, find_cuts(clip.frames))) if len(clip.frames) > 1 else ""
-    return [f"a new shot begins at frame {found}: styles mix across it, so edit each shot by itself"] if found else []
 
 
 def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tuple[int, Path]]:

@@ -18,7 +18,7 @@ from flowedit.files import make_folder, write_json, write_text
 from flowedit.frames import slot_of
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import resize_image, resize_video, write_image, write_video
-from flowedit.metrics import colour_drift, edge_agreement, keyframe_flicker, psnr
+from flowedit.metrics import colour_drift, colour_offsets, edge_agreement, keyframe_flicker, psnr
 from flowedit.models import checkpoint_files
 from flowedit.run.inputs import Inputs, sha256
 from flowedit.run.report import comparison_frames, contact_sheet, render_report
@@ -81,7 +81,9 @@ def write_outputs(
         shown = _shrunk(result)
         _write_media(folder, request, inputs, result, shown)
         result.seconds["total"] = time.perf_counter() - begun
-        manifest = {**manifest_of(request, inputs, result, advice, ran), "metrics": measure(shown)}
+        offsets = colour_offsets(shown.frames, shown.source).round(2).tolist()
+        found = {"metrics": measure(shown), "colour_offsets": offsets}
+        manifest = {**manifest_of(request, inputs, result, advice, ran), **found}
         files = {"video": folder / runfolder.COMPARISON, "sheet": folder / runfolder.SHEET}
         write_text(folder / runfolder.REPORT, render_report(manifest, result.trace, **files))
         write_json(folder / runfolder.MANIFEST, manifest)

@@ -11,7 +11,9 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from flowedit.keyframes import Keyframe
+from flowedit.metrics import flashes
 from flowedit.show.display import facts_tag, figure_tag, image_tag, spread, video_tag
+from flowedit.show.figures import drift_figure
 from flowedit.show.page import page
 from flowedit.trace import Trace
 
@@ -46,6 +48,7 @@ def render_report(manifest: Mapping[str, Any], trace: Trace, *, video: Path, she
         f"<h2>Advice</h2>{_list(manifest['advice']) or '<p>Nothing to change stands out.</p>'}"
         f"<h2>Frames</h2>{image_tag(sheet.read_bytes(), 'Source frames, styled keyframes, edited frames', 'png')}"
         f"{_styling(manifest.get('styling'))}<h2>How the keyframes were reached</h2>{_readings(trace)}"
+        f"<h2>Colours over time</h2>{_colours(manifest)}"
         f'<div class="columns">{"".join(facts_tag(name, values) for name, values in facts.items())}</div>'
     )
     return page(f"{manifest['source']['name']}: {manifest['settings']['method']}", body, _CSS)
@@ -67,6 +70,15 @@ def _readings(trace: Trace) -> str:
     if not trace.steps or not trace.keyframes:
         return "<p>This method corrects nothing at keyframes, so there are no residuals to show.</p>"
     return figure_tag(trace.plot(), "Gap, residual and velocity difference per keyframe against sigma", "svg")
+
+
+def _colours(manifest: Mapping[str, Any]) -> str:
+    """The curve of the edit's colours against the source's, and frames that flash."""
+    offsets = np.array(manifest["colour_offsets"])
+    sudden = ", ".join(map(str, flashes(offsets)))
+    said = f"Frames that flash, in another colour than those around them: {sudden}." if sudden else "No frame flashes."
+    curve = "Mean colour of the edit minus that of the source, frame by frame"
+    return f"<p>{said}</p>{figure_tag(drift_figure(offsets, manifest['keyframes']), curve, 'svg')}"
 
 
 def _styling(styling: Mapping[str, Any] | None) -> str:

@@ -33,6 +33,22 @@ class Shown(Figure):
         return buffer.getvalue()
 
 
+def drift_figure(offsets: np.ndarray, keyframes: Sequence[int]) -> Shown:
+    """Mean colour of an edit minus its source's over frames, (F, 3) in 8-bit levels, keyframes marked."""
+    with rc_context({"font.size": 10}):
+        figure = Shown(figsize=(10.5, 2.4), layout="constrained")
+        axis = figure.subplots()
+    for name, values, (_, dash, _) in zip(("red", "green", "blue"), offsets.T, _LINES, strict=False):
+        axis.plot(values, label=name, color=name, linestyle=dash, linewidth=1.2)
+    for keyframe in keyframes:
+        axis.axvline(keyframe, color="0.6", linewidth=1, linestyle=":")
+    axis.set_xlabel("frame (dotted: keyframes)")
+    axis.set_ylabel("levels")
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.25)
+    return figure
+
+
 def readings_figure(panels: Mapping[str, np.ndarray], sigmas: np.ndarray, keyframes: Sequence[int]) -> Shown:
     """A panel per reading over sigma, noise at the left, with a line per keyframe; the second is the residual's.
 

@@ -66,6 +66,7 @@ class ClipPicker(Column):
         self._folder = tempfile.TemporaryDirectory(prefix="flowedit-picker-")
         self._source: Source | None = None
         self._frames: np.ndarray | None = None
+        self._cuts = ""
         self._images: dict[int, np.ndarray] = {}
         self._complaint = ""
         self._changing = False  # controls set by the program are no wish of the reader's
@@ -164,6 +165,9 @@ class ClipPicker(Column):
         finally:
             self._changing = False
         self._frames = source.read(start, self.length.value)
+        from flowedit.media.cuts import cuts_note  # it loads OpenCV
+
+        self._cuts = "".join(f" Note: {note}." for note in cuts_note(self._frames))
         self.map.show_clip(self._frames)
         self.link.value = ""
         self._judge()
@@ -210,6 +214,7 @@ class ClipPicker(Column):
             self.facts.value = _words(
                 f"{source.name}: {source.total} frames of {source.size[1]}x{source.size[0]} at {float(source.fps):.3g} "
                 f"fps. Frames {self.start.value} to {self.start.value + count - 1} are edited at {width}x{height}."
+                f"{self._cuts}"
             )
         rows = [f"frame {i}: image {'missing' if i in missing else 'ready'}" for i in picked]
         self.list.value = _words("; ".join(rows))

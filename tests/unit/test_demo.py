@@ -78,8 +78,10 @@ def test_the_example_edits_a_clip_beside_itself(tmp_path, monkeypatch, capsys, e
         write_image(path, 255 - frames[index])
     example.main(str(tmp_path / "clip.mp4"), *map(str, images))
     assert capsys.readouterr().out.startswith("Step 0: r_k=")
-    info = probe(tmp_path / "edited.mp4")
+    info = probe(tmp_path / "clip-edited.mp4")
     assert (info.num_frames, info.fps) == (21, Fraction(30000, 1001))
-    first = read_video(tmp_path / "edited.mp4").frames[0].astype(float)
+    first = read_video(tmp_path / "clip-edited.mp4").frames[0].astype(float)
     source, wanted = (np.kron(image, np.ones((2, 2, 1))) for image in (frames[0], 255 - frames[0]))
     assert np.abs(first - wanted).mean() < np.abs(first - source).mean()
+    with pytest.raises(SystemExit, match="is there already"):
+        example.main(str(tmp_path / "clip.mp4"), *map(str, images))
