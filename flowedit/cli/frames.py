@@ -8,7 +8,6 @@ import typer
 from flowedit.cli.options import parse_numbers
 from flowedit.errors import OutputError, SettingError
 from flowedit.files import make_folder
-from flowedit.media.clip import probe, stream_video, write_image
 
 
 def frames(
@@ -20,6 +19,8 @@ def frames(
     start: Annotated[int, typer.Option(min=0, help="Frame of the video that counts as 0, as with edit --start.")] = 0,
 ) -> None:
     """Write frames of a video as PNG, at its own size, under names that edit takes their numbers from."""
+    from flowedit.media.clip import probe, stream_video, write_image  # it loads OpenCV
+
     total = probe(video).num_frames - start
     if (at is None) == (every is None):
         raise SettingError("Say which frames: --at 0,16,32 or --every 16, one of the two.")

@@ -12,7 +12,7 @@ READ = dict.fromkeys(FIELDS, (0.5,))
 TRACE = Trace(keyframes=(0,), slots=(0,), steps=[StepTrace(step=0, sigma=0.3, sigma_next=0.0, kappa=0.5, **READ)])
 MANIFEST = {
     "num_frames": 5, "width": 64, "height": 32, "model": "tiny", "keyframes": [0],
-    "output": {"width": 128, "height": 64},
+    "output": {"width": 128, "height": 64}, "colour_offsets": [[0.0, 0.0, 0.0]] * 4 + [[9.0, 0.0, 0.0]],
     "source": {"name": "<b>.mp4"}, "settings": {"method": "coupled", "prompt": ""}, "metrics": {"edges_kept": 0.91},
     "seconds": {"total": 1.0}, "versions": {"python": "3"}, "machine": {"gpu": None},
     "styling": {"notes": ["offline <i>"], "usage": {"calls": 2, "usd": 0.1}},
@@ -27,7 +27,14 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     said = render_report({**MANIFEST, "advice": ["Raise <alpha>."]}, TRACE, **files)
     assert "<h1>&lt;b&gt;.mp4: coupled</h1>" in said
     assert "edited at 64 x 32, written at 128 x 64" in said
-    shown = "Raise &lt;alpha&gt;.", "offline &lt;i&gt;", "2 calls, about 0.10 USD", "0.91", "data:video/mp4;base64,"
+    shown = (
+        "Raise &lt;alpha&gt;.",
+        "offline &lt;i&gt;",
+        "2 calls, about 0.10 USD",
+        "0.91",
+        "No frame flashes",
+        "data:video/mp4;base64,",
+    )
     assert not [words for words in shown if words not in said]
     assert "default-src 'none'" in said
     with (tmp_path / "c.mp4").open("r+b") as file:
