@@ -8,6 +8,7 @@ import re
 import nbformat
 import pytest
 
+from flowedit import widgets
 from notebooks.publish import build
 from notebooks.publish.build import EXTRA_TAGS, TAGS, part, read_source
 from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson, exercises_of
@@ -146,6 +147,29 @@ def test_stored_outputs_are_few_small_and_have_words(lesson, make):
             assert output.output_type in ("stream", "display_data", "execute_result")
             for kind in {"image/png", "image/jpeg"} & set(output.get("data", {})):
                 assert len(output.metadata[kind]["alt"].split()) >= 5
+
+
+def shows_a_widget(source):
+    """Whether a cell ends on one of the package's widgets, made there or a line above."""
+    *_, last = body = ast.parse(source).body
+    calls = {node.targets[0].id: node.value for node in body if isinstance(node, ast.Assign) and len(node.targets) == 1
+             and isinstance(node.targets[0], ast.Name)}  # fmt: skip
+    value = getattr(last, "value", None)
+    made = calls.get(value.id) if isinstance(value, ast.Name) else value
+    return isinstance(last, ast.Expr) and isinstance(made, ast.Call) and ast.unparse(made.func) in widgets.__all__
+
+
+@both_builds
+@every_lesson
+def test_every_widget_is_stored_as_a_still(lesson, make):
+    """Catches a widget's cell that is blank where no script runs, as on GitHub."""
+    _, notebook = stored(lesson, make)
+    shown = [cell for cell in code_of(notebook) if part(cell) != "setup" and shows_a_widget(cell.source)]
+    assert shown
+    for cell in shown:
+        stills = [output for output in cell.outputs if build.is_still(output)]
+        assert stills, f"run the lessons: {cell.source[:60]!r}"
+        assert all(output.data.get("image/jpeg") or "<" in output.data["text/html"] for output in stills)
 
 
 @both_builds
