@@ -10,6 +10,7 @@ from small_tiny import random_pipeline
 from test_cli import run
 
 from flowedit.agent.settings import GeminiSettings
+from flowedit.estimate import CLASSICAL
 from flowedit.run import job as runner
 from flowedit.wan.adapter import Trained, WanVideo
 
@@ -70,7 +71,7 @@ def test_the_same_edit_again_takes_the_keyframes_that_are_there(video, served, m
     with serving() as server:
         served(server)
         with monkeypatch.context() as killed:
-            killed.setattr(runner, "edit_video", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+            killed.setitem(CLASSICAL, "colour-map", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             assert edit(video) == 130
         paid = server.calls
         assert sum(is_drawing(request) for _, request in server.requests) == 3
