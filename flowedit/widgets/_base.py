@@ -88,7 +88,10 @@ def page(widgets: Sequence[FlowWidget], title: str) -> str:
     """A complete HTML document under a plain title, with `widgets` one below the other."""
     packed = [widget.packed() for widget in widgets]
     places = "\n".join(place(i, widget.fallback()) for i, widget in enumerate(widgets))
-    main, head = f"<h1>{html.escape(title)}</h1>{places}", f"<style>{STYLE}</style>{style_of(packed)}"
+    main, head = (
+        f"<h1>{html.escape(title)}</h1>{places}",
+        f"<style>{STYLE}body {{ background: Canvas; }}</style>{style_of(packed)}",
+    )
     return document(title, main, head=head, tail=script_of(packed), policy=POLICY)
 
 
