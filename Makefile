@@ -17,10 +17,10 @@ demo: setup  ## Run the main job on the shipped model: report and contact sheet 
 	$(ENV)/flowedit demo -o runs/demo --overwrite
 
 test: setup-tests lint types test-lessons  ## Style, types, import contracts, every lesson executed, unit tests
-	$(PYTEST) -m "not long and not gpu" tests/unit
+	$(PYTEST) -m "not long and not gpu" $(UNIT)
 
 test-all: test  ## Also the tests of a minute and more (tests/unit/slow.txt has their seconds) and every widget; before a release
-	$(PYTEST) -m long tests/unit tests/notebooks
+	$(PYTEST) -m long $(UNIT) tests/notebooks
 	@$(MAKE) --no-print-directory test-browser
 
 test-lessons: setup-tests  ## Every lesson executed once, offline, within its memory; its page opened on a phone

@@ -54,13 +54,13 @@ def test_the_models_area_at_the_clips_aspect(height, width, expected):  # catche
 
 
 def test_an_extreme_aspect_still_divides_and_keeps_a_side():
-    height, width = frames.fit_size(16, 4000, area=128 * 128, multiple=16)
+    height, width = frames.fit_size(125, 4000, area=128 * 128, multiple=16)
     assert height % 16 == width % 16 == 0
     assert height >= 16
 
 
 def test_a_frame_without_pixels_is_refused():
-    with pytest.raises(VideoShapeError, match=r"at least 1x1; got 0x5\. Check the video"):
+    with pytest.raises(VideoShapeError, match=r"at least 1x1 .*got 0x5"):
         frames.fit_size(0, 5, area=64, multiple=16)
 
 

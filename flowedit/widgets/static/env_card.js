@@ -45,7 +45,8 @@ export default fe.widget("env-card", (ctx) => {
     show("ok");
   };
 
-  ctx.root.append(verdict, parts, fe.el("div", { class: "fe-row" }, fe.button("Test again", test)));
+  // Without a kernel there is nothing to test again.
+  ctx.root.append(verdict, parts, ...(ctx.live_host ? [fe.el("div", { class: "fe-row" }, fe.button("Test again", test))] : []));
   ctx.cleanup(() => clearTimeout(timer));
   ctx.on("answer", onAnswer);
   ctx.on("rows", () => show());
