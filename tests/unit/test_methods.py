@@ -1,5 +1,6 @@
 """Both methods against exact answers: point masses, the gap law through the real loop, and planted mistakes."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -240,3 +241,18 @@ def test_wrong_shapes_are_refused_while_testing():  # catches: an import hook th
     branches.coupled_noise(latents, [0])
     with pytest.raises(Exception, match="Type-check error"):
         branches.coupled_noise(latents[0], [0])
+
+
+def test_the_source_branch_sees_the_sources_own_frames():
+    # Catches: styled keyframes shown to the velocity that is subtracted, by which the change of style cancels.
+    seen = []
+
+    def watched(x_main, x_key, sigma):
+        seen.append((x_key, sigma))
+        return problem.v_source(x_main, x_key, sigma)
+
+    problem = prepare(pictures(13), KEYFRAMES, Curved(), law_settings("difference", conditioning="tokens")).problem
+    next(difference(replace(problem, v_source=watched)))
+    ((x_key, sigma),) = seen
+    assert torch.equal(x_key, interpolate(problem.source_keys, problem.noise_key, sigma))
+    assert not torch.equal(problem.source_keys, problem.keys)
