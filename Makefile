@@ -6,8 +6,14 @@ UNIT := tests/unit tests/media
 # Threads that wait shall sleep: spinning ones take the processor from the other worker.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# Modules are compiled once, not by every worker, lesson and command anew.
+export PYTHONDONTWRITEBYTECODE :=
+
+# Plugins that the environment's packages bring load for seconds in every worker; the unit tests need two of them.
+UNIT_PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTEST_PLUGINS=xdist.plugin,pytest_timeout $(PY) -m pytest -n 2
+
 # Two workers, which begin with the files that take longest (tests/unit/slow.txt).
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
+PYTEST := $(UNIT_PYTEST) --dist loadfile --no-loadscope-reorder --durations 20
 # Single lessons take from seconds to half a minute: a worker that is done takes over what waits for the other.
 PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 
@@ -34,7 +40,7 @@ check: setup-tests  ## The quick part of it: style, types and the unit tests tha
 	@$(MAKE) --no-print-directory -j 2 lint types quick
 
 quick: setup-tests
-	$(PY) -m pytest $(UNIT) -m "not slow and not browser and not gpu" -n 2
+	$(UNIT_PYTEST) $(UNIT) -m "not slow and not browser and not gpu"
 
 lint:
 	$(ENV)/ruff check .

@@ -1,4 +1,4 @@
-"""Write down which unit tests `make check` leaves out, from a log of `pytest -n 2 --durations 0 -vv tests/unit`.
+"""Write down which unit tests `make check` leaves out, from a log of `pytest --durations 0 -vv tests/unit tests/media`.
 
 `make test` begins with the files whose tests on this list take longest together, so that its workers end together.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 LIST = Path(__file__).parents[1] / "tests" / "unit" / "slow.txt"
 ONE, ALL = 1.0, 3.0
 """Seconds of one case of a test, and of all its cases, up to which it counts as quick."""
-_LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+tests/unit/(\S+?\.py(?:::\w+)+)(.*)")
+_LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+tests/(?:unit|media)/(\S+?\.py(?:::\w+)+)(.*)")
 
 
 def slow_tests(log: str) -> list[str]:
