@@ -49,7 +49,6 @@ __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything
-    """Load one public name from the module that holds it."""
     if name not in _HOME_OF:
         raise AttributeError(f"flowedit has no {name!r}; it offers {', '.join(__all__)}.")
     value = getattr(import_module(f"flowedit.{_HOME_OF[name]}"), name)

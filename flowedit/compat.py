@@ -55,7 +55,6 @@ class WanVideoEditorPipeline:
     """Keyframe editing as one call: pictures in, pictures out; `result` is the last edit, None before the first."""
 
     def __init__(self, model: WanVideo) -> None:
-        """Wrap a loaded model; `from_pretrained` and `from_model_manager` load one."""
         self.model = model
         self.result: EditResult | None = None
         self._known_as = model.name if model.name in KNOWN else USUAL  # whose defaults it has
@@ -170,7 +169,6 @@ class IntegratedVideoEditor:
     """
 
     def __init__(self, wan_model_size: str = "1.3B") -> None:
-        """Choose a model: `tiny`, `1.3B`, `14B`, a checkpoint's name or a path; nothing is loaded yet."""
         self.wan_model_size = wan_model_size
         self.pipe: WanVideoEditorPipeline | None = None
         self._start = 0

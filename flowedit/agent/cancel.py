@@ -17,7 +17,6 @@ class Cancel:
     """Tells the threads of one run to end, and why; they look at it before each frame and each request."""
 
     def __init__(self) -> None:
-        """Make one for a run that goes on."""
         self._event = threading.Event()
         self.reason: BaseException | None = None
 

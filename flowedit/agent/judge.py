@@ -59,13 +59,9 @@ def structure_likeness(source: Picture, styled: Picture) -> float:
 def change_ratio(sources: Sequence[Picture], styled: Sequence[Picture], *, regions: int = 24) -> float:
     """How much more regions differ between styled keyframes than between their source frames.
 
-    The root mean square, over all pairs of keyframes and all regions, of the Lab distance between the region's mean
-    colour in one and in the other, styled divided by source. 1 means that the style adds no change of its own.
-
-    Args:
-        sources: source keyframes of one static-camera clip, all of one size.
-        styled: the same keyframes styled.
-        regions: how many across the shorter side.
+    The root mean square, over all pairs of keyframes of one static-camera clip and all regions (so many across the
+    shorter side), of the Lab distance between the region's mean colours, styled divided by source. 1 means that the
+    style adds no change of its own.
     """
     moved, restyled = (
         sum(float(((one - other) ** 2).sum()) for one, other in combinations(means, 2))

@@ -24,7 +24,6 @@ class OfflineParts:
     """
 
     def __init__(self, settings: StyleSettings, reference: Picture | None = None) -> None:
-        """Work for the wanted style and seed, and a style image, read and shrunk."""
         self.settings, self.reference = settings, reference
 
     def read_style(self, keyframes: Sequence[Picture], event: Event) -> StyleCard:

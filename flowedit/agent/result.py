@@ -80,15 +80,7 @@ def read_result(folder: str | Path) -> StyleResult:
 
 
 def pairs_of(waiting: StyleResult) -> list[Pair]:
-    """Each keyframe of a run that waits for an answer, beside its source: what a gallery in a notebook is handed.
-
-    Raises:
-        AgentError: the run does not wait.
-
-    Example:
-        >>> waiting = style_video("clip.mp4", settings, "styled", approver=leave_waiting)  # doctest: +SKIP
-        >>> KeyframeGallery(pairs_of(waiting), resume=answering("clip.mp4", "styled"))  # doctest: +SKIP
-    """
+    """Each keyframe of a run that waits for an answer, beside its source: what a gallery in a notebook is handed."""
     asked, folder = waiting.request, waiting.folder
     if asked is None:
         raise AgentError(f"The run in {folder} is {waiting.status}; only a waiting one asks for an answer.")

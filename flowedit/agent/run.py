@@ -79,11 +79,6 @@ def style_video(
 
     Raises:
         FlowEditError: the video, the style or the folder cannot be used; the message says which and what to do.
-
-    Example:
-        >>> result = style_video("clip.mp4", StyleSettings(style="watercolour"), "styled")  # doctest: +SKIP
-        >>> result.indices  # doctest: +SKIP
-        (0, 28, 52, 80)
     """
     return _style(video, settings, output_dir, _Company(approver=approver, watch=watch, parts=parts))
 
@@ -132,11 +127,7 @@ def style_or_reuse(
 
 
 def answer(video: str | Path | Source, output_dir: str | Path, decision: Decision) -> StyleResult:
-    """Give the waiting run of a video a person's decision; keyframes to be redone are shown again in the result.
-
-    Raises:
-        AgentError: the folder holds no waiting run, or what is to be redone is no keyframe of it.
-    """
+    """Give the waiting run of a video a person's decision; keyframes to be redone are shown again in the result."""
     record = read_record(output_dir)
     if record.waiting_for is None:
         raise AgentError(

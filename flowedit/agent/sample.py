@@ -50,11 +50,6 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
     """A window of a video file, from frame `start`: `num_frames` of them, or the longest legal number up to 81.
 
     Frames read last are kept, and several threads may ask at once.
-
-    Raises:
-        VideoFileError: the file is missing or not a video.
-        VideoShapeError: `num_frames` is not `4n + 1`.
-        SettingError: the window does not lie inside the file.
     """
     path = Path(path)
     info, kept, lock = probe(path), dict[int, Picture](), threading.Lock()

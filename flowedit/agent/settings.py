@@ -42,7 +42,6 @@ class GeminiSettings:
     usd_per_image: float = 0.07
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
         _at_least("timeout_s", self.timeout_s, 1e-3)
         _at_least("attempts", self.attempts, 1)
         for name in ("backoff_s", "max_calls", "max_usd", "usd_per_million_in", "usd_per_million_out", "usd_per_image"):
@@ -81,7 +80,6 @@ class StyleSettings:
     gemini: GeminiSettings = field(default_factory=GeminiSettings)
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
         if not (self.style or self.style_image or (self.describe or "").strip()):
             raise SettingError("No style given; name a look, give a style image, or describe one.")
         if not 0 < self.target_fps < math.inf:

@@ -55,7 +55,6 @@ class StyleProgress:
     """
 
     def __init__(self) -> None:
-        """Show the first thing that a run does, once the bar is entered."""
         console = Console(stderr=True)
         self.bar, self.watched = _bar(console, disable=not console.is_terminal), 0
         self._task = self.bar.add_task("reading the clip", total=None)

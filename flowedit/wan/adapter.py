@@ -21,6 +21,7 @@ from flowedit.flow import guide
 from flowedit.frames import slot_count
 from flowedit.model import Condition, JointLatent, Latent, Pixels, to_pixels
 from flowedit.wan import vendor
+from flowedit.wan.encodings import encode_prompt
 from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
 from flowedit.wan.lora import Lora
 from flowedit.wan.routes import estimate_condition
@@ -135,11 +136,7 @@ class WanVideo:
         return self.pipe.vae.decode(latents, device=self.pipe.device, **self._tiles).float().to(self.pipe.device)
 
     def prepare(self, condition: Condition) -> PreparedCondition:
-        """Encode words and images once.
-
-        Raises:
-            ModelError: images that the checkpoint has no route for, or an estimate that it was not trained to see.
-        """
+        """Encode words and images once."""
         images = self._image_inputs(condition)
         guided = condition.guidance != 1
         return PreparedCondition(
@@ -211,8 +208,7 @@ class WanVideo:
     def _context(self, prompt: str) -> Tensor:
         if self._words is not None:
             return self._words(prompt).to(device=self.pipe.device, dtype=self.pipe.torch_dtype)
-        self.pipe.load_models_to_device(["text_encoder"])
-        return vendor.WanVideoUnit_PromptEmbedder().encode_prompt(self.pipe, prompt)
+        return encode_prompt(self.pipe, prompt)
 
 
 class LazyGuidance:
@@ -222,7 +218,6 @@ class LazyGuidance:
     """
 
     def __init__(self, every: int) -> None:
-        """Keep a distance for `every` steps; 1 keeps none."""
         self._every = every
         self._age, self._sigma = 0, -1.0
         self._gap: Tensor | None = None

@@ -33,18 +33,15 @@ def block_forward(
     rotation: Rotation,
     attend: tuple[Attend, Attend] = (F.scaled_dot_product_attention, F.scaled_dot_product_attention),
 ) -> Tensor:
-    """Apply one transformer block.
+    """Apply one transformer block to `x`, `(b, tokens, dim)`.
 
     Args:
         block: diffsynth's `DiTBlock`.
-        x: `(b, tokens, dim)`.
+        x: the tokens.
         context: `(b, text, dim)`, the tokens of a CLIP image first where the block takes them.
         modulation: `(b, 6, dim)` from the timestep, or `(b, tokens, 6, dim)` where each token has its own time.
         rotation: of the tokens.
         attend: attention of the tokens to one another, and to the context.
-
-    Returns:
-        `(b, tokens, dim)`.
     """
     rows = (block.modulation.to(modulation.dtype) + modulation).chunk(6, dim=-2)
     # One row for all tokens broadcasts as it is; rows of each token lose the axis of the six.

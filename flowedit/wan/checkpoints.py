@@ -195,15 +195,7 @@ TINY = "tiny"
 
 
 def resolve(name: str) -> Checkpoint:
-    """The entry of a name or an alias.
-
-    Raises:
-        ModelError: no such checkpoint; the message lists those there are.
-
-    Example:
-        >>> resolve("1.3B").name
-        'Wan2.1-Fun-1.3B-InP'
-    """
+    """The entry of a name or an alias."""
     official = ALIASES.get(name, name)
     if official not in CHECKPOINTS:
         known = ", ".join([TINY, *ALIASES, *CHECKPOINTS])

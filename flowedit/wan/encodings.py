@@ -28,15 +28,9 @@ from flowedit.wan.placement import Placement
 
 
 class EncodingCache:
-    """Tensors in a folder, the user's cache folder where none is given, at most `cap` bytes together.
-
-    Example:
-        >>> cache = EncodingCache(Path("encodings"))  # doctest: +SKIP
-        >>> cache.get(("text", "a cat", model_hash), lambda: encode("a cat"))  # doctest: +SKIP
-    """
+    """Tensors in a folder, the user's cache folder where none is given, at most `cap` bytes together."""
 
     def __init__(self, folder: Path | None = None, *, cap: int = 4_000_000_000) -> None:
-        """Use a folder, which need not be there."""
         from platformdirs import user_cache_path
 
         self.folder = folder if folder is not None else user_cache_path("flowedit") / "encodings"
@@ -45,12 +39,8 @@ class EncodingCache:
     def get(self, key: tuple[Any, ...], make: Callable[[], Tensor]) -> Tensor:
         """The tensor of a key, on the CPU: read if it is there, else made, and kept if the folder takes it.
 
-        Args:
-            key: everything that decides the tensor: kind, model hash, text or pixels, type.
-            make: called where it is not there, or broken.
-
-        Warns:
-            UserWarning: the folder cannot be written, so that it will be made again.
+        The key is everything that decides the tensor: kind, model hash, text or pixels, type. A folder that cannot be
+        written is warned of.
         """
         path = self.folder / f"{digest_of(*key)}.safetensors"
         with suppress(FileNotFoundError, NotADirectoryError, SafetensorError):
@@ -108,22 +98,10 @@ def encode_prompts(
     place: Placement | str = "cpu",
     cache: EncodingCache | None = None,
 ) -> list[Float[Tensor, "1 n d"]]:
-    """Encode prompts with a checkpoint's text encoder, loading it only for those that are not in the cache.
+    """Contexts of prompts, on the CPU, in bfloat16 (float32 where the GPU has no bfloat16).
 
-    All Wan checkpoints share one text encoder, so an encoding made for one serves every other. It is loaded alone,
-    runs, and is let go.
-
-    Args:
-        name_or_path: a registered name or alias, or a folder.
-        prompts: the texts.
-        place: where the encoder rests and computes, or the one device for both.
-        cache: where encodings are kept; None means the user's cache folder.
-
-    Returns:
-        One context per prompt, on the CPU, in bfloat16 (float32 where the GPU has no bfloat16).
-
-    Raises:
-        ModelError: the encoder or the tokenizer is not there, or broken.
+    The text encoder is loaded alone, only for prompts that are not in the cache (None is the user's), and let go. All
+    Wan checkpoints share one, so that an encoding made for one serves every other.
     """
     cache = cache or EncodingCache()
     kind = "bfloat16" if isinstance(place, str) else place.dtype_name

@@ -46,9 +46,6 @@ def image_inputs(pipe: Pipe, images: Images, shape: ClipShape, tiling: Mapping[s
     """Encode keyframe images the way the loaded checkpoint was trained to see them.
 
     `joint_inputs` extends the result to a sequence with keyframe tokens; `tiling` is as for `WanVideo`.
-
-    Raises:
-        ModelError: the family cannot take these images; the message says why and what can.
     """
     route = route_of(pipe)
     tiles = {"tiled": tiling is not None, "tile_size": (30, 52), "tile_stride": (15, 26), **(tiling or {})}
@@ -73,10 +70,7 @@ def joint_inputs(inputs: Inputs, slots: Sequence[int]) -> Inputs:
 
 
 def hold_first(latents: Float[Tensor, "b c f h w"], inputs: Inputs) -> Float[Tensor, "b c f h w"]:
-    """Put the clean first latent in its place, for a checkpoint that is conditioned by it; else return as given.
-
-    The vendor does so before the first step and after each one. Its transformer then reads slot 0 at time 0.
-    """
+    """Put the clean first latent in its place, as the vendor does at each step, where a checkpoint is given one."""
     first = inputs.get("first_frame_latents")
     return latents if first is None else torch.cat([first.to(latents), latents[:, :, 1:]], dim=2)
 

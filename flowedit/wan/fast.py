@@ -29,13 +29,8 @@ Run = Callable[[Any, Tensor, Tensor, Tensor, Rotation], Tensor]
 def use_fast_blocks(dit: Any, spread: "Spread | None" = None, *, backend: str | None = "inductor") -> None:  # noqa: ANN401
     """Run a transformer's blocks on the fast path from now on, with the attention kernel that suits its weights.
 
-    Args:
-        dit: diffsynth's transformer, its weights on one device.
-        spread: the processes that share the tokens of each forward; None for this one alone.
-        backend: of `torch.compile`, with which the first run of each length takes longer; None compiles nothing.
-
-    Raises:
-        ModelError: the vendor's memory management moves this transformer's layers; the fast path reads them in place.
+    `spread` are the processes that share the tokens of each forward; with a `backend` of `torch.compile` the first run
+    of each length takes longer, and None compiles nothing.
     """
     if getattr(dit, "vram_management_enabled", False):
         raise ModelError(

@@ -60,11 +60,7 @@ class Plan:
 
 
 def make_plan(checkpoint: Checkpoint, *, source: Source = "modelscope", folder: Path | None = None) -> Plan:
-    """Ask the hub what the files take, and the models folder what is there.
-
-    Raises:
-        ModelError: the hub cannot be reached, or lacks a file; or a file that is there is broken.
-    """
+    """Ask the hub what the files take, and the models folder what is there."""
     folder = folder or models_folder()
     wanted: list[tuple[str, str, Part | None]] = [(*getattr(part, source), part) for part in checkpoint.parts]
     wanted.append((TOKENIZER[0], f"{TOKENIZER[1]}*", None))
@@ -79,12 +75,7 @@ def make_plan(checkpoint: Checkpoint, *, source: Source = "modelscope", folder: 
 
 
 def fetch(plan: Plan, *, report: Callable[[str], None] = print) -> None:
-    """Download what is missing, check what it holds, and copy `.pth` parts to safetensors; report a line per part.
-
-    Raises:
-        OutputError: the disk has too little room; nothing is downloaded then.
-        ModelError: the download failed, or what came is not what the registry says; run it again to go on.
-    """
+    """Download what is missing, check what it holds, and copy `.pth` parts to safetensors; report a line per part."""
     free = shutil.disk_usage(existing_parent(plan.folder)).free
     if plan.peak_bytes > free:
         raise OutputError(
@@ -103,13 +94,7 @@ def fetch(plan: Plan, *, report: Callable[[str], None] = print) -> None:
 
 
 def convert_pth(path: Path) -> Path:
-    """Copy a `.pth` to a safetensors file beside it, and return the copy's path.
-
-    The file is mapped, not read, and opened weights-only, so the copy needs next to no memory.
-
-    Raises:
-        ModelError: it holds more than a plain dictionary of tensors.
-    """
+    """Copy a `.pth` to a safetensors file beside it: mapped and weights-only, so that it needs next to no memory."""
     import torch
     from safetensors.torch import save_file
 

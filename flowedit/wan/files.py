@@ -68,11 +68,7 @@ def models_folder() -> Path:
 
 
 def read_fetched(part: Part, checkpoint: Checkpoint, root: Path) -> WeightFile:
-    """The files of one part under a models folder, from either hub, safetensors before `.pth`.
-
-    Raises:
-        ModelError: they are not there, broken, or hold something else.
-    """
+    """The files of one part under a models folder, from either hub, safetensors before `.pth`."""
     found = _find_fetched(part, root)
     if not found:
         raise ModelError(
@@ -105,11 +101,7 @@ def _find_fetched(part: Part, root: Path) -> list[Path]:
 
 
 def read_shapes(path: Path) -> Shapes:
-    """Names and shapes of the tensors in a `.safetensors` or `.pth` file, without reading their values.
-
-    Raises:
-        ModelError: missing, cut, of another format than its name says, or holding more than tensors.
-    """
+    """Names and shapes of the tensors in a `.safetensors` or `.pth` file, without reading their values."""
     if not path.is_file():
         raise ModelError(f"There is no weight file {path}. Check the path, or fetch the checkpoint.")
     if path.suffix not in SUFFIXES:
@@ -130,11 +122,7 @@ def fingerprint(shapes: Shapes) -> str:
 
 
 def read_weights(paths: Iterable[Path]) -> WeightFile:
-    """Check one model's file, or all of its shards, and tell what they hold.
-
-    Raises:
-        ModelError: a file is broken, a shard is missing, or shards of two models are mixed.
-    """
+    """Check one model's file, or all of its shards, and tell what they hold."""
     ordered = tuple(sorted(paths))
     shapes: Shapes = {}
     for path in ordered:
@@ -150,11 +138,7 @@ def read_weights(paths: Iterable[Path]) -> WeightFile:
 
 
 def scan(folder: Path) -> list[WeightFile]:
-    """Find every model under a folder, shards put together, `.pth` files passed over where a safetensors copy is.
-
-    Raises:
-        ModelError: no weight file there, or a broken one.
-    """
+    """Find every model under a folder, shards put together, `.pth` files passed over where a safetensors copy is."""
     groups: dict[tuple[Path, str], list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix in SUFFIXES and path.is_file() and not any(part.startswith(".") for part in path.parts[-3:]):
@@ -199,11 +183,7 @@ def _pth_shapes(path: Path, start: bytes) -> Shapes:
 
 
 def unwrap(state: object, path: Path) -> "dict[str, torch.Tensor]":
-    """Take a `.pth` file's tensors out of the one dictionary around them.
-
-    Raises:
-        ModelError: there is no plain dictionary of tensors in it.
-    """
+    """Take a `.pth` file's tensors out of the one dictionary around them."""
     if isinstance(state, dict) and len(state) == 1:
         (key, inner) = next(iter(state.items()))
         state = inner if key in _WRAPPERS else state

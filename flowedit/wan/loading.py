@@ -34,24 +34,18 @@ class Located:
 
 
 def locate(name_or_path: str | Path, roles: Sequence[Role] | None = None) -> Located:
-    """Find and check a checkpoint's files without loading them.
+    """Find and check a checkpoint's files without loading them; `roles` are the parts wanted, None means all.
 
-    Args:
-        name_or_path: a registered name or alias, a folder, or a transformer's file; parts that are not in the folder
-            are looked for among the fetched ones.
-        roles: the parts wanted; None means all.
-
-    Raises:
-        ModelError: a file is missing, broken, or holds something else.
+    It is given by a registered name or alias, a folder, or a transformer's file; parts that are not in the folder are
+    looked for among the fetched ones.
     """
     path, root = _given_path(name_or_path), models_folder()
+    files: dict[Role, WeightFile]
     fetched = root / TOKENIZER[0] / TOKENIZER[1]
     tokenizer = fetched if fetched.is_dir() and any(fetched.iterdir()) else None
     if path is None:
         checkpoint = resolve(str(name_or_path))
-        files: dict[Role, WeightFile] = {
-            part.role: read_fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)
-        }
+        files = {part.role: read_fetched(part, checkpoint, root) for part in _wanted(checkpoint, roles)}
         return Located(checkpoint, files, tokenizer)
     found = _weights_at(path)
     checkpoint = _entry_of(found, path)
@@ -64,9 +58,6 @@ def checkpoint_of(name_or_path: str | Path) -> Checkpoint:
     """The registry entry that a name or an alias, a folder, or a transformer's file stands for.
 
     Of a folder or file only the transformer's tensor names and shapes are read; a name's files need not be there.
-
-    Raises:
-        ModelError: no such checkpoint, or a path that holds none.
     """
     path = _given_path(name_or_path)
     return resolve(str(name_or_path)) if path is None else _entry_of(_weights_at(path), path)
@@ -88,12 +79,6 @@ def load_pipeline(
         dtype: the type it computes in; None takes the placement's, on a device bfloat16.
         roles: the parts to load; None means all.
         loras: what is added to the transformers, in this order.
-
-    Raises:
-        ModelError: a file is missing, broken, or holds something else, or a LoRA does not fit; nothing is loaded then.
-
-    Example:
-        >>> load_pipeline("1.3B", roles=("dit", "vae", "image"))  # doctest: +SKIP
     """
     import torch
 
@@ -128,11 +113,8 @@ def load_pipeline(
 
 
 def _wanted(checkpoint: Checkpoint, roles: Sequence[Role] | None) -> list[Part]:
-    return [
-        part
-        for part in checkpoint.parts
-        if roles is None or part.role in roles or (part.role == "dit2" and "dit" in roles)
-    ]
+    asked = set(roles or ()) | ({"dit2"} if "dit" in (roles or ()) else set())
+    return [part for part in checkpoint.parts if roles is None or part.role in asked]
 
 
 def _given_path(name_or_path: str | Path) -> Path | None:

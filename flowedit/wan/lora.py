@@ -45,7 +45,6 @@ class Lora:
     expert: Expert | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a strength that is no number."""
         if not math.isfinite(self.strength):
             raise SettingError(f"The strength of {self.path.name} is {self.strength}; it must be finite, such as 0.8.")
 
@@ -77,13 +76,8 @@ def parse_lora(text: str) -> Lora:
 
     A colon that no number follows belongs to the path, and so does one in the name of a file that is there.
 
-    Raises:
-        SettingError: a strength that is not finite.
-
     >>> parse_lora("high=turbo.safetensors:0.8").strength
     0.8
-    >>> parse_lora("C:/loras/turbo.safetensors").path.name
-    'turbo.safetensors'
     """
     expert: Expert | None = next((each for each in EXPERTS if text.startswith(f"{each}=")), None)
     named = text if expert is None else text.removeprefix(f"{expert}=")
@@ -121,12 +115,7 @@ def checkpoint_layers(checkpoint: "Checkpoint") -> Layers:
 
 
 def check_lora(lora: Lora, layers: Layers, model: str, *, experts: bool = False) -> CheckedLora:
-    """Check that a LoRA fits the linear layers of a transformer, from the header of its file.
-
-    Raises:
-        ModelError: no such file, no safetensors file, no LoRA, one of another transformer, or one for an expert of a
-            model that has no two.
-    """
+    """Check that a LoRA fits the linear layers of a transformer, from the header of its file."""
     name = lora.path.name
     if lora.expert is not None and not experts:
         raise ModelError(
@@ -151,11 +140,7 @@ def check_loras(loras: Sequence[Lora], checkpoint: "Checkpoint") -> list[Checked
 
 
 def load_loras(pipe: Any, loras: Sequence[Lora]) -> None:  # noqa: ANN401 - the vendor's pipeline
-    """Add checked LoRAs to a pipeline's transformers, in this order; before any block of them is compiled.
-
-    Raises:
-        ModelError: one changes layers that are read anew from the disk at each use, where nothing can be added.
-    """
+    """Add checked LoRAs to a pipeline's transformers, in this order; before any block of them is compiled."""
     from flowedit.wan import vendor
 
     # The vendor warns of an alpha at every layer; it is scaled as its file says.

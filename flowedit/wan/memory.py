@@ -45,13 +45,7 @@ class Load(NamedTuple):
 
 
 def token_count(checkpoint: Checkpoint, shape: ClipShape, keyframes: int = 0) -> int:
-    """Length of the sequence: patches of the clip's slots, and of one slot more per joint keyframe.
-
-    Example:
-        >>> from flowedit.wan.checkpoints import resolve
-        >>> token_count(resolve("1.3B"), ClipShape(num_frames=81, height=480, width=832), keyframes=5)
-        40560
-    """
+    """Length of the sequence: patches of the clip's slots, and of one slot more per joint keyframe."""
     per_slot = (shape.height // checkpoint.size_multiple) * (shape.width // checkpoint.size_multiple)
     return (slot_count(shape.num_frames) + keyframes) * per_slot
 

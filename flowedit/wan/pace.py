@@ -21,19 +21,9 @@ LAZY = 2
 
 
 def set_pace(model: "WanVideo", pace: str, *, spread: "Spread | None" = None) -> str:
-    """Choose how fast a loaded model runs from now on.
+    """Choose how fast a loaded model runs from now on, and return a line: the pace, and what of it runs here.
 
-    Args:
-        model: a loaded model.
-        pace: one of `PACES`; `auto` is `fast` where a GPU holds the whole transformer, else `plain`.
-        spread: the processes that share each forward; it needs the fast path.
-
-    Returns:
-        One line: the pace that was set, and what of it runs here.
-
-    Raises:
-        SettingError: a pace that does not exist, or `plain` over several processes.
-        ModelError: a model that the pace asked for does not suit.
+    `auto` is `fast` where a GPU holds the whole transformer, else `plain`; several processes that share it need `fast`.
     """
     if pace not in PACES:
         raise SettingError(f"pace is {pace!r}; use one of {', '.join(PACES)}.")

@@ -30,11 +30,7 @@ class Spread:
     size: int
 
     def check(self, tokens: int, heads: int) -> None:
-        """Refuse what cannot be shared out evenly.
-
-        Raises:
-            SettingError: tokens or heads do not divide by the number of processes.
-        """
+        """Refuse what cannot be shared out evenly."""
         for count, what in ((heads, "attention heads"), (tokens, "tokens of this clip")):
             if count % self.size:
                 raise SettingError(
@@ -81,11 +77,7 @@ class Spread:
 
 @contextmanager
 def together() -> Iterator[Spread]:
-    """Join the processes that `torchrun` started, each on a GPU of its own, and part again at the end.
-
-    Raises:
-        SettingError: fewer GPUs than processes.
-    """
+    """Join the processes that `torchrun` started, each on a GPU of its own, and part again at the end."""
     cuda, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:
         if local >= torch.cuda.device_count():

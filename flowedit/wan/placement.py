@@ -62,7 +62,6 @@ class Placement:
         return torch_type(self.dtype_name)
 
     def __str__(self) -> str:
-        """A line that says what was chosen."""
         text = ", the text encoder streamed from the disk" if self.text_on_disk else ""
         tiles = ", the VAE in tiles" if self.tiled else ""
         return f"level {self.level} on {self.device} in {self.dtype_name}{text}{tiles}"
@@ -148,11 +147,7 @@ def placements(
     keyframes: int = 0,
     level: Level | Literal["auto"] = "auto",
 ) -> list[Placement]:
-    """Those to try: for `auto` the fastest level that fits and the one below it, else just the one asked for.
-
-    Raises:
-        ModelError: nothing fits; the message says what is short and which clip would fit.
-    """
+    """Those to try: for `auto` the fastest level that fits and the one below it, else just the one asked for."""
     if level != "auto":
         return [placement_at(checkpoint, shape, resources, level, keyframes=keyframes)]
     levels: Sequence[Level] = LEVELS if resources.gpu_total else ("cpu",)

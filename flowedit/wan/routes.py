@@ -33,14 +33,6 @@ def i2v_condition(
         indices: their pixel frames, each once, in [0, num_frames).
         num_frames: pixel frames of the clip, `4n + 1`.
         encode: the VAE's encoder.
-
-    Raises:
-        VideoShapeError: `num_frames` is not `4n + 1`.
-
-    Example:
-        >>> encode = lambda clip: clip[:, :1, ::4, ::8, ::8]
-        >>> i2v_condition(torch.ones(1, 3, 16, 16), [4], 9, encode).shape
-        torch.Size([1, 5, 3, 2, 2])
     """
     check_num_frames(num_frames)
     clip = images.new_zeros((1, 3, num_frames, *images.shape[-2:]))

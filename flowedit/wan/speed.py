@@ -54,12 +54,7 @@ def measure_speed(
 ) -> Speed:
     """Time one random block of this width at two lengths, and the VAE on a small clip; seconds to a minute.
 
-    Args:
-        width: the transformer's sizes.
-        latent_channels: chooses the VAE.
-        device: where the run will be.
-        dtype: the type that it will compute in.
-        backend: of `torch.compile` for the fast path, compiled before the clock starts; None is the plain path.
+    `backend` is `torch.compile`'s for the fast path, compiled before the clock starts; None is the plain path.
     """
     import torch
 

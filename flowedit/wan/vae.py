@@ -22,8 +22,7 @@ def use_fast_vae(vae: Any, *, backend: str = "inductor") -> None:  # noqa: ANN40
     """Run the vendor's VAE as a GPU does it fastest from now on, its weights on one device; on a CPU it gains nothing.
 
     Memory is laid out channels last. Each norm is computed with the activation after it in one pass over memory, where
-    the vendor's take eleven, compiled by `torch.compile` with this backend. Enlarging by repetition is done in the
-    pictures' own type, where the vendor's goes through float32: the same values.
+    the vendor's take eleven. Enlarging is done in the pictures' own type, where the vendor's goes through float32.
     """
     use_channels_last(vae)
     whole = torch.compile(_norm_and_activation, dynamic=False, backend=backend)
@@ -91,13 +90,10 @@ def _unchanged(x: Tensor) -> Tensor:
 def use_conv2d(vae: nn.Module) -> None:
     """Compute the 3x3x3 convolutions of a VAE on the CPU as 2-D ones from now on; weights and names stay as they are.
 
-    The vendor encodes and decodes in short chunks of frames, for which a processor's 3-D convolution spends most of its
-    time rearranging. Stacking each frame with its two predecessors in the channels makes the same sum a 2-D
-    convolution, which runs near the speed of a plain matrix product, chunk by chunk, so that memory stays low too.
-
-    Where a chunk has an even number of frames, two of them share their sums over time: of the four frames that a pair
-    looks at, four combinations are convolved, of `c` channels each, instead of two stacks of `3c` (Winograd's F(2, 3),
-    "Arithmetic Complexity of Computations", 1980). That is a third less work, and rounds no worse.
+    For the vendor's short chunks a processor's 3-D convolution spends most of its time rearranging. Each frame stacked
+    with its two predecessors in the channels makes the same sum a 2-D one, near the speed of a plain matrix product.
+    Where a chunk has an even number of frames, two share their sums over time (Winograd's F(2, 3), "Arithmetic
+    Complexity of Computations", 1980): a third less work, and rounds no worse.
     """
     for conv in _cubes(vae):
         # The order in memory in which the 2-D convolution reads its weights; their shape and values are untouched.

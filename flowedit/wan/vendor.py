@@ -27,7 +27,6 @@ class Deferred:
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        """Remember how the value is made."""
         self._make = make
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the value returns
@@ -35,17 +34,14 @@ class Deferred:
         return self._make()(*arguments, **named)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the value
-        """An attribute of the value."""
         if name.startswith("__"):  # what Python asks of every object: the stand-in's own answer will do
             raise AttributeError(name)
         return getattr(self._make(), name)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The value itself, where a class is derived from it."""
         return (self._make(),)
 
     def __instancecheck__(self, instance: object) -> bool:
-        """Whether something is an instance of the value."""
         return isinstance(instance, self._make())
 
 
@@ -53,7 +49,6 @@ class DeferredModule(ModuleType):
     """Stands for a module: every name of it is a `Deferred`."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any name of the module
-        """A name of the module, loaded when it is used."""
         if name.startswith("__"):
             raise AttributeError(name)
         return Deferred(lambda: getattr(import_module(self.__name__), name))

@@ -124,7 +124,6 @@ class JobWidget(FlowWidget):
     job = traitlets.Dict(IDLE).tag(sync=True)
 
     def __init__(self, **traits: object) -> None:
-        """Listen to the page."""
         self.worker = Job(self._report)
         super().__init__(**traits)
         self.on_msg(self._hear)

@@ -22,13 +22,7 @@ def paint(image: Picture, card: StyleCard, seed: int) -> Picture:
 
 
 def recolour(image: Picture, source: Measures, reference: Measures) -> Picture:
-    """Send the picture's colours where the clip's map sends them: one map for all keyframes of a clip.
-
-    Args:
-        image: uint8 RGB.
-        source: measures of the clip.
-        reference: measures of the style image.
-    """
+    """Send the picture's colours where the clip's map sends them: from its measures to the style image's."""
     table = ImageFilter.Color3DLUT(_CUBE, colour_map(source, reference).ravel().tolist())
     return np.asarray(Image.fromarray(image).filter(table))
 
