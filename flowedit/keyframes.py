@@ -81,13 +81,18 @@ def fit_keyframe(image: np.ndarray, name: str, source: tuple[int, ...], target: 
     """
     from flowedit.media.images import resize_image  # it loads OpenCV, which lessons 01 and 02 do without
 
-    height, width = image.shape[:2]
+    check_shape(image.shape[:2], name, source, target)
+    return resize_image(image, (target[0], target[1]))
+
+
+def check_shape(size: tuple[int, ...], name: str, source: tuple[int, ...], target: tuple[int, ...]) -> None:
+    """Refuse an image of another shape than the source's and the edit's, by its (height, width); see `fit_keyframe`."""
+    height, width = size
     if all(abs(height * w / (width * h) - 1) > ASPECT_TOLERANCE for h, w in (source, target)):
         raise KeyframeError(
             f"{name} is {width}x{height}; it must have the shape of the source, {source[1]}x{source[0]}, or of the "
             f"edit, {target[1]}x{target[0]}. Export it at one of those sizes."
         )
-    return resize_image(image, (target[0], target[1]))
 
 
 def check_frames(frames: np.ndarray) -> None:

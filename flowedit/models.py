@@ -144,7 +144,7 @@ def checkpoint_files(name: str | Path = TINY) -> list[Path]:
         ModelError: no such checkpoint, or its files are missing.
     """
     if str(name) == TINY:
-        from flowedit.tiny.load import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
+        from flowedit.tiny.config import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
 
         return [path for path in (WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE, WEIGHTS / LORA_FILE) if path.is_file()]
     return [path for file in loading.locate(name).files.values() for path in file.paths]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from flowedit.edit.preparation import sigma_grid
 from flowedit.methods.refine import lay_change
 from flowedit.presets import preset_settings
-from flowedit.tiny.config import SHIPPED, SMOKE
-from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, load_vae
+from flowedit.tiny.config import DIT_FILE, SHIPPED, SMOKE, VAE_FILE, WEIGHTS
+from flowedit.tiny.load import load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder
 from flowedit.tiny.text import START, TinyTextEncoder
 from flowedit.wan import vendor

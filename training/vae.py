@@ -7,8 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from flowedit.tiny.config import SHIPPED, SMOKE
-from flowedit.tiny.load import VAE_FILE
+from flowedit.tiny.config import SHIPPED, SMOKE, VAE_FILE
 from flowedit.tiny.model import build_vae
 from flowedit.wan import vendor
 from training.lessons import Lessons

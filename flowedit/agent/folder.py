@@ -21,7 +21,7 @@ from flowedit.runfolder import LOCK, held
 MANIFEST = "keyframes.json"
 CHECKPOINT = "checkpoint.sqlite"
 ANSWERS = "answers"
-_LIMITS = ("max_calls", "max_usd")
+_LIMITS = ("max_calls", "max_usd", "answers")
 
 
 @dataclass(frozen=True)

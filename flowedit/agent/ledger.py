@@ -4,10 +4,11 @@ An answer's file is named after its request, so the same request finds it, after
 replays recorded answers, and nothing is paid for twice. It holds the answer alone, never the request's headers.
 """
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from flowedit.agent.colour import Frozen
@@ -33,18 +34,15 @@ class BudgetSpentError(Exception):
 
 
 class Ledger:
-    """The answers of one run and its budget, in a folder that outlives the process; several threads may ask at once."""
+    """Answers and the budget they were paid from, in a folder that outlives the process.
+
+    The count in the folder is the only one, and changed under a lock: threads, processes and machines may share it.
+    """
 
     def __init__(self, folder: Path, settings: GeminiSettings, redact: Callable[[str], str]) -> None:
         """Start from what earlier runs in the folder, if there is one, asked and spent; `redact` what is written."""
         self._folder, self._settings, self._redact = folder, settings, redact
-        # The answers are the least that was spent, where their folder came without a count.
-        answers = (self.find(path.stem) for path in sorted(folder.glob("*.json")))
-        answered = sum((answer.usage for answer in answers if answer is not None), Usage())
-        counted = _counted(folder / "spent")
-        self._calls, self._usd = max(counted.calls, answered.calls), max(counted.usd, answered.usd)
-        self._held = 0.0
-        self._lock = threading.Lock()
+        self._spent()  # a damaged count is named before anything is asked
 
     def find(self, name: str) -> Answer | None:
         """The answer kept under that name; a damaged file counts as none."""
@@ -60,35 +58,38 @@ class Ledger:
     def reserve(self, usd: float) -> None:
         """Count one request and set aside the most that it may cost, or raise a `BudgetSpentError`."""
         most = self._settings
-        with self._lock:
-            if self._calls + 1 > most.max_calls:
+        with self._counting() as spent:
+            if spent.calls + 1 > most.max_calls:
                 raise BudgetSpentError(f"the budget of {most.max_calls} Gemini calls is used up")
-            if self._usd + self._held + usd > most.max_usd:
+            if spent.usd + usd > most.max_usd:
                 raise BudgetSpentError(
-                    f"the next Gemini call may cost {usd:.3f} USD and {self._usd:.3f} of the {most.max_usd:.2f} USD "
+                    f"the next Gemini call may cost {usd:.3f} USD and {spent.usd:.3f} of the {most.max_usd:.2f} USD "
                     "are spent"
                 )
-            self._calls += 1
-            self._held += usd
-            self._count()
+            self._count(spent.calls + 1, spent.usd + usd)
 
     def settle(self, reserved: float, usd: float) -> None:
         """Replace a reservation by what the request cost (0 for one that the server refused)."""
-        with self._lock:
-            self._held -= reserved
-            self._usd += usd
-            self._count()
+        with self._counting() as spent:
+            self._count(spent.calls, max(0.0, spent.usd - reserved + usd))
 
-    def _count(self) -> None:
+    @contextmanager
+    def _counting(self) -> Iterator[Usage]:
+        """What was spent, which nobody else changes in the block."""
+        with FileLock(make_folder(self._folder) / "spent.lock"):
+            yield self._spent()
+
+    def _spent(self) -> Usage:
+        """What was spent; the answers are the least, where their folder came without a count."""
+        path = self._folder / "spent"
+        try:
+            return Usage.model_validate_json(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            answers = (self.find(path.stem) for path in sorted(self._folder.glob("*.json")))
+            return sum((answer.usage for answer in answers if answer is not None), Usage())
+        except (OSError, ValidationError, UnicodeDecodeError):
+            raise AgentError(f"{path} is not a count of requests; delete it to count the kept answers alone.") from None
+
+    def _count(self, calls: int, usd: float) -> None:
         """Requests under way are written as if they cost the most they may: a kill leaves them at that."""
-        spent = Usage(calls=self._calls, usd=self._usd + self._held)
-        write_text(make_folder(self._folder) / "spent", spent.model_dump_json())
-
-
-def _counted(path: Path) -> Usage:
-    try:
-        return Usage.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return Usage()
-    except (OSError, ValidationError, UnicodeDecodeError):
-        raise AgentError(f"{path} is not a count of requests; delete it to count the kept answers alone.") from None
+        write_text(self._folder / "spent", Usage(calls=calls, usd=usd).model_dump_json())

@@ -168,7 +168,7 @@ def _style(
             from flowedit.agent.gemini import Gemini
             from flowedit.agent.gemini_parts import GeminiParts
 
-            gemini = Gemini(settings.gemini, key, folder.root / ANSWERS, company.cancel)
+            gemini = Gemini(settings.gemini, key, settings.gemini.answers or folder.root / ANSWERS, company.cancel)
             parts = GeminiParts(settings, reference, gemini)
         elif company.parts is None and settings.backend != "offline":
             note = f"No Gemini key in {KEY_VARIABLE}; the keyframes are painted offline."

@@ -27,6 +27,8 @@ class GeminiSettings:
         backoff_s: seconds before the second try; doubled before each further one.
         max_calls: most requests that a run may send, failed ones and those before a kill included.
         max_usd: most US dollars that a run may cost; a request that may have been served counts fully.
+        answers: folder of the answers and of the count that the limits hold for, shared by several runs; None for one
+            of each run's own.
     """
 
     text_model: str = "gemini-3.8-flash"
@@ -37,6 +39,7 @@ class GeminiSettings:
     backoff_s: float = 2.0
     max_calls: int = 60
     max_usd: float = 2.0
+    answers: Path | None = None
     usd_per_million_in: float = 0.75
     usd_per_million_out: float = 3.75
     usd_per_image: float = 0.07

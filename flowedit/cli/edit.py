@@ -21,7 +21,7 @@ from flowedit.environment import launched, leads
 from flowedit.errors import KeyframeError, SettingError, UnusualSettingWarning
 from flowedit.models import check_loras
 from flowedit.presets import preset_settings
-from flowedit.run.request import EditRequest
+from flowedit.run.request import CALLED, EditRequest
 from flowedit.runfolder import REPORT, STATE
 from flowedit.settings import EditSettings
 
@@ -54,15 +54,10 @@ class Asked:
         *options_of(StyleSettings, ("style", "style_image", "describe", "backend")),
         *options_of(GeminiSettings, ("max_usd",)),
     ],
-    request=options_of(EditRequest, but=_FOUND_OUT, called={"num_frames": "frames", "loras": "lora"}),
+    request=options_of(EditRequest, but=_FOUND_OUT, called=CALLED),
     given=[
-        *options_of(gain_from, called={"form": "gain"}, unset=True),
-        *options_of(
-            EditSettings,
-            but=("positions", "gain"),
-            unset=True,
-            called={"keyframe_encoding": "encoding", "guidance": "cfg", "source_guidance": "source-cfg"},
-        ),
+        *options_of(gain_from, called=CALLED, unset=True),
+        *options_of(EditSettings, but=("positions", "gain"), called=CALLED, unset=True),
     ],
 )
 def edit(

@@ -6,7 +6,7 @@ Each gives the attributes of an `EditRequest` that it decides: keyframes, window
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -15,11 +15,8 @@ from flowedit.cli.progress import StyleProgress, show_cost
 from flowedit.environment import launched
 from flowedit.errors import SettingError, UnusualSettingWarning
 from flowedit.presets import model_defaults
-from flowedit.run.request import Styling
+from flowedit.run.request import styled
 from flowedit.runfolder import claimed
-
-if TYPE_CHECKING:
-    from flowedit.agent.result import StyleResult
 
 
 def given_keyframes(
@@ -36,8 +33,8 @@ def given_keyframes(
     from flowedit.agent.result import read_result
     from flowedit.agent.sample import file_identity
 
-    styled = read_result(sources[0])
-    made, start, num_frames = styled.metadata, request["start"], request["num_frames"]
+    made_before = read_result(sources[0])
+    made, start, num_frames = made_before.metadata, request["start"], request["num_frames"]
     if at or start not in (0, made["start"]) or num_frames not in (None, made["num_frames"]):
         raise SettingError(
             f"{sources[0]} was styled for {made['num_frames']} frames from frame {made['start']}; "
@@ -46,12 +43,12 @@ def given_keyframes(
     # A run on frames in memory does not know of a file.
     if (identity := made.get("identity")) and video.is_file() and file_identity(video) != identity:
         warnings.warn(
-            f"The keyframes in {styled.folder} were painted from another video ({made['video']}) than {video}; "
+            f"The keyframes in {made_before.folder} were painted from another video ({made['video']}) than {video}; "
             "if they do not fit its frames, style this one.",
             UnusualSettingWarning,
             stacklevel=2,
         )
-    return _of_result(styled)
+    return styled(made_before)
 
 
 def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,11 +62,12 @@ def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: 
             "Run `flowedit style` first and give its folder as --keyframes."
         )
     from flowedit.agent.run import style_or_reuse
+    from flowedit.media.clip import probe
     from flowedit.run.inputs import choose_window
 
     gemini, overwrite = GeminiSettings(max_usd=look.pop("max_usd")), request["overwrite"]
     window = model_defaults(request["model"]).window
-    taken = choose_window(video, request["start"], request["num_frames"], window)
+    taken = choose_window(probe(video).num_frames, request["start"], request["num_frames"], window)
     settings = StyleSettings(**look, start=taken.start, num_frames=len(taken), gemini=gemini)
     shown, folder = StyleProgress(), output / "style"
     with claimed(output, overwrite=overwrite), shown.bar:
@@ -77,12 +75,4 @@ def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: 
     show_cost(result)
     if not shown.watched:
         typer.echo(f"note: These keyframes are an earlier run's; delete {folder} to have them painted again.", err=True)
-    return _of_result(result)
-
-
-def _of_result(result: "StyleResult") -> dict[str, Any]:
-    made, usage = result.metadata, result.usage.model_dump()
-    words = {"prompt": result.prompt, "negative_prompt": str(made.get("negative_prompt", ""))}
-    keyframes = [(int(row["index"]), result.folder / row["file"]) for row in made["keyframes"]]
-    window = {name: int(made[name]) for name in ("start", "num_frames")}
-    return {"keyframes": keyframes, **window, "styling": Styling(**words, notes=result.notes, usage=usage)}
+    return styled(result)

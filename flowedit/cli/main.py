@@ -11,6 +11,7 @@ import typer
 
 from flowedit import __version__
 from flowedit.cli import models
+from flowedit.cli.batch import batch
 from flowedit.cli.demo import demo
 from flowedit.cli.doctor import doctor
 from flowedit.cli.edit import edit
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (edit, style, frames, demo, doctor):
+for command in (edit, style, batch, frames, demo, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 

@@ -10,7 +10,6 @@ from jaxtyping import UInt8
 
 from flowedit.edit.masks import apply_mask
 from flowedit.edit.result import EditResult
-from flowedit.errors import SettingError
 from flowedit.estimate import CLASSICAL, Estimate, estimate
 from flowedit.frames import slots_of
 from flowedit.media.images import resize_video
@@ -30,10 +29,6 @@ def run_classical(
     inputs: Inputs | None = None,
 ) -> list[EditOutcome]:
     """`flowedit.run.job.run_edits` for methods that need no model: at the source's own size, without torch."""
-    if request.placement != "auto":
-        raise SettingError(
-            f"placement is {request.placement!r} and method {request.settings.method} takes no model. Leave it out."
-        )
     inputs = inputs or read_inputs(request)
     for line in inputs.summary():
         announce(line)

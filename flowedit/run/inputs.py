@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from flowedit.edit.masks import Mask, read_mask
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, check_size, fit_size, longest_legal, slots_of
 from flowedit.keyframes import Keyframe, fit_keyframe
-from flowedit.media.clip import Clip, probe, read_image, read_video, resize_image, resize_video
+from flowedit.media.clip import Clip, VideoInfo, probe, read_image, read_video, resize_image, resize_video
 from flowedit.media.cuts import cuts_note
 from flowedit.media.sequence import picture_files
 from flowedit.media.sound import SoundTrack, sound_track
@@ -93,17 +93,11 @@ def read_inputs(request: EditRequest) -> Inputs:
     """
     begun = time.perf_counter()
     claimable(request.output, overwrite=request.overwrite)
-    defaults = model_defaults(request.model)
     loras = check_loras(request.model, request.loras, request.settings.method)
-    window = choose_window(request.video, request.start, request.num_frames, defaults.window)
-    slots_of([index for index, _ in request.keyframes], len(window))
+    window, size = planned(request, probe(request.video))
     clip = read_video(request.video, start=window.start, num_frames=len(window), fps=request.fps)
-    exact_rate(clip.fps)
     sound, heard = _sound(request, clip)
     own = clip.frames.shape[1:3]
-    size = request.size or fit_size(*own, area=defaults.area, multiple=defaults.multiple)
-    check_size(*size, defaults.multiple)
-    size = own if request.settings.classical else size
     keyframes, full, resized = _keyframes(request, own, size)
     mask, clip_mask = (
         None if request.mask is None else read_mask(request.mask, len(clip.frames), each, start=request.start)
@@ -125,13 +119,34 @@ def read_inputs(request: EditRequest) -> Inputs:
     )
 
 
-def choose_window(video: Path, start: int, num_frames: int | None, longest: int) -> range:
-    """The source frames to edit, from `start`: as many as asked for, or the longest legal number up to `longest`.
+def planned(request: EditRequest, info: VideoInfo) -> tuple[range, tuple[int, int]]:
+    """The source frames to edit, and the (height, width) that the model works at, by what the video holds.
+
+    Raises:
+        FlowEditError: what is asked for does not fit it.
+    """
+    defaults, settings = model_defaults(request.model), request.settings
+    if settings.classical and request.placement != "auto":
+        raise SettingError(
+            f"placement is {request.placement!r} and method {settings.method} takes no model. Leave it out."
+        )
+    window = choose_window(info.num_frames, request.start, request.num_frames, defaults.window)
+    slots_of([index for index, _ in request.keyframes], len(window))
+    exact_rate(info.fps if request.fps is None else request.fps)
+    if not re.fullmatch("auto|none|[0-9]{1,4}", request.audio):
+        raise SettingError(f"--audio is {request.audio!r}; give the number of a sound track from 1, auto or none.")
+    own = info.height, info.width
+    size = request.size or fit_size(*own, area=defaults.area, multiple=defaults.multiple)
+    check_size(*size, defaults.multiple)
+    return window, own if settings.classical else size
+
+
+def choose_window(total: int, start: int, num_frames: int | None, longest: int) -> range:
+    """The frames of `total` to edit, from `start`: as many as asked for, or the longest legal number up to `longest`.
 
     Raises:
         VideoShapeError: they do not fit the source, or are not `4n + 1`.
     """
-    total = probe(video).num_frames
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
     left = total - start
@@ -163,8 +178,6 @@ def _keyframes(
 
 def _sound(request: EditRequest, clip: Clip) -> tuple[SoundTrack | None, list[str]]:
     """The sound of the result, and what is to be said of it."""
-    if not re.fullmatch("auto|none|[0-9]{1,4}", request.audio):
-        raise SettingError(f"--audio is {request.audio!r}; give the number of a sound track from 1, auto or none.")
     if request.audio == "none" or not clip.has_audio:
         changed = request.audio != "none" and probe(request.video).has_audio
         return None, ["sound is left out: --fps changes the speed"] if changed else []
@@ -211,6 +224,12 @@ def sha256(*paths: Path) -> str:
     """SHA-256 of a file, in hexadecimal; of several, that of their digests one after the other."""
     digests: list[str] = []
     for path in paths:
-        with path.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        status = path.stat()
+        digests.append(_sha256(path, (status.st_ino, status.st_size, status.st_mtime_ns)))
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)  # a batch asks for the same checkpoint with every clip, which is read for minutes
+def _sha256(path: Path, _stamp: tuple[int, ...]) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

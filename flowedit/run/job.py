@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,16 @@ def silent(stage: str, done: int, total: int, step: Step | None) -> None:
     """A watcher that shows nothing."""
 
 
+Loaded = tuple[VideoModel, str]
+"""A model, and a line that says where and how it runs here."""
+
+
 def run_edit(
-    request: EditRequest, watch: Watch = silent, announce: Announce = str, inputs: Inputs | None = None
+    request: EditRequest,
+    watch: Watch = silent,
+    announce: Announce = str,
+    inputs: Inputs | None = None,
+    loaded: Loaded | None = None,
 ) -> EditOutcome:
     """Edit a video file and write the results.
 
@@ -47,13 +56,14 @@ def run_edit(
         watch: called as the work goes on.
         announce: called with the lines that say which frames, sizes and LoRAs were chosen, and of a second try.
         inputs: the request's files, where they are read already.
+        loaded: the request's model, where many edits share one; memory that runs out is the caller's then.
 
     Raises:
         FlowEditError: any input that does not fit; nothing is left half-written.
         KeyboardInterrupt: passed on, after the trace so far was written. An earlier run in the folder stays whole until
             this one is.
     """
-    (outcome,) = run_edits(request, [("", request.settings)], watch, announce, inputs)
+    (outcome,) = run_edits(request, [("", request.settings)], watch, announce, inputs, loaded)
     return outcome
 
 
@@ -63,6 +73,7 @@ def run_edits(
     watch: Watch = silent,
     announce: Announce = str,
     inputs: Inputs | None = None,
+    loaded: Loaded | None = None,
 ) -> list[EditOutcome]:
     """`run_edit` once per settings, which differ in gain and seed: files, words and model are read and loaded once.
 
@@ -75,10 +86,13 @@ def run_edits(
     for line in inputs.summary():
         announce(line)
     with each_claimed(request, runs) as requests:
-        levels = _placements(request, inputs)
+        if loaded is not None:
+            return _run_with(lambda: loaded, requests, inputs, watch, announce)
+        levels = placements_of(request, inputs)
         for placement, lower in zip_longest(levels, levels[1:]):
             try:
-                return _run_at(placement, requests, inputs, watch, announce)
+                load = partial(load_at, placement, requests[0])
+                return _run_with(load, requests, inputs, watch, announce)
             except Exception as error:
                 if placement is None or not is_out_of_memory(error):
                     raise
@@ -89,7 +103,7 @@ def run_edits(
     raise AssertionError("the last placement returns or raises")
 
 
-def _placements(request: EditRequest, inputs: Inputs) -> "list[Placement] | list[None]":
+def placements_of(request: EditRequest, inputs: Inputs) -> "list[Placement] | list[None]":
     """Where the model can be placed, the fastest first; the small one fits everywhere."""
     shape = clip_shape(inputs.frames)
     joint = len(inputs.keyframes) if request.settings.conditioning in ("tokens", "both") else 0
@@ -97,16 +111,16 @@ def _placements(request: EditRequest, inputs: Inputs) -> "list[Placement] | list
     return found or [None]
 
 
-def _run_at(
-    placement: "Placement | None", requests: Sequence[EditRequest], inputs: Inputs, watch: Watch, announce: Announce
+def _run_with(
+    load: Callable[[], Loaded], requests: Sequence[EditRequest], inputs: Inputs, watch: Watch, announce: Announce
 ) -> list[EditOutcome]:
-    """Load the model at a placement, then edit and write one request after the other."""
+    """Load the model, then edit and write one request after the other."""
     outcomes: list[EditOutcome] = []
     begun, prepared = inputs.begun, None
     with _caught(requests[0]) as said:
         watch("loading the model", 0, 0, None)
         loading = time.perf_counter()
-        model, ran = _loaded(placement, requests[0])
+        model, ran = load()
         announce(ran)
         seconds = {"load": time.perf_counter() - loading}
         reference = _reference(requests[0], inputs, watch)
@@ -124,8 +138,8 @@ def _run_at(
     return outcomes
 
 
-def _loaded(placement: "Placement | None", request: EditRequest) -> tuple[VideoModel, str]:
-    """The model, and a line that says where and how it runs here."""
+def load_at(placement: "Placement | None", request: EditRequest) -> Loaded:
+    """Load the model of a request at a placement."""
     from flowedit.wan.pace import set_pace
 
     settings = request.settings

@@ -14,10 +14,11 @@ from flowedit import runfolder
 from flowedit.edit.result import EditResult
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.errors import FlowEditError
-from flowedit.files import make_folder, write_json, write_text
+from flowedit.files import digest_of, make_folder, write_json, write_text
 from flowedit.frames import slot_of
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import resize_image, resize_video, write_image, write_video
+from flowedit.media.sequence import is_sequence, picture_files
 from flowedit.metrics import colour_drift, colour_offsets, edge_agreement, keyframe_flicker, psnr
 from flowedit.models import checkpoint_files
 from flowedit.run.inputs import Inputs, sha256
@@ -48,6 +49,8 @@ class EditOutcome:
 
 
 _ASKED = ("num_frames", "start", "audio", "fps", "frames_out", "lossless", "placement", "pace")
+_DECIDE = ("model", "size", *(name for name in _ASKED if name != "placement"))
+"""What of a request beside its files decides the result; memory that runs out may change where the weights rest."""
 
 
 @contextmanager
@@ -147,6 +150,7 @@ def manifest_of(
     source = {"name": clip.path.name, "sha256": sha256(*clip.files), "height": height, "width": width}
     return {
         "status": "done",
+        "asked": asked_of(request),
         **result.manifest(),
         "height": inputs.frames.shape[1],
         "width": inputs.frames.shape[2],
@@ -165,15 +169,30 @@ def manifest_of(
         "versions": versions(),
         "machine": machine(),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "checkpoints": {
-            path.name: sha256(path) for path in ([] if request.settings.classical else checkpoint_files(request.model))
-        },
+        "checkpoints": {path.name: sha256(path) for path in _weights(request)},
         "notes": list(inputs.notes),
         "frame_map": [
             {"source_frame": frame, "clip_frame": i, "latent_slot": slot_of(i), "seconds": round(float(time), 6)}
             for i, (frame, time) in enumerate(zip(inputs.window, clip.times, strict=False))
         ],
     }
+
+
+def asked_of(request: EditRequest) -> str:
+    """Digest of all that decides a result, files by their content: two requests with one digest ask for one thing."""
+    video = picture_files(request.video) if is_sequence(request.video) else [request.video]
+    files = [*video, *(path for _, path in request.keyframes), *([request.mask] if request.mask else [])]
+    return digest_of(
+        [[name, str(getattr(request, name))] for name in _DECIDE],
+        request.settings.to_dict(),
+        [index for index, _ in request.keyframes],
+        [sha256(path) for path in [*files, *_weights(request)]],
+        [[sha256(lora.path), lora.strength, lora.expert] for lora in request.loras],
+    )
+
+
+def _weights(request: EditRequest) -> list[Path]:
+    return [] if request.settings.classical else checkpoint_files(request.model)
 
 
 def measure(result: EditResult) -> dict[str, float]:

@@ -3,13 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
+    from flowedit.agent.result import StyleResult
     from flowedit.wan.lora import Lora
     from flowedit.wan.parallel import Spread
+
+CALLED = {
+    "num_frames": "frames",
+    "loras": "lora",
+    "form": "gain",
+    "keyframe_encoding": "encoding",
+    "guidance": "cfg",
+    "source_guidance": "source-cfg",
+}
+"""Attribute -> what users call it, at the command line and in a manifest, where that is not its own name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,3 +86,12 @@ class EditRequest:
     loras: "Sequence[Lora]" = ()
     spread: "Spread | None" = None
     styling: Styling | None = None
+
+
+def styled(result: "StyleResult") -> dict[str, Any]:
+    """The attributes of an `EditRequest` that a styling run decides: keyframes, window, and what painted them."""
+    made, usage = result.metadata, result.usage.model_dump()
+    words = {"prompt": result.prompt, "negative_prompt": str(made.get("negative_prompt", ""))}
+    keyframes = [(int(row["index"]), result.folder / row["file"]) for row in made["keyframes"]]
+    window = {name: int(made[name]) for name in ("start", "num_frames")}
+    return {"keyframes": keyframes, **window, "styling": Styling(**words, notes=result.notes, usage=usage)}

@@ -1,11 +1,16 @@
-"""Sizes of the small Wan: frozen settings from which every part is built."""
+"""Sizes and files of the small Wan: frozen settings from which every part is built."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 SPATIAL = 8
 """Pixels per latent, along height and along width."""
 TEXT_LENGTH = 32
 """Tokens in a prompt, padding included."""
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the shipped weights."""
+VAE_FILE, DIT_FILE, LORA_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors", "tiny_lora.safetensors"
+"""Weight files: the autoencoder; the transformer with its text encoder; the LoRA that reads keyframe tokens."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flowedit.errors import ModelError
-from flowedit.tiny.config import SHIPPED, TinySize
+from flowedit.tiny.config import DIT_FILE, LORA_FILE, SHIPPED, VAE_FILE, WEIGHTS, TinySize
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_latent_statistics
 from flowedit.tiny.skeleton import Skeleton
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
@@ -19,11 +19,6 @@ from flowedit.wan import vendor
 from flowedit.wan.checkpoints import TINY
 from flowedit.wan.lora import Layers, Lora, check_lora, linear_layers
 from flowedit.wan.vae import use_conv2d
-
-WEIGHTS = Path(__file__).parent / "weights"
-"""Folder of the shipped weights."""
-VAE_FILE, DIT_FILE, LORA_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors", "tiny_lora.safetensors"
-"""Weight files: the autoencoder; the transformer with its text encoder; the LoRA that reads keyframe tokens."""
 
 
 def build_pipeline(

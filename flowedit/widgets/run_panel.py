@@ -103,7 +103,7 @@ class RunPanel(JobWidget):
                         yield item
                         continue
                     last, done = item, done + 1
-                    line = getattr(getattr(item, "trace", None), "line", None)
+                    line = getattr(getattr(item, "trace", item), "line", None)
                     self._add_lines([str(line()) if callable(line) else f"Step {done}"])
                     if self._preview is not None:
                         self._show(self._preview(item), f"preview at step {done}: a linear look at the latents")

@@ -21,7 +21,7 @@ def model(monkeypatch):
     """A model that is a formula, in place of the small one: it is not the subject."""
     made = Curved()
     made.name = "tiny"
-    monkeypatch.setattr(runner, "_loaded", lambda placement, request: (made, "pace plain"))
+    monkeypatch.setattr(runner, "load_at", lambda placement, request: (made, "pace plain"))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from flowedit.run import outputs
 from flowedit.run.classical import laid_on
 from flowedit.runfolder import ANIMATIONS, RUN_FILES
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import WEIGHTS
+from flowedit.tiny.config import WEIGHTS
 from flowedit.wan import encodings, loading
 from flowedit.wan.placement import Needs, Placement
 
@@ -39,7 +39,7 @@ def model(monkeypatch):
     """A model that is a formula, in place of the small one: it is not the subject."""
     made = Curved()
     made.name = "tiny"
-    monkeypatch.setattr(runner, "_loaded", lambda placement, request: (made, "pace plain"))
+    monkeypatch.setattr(runner, "load_at", lambda placement, request: (made, "pace plain"))
     return made
 
 
@@ -116,7 +116,7 @@ def test_two_runs_with_one_seed_agree_and_another_seed_differs(clip):
 
 def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(clip, monkeypatch, model):
     calls = []
-    monkeypatch.setattr(runner, "_loaded", lambda *_: calls.append("load") or (model, "pace plain"))
+    monkeypatch.setattr(runner, "load_at", lambda *_: calls.append("load") or (model, "pace plain"))
     inner = runner.prepare
     monkeypatch.setattr(runner, "prepare", lambda *given: calls.append("prepare") or inner(*given))
     asked = request(clip)
@@ -321,7 +321,7 @@ def placed(monkeypatch, model):
         return model, f"{at}; pace plain"
 
     monkeypatch.setattr(runner, "placements", placements)
-    monkeypatch.setattr(runner, "_loaded", loaded)
+    monkeypatch.setattr(runner, "load_at", loaded)
     monkeypatch.setattr(outputs, "checkpoint_files", lambda name: [])
     return seen
 
@@ -363,7 +363,7 @@ def test_the_loader_knows_the_words_and_the_place(clip, monkeypatch):
     monkeypatch.setattr(runner, "load_model", lambda name, **asked: seen.update(asked) or Curved())
     monkeypatch.setattr("flowedit.wan.pace.set_pace", lambda *_, **__: "pace plain")
     at = placement("offload")
-    _, ran = runner._loaded(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
+    _, ran = runner.load_at(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
     assert ran == "level offload on cpu in float32; pace plain"  # catches: a choice that nobody is told of
     assert (set(seen["prompts"]), seen["level"]) == ({"a", "b", ""}, at)
 

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from small_tiny import random_pipeline
 
 from flowedit.errors import ModelError
-from flowedit.tiny.config import SMOKE
-from flowedit.tiny.load import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS, build_pipeline, load_vae
+from flowedit.tiny.config import DIT_FILE, LORA_FILE, SMOKE, VAE_FILE, WEIGHTS
+from flowedit.tiny.load import build_pipeline, load_vae
 from flowedit.wan import vendor
 
 

@@ -11,7 +11,8 @@ from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape, Condition
 from flowedit.settings import EditSettings
-from flowedit.tiny.load import LORA_FILE, WEIGHTS, joint_source
+from flowedit.tiny.config import LORA_FILE, WEIGHTS
+from flowedit.tiny.load import joint_source
 from flowedit.wan.adapter import Trained, WanVideo
 
 SHAPE = ClipShape(num_frames=9, height=32, width=48)

@@ -13,8 +13,8 @@ from torch.distributed.run import get_args_parser
 from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
 from flowedit.methods.encoding import encode_keyframes
-from flowedit.tiny.config import SMOKE, SPATIAL
-from flowedit.tiny.load import DIT_FILE, VAE_FILE, load_vae
+from flowedit.tiny.config import DIT_FILE, SMOKE, SPATIAL, VAE_FILE
+from flowedit.tiny.load import load_vae
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae
 from flowedit.wan.adapter import WanVideo
 from flowedit.wan.routes import keyframe_mask

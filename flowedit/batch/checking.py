@@ -1,0 +1,89 @@
+"""Check every line of a batch before any work: files, sizes, rates, windows, settings, model and disk."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from flowedit.batch.manifest import Entry
+from flowedit.errors import FlowEditError, KeyframeError, OutputError, SettingError
+from flowedit.keyframes import check_shape
+from flowedit.media.clip import VideoInfo, probe
+from flowedit.models import checkpoint_files, placements
+from flowedit.run.inputs import planned
+from flowedit.wan.checkpoints import TINY
+from flowedit.wan.memory import existing_parent
+
+PIXEL_BYTES, LOSSLESS_BYTES = 0.5, 3.0
+"""What the results take on the disk a pixel of the window, rather too much."""
+
+
+def check_entries(entries: Sequence[Entry], check_style: Callable[[Mapping[str, Any]], object]) -> list[str]:
+    """A sentence for each line that cannot be run, with its number. Each video is opened once, of pictures the header.
+
+    Args:
+        entries: the clips, at least one.
+        check_style: raises a `FlowEditError` where keyframes cannot be painted so.
+    """
+    videos = list(dict.fromkeys(entry.request.video for entry in entries))
+    with ThreadPoolExecutor() as pool:
+        infos = dict(zip(videos, pool.map(_probed, videos), strict=True))
+    check_model, faults, needed = lru_cache(None)(_check_model), [], 0.0
+    for entry in entries:
+        request, info = entry.request, infos[entry.request.video]
+        try:
+            if not request.settings.classical:
+                check_model(request.model, request.placement)
+            if entry.style:
+                check_style(entry.style)
+            if isinstance(info, FlowEditError):
+                raise info
+            needed += _check(entry, info)
+        except FlowEditError as error:
+            faults.append(f"line {entry.line} ({entry.id}): {error}")
+    free = shutil.disk_usage(existing_parent(entries[0].request.output)).free
+    if needed > free:
+        faults.append(f"The results may take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; free some.")
+    return faults
+
+
+def _probed(video: Path) -> VideoInfo | FlowEditError:
+    try:
+        return probe(video)
+    except FlowEditError as error:
+        return error
+
+
+def _check_model(model: str, placement: str) -> None:
+    """Refuse a checkpoint whose files are not here, or a level that there is none of; the small one is always here."""
+    if model == TINY:
+        placements(model, level=placement)
+    else:
+        checkpoint_files(model)
+
+
+def _check(entry: Entry, info: VideoInfo) -> float:
+    """Check one line against its video; the bytes that its results may take."""
+    request = entry.request
+    window, size = planned(request, info)
+    for index, path in request.keyframes:
+        check_shape(_image_size(path), f"Keyframe {index} ({path.name})", (info.height, info.width), size)
+    if request.mask is not None and not request.mask.exists():
+        raise SettingError(f"No mask at {request.mask}; check the path.")
+    if request.output.is_file():
+        raise OutputError(f"{request.output} is a file, and the results would need a folder there.")
+    return (LOSSLESS_BYTES if request.lossless else PIXEL_BYTES) * len(window) * info.height * info.width
+
+
+def _image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an upright image."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (OSError, UnidentifiedImageError):
+        raise KeyframeError(f"{path} is missing, or no image; give a PNG or JPEG keyframe.") from None

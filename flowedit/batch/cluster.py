@@ -1,0 +1,106 @@
+"""Ray for a batch: found or started, and how many edits its nodes have room for."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from flowedit.batch.options import BatchOptions
+from flowedit.errors import ModelError, SettingError
+from flowedit.wan.memory import HOST_BASE_BYTES
+
+STARTS = 3
+"""How often Ray is started where it is not up within the 30 s that it gives itself."""
+_STORE_BYTES = 80_000_000
+"""Ray's store of objects: manifest lines and records go through it, never frames."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one edit takes of a node, and how many edits fit on all nodes.
+
+    Attributes:
+        gpus: of one edit; `cpus` and `memory`, in bytes, are of each of its workers, one a GPU.
+        slots: edits side by side.
+    """
+
+    gpus: int
+    cpus: int
+    memory: int
+    slots: int
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """Ray, on a cluster or started here; one that runs in this process already is taken, and stays.
+
+    Raises:
+        ModelError: Ray is not installed, or does not start.
+        SettingError: no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report every start to its makers
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ModelError("Ray is not installed, and runs a batch: pip install 'flowedit[cluster]'.") from None
+    if ray.is_initialized():
+        yield ray
+        return
+    quiet: dict[str, Any] = {"address": address or "local", "log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        cores = len(os.sched_getaffinity(0))
+        quiet |= {"include_dashboard": False, "num_cpus": cores, "object_store_memory": _STORE_BYTES}
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(**quiet)
+            break
+        except ConnectionError:
+            said = "start one with ray start --head, and give its RAY_AUTH_TOKEN if it asks for one"
+            raise SettingError(f"No Ray cluster answers at {address}; {said}.") from None
+        except Exception as error:  # Ray has no class of its own for a node that was not up in time
+            ray.shutdown()
+            if not left or "timed out" not in str(error):
+                raise ModelError(f"Ray does not start: {str(error).splitlines()[0]}") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def room_on(ray: Any, models: set[str], options: BatchOptions) -> Room:  # noqa: ANN401
+    """How many edits the nodes have room for at once, by what `flowedit doctor` predicts of these models.
+
+    Args:
+        ray: as connected.
+        models: those that are loaded; none for edits without one.
+        options: what one edit may take.
+
+    Raises:
+        SettingError: no node has room for one.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = [int(node.get("GPU", 0)) for node in nodes]
+    gpus = int(any(most)) if options.gpus_per_edit is None else options.gpus_per_edit
+    shares = [int(node.get("CPU", 0)) // count for node, count in zip(nodes, most, strict=True) if count and gpus]
+    cpus, memory = options.cpus_per_edit or max(1, min(shares, default=1)), HOST_BASE_BYTES
+    if large := sorted(models - {"tiny"}):
+        predicted = ray.remote(_predicted).options(num_gpus=min(gpus, 1))
+        try:
+            memory = ray.get(predicted.remote(large))
+        except ray.exceptions.RayTaskError as error:
+            raise ModelError(str(error.cause)) from None
+    workers = max(1, gpus)
+    needs = {"CPU": cpus * workers, "memory": memory * workers, **({"GPU": gpus} if gpus else {})}
+    slots = sum(int(min(node.get(name, 0) // need for name, need in needs.items())) for node in nodes)
+    if slots < 1:
+        words = f"{needs['CPU']} cores, {gpus} GPUs and {needs['memory'] / 1e9:.1f} GB of memory"
+        raise SettingError(f"No node has room for one edit: {words}. Lower --cpus-per-edit or --gpus-per-edit.")
+    return Room(gpus, cpus, memory, slots)
+
+
+def _predicted(models: Sequence[str]) -> int:
+    """Host memory of the greediest of these models, where each is placed fastest."""
+    from flowedit.models import placements
+
+    return max(placements(model)[0].needs.host for model in models)

@@ -1,0 +1,226 @@
+"""A manifest of many clips: what a line means, and that every fault is named by its line before any work."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from batch_clips import entries_in, leave_run, make_clips
+from typer.testing import CliRunner
+
+from flowedit.batch import jobs
+from flowedit.batch.checking import check_entries
+from flowedit.batch.index import write_index
+from flowedit.batch.manifest import entries_of, find_rows, read_rows
+from flowedit.batch.record import Record, is_done, read_record
+from flowedit.cli.main import app
+from flowedit.errors import SettingError
+from flowedit.run.outputs import asked_of
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    make_clips(folder, 3)
+    return folder
+
+
+def read(clips, rows, common=None, **how):
+    return entries_of(list(enumerate(rows, start=1)), clips, clips / "out", common or {}, **how)
+
+
+LINE = {"video": "c0.mp4", "keyframes": ["c0-key-0.png"]}
+
+
+def test_a_line_stands_over_what_is_common_and_an_option_has_one_name_everywhere(clips):
+    """Catches: a common setting that wins, a key that only the command knows, and paths from the working folder."""
+    common = {"guidance": 3.0, "steps": 4, "preset": "method", "lossless": True}
+    (entry,), faults = read(clips, [{**LINE, "cfg": 2, "frames": 5, "size": "32x48", "id": "a b"}], common)
+    assert not faults
+    request = entry.request
+    assert (request.settings.guidance, request.settings.steps, request.settings.method) == (2.0, 4, "difference")
+    assert (request.num_frames, request.size, request.lossless) == (5, (32, 48), True)
+    assert request.video == clips / "c0.mp4"
+    assert request.keyframes == [(0, clips / "c0-key-0.png")]
+    assert (entry.id, request.output) == ("a b", clips / "out" / "a b")
+
+
+def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that stay words, and lists of one
+    (tmp_path / "a.csv").write_text(
+        "video,keyframes,at,steps,strength,gain,lossless\nc0.mp4,c0-key-0.png,0,4,0.5,euler,true\n"
+    )
+    rows = read_rows(tmp_path / "a.csv")
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({**LINE, "at": [0], "steps": 4, "strength": 0.5, "gain": "euler", "lossless": True})
+    )
+    found = [entries_of(each, clips, clips, {"preset": "method"}) for each in (rows, read_rows(tmp_path / "a.jsonl"))]
+    assert [faults for _, faults in found] == [[], []]
+    one, other = (
+        replace(entries[0], line=0, request=replace(entries[0].request, keyframes=())) for entries, _ in found
+    )
+    assert one == other
+
+
+def test_a_line_with_its_own_keyframes_is_not_painted_too(clips):  # catches: a common style beside own keyframes
+    (own, styled), faults = read(clips, [LINE, {"video": "c1.mp4"}], {"style": "comic"})
+    assert not faults
+    assert (own.style, styled.style["style"], styled.request.keyframes) == ({}, "comic", ())
+
+
+BAD = [
+    ("{", "no line"),
+    ([1], "no line"),
+    ({"keyframes": "a"}, "video is"),
+    ({"video": "c0.mp4"}, "give keyframes, or a style"),
+    ({**LINE, "stepz": 3}, "stepz is 3: extra inputs"),
+    ({**LINE, "steps": "many"}, "steps is 'many'"),
+    ({**LINE, "cfg": "x"}, "cfg is 'x'"),
+    ({**LINE, "strength": 3}, "strength is 3"),
+    ({**LINE, "id": "../x"}, "id is '../x'"),
+    ({**LINE, "model": "17B"}, "17B"),
+    ({**LINE, "preset": "quick"}, "quick"),
+    ({**LINE, "alpha": 1, "kappa": 0.5, "preset": "method"}, "kappa"),
+    ({**LINE, "keyframes": "none.png"}, "none.png"),
+]
+
+
+@pytest.mark.parametrize(("row", "said"), BAD, ids=[said for _, said in BAD])
+def test_a_line_that_says_nothing_sensible_is_named_by_its_number(clips, row, said):
+    entries, (fault,) = read(clips, [LINE, row])
+    assert len(entries) == 1
+    assert fault.startswith("line 2: ")
+    assert said in fault
+    assert "\n" not in fault
+
+
+def test_two_lines_for_one_folder_are_refused(clips):  # catches: two edits that write into one folder
+    _, faults = read(clips, [LINE, {**LINE, "steps": 2}, {**LINE, "id": "other"}])
+    assert [fault.split(":")[0] for fault in faults] == ["line 1", "line 2"]
+
+
+def test_a_rule_of_folders_finds_clips_and_mirrors_them(tmp_path, monkeypatch):
+    """Catches: results of two folders in one, keyframes looked for in the working folder, and files that are none."""
+    for name in ("a", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        make_clips(tmp_path / "in" / name, 1)
+        (tmp_path / "in" / name / "c0").mkdir()
+        (tmp_path / "in" / name / "c0-key-0.png").rename(tmp_path / "in" / name / "c0" / "k-4.png")
+    monkeypatch.chdir(tmp_path)
+    base, rows = find_rows("in/**/*.mp4", "{stem}/")
+    entries, faults = entries_of(rows, base, tmp_path / "out", {}, mirror=True)
+    assert not faults
+    assert [entry.id for entry in entries] == ["a/c0", "b/c0"]
+    assert entries[1].request.output == tmp_path / "out" / "b" / "c0"
+    assert entries[1].request.keyframes == [(4, tmp_path / "in" / "b" / "c0" / "k-4.png")]
+    assert len(entries_of(rows, base, tmp_path / "out", {})[1]) == 2
+    with pytest.raises(SettingError, match="matches no file"):
+        find_rows("none/*.mp4", None)
+    outside = [(1, {**LINE, "video": str(tmp_path / "in" / "a" / "c0.mp4")})]
+    assert "outside" in entries_of(outside, tmp_path / "in" / "b", tmp_path, {}, mirror=True)[1][0]
+
+
+def test_the_check_names_every_line_and_opens_a_video_once(clips, monkeypatch, tmp_path):
+    """Catches: a check that ends at the first fault, one that decodes, and a video that is opened once a line."""
+    from flowedit.batch import checking
+
+    opened, probe = [], checking.probe
+    monkeypatch.setattr(checking, "probe", lambda path: opened.append(path) or probe(path))
+    (clips / "broken.mp4").write_bytes(b"no video")
+    (clips / "broken-0.png").write_bytes(b"no picture")
+    small = {**LINE, "keyframes": {"0": "c0-key-0.png"}, "size": "32x32", "id": "fits"}
+    rows = [
+        LINE,
+        small,
+        {**LINE, "video": "gone.mp4", "id": "1"},
+        {**LINE, "video": "broken.mp4", "id": "2"},
+        {**LINE, "start": 9, "id": "3"},
+        {**LINE, "frames": 8, "id": "4"},
+        {**LINE, "keyframes": {"9": "c0-key-0.png"}, "id": "5"},
+        {**LINE, "keyframes": {"0": "broken-0.png"}, "id": "6"},
+        {**LINE, "size": "50x50", "id": "7"},
+        {**LINE, "mask": "none.png", "id": "8"},
+        {"video": "c1.mp4", "style": "no such look", "id": "9"},
+    ]
+    entries, faults = read(clips, rows)
+    assert not faults
+
+    def refuse(style):
+        raise SettingError(f"no look {style['style']}")
+
+    faults = check_entries(entries, refuse)
+    assert [fault.split(" ")[1] for fault in faults] == [str(number) for number in range(3, 12)], faults
+    assert all("\n" not in fault for fault in faults)
+    assert sorted(path.name for path in opened) == ["broken.mp4", "c0.mp4", "c1.mp4", "gone.mp4"]
+    monkeypatch.setattr(checking, "PIXEL_BYTES", 1e15)
+    assert "GB are free" in check_entries(entries[:1], refuse)[0]
+
+
+def test_the_command_checks_all_lines_before_any_work(clips, monkeypatch):  # catches: work beside a line at fault
+    monkeypatch.setattr(jobs, "batch_steps", lambda *_: pytest.fail("work has begun"))
+    manifest = clips / "two.jsonl"
+    manifest.write_text(f"{json.dumps(LINE)}\n\n{json.dumps({**LINE, 'id': 'x', 'start': 40})}\n")
+    found = CliRunner().invoke(app, ["batch", str(manifest), "-o", str(clips / "o")])
+    assert found.exit_code == 2
+    assert "line 3 (x): --start is 40" in found.output
+    manifest.write_text(json.dumps(LINE))
+    found = CliRunner().invoke(app, ["batch", str(manifest), "-o", str(clips / "o"), "--dry-run", "--steps", "2"])
+    assert (found.exit_code, found.output) == (0, "1 clip, nothing amiss\n")
+    assert not (clips / "o").exists()
+
+
+def test_without_ray_one_line_says_how_to_get_it(clips):
+    """Catches: a traceback, and Ray needed for a check alone."""
+    code = "import sys; sys.modules['ray'] = None; from flowedit.cli.main import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "batch", "clips.jsonl", "-o", "out-none"]
+    found = subprocess.run(command, cwd=clips, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == "flowedit: Ray is not installed, and runs a batch: pip install 'flowedit[cluster]'.\n"
+
+
+def test_done_is_what_was_asked_for_by_content(clips, tmp_path):
+    """Catches: other settings, another file under the same name, or a run without its result taken for done."""
+    entry = entries_in(clips / "clips.jsonl", tmp_path)[0]
+    request = entry.request
+    assert not is_done(request.output, asked_of(request))
+    request.output.mkdir(parents=True)
+    leave_run(request)
+    assert is_done(request.output, asked_of(request))
+    assert is_done(request.output, asked_of(replace(request, placement="cpu")))
+    others = [
+        replace(request, settings=request.settings.with_(seed=3)),
+        replace(request, keyframes=[(4, request.keyframes[0][1])]),
+        replace(request, video=clips / "c1.mp4"),
+        replace(request, lossless=True),
+    ]
+    assert not any(is_done(request.output, asked_of(other)) for other in others)
+    (request.output / "edited.mp4").unlink()
+    assert not is_done(request.output, asked_of(request))
+
+
+def test_a_record_is_kept_and_a_broken_one_begins_anew(clips, tmp_path):
+    entry = entries_in(clips / "clips.jsonl", tmp_path)[0]
+    assert read_record(entry) == Record(id="c0")
+    entry.request.output.mkdir(parents=True)
+    record = Record(id="c0", starts=2).failed("two\nlines", 1)
+    assert (record.state, record.failures, record.reason) == ("failed", 1, "two lines")
+    assert record.failed("again", 1).state == "quarantined"
+    assert record.kept(entry) == read_record(entry)
+    (entry.request.output / "batch.json").write_text("{")
+    assert read_record(entry) == Record(id="c0")
+
+
+def test_the_page_shows_every_clip_and_failures_are_lines(clips, tmp_path):  # catches: a name that becomes HTML
+    entries = entries_in(clips / "clips.jsonl", tmp_path)
+    records = [
+        Record(id="c0", state="done", seconds=3.25, starts=1),
+        Record(id="c1", state="quarantined", failures=3, reason="<b> broke"),
+        Record(id="c2", state="stopped"),
+    ]
+    page = write_index(tmp_path, entries, {record.id: record for record in records}).read_text()
+    assert page.count("<tr>") == 4
+    assert '<a href="c0/report.html">' in page
+    assert "&lt;b&gt; broke" in page
+    assert "<caption>1 done, 1 quarantined, 1 stopped</caption>" in page
+    (line,) = (tmp_path / "failures.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"line": 2, "id": "c1", "failures": 3, "reason": "<b> broke"}

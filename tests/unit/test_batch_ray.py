@@ -1,0 +1,189 @@
+"""A batch on a real Ray of two nodes: workers, nodes and the driver die, and nothing is lost or done twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from batch_clips import Pretended, entries_in, make_clips
+
+from flowedit.batch.jobs import BatchOptions, batch_steps
+from flowedit.batch.record import read_record
+
+HERE = Path(__file__).parent
+TRIES = 5
+"""A node that is not up after 30 s ends Ray's start; on a busy machine it takes longer."""
+
+
+def tried(start):
+    for left in reversed(range(TRIES)):
+        try:
+            return start()
+        except Exception as error:
+            if not left or "timed out" not in str(error):
+                raise
+    raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One node with two slots; tests add others."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+        made = Cluster()
+        node = {"memory": 5_000_000_000, "object_store_memory": 80_000_000}
+        tried(lambda: made.add_node(num_cpus=2, num_gpus=2, include_dashboard=False, **node))
+        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+        yield made
+        ray.shutdown()
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return make_clips(tmp_path_factory.mktemp("clips"), 6)
+
+
+def run(clips, out, edit, **options):
+    entries = entries_in(clips, out)
+    last = {}
+    for record in batch_steps(entries, out, BatchOptions(**options), edit=edit):
+        last[record.id] = record
+    return entries, last
+
+
+def started(out):
+    return Counter((out / "starts.txt").read_text().split())
+
+
+def agree(entries, out):
+    """Each clip's edit was started as often as its record says."""
+    assert {entry.id: read_record(entry).starts for entry in entries} == started(out)
+
+
+def test_one_batch_meets_every_fault_and_the_next_repeats_nothing_done(cluster, clips, tmp_path):
+    """A process is killed, a clip fails once, one always does, memory runs out: the others are done, each once.
+
+    Catches: a clip lost with its worker, one started twice, a failure without its reason or tried for ever.
+    """
+    faults = {("c1", 1): "kill", ("c2", 1): "a bad day", ("c3", "always"): "kill", ("c4", 1): "memory"}
+    entries, last = run(clips, tmp_path, Pretended(faults), retries=1)
+    assert {name: record.state for name, record in last.items()} == {
+        **dict.fromkeys(("c0", "c1", "c2", "c4", "c5"), "done"),
+        "c3": "quarantined",
+    }
+    assert started(tmp_path) == {"c0": 1, "c1": 2, "c2": 2, "c3": 2, "c4": 2, "c5": 1}
+    agree(entries, tmp_path)
+    (failure,) = map(json.loads, (tmp_path / "failures.jsonl").read_text().splitlines())
+    assert (failure["id"], failure["line"], failure["failures"]) == ("c3", 4, 2)
+    assert failure["reason"].startswith("its process died at: ")
+    assert "<caption>5 done, 1 quarantined</caption>" in (tmp_path / "index.html").read_text()
+
+    _, last = run(clips, tmp_path, Pretended(faults), retries=1)
+    assert Counter(record.state for record in last.values()) == {"skipped": 5, "quarantined": 1}
+    assert sum(started(tmp_path).values()) == 10
+    _, last = run(clips, tmp_path, Pretended(), retries=2)
+    assert last["c3"].state == "done"
+    changed = entries_in(clips, tmp_path, seed=5)[:1]
+    assert [record.state for record in batch_steps(changed, tmp_path, edit=Pretended())][-1] == "done"
+
+
+def test_a_node_that_goes_away_is_no_failure_of_its_clip(cluster, clips, tmp_path):
+    """Catches: a batch that waits for a dead node, and a clip that is set aside for its node's death."""
+    node = tried(lambda: cluster.add_node(num_cpus=1, num_gpus=1, memory=5_000_000_000, object_store_memory=80_000_000))
+    entries = entries_in(clips, tmp_path)
+    (hold := tmp_path / "hold").touch()
+    last = {}
+    for record in batch_steps(entries, tmp_path, BatchOptions(retries=0), edit=Pretended()):
+        last[record.id] = record
+        if hold.exists() and sum(each.done == 4 for each in last.values()) == 3:
+            cluster.remove_node(node, allow_graceful=False)
+            hold.unlink()
+    assert {record.state for record in last.values()} == {"done"}
+    assert sum(started(tmp_path).values()) == 7
+    agree(entries, tmp_path)
+
+
+def test_a_full_disk_retires_a_worker_and_is_no_failure_of_a_clip(cluster, clips, tmp_path):
+    """Catches: one full node that eats the whole queue."""
+    entries, last = run(clips, tmp_path, Pretended({("c0", 1): "disk"}), retries=0)
+    assert {record.state for record in last.values()} == {"done"}
+    assert started(tmp_path)["c0"] == 2
+    assert read_record(entries[0]).failures == 0
+
+
+def test_one_folder_has_one_process(cluster, clips, tmp_path):  # catches: an orphan and its successor in one folder
+    from filelock import FileLock
+
+    from flowedit.batch import worker
+
+    entry = entries_in(clips, tmp_path)[0]
+    entry.request.output.mkdir()
+    with FileLock(entry.request.output / worker.LOCK), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "PATIENCE_S", 0.1)
+        record = worker.Worker(None, edit=Pretended()).work(entry, 0)
+    assert (record.state, "another process" in record.reason) == ("quarantined", True)
+    assert not (tmp_path / "starts.txt").exists()
+
+
+def test_several_workers_share_one_edit(cluster, clips, tmp_path):
+    """Catches: processes that do not know their rank, and two that write into one folder."""
+
+    def edit(request, watch):
+        rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
+        (clips.parent / f"rank{rank}").write_text(f"{size} {request.output}")
+        if rank == "0":
+            Pretended()(request, watch)
+
+    _, last = run(clips, tmp_path, edit, gpus_per_edit=2)
+    assert {record.state for record in last.values()} == {"done"}
+    size, folder = (clips.parent / "rank0").read_text().split()
+    assert (size, Path(folder).parent) == ("2", tmp_path)
+    assert (clips.parent / "rank1").read_text().split()[1] != folder
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from batch_clips import Pretended, entries_in
+from flowedit.batch import jobs
+from flowedit.cli.main import main
+
+inner = jobs.batch_steps
+jobs.batch_steps = lambda *given: inner(*given, Pretended({("c1", 1): "hang", ("c2", 1): "hang"}))
+main(["batch", sys.argv[2], "--preset", "draft", "-o", sys.argv[3], "--json", "--address", sys.argv[4]])
+"""
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_driver_that_ends_leaves_what_is_done_and_the_next_goes_on(cluster, clips, tmp_path, ended_by):
+    """Catches: work that goes on behind a dead driver, a folder that stays locked, and a signal that is waited out."""
+    arguments = [str(HERE), str(clips), str(tmp_path), cluster.address]
+    with subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.PIPE, text=True) as driver:
+        seen = {}
+        for line in driver.stdout:
+            record = json.loads(line)
+            seen[record["id"]] = record
+            if all(seen.get(name, {}).get("done") == 4 for name in ("c1", "c2")):
+                break
+        asked = time.monotonic()
+        driver.send_signal(ended_by)
+        driver.stdout.close()
+        status = driver.wait(60)
+        took = time.monotonic() - asked
+    assert status == (-signal.SIGKILL if ended_by == signal.SIGKILL else 130)
+    entries, last = run(clips, tmp_path, Pretended(), retries=0)
+    assert {record.state for record in last.values()} == {"done", "skipped"}
+    assert started(tmp_path) == {"c0": 1, "c1": 2, "c2": 2, "c3": 1, "c4": 1, "c5": 1}
+    agree(entries, tmp_path)
+    assert took < 10
