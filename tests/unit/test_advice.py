@@ -160,14 +160,6 @@ def test_a_slow_run_is_told_what_the_draft_changes_for_its_model(model, changes,
     assert words in said
 
 
-def test_a_slow_run_of_a_model_without_presets_is_not_sent_to_one():
-    settings = preset_settings("1.3B")
-    said = advise(edited(0.1, 0.1, settings=settings, model="mine", seconds=130.0))
-    assert [s for s in said if "This run" in s] == [
-        "This run took 130 s. Set guidance to 1 (now 5) to halve the work of each step."
-    ]
-
-
 def test_a_quick_run_and_one_that_is_a_draft_are_told_nothing():
     assert not hurried("1.3B", seconds=110.0)
     assert not hurried("tiny", preset="draft")

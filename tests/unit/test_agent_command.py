@@ -29,15 +29,6 @@ def request_for(*indices):
     return ApprovalRequest(files=files, sources=files, verdicts=dict.fromkeys(indices, verdict))
 
 
-def test_it_writes_keyframes_manifest_and_record(tmp_path, video):
-    done = CliRunner().invoke(app, [str(video), "--style", "pencil", "--yes", "-o", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.output
-    assert "3 keyframes, frames 0, 8, 16" in done.output
-    manifest = json.loads((tmp_path / "out" / "keyframes.json").read_text())
-    assert all((tmp_path / "out" / row["file"]).is_file() for row in manifest["keyframes"])
-    assert (tmp_path / "out" / "agent.json").is_file()
-
-
 def test_one_keyframe_is_one_and_nothing_is_drawn_without_a_terminal(tmp_path, video):
     options = ["--style", "Oil", "--frames", "1", "--backend", "offline", "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [str(video), *options])
@@ -55,14 +46,6 @@ def test_options_reach_the_run(tmp_path, video):
     assert manifest["style"]["look"] == "vintage"
     assert (manifest["start"], manifest["num_frames"]) == (4, 9)
     assert [row["index"] for row in manifest["keyframes"]] == [0, 8]
-
-
-def test_no_key_is_said_once(tmp_path, video, monkeypatch):
-    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
-    options = ["--style", "oil", "--backend", "gemini", "--yes", "-o", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, [str(video), *options])
-    assert done.exit_code == 0
-    assert done.output.count("No Gemini key") == 1
 
 
 def test_a_person_is_asked_until_the_answer_is_one(monkeypatch, tmp_path, capsys):

@@ -246,12 +246,3 @@ def test_a_stopped_run_goes_on_with_a_larger_budget_and_keeps_to_it(tmp_path):
         other = settings(server, text_model="other")
         with pytest.raises(OutputError, match="other settings"):
             style_video(static_source(), other, folder)
-
-
-def test_the_budget_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowedit.agent.nodes.AT_ONCE", 1)
-    with serving() as server:
-        result = run(server, tmp_path / "run", max_calls=3, redo=0)
-        assert server.calls == 3
-    assert [row["by"] for row in result.metadata["keyframes"]].count("gemini-3.1-flash-image") == 2
-    assert any("budget of 3 Gemini calls" in note for note in result.notes)

@@ -63,13 +63,6 @@ def test_a_palette_away_from_the_reference_is_found():
     assert all("palette" in found for found in kinds(judged(pictures, card)).values())
 
 
-def test_moving_things_are_not_held_against_the_style():
-    """Source frames that differ (a lit and a dark half of the clip) may differ as much when styled."""
-    card, pictures = well()
-    verdicts = judged(pictures, card)
-    assert all(verdict.disagreement < 9 for verdict in verdicts.values())
-
-
 def test_contours_are_compared_whatever_the_colours():
     image = picture(size=SIZE)
     assert structure_likeness(image, 255 - image) > 0.9

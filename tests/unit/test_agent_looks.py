@@ -136,27 +136,6 @@ def test_each_look_has_what_its_name_promises(painted):
     assert chroma(painted["oil"]) > 1.1 * chroma(IMAGE)
 
 
-def test_anime_is_flatter_than_its_source_and_oil_is_not(painted):
-    def flat_share(image):
-        slope = np.abs(np.diff(to_lab(image)[..., 0], axis=1))
-        return float((slope < 0.5).mean())
-
-    assert flat_share(painted["anime"]) > flat_share(IMAGE) + 0.15
-    assert flat_share(painted["oil"]) < flat_share(painted["anime"]) - 0.3
-
-
-def test_the_comic_screen_has_its_pitch():
-    """A mid-tone is printed in dots at 45 degrees: the spectrum peaks at the screen's frequency."""
-    grey = np.full((256, 256, 3), 120, np.uint8)
-    card = analyse([np.dstack([np.tile(np.arange(256, dtype=np.uint8), (256, 1))] * 3)], LOOKS["comic"], None)
-    level = to_lab(paint(grey, card, 0, 1.0))[..., 0]
-    spectrum = np.abs(np.fft.fft2(level - level.mean()))
-    row, column = np.unravel_index(spectrum[:128, :128].argmax(), (128, 128))
-    pitch = max(4.0, 11.0 * 256 / 720)
-    assert np.hypot(row, column) / 256 == pytest.approx(1 / pitch, rel=0.06)
-    assert row == pytest.approx(column, abs=2)
-
-
 def test_strength_mixes_the_look_with_the_source():
     card = card_for([IMAGE], "oil")
     full, half = (paint(IMAGE, card, 0, strength).astype(float) for strength in (1.0, 0.5))

@@ -179,6 +179,8 @@ def test_a_person_is_heard(tmp_path):
     rows = answer(source, folder, Decision()).metadata["keyframes"]
     assert [row["adjustment"].get("lightness", 0) for row in rows] == [0, 8, 0]
     assert [row["strength"] for row in rows] == [1, 1, 0.75]
+    with pytest.raises(AgentError, match="is done, not waiting"):
+        answer(source, folder, Decision())
 
 
 def test_a_redo_of_a_frame_that_is_no_keyframe_is_refused_and_the_run_waits(tmp_path):

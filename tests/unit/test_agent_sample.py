@@ -59,6 +59,7 @@ def test_a_rate_means_a_number():
     source = frames_source(static_clip(33), fps=8)
     assert wanted_keyframes(source, 1.0) == 5
     assert wanted_keyframes(source, 0.1) == 1
+    assert wanted_keyframes(source, 1.7e308) == 33
 
 
 def test_a_file_is_read_frame_by_frame_inside_its_window(tmp_path):

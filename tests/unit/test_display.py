@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-import flowedit.show.display
 from flowedit.edit.result import EditResult
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
@@ -156,11 +155,3 @@ def test_large_pictures_are_scaled_down():
     grain = np.random.default_rng(0).integers(0, 256, (480, 832, 3), dtype=np.uint8)
     assert len(Keyframe(0, grain)._repr_html_()) < 300_000
     assert len(replace(result(), source=np.stack([grain] * 5), frames=np.stack([grain] * 5))._repr_html_()) < 400_000
-
-
-def test_the_examples_in_docstrings_run():
-    import doctest
-
-    found = doctest.testmod(flowedit.show.display)
-    assert found.attempted == 2
-    assert found.failed == 0

@@ -12,7 +12,7 @@ from oracles import SIZE, Curved, PointMass, pictures
 from flowedit import methods
 from flowedit.edit import steps as editor
 from flowedit.edit.preparation import at_scale, sigma_grid
-from flowedit.edit.steps import PreparedEdit, edit_steps, edit_video, finish, prepare
+from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
 from flowedit.errors import KeyframeError, ModelError, NumericalError, SettingError, VideoShapeError
 from flowedit.errors import UnusualSettingWarning as Unusual
 from flowedit.keyframes import Keyframe
@@ -315,11 +315,6 @@ def test_inputs_that_do_not_fit_are_refused_before_anything_runs(method, frames,
 def test_a_method_that_has_no_steps_or_no_model_and_a_wrong_size_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-def test_a_model_needs_nothing_but_the_port():  # catches: an isinstance check on the adapter
-    assert isinstance(prepared(), PreparedEdit)
-    assert PointMass.__mro__ == (PointMass, object)
 
 
 def test_half_the_side_is_what_the_model_sees_and_its_change_is_laid_on_the_whole_source():

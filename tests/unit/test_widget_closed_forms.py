@@ -21,18 +21,6 @@ def test_trajectories_start_where_the_mode_says_and_land_on_the_target():
         np.testing.assert_allclose(widget.trajectories()[-1], np.tile([1.5, 0.8], (5, 1)), atol=1e-9)
 
 
-def test_the_same_seed_gives_the_same_widget():
-    one, two, other = (FlowField2D(particles=4, seed=seed) for seed in (1, 1, 2))
-    assert one.noise == two.noise
-    assert one.noise != other.noise
-
-
-def test_fallback_says_how_far_the_particles_move():
-    widget = FlowField2D(scene="same", mode="edit", particles=6)
-    moved = np.linalg.norm(np.diff(widget.trajectories()[[0, -1]], axis=0)[0], axis=1).mean()
-    assert f"they move {moved:.4g} on average" in widget.fallback()
-
-
 def test_the_last_gap_with_an_ideal_field_is_the_last_push_alone():
     """Catches curves computed with another gain than the one that is named."""
     exact, euler = (GapExplorer(steps=20, gain=gain).curves() for gain in ("exact", "euler"))
@@ -42,14 +30,6 @@ def test_the_last_gap_with_an_ideal_field_is_the_last_push_alone():
     assert exact.corrected[-1] == pytest.approx(exact.last_only[-1], abs=1e-9)
     assert exact.never[-1] == pytest.approx(1, abs=1e-9)
     assert (exact.unstable, euler.unstable) == ((), (19,))
-
-
-def test_the_gaps_still_says_its_numbers():
-    widget = GapExplorer(gain="euler", spread=0.5)
-    text = widget.fallback()
-    assert f"{widget.curves().corrected[-1]:.4g}" in text
-    assert '<img alt="euler gain, 20 steps' in text
-    assert "The gap grows at 1 of 20 steps" in text
 
 
 def test_the_problem_is_the_packages():

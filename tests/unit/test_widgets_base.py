@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from flowedit.errors import SettingError, WidgetError
-from flowedit.show.display import spread
-from flowedit.widgets import FrameScrubber, ResidualInspector
+from flowedit.widgets import FrameScrubber
 from flowedit.widgets import page as make_page
 from flowedit.widgets._base import plain
 from flowedit.widgets._jobs import Job
 from flowedit.widgets._sprites import encode_clip, encode_images
-from tests.browser.examples import EXAMPLES, decode_frame, demo_clip, grainy_clip, run_trace
+from tests.browser.examples import EXAMPLES, decode_frame, demo_clip, grainy_clip
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 33])
@@ -66,13 +65,6 @@ def test_plain_values_survive_json():
     assert json.loads(json.dumps(plain(value), allow_nan=False)) == {"a": None, "3": [4, None], "c": [[True, False]]}
 
 
-def test_spread_keeps_what_is_wanted():
-    assert {4, 20} < set(spread(33, [4, 20], 4))
-    assert spread(1, [0]) == [0]
-    assert spread(3, [], 6) == [0, 1, 2]
-    assert len(spread(100, range(50), 6)) == 6
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_state_is_small_json_and_a_page_cannot_be_broken_by_text(name):
     made = EXAMPLES[name]()
@@ -92,14 +84,6 @@ def test_two_widgets_of_one_kind_share_their_script_in_a_page():
     assert make_page([one, two], "Two").count('fe.widget("frame-scrubber"') == 1
 
 
-def test_a_bundle_holds_widget_picture_and_table():
-    data, _ = ResidualInspector(run_trace(steps=3))._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in data
-    assert "<img alt=" in data["text/html"]
-    assert "<table>" in data["text/html"]
-    assert "<script" not in data["text/html"]
-
-
 class _Heard:
     def __init__(self):
         self.all = []
@@ -107,14 +91,6 @@ class _Heard:
 
     def states(self):
         return list(dict.fromkeys(status["state"] for status in self.all))
-
-
-def test_a_plain_job_finishes_and_hands_on_its_result():
-    heard, results = _Heard(), []
-    assert heard.job.start(lambda: 42, results.append)
-    heard.job.wait(5)
-    assert results == [42]
-    assert heard.states() == ["running", "done"]
 
 
 def test_a_generator_job_reports_and_a_second_start_is_refused():
