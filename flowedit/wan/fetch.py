@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flowedit.errors import ModelError, OutputError
+from flowedit.files import atomic_write
 from flowedit.wan.checkpoints import TOKENIZER, Checkpoint, Part
 from flowedit.wan.files import is_fetched, models_folder, read_fetched, unwrap
 from flowedit.wan.memory import existing_parent
@@ -100,9 +101,8 @@ def convert_pth(path: Path) -> Path:
 
     state = unwrap(torch.load(path, map_location="cpu", weights_only=True, mmap=True), path)
     target = path.with_suffix(".safetensors")
-    unfinished = target.with_name(f".{target.name}.part")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, unfinished)
-    unfinished.replace(target)
+    with atomic_write(target) as unfinished:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, unfinished)
     return target
 
 

@@ -132,19 +132,6 @@ def test_verdicts_of_a_recorded_run_are_a_table(open_page):
         slider.press("ArrowRight")
 
 
-def test_words_are_told_to_a_model_only_where_one_was_called(open_page):
-    events = EXAMPLES["AgentTrace"]().events
-    root = open_page(EXAMPLES["AgentTrace"]().to_html()).root("agent-trace")
-    root.get_by_role("button", name="plan").click()
-    at(root, [event["node"] for event in events].index("plan"))
-    text = root.locator(".fe-detail").inner_text()
-    assert "no call to a model" in text
-    assert "watercolour painting" in text
-    assert "told the model" not in text
-    online = open_page(AgentTrace(EVENTS, position=0).to_html()).root("agent-trace")
-    assert "told the model" in online.locator(".fe-detail").inner_text()
-
-
 def test_nothing_recorded_is_said(open_page):
     watched = open_page(AgentTrace([]).to_html())
     assert "Nothing was recorded yet" in watched.root("agent-trace").inner_text()

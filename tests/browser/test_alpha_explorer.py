@@ -1,16 +1,14 @@
 """AlphaExplorer: moving over the grid changes picture, curves and numbers at once; the kernel computes new values."""
 
-import math
 import re
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from flowedit.widgets import AlphaExplorer
 
-from .conftest import DASH, frame_pixels, until
+from .conftest import frame_pixels, until
 from .examples import EXAMPLES, run_trace
 
 SETUP = """
@@ -191,21 +189,3 @@ def test_source_stands_beside_and_the_metric_curve_passes_its_values(drawn):
     root.locator(".fe-plot").first.click(position={"x": x2, "y": y2 + 5})
     wait_drawn(root, "9@0")
     watched.check_quiet()
-
-
-def test_keyframes_left_unstyled_leave_a_dash_and_no_error(drawn):
-    """Catches a mean that one missing gap turns into nothing, and a run without any gap that cannot be drawn."""
-    some, none = run(1.0), run(2.0)
-    for made, keep in ((some, 1), (none, 0)):
-        steps = [replace(step, gap_norm=step.gap_norm[:keep] + (math.nan,) * (3 - keep)) for step in made[2].steps]
-        made[2].steps[:] = steps
-    for alpha, gap in ((1.0, f"{some[2].steps[-1].gap_norm[0]:.4g}"), (2.0, DASH)):
-        watched, root = drawn(some, none, alpha=alpha)
-        assert root.locator("output.fe-readout").last.inner_text().split() == [
-            "score",
-            f"{alpha / 2:g}",
-            "final",
-            "gap",
-            gap,
-        ]
-        watched.check_quiet()

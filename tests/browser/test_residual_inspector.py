@@ -134,18 +134,6 @@ def test_each_view_has_its_own_hatching(open_page):
     assert watched.page.evaluate("document.querySelectorAll('pattern').length") == 2
 
 
-def test_a_plot_that_takes_keys_is_no_picture(drawn):
-    """Catches a focusable `img`: a screen reader passes its keys over, and no value is said."""
-    watched, root = drawn(run_trace(steps=10), view="lines")
-    plot = root.get_by_role("slider", name="Reading of every keyframe over the steps")
-    plot.press("Home")
-    plot.press("ArrowRight")
-    assert plot.get_attribute("aria-valuenow") == "1"
-    assert plot.get_attribute("aria-valuetext").startswith("step 1, sigma")
-    assert root.locator("[role=img][tabindex='0']").count() == 0
-    watched.check_quiet()
-
-
 def _step(values, step=0):
     return StepTrace(
         step=step, sigma=1.0, sigma_next=0.0, kappa=0.5, r_k_norm=values, v_diff_norm=values,

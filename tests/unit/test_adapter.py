@@ -197,36 +197,6 @@ def test_the_tables_are_put_back_even_after_an_error(i2v_pipe):
     assert i2v_pipe.dit.freqs is before
 
 
-@pytest.mark.parametrize("method", ["coupled", "difference"])
-@pytest.mark.parametrize("conditioning", ["i2v", "tokens"])
-def test_keyframes_and_source_reach_the_result_through_the_model_alone(i2v_pipe, method, conditioning):
-    # Catches: keyframes that only the correction sees (it is off here), a source that is never used.
-    def run(clip, images):
-        keyframes = [Keyframe(index, image) for index, image in zip((0, 8), images, strict=True)]
-        settings = EditSettings.of(method=method, conditioning=conditioning, steps=4, alpha=0.0, strength=0.6)
-        return [step.latents for step in edit_steps(prepare(clip, keyframes, WanVideo(i2v_pipe), settings))][-1]
-
-    one = run(CLIP, STYLED[:2])
-    assert torch.equal(run(CLIP, STYLED[:2]), one)
-    assert (run(CLIP, STYLED[1::-1]) - one).abs().mean() > 1e-4
-    assert (run(pictures(FRAMES, 7), STYLED[:2]) - one).abs().mean() > 1e-2
-
-
-@pytest.mark.parametrize("conditioning", ["i2v", "tokens", "both", "none"])
-def test_unstyled_keyframes_give_the_source_back(i2v_pipe, conditioning):  # exact: alpha 0, and delta under correction
-    own = [Keyframe(index, CLIP[index]) for index in (0, 8)]
-    model = WanVideo(i2v_pipe)
-    source = model.encode(to_pixels(CLIP))
-    for alpha, encoding in ((0.0, "hold"), (10.0, "delta")):
-        settings = EditSettings.of(
-            method="difference", conditioning=conditioning, keyframe_encoding=encoding, alpha=alpha, prompt=PROMPT,
-            negative_prompt=NEGATIVE, guidance=3.0, steps=4,
-        )  # fmt: skip
-        last = [step.latents for step in edit_steps(prepare(CLIP, own, model, settings))][-1]
-        assert torch.allclose(last, source, atol=1e-5)
-        assert alpha > 0 or torch.equal(last, source)
-
-
 def test_a_bf16_model_leaves_the_state_in_float32():  # catches: latents that lose 16 bits at every step
     pipe = random_pipeline(seed=1, dtype=torch.bfloat16)
     model = WanVideo(pipe)
@@ -251,18 +221,6 @@ def test_guidance_1_runs_the_model_once_and_needs_no_negative(i2v_pipe, monkeypa
         assert len(calls) == forwards
         assert (prepared.negative is None) == (guidance == 1)
         assert calls[0]["timestep"].tolist() == [500.0]
-
-
-@torch.inference_mode()
-def test_the_joint_sequence_repeats_the_image_condition_of_its_slots(i2v_pipe, monkeypatch):
-    # Catches: keyframe tokens told of slot 0.
-    model = WanVideo(i2v_pipe)
-    seen, inner = {}, i2v_pipe.model_fn
-    prepared = model.prepare(Condition(shape=SHAPE, images={0: STYLED[0], 8: STYLED[1]}, key_slots=(0, 2)))
-    monkeypatch.setattr(i2v_pipe, "model_fn", lambda **inputs: seen.update(inputs) or inner(**inputs))
-    model.velocity(latents(5), 0.5, prepared, (0, 1, 2, 0, 2))
-    assert seen["y"].shape[2] == 5
-    assert torch.equal(seen["y"][:, :, 3:], prepared.clip["y"][:, :, [0, 2]])
 
 
 def test_the_two_experts_hand_over_where_the_vendor_does(t2v_pipe):  # catches: a boundary in thousandths

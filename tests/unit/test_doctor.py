@@ -76,19 +76,12 @@ def test_without_a_driver_it_loads_neither_torch_nor_the_vendor():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_small_model_has_a_row_with_time_and_memory(capsys, asked):
-    row = row_of(doctor(capsys, "--speed").out, "tiny")
-    for words in ("33 of 128x128", "resident", "0.0 GB", "1.2 GB", "0.5 (30 s)"):
-        assert words in row
-    assert asked[0] == 5
-
-
 def test_its_time_grows_with_the_frames_and_a_terminal_shows_what_is_measured(capsys, asked, monkeypatch):
     """Catches one window's time said of two, half a minute of silence, and a spinner in the table's own stream."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     said = doctor(capsys, "--speed", "--frames", "65", "--keyframes", "3")
     assert "65 of 128x128" in said.out
-    assert "1.0 (59 s)" in said.out
+    assert all(words in row_of(said.out, "tiny") for words in ("resident", "0.0 GB", "1.2 GB", "1.0 (59 s)"))
     assert "measuring" in said.err
     assert asked[0] == 3
 

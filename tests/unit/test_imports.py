@@ -82,7 +82,9 @@ def test_an_unknown_name_lists_those_there_are():
         _ = flowedit.edit_vidio
 
 
-@pytest.mark.parametrize("module", ["flow", "schedule", "frames", "correction", "trace", "methods.latentops", "show.display"])
+@pytest.mark.parametrize(
+    "module", ["flow", "schedule", "frames", "correction", "trace", "methods.latentops", "show.display"]
+)
 def test_the_examples_in_docstrings_run(module):  # catches: an example that has drifted from the code
     results = doctest.testmod(importlib.import_module(f"flowedit.{module}"))
     assert results.failed == 0

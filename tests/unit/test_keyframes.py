@@ -5,8 +5,8 @@ import pytest
 import torch
 from oracles import SIZE, PointMass, pictures
 
-from flowedit.errors import KeyframeError, SettingError, VideoShapeError
-from flowedit.keyframes import Keyframe, check_frames, check_keyframes
+from flowedit.errors import KeyframeError, SettingError
+from flowedit.keyframes import Keyframe, check_keyframes
 from flowedit.methods.encoding import ENCODINGS, encode_keyframes
 from flowedit.model import ClipShape, to_frames, to_pixels
 
@@ -121,17 +121,3 @@ def test_keyframes_that_fit_give_their_slots():  # catches: a NumPy index, which
 def test_keyframes_that_do_not_fit_are_refused(index, image, words):
     with pytest.raises(KeyframeError, match=words):
         check_keyframes([Keyframe(index, image)], SHAPE)
-
-
-@pytest.mark.parametrize(
-    ("frames", "words"),
-    [
-        (pictures(5).astype(float), r"The clip is float64 \(5, 8, 12, 3\); it must be uint8 .* Read it with"),
-        (pictures(5)[0], r"The clip is uint8 \(8, 12, 3\)"),
-        ([pictures(1)[0]], "The clip is list"),
-    ],
-)
-@pytest.mark.usefixtures("unchecked")
-def test_what_is_not_a_clip_is_refused(frames, words):
-    with pytest.raises(VideoShapeError, match=words):
-        check_frames(frames)

@@ -105,11 +105,7 @@ def test_a_stopped_run_goes_on_with_the_same_loras_only(job, capsys, monkeypatch
     assert edit(job, *first, "--resume") == 0
 
 
-def test_few_steps_and_no_guidance_are_advised_in_one_line_where_they_were_not_given(job, capsys):
-    many = ("--preset", "method", "--lossless")
-    lora = ("--lora", job / "turbo.safetensors")
-    assert edit(job, *lora, out="a", quick=(*many, "--steps", "9")) == 0
-    assert "distilled" not in capsys.readouterr().err  # nine steps were asked for, and the preset takes no guidance
+def test_few_steps_and_no_guidance_are_advised_in_one_line_where_they_were_not_given():
     settings = EditSettings(steps=50, guidance=5.0)
     assert lora_advice(settings, {}) == (
         "A distilled LoRA is made for 4 to 8 steps without guidance, and this run takes 50 at guidance 5: "
@@ -128,6 +124,9 @@ def test_the_advice_is_given_before_anything_loads(job, capsys, monkeypatch):  #
     assert edit(job, "--model", "1.3B", "--lora", f"{path}:0.5", quick=()) == 0
     assert "advice: A distilled LoRA is made for 4 to 8 steps" in capsys.readouterr().err
     assert [(lora.path, lora.strength) for lora in asked[0].loras] == [(path, 0.5)]
+    monkeypatch.setenv("RANK", "1")  # the first of several processes has said it
+    assert edit(job, "--model", "1.3B", "--lora", f"{path}:0.5", quick=()) == 0
+    monkeypatch.delenv("RANK")
     assert edit(job, "--model", "1.3B", quick=()) == 0
     assert "distilled" not in capsys.readouterr().err
 
@@ -139,9 +138,3 @@ def test_a_method_without_a_transformer_refuses_one(job, capsys, method):
     said = f"method is {method!r}, which runs no transformer that a LoRA could change. Leave out --lora.\n"
     assert capsys.readouterr().err.endswith(said)
     assert not (job / "out").exists()
-
-
-def test_one_process_of_several_gives_the_advice(job, capsys, monkeypatch, layers):
-    monkeypatch.setenv("RANK", "1")
-    edit(job, "--lora", job / "turbo.safetensors", quick=("--preset", "method", "--steps", "40"))
-    assert "--cfg 1" not in capsys.readouterr().err

@@ -38,10 +38,6 @@ def test_the_last_step_is_as_long_as_the_method_page_says():  # catches: a shift
     assert last == pytest.approx({50: 0.093, 30: 0.147, 20: 0.208, 10: 0.357}, abs=5e-4)
 
 
-def test_strength_bends_with_the_grid():  # catches: strength cut off after the shift instead of before
-    assert wan_sigmas(30, strength=0.8)[0] == pytest.approx(0.952, abs=5e-4)
-
-
 @pytest.mark.parametrize(
     ("steps", "strength", "skipped"), [(50, 0.8, 10), (30, 1.0, 0), (10, 0.01, 9), (1, 0.2, 0), (4, 0.5, 2)]
 )

@@ -5,7 +5,6 @@ import pytest
 import torch
 from oracles import Curved
 
-from flowedit.cli.options import parse_numbers
 from flowedit.edit.steps import edit_steps, prepare
 from flowedit.edit.sweep import combinations, varied
 from flowedit.errors import SettingError
@@ -56,13 +55,3 @@ def test_every_combination_has_a_name_and_settings_of_its_own():
     assert [(s.alpha, s.seed, s.kappa) for _, s in runs] == [(2, 0, None), (2, 7, None), (5.5, 0, None), (5.5, 7, None)]
     assert [(name, s.kappa) for name, s in combinations(share, (), (3,))] == [("seed-3", 0.5)]
     assert combinations(share) == [("", share)]
-
-
-@pytest.mark.parametrize(
-    ("words", "kind"), [("", float), ("2,two", float), ("2,2.0", float), ("1,1", int), ("1.5", int)]
-)
-def test_a_sweep_of_no_numbers_or_the_same_one_twice_is_refused(words, kind):
-    with pytest.raises(SettingError, match=r"--seeds is .*different numbers"):
-        parse_numbers(words, "--seeds", kind, "0,1,2")
-    assert parse_numbers("2,5.5", "--sweep", float, "2,5") == (2.0, 5.5)
-    assert parse_numbers(None, "--sweep", float, "2,5") == ()

@@ -5,7 +5,6 @@ import torch
 from lora_files import bring, placement_on_cpu, small_checkpoint
 from small_wan import small_dit
 
-from benchmarks.gpu_sections import manage
 from flowedit.errors import ModelError
 from flowedit.wan import loading
 from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part
@@ -57,17 +56,6 @@ def test_the_dtype_asked_for_wins(name):
 def test_a_folder_and_a_file_load_as_the_name_does(name, tmp_path):
     for path in (tmp_path / "a", *tmp_path.rglob("x.safetensors")):
         assert loading.load_pipeline(path).checkpoint.name == name
-
-
-def test_managing_a_loaded_pipeline_changes_no_value(name):
-    """What the benchmark does to its random checkpoints is what a managed load does."""
-    pipe = loading.load_pipeline(name).pipe
-    plain = velocity(pipe)
-    manage(pipe, None)
-    assert pipe.vram_management_enabled
-    assert not isinstance(pipe.dit.blocks[0], type(small_dit("t2v").blocks[0]))
-    bring(pipe)
-    assert torch.equal(velocity(pipe), plain)
 
 
 def test_text_without_a_tokenizer_is_refused(name, tmp_path, monkeypatch):

@@ -107,9 +107,6 @@ class TestLazyGuidance:
             given.append(lazy.negative(torch.tensor([10.0 * number]), sigma, compute).item())
         return given, computed
 
-    def test_every_step_is_the_plain_value(self):
-        assert self.negatives(LazyGuidance(1), [0.9, 0.6, 0.3]) == ([1, 2, 3], [1, 2, 3])
-
     def test_between_it_keeps_the_distance(self):
         assert self.negatives(LazyGuidance(2), [0.9, 0.7, 0.5, 0.3]) == ([1, 11, 3, 13], [1, 3])
 

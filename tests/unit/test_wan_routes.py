@@ -15,13 +15,6 @@ def test_each_image_lands_on_its_own_frame():
     assert seen[0][0, 0, :, 0, 0].tolist() == [0, 0, 0.75, 0, 0, 0, 0, 0, 0.25]
 
 
-def test_no_keyframe_leaves_the_mask_empty():
-    encode = lambda clip: clip[:, :1, ::4, ::8, ::8]  # noqa: E731 - a one-line stand-in for a VAE
-    y = routes.i2v_condition(torch.zeros(0, 3, 16, 16), [], 9, encode)
-    assert y.shape == (1, 5, 3, 2, 2)
-    assert not y.any()
-
-
 def test_a_length_that_wan_does_not_know_is_refused():
     with pytest.raises(VideoShapeError, match="5 or 9"):
         routes.i2v_condition(torch.zeros(1, 3, 16, 16), [1], 8, lambda clip: clip)

@@ -63,23 +63,6 @@ def test_another_order_of_weights_in_memory_is_left_alone():
     assert {name: weight.stride() for name, weight in vae.named_parameters()} == before
 
 
-def test_each_norm_runs_once_with_its_activation(monkeypatch):
-    """Were the activation left in place, it would be applied twice; were a norm missed, none would count it."""
-    vae, seen = small_vae(), []
-    monkeypatch.setattr("torch.compile", lambda function, **_: lambda *given: (seen.append(given), function(*given))[1])
-    use_fast_vae(vae)
-    both_ways(vae)
-    assert {rows.shape[1] for rows, *_ in seen} == {8, 16, 32}
-    assert all(rows.is_contiguous() for rows, *_ in seen)
-    pairs = [
-        (a, b) for block in vae.modules() if isinstance(block, nn.Sequential)
-        for a, b in zip(block, list(block)[1:], strict=False)
-        if isinstance(b, nn.SiLU)
-    ]  # fmt: skip
-    assert pairs
-    assert all("forward" in vars(a) and "forward" in vars(b) for a, b in pairs)
-
-
 def test_one_code_serves_every_length():
     """Compiled for real: one graph for each number of channels, whatever lengths a clip's pieces have."""
     vae = small_vae()

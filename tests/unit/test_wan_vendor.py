@@ -95,10 +95,3 @@ def test_an_import_that_fails_leaves_nothing_behind(library):
         raise ZeroDivisionError(slow_library)
     assert sys.meta_path == hooks
     assert library not in sys.modules
-
-
-def test_a_name_that_does_not_exist_is_said_when_it_is_used(library):
-    with deferring(library):
-        from slow_library import missing
-    with pytest.raises(AttributeError, match="missing"):
-        missing()
