@@ -21,9 +21,6 @@ def atomic_write(path: Path) -> Generator[Path, None, None]:
     """A hidden file beside `path`, of the same suffix, to write to; when the block ends it takes the place of `path`.
 
     Where the block raises, and where the program is killed in it, `path` is what it was. Its folder must be there.
-
-    Raises:
-        OutputError: the folder cannot be written, or the disk is full.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:

@@ -101,15 +101,7 @@ def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int,
 
 
 def slots_of(indices: Sequence[int], num_frames: int) -> tuple[int, ...]:
-    """The latent slots of keyframes given by pixel index, in a clip of `num_frames`, `4n + 1`.
-
-    Raises:
-        KeyframeError: an index outside the clip, repeated, out of order, or sharing a slot with another.
-        VideoShapeError: `num_frames` is not `4n + 1`.
-
-    >>> slots_of([0, 16, 32], num_frames=33)
-    (0, 4, 8)
-    """
+    """The latent slots of keyframes given by pixel index, in a clip of `num_frames`, `4n + 1`."""
     check_num_frames(num_frames)
     for index in indices:
         if not 0 <= index < num_frames:

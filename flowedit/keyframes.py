@@ -44,12 +44,7 @@ class Keyframe(Displayed):
 
 
 def check_keyframes(keyframes: Sequence[Keyframe], shape: ClipShape) -> tuple[int, ...]:
-    """The slots of keyframes that fit a clip.
-
-    Raises:
-        KeyframeError: an index outside the clip, out of order or in a slot already taken; an image that is not uint8
-            RGB, or of another size.
-    """
+    """The slots of keyframes that fit a clip."""
     for keyframe in keyframes:
         if not _is_rgb(keyframe.image):
             raise KeyframeError(
@@ -75,9 +70,6 @@ def fit_keyframe(image: np.ndarray, name: str, source: tuple[int, ...], target: 
         name: what to call it.
         source: (height, width) of the source.
         target: (height, width) of the edit.
-
-    Raises:
-        KeyframeError: it has another shape.
     """
     from flowedit.media.images import resize_image  # it loads OpenCV, which lessons 01 and 02 do without
 

@@ -81,10 +81,6 @@ def check_loras(name: str | Path, loras: Sequence[Lora | str | Path], method: st
 
     Returns:
         Each LoRA with what it reaches.
-
-    Raises:
-        ModelError: no such checkpoint, or a LoRA's file that is missing, broken, or made for another model.
-        SettingError: a strength that is no finite number, or a method that runs no transformer.
     """
     if not loras:
         return []
@@ -116,10 +112,6 @@ def placements(
         level: `auto` for the fastest that fits and the one below it, else the only one to try.
         keyframes: joint keyframes of the clip.
         loras: what is added to the transformer; room for their files is left beside it.
-
-    Raises:
-        ModelError: no such checkpoint, its files are missing, or nothing fits.
-        SettingError: a level that does not exist, or any for the small model.
     """
     levels = ("auto", *get_args(Level))
     if level not in levels:
@@ -138,11 +130,7 @@ def placements(
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
-    """The weight files that `load_model` reads for a name: what a manifest keeps the hashes of.
-
-    Raises:
-        ModelError: no such checkpoint, or its files are missing.
-    """
+    """The weight files that `load_model` reads for a name: what a manifest keeps the hashes of."""
     if str(name) == TINY:
         from flowedit.tiny.config import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
 

@@ -37,8 +37,6 @@ class EditSettings:
         gain: how strongly the correction pulls: a rate, `Exact(10.0)` or `Euler(10.0)`, or a `Constant` share.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
         detail: how latents become pixels: `plain` decode, or the `residual` change on the reference.
-        scale: sides of the clip that the model edits, as a share of the clip's own, in (0, 1]; below 1 its change is
-            enlarged onto the reference, for a quarter of the work at 0.5.
         strength: how far up the sigma grid the edit starts, in (0, 1].
         steps: Euler steps of the whole grid, at least 1.
         guidance: classifier-free guidance scale of the target; 1 switches it off.
@@ -57,7 +55,6 @@ class EditSettings:
     gain: Gain = DEFAULT_GAIN
     beta: float = 0.0
     detail: Detail = "residual"
-    scale: float = 1.0
     strength: float = 0.8
     steps: int = 30
     guidance: float = 1.0
@@ -126,11 +123,6 @@ class EditSettings:
                 "method is refine, which has no correction that alpha, kappa, gain or beta could steer. Leave them "
                 "out, or use the method difference or coupled."
             )
-        if self.scale != 1 and self.detail == "plain":
-            raise SettingError(
-                f"scale is {self.scale} and detail is plain; what is enlarged is a change of the reference. Use detail "
-                "residual, or scale 1."
-            )
 
     def _warn_if_unusual(self) -> None:
         fewest = 1 if self.method == "refine" else 4
@@ -167,7 +159,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _RULES: dict[str, tuple[Callable[[float], bool], str]] = {
     "beta": (lambda x: 0 <= x <= 1, "in [0, 1]. Use 0 to leave the keyframes alone."),
-    "scale": (lambda x: 0 < x <= 1, "in (0, 1]. Use 1, or 0.5 for a draft."),
     "seed": (lambda x: isinstance(x, Integral) and 0 <= x < 2**63, "a whole number in [0, 2**63). Use 0."),
     "guidance": (lambda x: 0 <= x < math.inf, "at least 0. 1 is off, 5 is usual."),
     "source_guidance": (lambda x: 0 <= x < math.inf, "at least 0. 1 is off."),

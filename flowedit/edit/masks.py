@@ -28,9 +28,6 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
 
     Returns:
         float32 (F, H, W) in [0, 1].
-
-    Raises:
-        VideoFileError: the file cannot be read, or a mask video ends before the clip does.
     """
     path = Path(path)
     if is_still(path):
@@ -54,11 +51,7 @@ def latent_mask(mask: Mask, height: int, width: int) -> Float32[np.ndarray, "f h
 def apply_mask(
     source: UInt8[np.ndarray, "F H W 3"], edited: UInt8[np.ndarray, "F H W 3"], mask: Mask
 ) -> UInt8[np.ndarray, "F H W 3"]:
-    """The edit where the mask is 1, the source, to the last bit, where it is 0, and a mix between.
-
-    Raises:
-        VideoShapeError: the shapes do not belong together.
-    """
+    """The edit where the mask is 1, the source, to the last bit, where it is 0, and a mix between."""
     if source.shape != edited.shape or mask.shape != source.shape[:3]:
         raise VideoShapeError(
             f"Source {source.shape}, edit {edited.shape} and mask {mask.shape} must have the same frames and size: "

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
 from flowedit.correction import warn_if_unstable
 from flowedit.edit.masks import latent_mask
@@ -15,12 +14,11 @@ from flowedit.estimate import Estimate
 from flowedit.estimate import estimate as estimate_of
 from flowedit.frames import ClipShape, Video, check_num_frames, check_size, slot_count
 from flowedit.keyframes import Keyframe, check_frames, check_keyframes
-from flowedit.media.images import resize_image, resize_video
 from flowedit.methods import METHODS
 from flowedit.methods.branches import POSITIONS, EditProblem, Velocity, model_velocity
 from flowedit.methods.detail import Reference
 from flowedit.methods.encoding import encode_keyframes
-from flowedit.methods.refine import EstimateReference, resized
+from flowedit.methods.refine import EstimateReference
 from flowedit.model import Condition, Latent, VideoModel, to_pixels
 from flowedit.schedule import skip_steps, wan_sigmas
 from flowedit.settings import EditSettings
@@ -94,12 +92,11 @@ def prepare(
 
 
 class _Clip:
-    """A clip and its keyframes at the size that the model works at, the clip encoded."""
+    """A clip and its keyframes, the clip encoded."""
 
     def __init__(self, frames: Video, keyframes: Sequence[Keyframe], model: VideoModel, settings: EditSettings) -> None:
-        self.frames, self.keyframes = at_scale(frames, keyframes, settings.scale, model.size_multiple)
-        self.model, self.settings = model, settings
-        self.source = model.encode(to_pixels(self.frames))
+        self.frames, self.keyframes, self.model, self.settings = frames, keyframes, model, settings
+        self.source = model.encode(to_pixels(frames))
 
     def to_correct(self) -> EditProblem:
         """The problem of `coupled` and `difference`: two branches, and of the second method two velocities."""
@@ -119,9 +116,8 @@ class _Clip:
 
     def to_refine(self, estimate: Estimate, mask: np.ndarray | None) -> tuple[EditProblem, Reference]:
         """The problem of `refine`, one branch of which the model sees the estimate, and what its change is laid on."""
-        settings, seen = self.settings, resized(estimate, self.frames.shape[1:3])
-        latents = self.model.encode(to_pixels(seen.frames))
-        problem = self._problem(*self._velocity(self.keyframes, settings.prompt, settings.guidance, seen))
+        settings, latents = self.settings, self.model.encode(to_pixels(estimate.frames))
+        problem = self._problem(*self._velocity(self.keyframes, settings.prompt, settings.guidance, estimate))
         need, agreement = estimate.need(), estimate.agreement
         return problem, EstimateReference(
             frames=estimate.frames, latents=latents, need=need, agreement=agreement, mask=mask
@@ -196,14 +192,3 @@ def draw_noise(like: Latent, seed: int, *, first: int = 0, slots: int | None = N
     noise = torch.randn((batch, channels, slots or own, *size), generator=generator, dtype=torch.float32)
     # A copy: a view would keep the whole clip's noise for as long as this edit lives.
     return noise[:, :, first : first + own].to(like.device, like.dtype, copy=True)
-
-
-def at_scale(
-    frames: Video, keyframes: Sequence[Keyframe], scale: float, multiple: int
-) -> tuple[UInt8[np.ndarray, "F h w 3"], Sequence[Keyframe]]:
-    """Clip and keyframes with sides times `scale`, rounded to what the model divides by; as given at scale 1."""
-    height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in frames.shape[1:3])
-    if (height, width) == frames.shape[1:3]:
-        return frames, keyframes
-    small = [Keyframe(keyframe.index, resize_image(keyframe.image, (height, width))) for keyframe in keyframes]
-    return resize_video(frames, (height, width)), small

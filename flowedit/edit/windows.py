@@ -93,9 +93,6 @@ class LongEdit:
         mask: where the edit may change the clip, float32 (F, H, W) in [0, 1]; None for everywhere.
         estimate: of the clip, for the method `refine`; None makes that of each window when its turn comes.
         trace: readings of the windows done, of the first one its steps so far; None before there are any.
-
-    Raises:
-        VideoShapeError, KeyframeError: the clip has no such window, or a keyframe does not fit it.
     """
 
     frames: np.ndarray

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from flowedit.errors import KeyframeError
-from flowedit.metrics import psnr
 
 Frame = UInt8[np.ndarray, "H W 3"]
 
@@ -72,12 +71,6 @@ def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
         gram += share * (terms @ terms.T)
         moment += share / 255 * (terms @ image.reshape(-1, 3)[thinned])
     return partial(_apply, np.linalg.solve(gram, moment))
-
-
-def explains(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> dict[int, float]:
-    """How well the colour map reproduces each keyframe, in dB, at most 40: near 40, the style only changes colours."""
-    recolour = fitted_map(frames, keyframes)
-    return {i: float(psnr(recolour(frames[i])[None], image[None])[0]) for i, image in sorted(keyframes.items())}
 
 
 def _apply(coefficients: Float64[np.ndarray, "m 3"], frame: Frame) -> Frame:

@@ -1,46 +1,29 @@
 """What a finished edit suggests doing differently, and why: every sentence has one trigger."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from flowedit.edit.result import EditResult
-from flowedit.estimate.colour_map import colour_map, explains
-from flowedit.presets import KNOWN, model_defaults
-from flowedit.settings import CLASSICAL, EditSettings
+from flowedit.estimate.colour_map import colour_map
+from flowedit.settings import EditSettings
 
 HIGH_GAP = 0.25
 """Relative final gap above which a keyframe's style visibly did not arrive."""
-EXPLAINED_DB = 35.0
-"""PSNR in dB from which a fitted colour map reproduces a keyframe to the eye."""
 STYLE_DRIFT = 12.0
 """Difference, in 8-bit levels, of two keyframes' mean colours beyond what one colour map makes of both frames."""
-SLOW_SECONDS = 120.0
-"""Length of a run from which faster settings are worth naming."""
 FEW_STEPS = 8
 """Steps up to which a distilled LoRA is usually run."""
-_WORK = ("steps",)
-"""Settings of a preset that make a run shorter the smaller they are."""
 
 
 def advise(result: EditResult) -> list[str]:
     """Sentences of advice about an edit, the most telling first; empty when nothing stands out."""
-    checks = (_gap_advice, _colour_map_advice, _drift_advice, _speed_advice)
-    return [sentence for check in checks if (sentence := check(result)) is not None]
+    return [sentence for check in (_gap_advice, _drift_advice) if (sentence := check(result)) is not None]
 
 
 def lora_advice(settings: EditSettings, given: Collection[str]) -> str | None:
-    """What a run with LoRAs should set if they are distilled ones, which a file does not say.
-
-    Args:
-        settings: of the run.
-        given: names of the settings that the user gave.
-
-    Returns:
-        One sentence; None where nothing is left to set.
-    """
+    """What a run with LoRAs should set if they are distilled ones, which a file does not say, of what was not given."""
     left = {"steps": settings.steps > FEW_STEPS, "guidance": settings.guidance != 1}
     options = {"steps": f"--steps {FEW_STEPS}", "guidance": "--cfg 1"}
     unset = [options[name] for name, wrong in left.items() if wrong and name not in given]
@@ -76,20 +59,6 @@ def _ways_to_reach(settings: EditSettings) -> list[str]:
     return ways
 
 
-def _colour_map_advice(result: EditResult) -> str | None:
-    """A plain colour map would do."""
-    if not result.keyframes or result.settings.classical:
-        return None
-    reached = explains(result.source, {k.index: k.image for k in result.keyframes})
-    least = min(reached.values())
-    if least < EXPLAINED_DB:
-        return None
-    return (
-        f"A colour map fitted on the keyframes reproduces them at {least:.1f} dB or better: this style changes colours "
-        "only, so --method colour-map is exact, and faster."
-    )
-
-
 def _drift_advice(result: EditResult) -> str | None:
     """The keyframes disagree about the style."""
     if len(result.keyframes) < 2:
@@ -112,35 +81,6 @@ def _drift_advice(result: EditResult) -> str | None:
         f"Keyframes {first} and {second} ask for different colours (apart by {size:.0f} of 255 levels beyond what one "
         "style explains), so the clip will drift between them. Style them from one reference, or drop one."
     )
-
-
-def _speed_advice(result: EditResult) -> str | None:
-    """The run was slow, and a setting would make it faster."""
-    seconds = sum(result.seconds.values())
-    if seconds <= SLOW_SECONDS or not result.trace.steps:
-        return None
-    ways = _ways_to_hurry(result)
-    return f"This run took {seconds:.0f} s. {_sentence(ways)}" if ways else None
-
-
-def _ways_to_hurry(result: EditResult) -> list[str]:
-    """What would take less work, in half sentences."""
-    settings = result.settings
-    ways = _draft_ways(settings, model_defaults(result.model).settings("draft")) if result.model in KNOWN else []
-    if settings.guidance != 1:
-        ways.append(f"set guidance to 1 (now {settings.guidance:g}) to halve the work of each step")
-    return ways
-
-
-def _draft_ways(settings: EditSettings, draft: Mapping[str, Any]) -> list[str]:
-    """What the model's draft does less of; nothing for a model without presets of its own."""
-    if draft["method"] in CLASSICAL:
-        return [] if settings.classical else ["use --preset draft, which takes no model"]
-    now = settings.to_dict()
-    less = [
-        f"{name} {draft[name]:g} (now {now[name]:g})" for name in _WORK if name in draft and draft[name] < now[name]
-    ]
-    return [f"use --preset draft for {' and '.join(less)}"] if less else []
 
 
 def _sentence(ways: Sequence[str]) -> str:

@@ -86,11 +86,7 @@ class Inputs:
 
 
 def read_inputs(request: EditRequest) -> Inputs:
-    """Read the window of the video, the keyframes and the mask that a request names, and check what else it names.
-
-    Raises:
-        FlowEditError: any of them does not fit.
-    """
+    """Read the window of the video, the keyframes and the mask that a request names, and check what else it names."""
     begun = time.perf_counter()
     claimable(request.output, overwrite=request.overwrite)
     loras = check_loras(request.model, request.loras, request.settings.method)
@@ -142,11 +138,7 @@ def planned(request: EditRequest, info: VideoInfo) -> tuple[range, tuple[int, in
 
 
 def choose_window(total: int, start: int, num_frames: int | None, longest: int) -> range:
-    """The frames of `total` to edit, from `start`: as many as asked for, or the longest legal number up to `longest`.
-
-    Raises:
-        VideoShapeError: they do not fit the source, or are not `4n + 1`.
-    """
+    """The frames of `total` to edit, from `start`: as many as asked for, or the most that are legal, up to `longest`."""
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
     left = total - start
@@ -194,9 +186,6 @@ def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tu
     Args:
         sources: image files, or one folder of them (taken in the order of their names, 2 before 10).
         at: one pixel index per image; None reads it off the number that ends each file's name.
-
-    Raises:
-        KeyframeError: nothing found, counts that differ, or a name without a number.
     """
     files = list(sources)
     if len(files) == 1 and files[0].is_dir():

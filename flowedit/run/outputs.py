@@ -75,9 +75,6 @@ def write_outputs(
 
     Returns:
         The manifest.
-
-    Raises:
-        OutputError: the folder cannot be written, or the disk is full.
     """
     with trace_kept(request, result), runfolder.replacing(request.output) as folder:
         write_text(folder / runfolder.TRACE, result.trace.to_csv())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError
-from flowedit.estimate.colour_map import colour_map, explains
+from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.motion import Motion, full_places, sample
 from flowedit.estimate.propagation import carry, propagation
 from flowedit.metrics import psnr
@@ -58,18 +58,6 @@ def test_a_colour_style_is_reproduced_exactly_from_any_keyframes(at):
     source = panned()
     made = colour_map(source, keyed(matrix(source), at))
     assert psnr(made, matrix(source), cap=99).min() > 50
-    assert (explains(source, keyed(matrix(source), at)).keys()) == set(at)
-
-
-def test_explains_tells_a_colour_style_from_one_that_draws():
-    source = panned()
-    plain = keyed(matrix(source), (0, 8, 16))
-    assert min(explains(source, plain).values()) == 40
-    drawn = {i: image.copy() for i, image in plain.items()}
-    drawn[8][::4] = 0
-    figures = explains(source, drawn)
-    assert figures[8] < 25
-    assert figures[8] < figures[0]
 
 
 def test_one_map_averages_keyframes_that_disagree():

@@ -21,8 +21,6 @@ from flowedit.settings import EditSettings, Method
         ({"alpha": -0.1}, "alpha is -0.1; it must be at least 0 and finite. Use 10, or 0"),
         ({"beta": 1.01}, r"beta is 1.01; it must be in \[0, 1\]. Use 0 to leave the keyframes alone"),
         ({"strength": 0.0}, r"strength is 0.0; it must be in \(0, 1\]. Use 0.8"),
-        ({"scale": 0.0}, r"scale is 0.0; it must be in \(0, 1\]. Use 1, or 0.5"),
-        ({"scale": 0.5, "detail": "plain"}, "scale is 0.5 and detail is plain"),
         ({"shift": 0.0}, "shift is 0.0; it must be positive and finite. Use 5"),
         ({"seed": -1}, "seed is -1; it must be a whole number in .* Use 0"),
         ({"seed": 0.5}, "seed is 0.5"),

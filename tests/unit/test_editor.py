@@ -11,13 +11,13 @@ from oracles import SIZE, Curved, PointMass, pictures
 
 from flowedit import methods
 from flowedit.edit import steps as editor
-from flowedit.edit.preparation import at_scale, sigma_grid
+from flowedit.edit.preparation import sigma_grid
 from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
 from flowedit.errors import KeyframeError, ModelError, NumericalError, SettingError, VideoShapeError
 from flowedit.errors import UnusualSettingWarning as Unusual
 from flowedit.keyframes import Keyframe
 from flowedit.methods.branches import State
-from flowedit.methods.detail import decode_residual, enlarge_change
+from flowedit.methods.detail import decode_residual
 from flowedit.model import to_pixels
 from flowedit.schedule import wan_sigmas
 from flowedit.settings import EditSettings
@@ -315,34 +315,6 @@ def test_inputs_that_do_not_fit_are_refused_before_anything_runs(method, frames,
 def test_a_method_that_has_no_steps_or_no_model_and_a_wrong_size_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-def test_half_the_side_is_what_the_model_sees_and_its_change_is_laid_on_the_whole_source():
-    model = PointMass()
-    edit = prepared(model, method="difference", detail="residual", scale=0.5)
-    result = finish(edit, final_latents(edit))
-    assert result.frames.shape == result.source.shape == FRAMES.shape
-    assert (model.conditions[-1].shape.height, model.conditions[-1].shape.width) == (4, 8)
-    assert (finish(edit, edit.reference.latents).frames == FRAMES).all()
-
-
-def test_a_change_is_enlarged_frame_by_frame():
-    ramp = torch.arange(8.0).view(1, 1, 1, 1, 8).expand(1, 3, 2, 4, 8) + torch.tensor([0.0, 10.0]).view(1, 1, 2, 1, 1)
-    large = enlarge_change(ramp, (8, 16))
-    assert large.shape == (1, 3, 2, 8, 16)
-    # A pixel of twice the size has its middle between two of its own.
-    torch.testing.assert_close(large[0, 2, 1, 4, 6:10], torch.tensor([12.75, 13.25, 13.75, 14.25]))
-    assert enlarge_change(ramp, (4, 8)) is ramp
-
-
-@pytest.mark.parametrize(
-    ("scale", "multiple", "size"),
-    [(0.5, 4, (4, 8)), (0.5, 16, (16, 16)), (0.01, 4, (4, 4)), (1.0, 4, SIZE), (0.9, 4, SIZE)],
-)
-def test_sides_are_multiples_and_never_grow(scale, multiple, size):
-    frames, keyframes = at_scale(FRAMES, STYLED, scale, multiple)
-    assert frames.shape[1:3] == keyframes[1].image.shape[:2] == size
-    assert (frames is FRAMES) == (size == SIZE)
 
 
 @BOTH
