@@ -138,7 +138,7 @@ def planned(request: EditRequest, info: VideoInfo) -> tuple[range, tuple[int, in
 
 
 def choose_window(total: int, start: int, num_frames: int | None, longest: int) -> range:
-    """The frames of `total` to edit, from `start`: as many as asked for, or the most that are legal, up to `longest`."""
+    """The frames of `total` to edit, from `start`: as many as asked for, or the most legal ones up to `longest`."""
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
     left = total - start
