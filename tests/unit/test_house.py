@@ -86,6 +86,13 @@ def test_rooms_stand_on_few_floors():  # catches: a file laid on top of all othe
     assert max(floors(graph()).values()) <= FLOORS
 
 
+def test_the_page_of_the_house_names_every_room():  # catches: a room that nobody finds
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {room_of(dotted(path)).removeprefix("flowedit.") for path in MODULES} - {"flowedit", "__main__"}
+    named = set(re.findall(r"`(\w+)(?:/|\.py)`", page.split("\n## The way")[0]))
+    assert rooms <= named
+
+
 def test_floors_are_counted_by_rooms():  # catches: counting files, or only the first import
     assert floors({"p.a": set(), "p.b.x": {"p.b.y", "p.a"}, "p.b.y": set(), "p.c": {"p.b.x", "p.a"}}) == {
         "p.a": 1,
