@@ -2,16 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cases import Case, disagree
+from flowedit.edit.preparation import PreparedEdit, draw_noise
 from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
-from flowedit.model import VideoModel, to_frames, to_pixels
+from flowedit.methods.branches import EditProblem
+from flowedit.model import KeyLatent, VideoModel, to_frames, to_pixels
 from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
 
@@ -35,6 +37,34 @@ def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
 def settings_of(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
     """A preset of the small model with a case's words and some settings changed."""
     return preset_settings("tiny", preset, **{"prompt": case.caption, "source_prompt": case.source_caption, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TwoNoises(EditProblem):
+    """An edit whose keyframes have a noise of their own."""
+
+    own_noise: KeyLatent
+
+    @property
+    def noise_key(self) -> KeyLatent:
+        return self.own_noise
+
+
+def with_two_noises(prepared: PreparedEdit) -> PreparedEdit:
+    """The same edit without the first of the method's ideas: the keyframes' noise is not the clip's."""
+    own = draw_noise(prepared.problem.keys, prepared.settings.seed + 1)
+    return replace(prepared, problem=_TwoNoises(**vars(prepared.problem), own_noise=own))
+
+
+def two_noises(**changes: Any) -> Row:  # noqa: ANN401 - any setting
+    """The preset `method` with two noises."""
+
+    def row(case: Case, model: VideoModel) -> np.ndarray:
+        prepared = prepare(case.frames, case.keyframes, model, settings_of(case, "method", **changes))
+        last = deque(edit_steps(with_two_noises(prepared)), maxlen=1).pop()
+        return finish(prepared, last.latents).frames
+
+    return row
 
 
 def shown_no_keyframes(case: Case, model: VideoModel) -> np.ndarray:
@@ -95,9 +125,11 @@ ROWS: Mapping[str, Row] = {
     "method kappa 0": edit_row("method", kappa=0.0),
     "method kappa 0.25": edit_row("method", kappa=0.25),
     "method kappa 1": edit_row("method", kappa=1.0),
+    "method two noises": two_noises(),
     "method still": edit_row("method", keyframe_encoding="still"),
     "method hold": edit_row("method", keyframe_encoding="hold"),
     "tokens": edit_row("method", conditioning="tokens"),
+    "tokens two noises": two_noises(conditioning="tokens"),
     "tokens appended": edit_row("method", conditioning="tokens", positions="appended"),
     "both": edit_row("method", conditioning="both"),
     "draft": edit_row("draft"),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flowedit.cli.edit import run_shown
+from flowedit.media.clips import ShippedClip
 from flowedit.presets import preset_settings
 from flowedit.run.request import EditRequest
 from flowedit.runfolder import SHEET, claimed
@@ -13,19 +14,19 @@ from flowedit.runfolder import SHEET, claimed
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("flowedit-demo"),
-    style: Annotated[str, typer.Option(help="A look of the small model's world.")] = "comic",
-    scene: Annotated[int, typer.Option(min=0, help="Which held-out scene.")] = 3,
+    style: Annotated[str, typer.Option(help="A look that is painted offline.")] = "oil",
+    clip: Annotated[ShippedClip, typer.Option(help="A clip that comes with flowedit.")] = "mountain",
     preset: Annotated[str, typer.Option(help="default, draft or method.")] = "default",
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line a step.")] = False,
 ) -> None:
-    """Make a clip and styled keyframes, edit the clip, and leave a report and a contact sheet."""
-    from flowedit.run.demo import make_demo  # loads torch
+    """Paint frames of a real clip, edit it at full size, and leave a report and a contact sheet."""
+    from flowedit.run.demo import make_demo  # loads OpenCV
 
     with claimed(output, overwrite=overwrite):
-        made = make_demo(output / "inputs", style=style, scene=scene)
-    settings = preset_settings("tiny", preset, prompt=made.caption)
+        made = make_demo(output / "inputs", style=style, clip=clip)
+    settings = preset_settings("tiny", preset)
     request = EditRequest(
         video=made.video, keyframes=made.keyframes, output=output, settings=settings, overwrite=overwrite
     )

@@ -6,6 +6,7 @@ These names need NumPy and matplotlib alone. What needs a model is a module that
 
 from flowedit.lessons.card import setup
 from flowedit.lessons.checks import check, report
-from flowedit.lessons.look import COLOURS, contact, figure, show
+from flowedit.lessons.look import COLOURS, bare, contact, figure, show
+from flowedit.lessons.predictions import predict, recall
 
-__all__ = ["COLOURS", "check", "contact", "figure", "report", "setup", "show"]
+__all__ = ["COLOURS", "bare", "check", "contact", "figure", "predict", "recall", "report", "setup", "show"]

@@ -6,13 +6,18 @@ stop the cells below it.
 
 from flowedit.errors import SettingError
 from flowedit.lessons.card import Card
-from flowedit.lessons.exercises import CHECKS, Check
+from flowedit.lessons.exercises import CHECKS, Answer, Check
+
+
+class ReturnsNothingError(Exception):
+    """An answer without `return`."""
+
 
 _RESULTS: dict[str, Card] = {}
 _LOOKS = {"passed": ("✓", "#009E73"), "failed": ("✗", "#D55E00"), "open": ("…", "#8A8A8A")}
 
 
-def check(name: str, answer: object) -> Card:
+def check(name: str, answer: Answer) -> Card:
     """Try an answer against the properties that a right one has.
 
     Args:
@@ -38,14 +43,24 @@ def report() -> list[Card]:
     return [_RESULTS[name] for name in sorted(_RESULTS)]
 
 
-def _judge(claims: Check, answer: object) -> tuple[str, str]:
+def _judge(claims: Check, answer: Answer) -> tuple[str, str]:
     """The status of an answer, and one sentence."""
     count = 0
+
+    def answered(*inputs: object) -> object:
+        value = answer(*inputs)
+        if value is None:
+            raise ReturnsNothingError
+        return value
+
     try:
-        for claim in claims(answer):
+        for claim in claims(answered):
             if not claim.holds:
-                return "failed", f"It {claim.says}: on {claim.on} expected {claim.expected}, got {claim.got}."
+                slip = f"{claim.slip[0].upper()}{claim.slip[1:]}. " if claim.slip else ""
+                return "failed", f"{slip}It {claim.says}: on {claim.on} expected {claim.expected}, got {claim.got}."
             count += 1
+    except ReturnsNothingError:
+        return "failed", "It returns nothing: end it with `return`."
     except NotImplementedError:
         return "open", "Write the missing lines, then run this cell again."
     except Exception as error:  # a student's mistake of any kind is an answer to report

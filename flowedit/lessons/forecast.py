@@ -1,6 +1,7 @@
 """What an edit with a real model needs and takes, before anything is fetched."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from flowedit.errors import ModelError, OutputError
 from flowedit.frames import ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import resolve
-from flowedit.wan.memory import measure_resources, token_count
+from flowedit.wan.memory import Resources, measure_resources, token_count
 from flowedit.wan.placement import GB, needs_of, placements
 from flowedit.wan.speed import Speed, predict_minutes
 
@@ -51,6 +52,27 @@ def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: i
         f"  here: {here if machine.gpu_total else 'no GPU, so this run is not for this machine'}"
     )
     return Outlook(tokens, minutes, gpu, words)
+
+
+CARDS = {"T4": 15, "RTX 3060": 12, "RTX 4090": 24, "A100": 40, "H100": 80}
+"""Gigabytes of GPUs that people have; the first is what Colab lends."""
+
+
+def fits(names: Sequence[str], *, host: int = 64, keyframes: int = 5) -> str:
+    """Where the weights of checkpoints rest on each of `CARDS`, in a machine of `host` gigabytes, as a table."""
+    lines = [f"{'':24}" + "".join(f"{f'{card} {size} GB':>17}" for card, size in CARDS.items())]
+    for entry in map(resolve, names):
+        shape = ClipShape(num_frames=entry.num_frames, height=entry.height, width=entry.width_px)
+        levels = []
+        for size in CARDS.values():
+            memory = {"host_total": host * GB, "host_free": host * GB, "disk_free": 0}
+            machine = Resources(device="cuda", gpu_total=size * GB, gpu_free=size * GB, capability=(8, 0), **memory)
+            try:
+                levels.append(placements(entry, shape, machine, keyframes=keyframes)[0].level)
+            except ModelError:
+                levels.append("too small")
+        lines.append(f"{entry.name:24}" + "".join(f"{level:>17}" for level in levels))
+    return "\n".join(lines)
 
 
 def recorded_speed(size: str, path: Path = FILE) -> tuple[Speed, str]:

@@ -40,14 +40,20 @@ def figure(columns: int = 1, *, height: float = 3.0, **options: Any) -> tuple[Fi
 
 
 def contact(
-    clips: Mapping[str, np.ndarray], frames: Sequence[int], *, marks: Sequence[int] = ()
+    clips: Mapping[str, np.ndarray], frames: Sequence[int], *, marks: Sequence[int] = (), wide: bool = False
 ) -> tuple[Figure, np.ndarray]:
     """Frames of several clips, uint8 (F, H, W, 3), as a grid: a row per clip, a column per frame.
+
+    Args:
+        clips: by name, which is written at the left, upwards or, if `wide`, as a line.
+        frames: which of their frames.
+        marks: frames that are keyframes.
+        wide: for names too long for a row's height.
 
     Returns:
         The figure and its axes, (clips, frames); columns of `marks` are titled as keyframes.
     """
-    height, width = next(iter(clips.values())).shape[1:3]
+    height, width = next(iter(clips.values()))[0].shape[:2]
     row_height = 8.0 / len(frames) * height / width + 0.12
     size = WIDTH, row_height * len(clips) + 0.25
     fig, axes = plt.subplots(len(clips), len(frames), figsize=size, squeeze=False)
@@ -55,7 +61,7 @@ def contact(
         for ax, index in zip(row, frames, strict=True):
             ax.imshow(clip[index])
             bare(ax)
-        row[0].set_ylabel(name, fontsize=9)
+        row[0].set_ylabel(name, fontsize=9, **({"rotation": 0, "ha": "right", "va": "center"} if wide else {}))
     for ax, index in zip(axes[0], frames, strict=True):
         ax.set_title(f"keyframe {index}" if index in marks else f"frame {index}", fontsize=8, loc="center")
     return fig, axes

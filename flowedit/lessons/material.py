@@ -1,14 +1,23 @@
-"""What the lessons edit: held-out clips of the small model's world whose exact edit is known, and keyframes of them."""
+"""What the lessons edit: held-out clips of the small model's world, real clips, keyframes of them, and their editor."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import numpy as np
 import torch
 
+from flowedit.agent.painting import analyse, paint
+from flowedit.agent.stylers import LOOKS
+from flowedit.edit.preparation import prepare, sigma_grid
+from flowedit.edit.steps import edit_steps, finish
 from flowedit.errors import ModelError
+from flowedit.frames import fit_size
 from flowedit.keyframes import Keyframe
+from flowedit.media.clip import read_video, resize_video
+from flowedit.media.clips import ShippedClip, shipped_clip
+from flowedit.media.images import Picture
 from flowedit.model import ClipShape, VideoModel
 from flowedit.models import load_model
 from flowedit.settings import EditSettings
@@ -17,6 +26,8 @@ from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.style import stylize
 from flowedit.tiny.world import render, sample_scene
 from flowedit.wan.memory import measure_resources
+from flowedit.widgets import RunPanel
+from flowedit.widgets.clip_picker import Painter, Picked
 
 NATURAL = (0, 16, 32)
 """Keyframes that the lessons use unless they say otherwise: the last frames of their groups."""
@@ -64,6 +75,46 @@ def clip(scene: int = 8, style: str = "comic", *, frames: int = 33, height: int 
     return LessonClip(
         frames=_uint8(rendered.rgb), truth=_uint8(truth), prompt=f"{style} {caption}", source_prompt=caption
     )
+
+
+@cache
+def film(
+    name: ShippedClip = "coffee", style: str = "watercolour", *, frames: int = 33, size: tuple[int, int] | None = None
+) -> LessonClip:
+    """A clip that comes with the package, at the size that the small model works at, and each frame painted in a look.
+
+    All frames share one style card and one grain of paper: what a painter with a perfectly steady hand would paint.
+    """
+    own = read_video(shipped_clip(name), num_frames=frames).frames
+    clip = resize_video(own, size or fit_size(*own.shape[1:3], area=128 * 128, multiple=16))
+    return LessonClip(frames=clip, truth=np.stack(painters()[style](clip)), prompt="", source_prompt="")
+
+
+def painters() -> dict[str, Painter]:
+    """By name, what paints pictures offline in one look, all of them alike."""
+    return {name: partial(_painted, name) for name in LOOKS if name != "transfer"}  # that one asks for a picture
+
+
+def _painted(look: str, images: Sequence[Picture]) -> list[Picture]:
+    card = analyse(images[:: max(1, len(images) // 4)], LOOKS[look], None)
+    return [paint(image, card, 0, 1.0) for image in images]
+
+
+def panel(settings: EditSettings) -> Callable[[Callable[[], Picked]], RunPanel]:
+    """What makes a picker's panel: start, progress, cancel, and the `EditResult` in its `result`."""
+
+    def panel_of(picked: Callable[[], Picked]) -> RunPanel:
+        def work() -> Iterator[object]:
+            clip = picked()
+            yield "preparing"
+            prepared = prepare(clip.frames, clip.keyframes, small_model(), settings)
+            for step in edit_steps(prepared):
+                yield step
+            yield finish(prepared, step.latents)
+
+        return RunPanel(work, total=len(sigma_grid(settings)), heading="The edit of your clip", note=what_ran(settings))
+
+    return panel_of
 
 
 @cache

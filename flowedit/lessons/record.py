@@ -1,6 +1,6 @@
-"""The recorded edit, which lessons inspect at once: WebP strips (frames one below the other) and one JSON file.
+"""What was recorded for the lessons: an edit to inspect at once, and what each of the method's ideas changes.
 
-`python -m notebooks.publish record` makes it.
+Pictures are WebP strips (frames one below the other). `python -m notebooks.publish record` makes all of it.
 """
 
 import json
@@ -13,12 +13,13 @@ from PIL import Image
 
 from flowedit.errors import OutputError
 from flowedit.keyframes import Keyframe
+from flowedit.settings import EditSettings
 from flowedit.trace import Trace
 
 FOLDER = Path(__file__).parent / "recorded"
 """The recording that comes with the package."""
 STRIPS = ("source", "edited", "keyframes")
-RUN = "run.json"
+RUN, IDEAS, IDEA_STRIPS = "run.json", "ideas.json", "ideas.webp"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,9 +40,40 @@ class RecordedEdit:
         return {"source": self.source, "edited": self.frames}
 
     @property
+    def settings(self) -> EditSettings:
+        """Of the edit."""
+        return EditSettings.of(**{name: self.manifest["settings"][name] for name in EditSettings().to_dict()})
+
+    @property
     def indices(self) -> tuple[int, ...]:
         """Pixel frames of the keyframes."""
         return tuple(keyframe.index for keyframe in self.keyframes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ThreeIdeas:
+    """The small model's edits with each idea on or off, as `CoupledStage` takes them, and what one noise was worth."""
+
+    strips: np.ndarray  # uint8 (8, H, W, 3), five frames side by side
+    words: str
+    noise: dict[str, Any]
+
+    @property
+    def noise_table(self) -> str:
+        """What one noise was worth: means over clips, with 95 % intervals."""
+        lines = [f"small Wan, {self.noise['clips']} clips, {self.noise['gain']}: one noise minus two, in dB"]
+        for route, found in self.noise["rows"].items():
+            far, key = ("{:+.2f} [{:+.2f}, {:+.2f}]".format(*found[name]) for name in ("psnr_far", "psnr_key"))
+            moved = "{:.2f} and {:.2f} levels of 255".format(*found["unpainted"])
+            lines.append(f"  {route}: far {far}, at keyframes {key}; unpainted, the clip moves by {moved}")
+        return "\n".join(lines)
+
+
+def three_ideas(folder: Path = FOLDER) -> ThreeIdeas:
+    """The record of the three ideas that comes with the package."""
+    values = json.loads((folder / IDEAS).read_text(encoding="utf-8"))
+    strips = _strip(folder / IDEA_STRIPS, values["height"])
+    return ThreeIdeas(strips=strips, words=values["words"], noise=values["noise"])
 
 
 def recorded(folder: Path = FOLDER) -> RecordedEdit:

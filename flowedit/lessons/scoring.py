@@ -12,6 +12,17 @@ from flowedit.lessons.material import LessonClip
 from flowedit.metrics import edge_agreement, psnr
 
 FILE = Path(__file__).parent / "recorded" / "quality.json"
+EIGHT = {
+    "source": "source",
+    "colour map": "colour map",
+    "propagation": "propagation",
+    "estimate": "estimate",
+    "method without correction": "method kappa 0",
+    "method": "method",
+    "default": "default",
+    "ceiling": "ceiling",
+}
+"""The rows that say what each part is worth, by their names in lesson 06."""
 FAR = 4
 """Frames from the nearest keyframe at which a frame counts as far."""
 
@@ -23,6 +34,7 @@ class Row(NamedTuple):
     """
 
     far: tuple[float, float, float]  # PSNR far from the keyframes
+    key: tuple[float, float, float]  # PSNR at them
     gain: tuple[float, float, float]  # of the default over this row, scene by scene
 
 

@@ -8,6 +8,7 @@ from flowedit.widgets.agent_trace import AgentTrace
 from flowedit.widgets.alpha_explorer import AlphaExplorer
 from flowedit.widgets.clip_picker import ClipPicker
 from flowedit.widgets.compare_grid import CompareGrid
+from flowedit.widgets.coupled_stage import CoupledStage
 from flowedit.widgets.env_card import EnvCard
 from flowedit.widgets.flow_field_2d import FlowField2D
 from flowedit.widgets.frame_scrubber import FrameScrubber
@@ -24,6 +25,7 @@ __all__ = [
     "ClipPicker",
     "Column",
     "CompareGrid",
+    "CoupledStage",
     "EnvCard",
     "FlowField2D",
     "FrameScrubber",

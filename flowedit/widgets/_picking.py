@@ -32,13 +32,13 @@ class Source:
     fps: Fraction
 
     @classmethod
-    def open(cls, path: Path, name: str, *, area: int, multiple: int) -> "Source":
+    def open(cls, path: Path, name: str, *, area: int) -> "Source":
         """Look into a video file and choose the legal size nearest to its shape, of `area` pixels or about its own."""
         from flowedit.media.clip import probe
 
         info = probe(path)
         size = (info.height, info.width)
-        target = fit_size(*size, area=min(area, info.height * info.width), multiple=multiple)
+        target = fit_size(*size, area=min(area, info.height * info.width), multiple=16)
         return cls(path=path, name=name, total=info.num_frames, size=size, target=target, fps=info.fps)
 
     def read(self, start: int, num_frames: int) -> np.ndarray:
@@ -54,17 +54,25 @@ class Source:
         """A painted image at the size the clip is edited at, uint8 (H, W, 3); refuses another shape than the clip's."""
         from flowedit.media.images import read_image
 
-        return fit_keyframe(read_image(path), name, self.size, self.target)
+        return self.fitted(read_image(path), name)
+
+    def fitted(self, image: np.ndarray, name: str) -> np.ndarray:
+        """The same of a picture in memory."""
+        return fit_keyframe(image, name, self.size, self.target)
+
+    def pictures(self, start: int, picked: Sequence[int]) -> list[np.ndarray]:
+        """The picked frames of a window at the file's own size, uint8 (H, W, 3) each."""
+        from flowedit.media.clip import read_video
+
+        return [read_video(self.path, start=start + frame, num_frames=1).frames[0] for frame in picked]
 
     def zipped(self, start: int, picked: Sequence[int]) -> str:
         """The picked frames at the file's own size, as a data URL of a zip of PNG files named for their frames."""
-        from flowedit.media.clip import read_video
-
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
-            for frame in picked:
+            for frame, image in zip(picked, self.pictures(start, picked), strict=True):
                 picture = io.BytesIO()
-                Image.fromarray(read_video(self.path, start=start + frame, num_frames=1).frames[0]).save(picture, "PNG")
+                Image.fromarray(image).save(picture, "PNG")
                 archive.writestr(f"keyframe_{frame:04d}.png", picture.getvalue())
         return "data:application/zip;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 

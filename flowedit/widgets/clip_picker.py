@@ -3,7 +3,7 @@
 import html
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +18,14 @@ from flowedit.keyframes import Keyframe
 from flowedit.widgets._base import Column
 from flowedit.widgets._picking import Source, keep_upload, match_image
 from flowedit.widgets._sprites import MAX_FRAMES
+from flowedit.widgets.run_panel import RunPanel
 from flowedit.widgets.slot_map import SlotMap
+
+Painter = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 NO_CLIP = "No clip yet: upload one, or give its path."
 """What a picker says before a clip is chosen."""
+NO_FRAME = "No frame is picked; click frames on the map first."
 
 
 class Picked(NamedTuple):
@@ -38,9 +42,10 @@ class ClipPicker(Column):
 
     Args:
         path: a clip to begin with.
-        area: pixels of a frame that the model works at.
-        multiple: what height and width must divide by.
+        area: pixels of a frame that the model works at; sides are multiples of 16.
         window: most frames that the model edits at once, `4n + 1`.
+        looks: by name, what paints pictures, uint8 (H, W, 3) each, all in one look.
+        panel: makes the panel that runs the edit, from a callable that gives `value`.
 
     Attributes:
         ready: whether `value` can be taken; observe it to go on by itself.
@@ -58,11 +63,18 @@ class ClipPicker(Column):
     problem = traitlets.Unicode()
 
     def __init__(
-        self, path: str | Path | None = None, *, area: int = 128 * 128, multiple: int = 16, window: int = 33
+        self,
+        path: str | Path | None = None,
+        *,
+        area: int = 128 * 128,
+        window: int = 33,
+        looks: Mapping[str, Painter] | None = None,
+        panel: Callable[[Callable[[], Picked]], RunPanel] | None = None,
     ) -> None:
         if window > MAX_FRAMES:
             raise WidgetError(f"window is {window}; a slot map holds {longest_legal(MAX_FRAMES)} frames or fewer.")
-        self._area, self._multiple, self._window = area, multiple, window
+        self._area, self._window, self._looks = area, window, dict(looks or {})
+        self.panel = panel(lambda: self.value) if panel else None
         self._folder = tempfile.TemporaryDirectory(prefix="flowedit-picker-")
         self._source: Source | None = None
         self._frames: np.ndarray | None = None
@@ -92,7 +104,7 @@ class ClipPicker(Column):
     def open_clip(self, path: str | Path, name: str | None = None) -> None:
         """Take a video file, or refuse it with a `VideoFileError`; keyframes picked so far stay where they fit."""
         path = Path(path)
-        self._source = Source.open(path, name or path.name, area=self._area, multiple=self._multiple)
+        self._source = Source.open(path, name or path.name, area=self._area)
         self._take_window(0)
 
     def paint(self, index: int, image: np.ndarray) -> None:
@@ -120,6 +132,8 @@ class ClipPicker(Column):
         self.images = ui.FileUpload(
             accept="image/*", multiple=True, description="Bring painted frames back", layout=auto
         )
+        self.look = ui.Dropdown(options=list(self._looks), description="Paint as")
+        self.brush = ui.Button(description="Paint the picked frames", layout=auto)
         self.link, self.facts, self.list, self.verdict = (ui.HTML() for _ in range(4))
         self.upload.observe(lambda change: self._each(change["new"], self._take_video), "value")
         self.path.observe(self._on_path, "value")
@@ -127,10 +141,14 @@ class ClipPicker(Column):
         self.length.observe(lambda change: self._on_window(self.start.value, change["new"]), "value")
         self.map.observe(lambda _: self._judge(), "keyframes")
         self.grab.on_click(lambda _: self._attempt(self._offer_frames))
+        self.brush.on_click(lambda _: self._attempt(self._paint))
         self.images.observe(lambda change: self._each(change["new"], self._take_image), "value")
         window = ui.HBox([self.start, self.length], layout=wrap)
-        self._later = ui.VBox([window, self.map, ui.HBox([self.grab, self.link, self.images], layout=wrap), self.list])
-        return [ui.HBox([self.upload, self.path], layout=wrap), self.facts, self._later, self.verdict]
+        painted = ui.HBox([self.look, self.brush] if self._looks else [], layout=wrap)
+        elsewhere = ui.HBox([self.grab, self.link, self.images], layout=wrap)
+        self._later = ui.VBox([window, self.map, painted, elsewhere, self.list])
+        self._run = ui.VBox([self.panel] if self.panel else [])
+        return [ui.HBox([self.upload, self.path], layout=wrap), self.facts, self._later, self.verdict, self._run]
 
     def _each(self, files: Sequence[dict], take: Callable[[str, Path], None]) -> None:
         """Hand every uploaded file, by its own name and where it lies now, to `take`."""
@@ -144,6 +162,16 @@ class ClipPicker(Column):
     def _take_image(self, name: str, path: Path) -> None:
         source = self._opened()
         self._images[match_image(name, self.map.keyframes, self._images)] = source.fit_image(path, name)
+
+    def _paint(self) -> None:
+        """Paint the picked frames in one look."""
+        source, picked = self._opened(), self.map.keyframes
+        if not picked:
+            raise WidgetError(NO_FRAME)
+        for index, image in zip(
+            picked, self._looks[self.look.value](source.pictures(self.start.value, picked)), strict=True
+        ):
+            self._images[index] = source.fitted(image, f"frame {index}")
 
     def _on_path(self, change: traitlets.Bunch) -> None:
         if change["new"].strip():
@@ -180,7 +208,7 @@ class ClipPicker(Column):
 
     def _offer_frames(self) -> None:
         if not self.map.keyframes:
-            raise WidgetError("No frame is picked; click frames on the map first.")
+            raise WidgetError(NO_FRAME)
         source = self._opened()
         address = source.zipped(self.start.value, self.map.keyframes)
         size = f"{source.size[1]}x{source.size[0]}"
@@ -209,6 +237,7 @@ class ClipPicker(Column):
             problem = f"No image yet for {'frame' if len(missing) == 1 else 'frames'} {', '.join(map(str, missing))}."
         self.problem, self.ready = problem, not problem
         self._later.layout.display = "none" if self._frames is None else None
+        self._run.layout.display = "none" if problem else None
         if self._frames is not None:
             source, (count, height, width) = self._opened(), self._frames.shape[:3]
             self.facts.value = _words(

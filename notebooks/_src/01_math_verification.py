@@ -15,11 +15,11 @@
 #
 # {{badges}}
 #
-# **You will learn** to *compute* the gap between an edit and its keyframe, to *predict* when the correction
-# closes it, and to *recognise* the formulas that do not.
+# **You will learn** to *see* what each of the method's three ideas does, to *predict* when the correction closes the
+# gap between an edit and its keyframe, and to *recognise* the formulas that do not.
 #
-# **You need** vectors and a little algebra. The words and symbols are in the
-# [table of notation](notation.md).
+# **You need** vectors and a little algebra; what a flow is, the first section says, and lesson
+# [02](02_flows_by_hand.ipynb) derives it. The words and symbols are in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -31,17 +31,87 @@
 # The correction of this lesson has a rate, $\alpha = 10$. Taken literally, a step of length $dt$ removes the
 # share $\kappa = \alpha\,dt$ of the gap. Wan's noise levels are not evenly spaced: the last step is the longest.
 #
-# **Write down four answers.** With 50, 30, 20 and 10 steps, is the gap at the end smaller than it would be
-# without any correction?
+# **Two questions.** (1) With 50, 30, 20 and 10 steps: is the gap at the end smaller than it would be without any
+# correction? (2) The clip and its keyframe are given the *same* noise. What would go wrong with two different ones?
+
+# %% tags=["predict"]
+lessons.predict("01", "", "")
 
 # %% [markdown] tags=["idea"]
-# ## One path, two branches
+# ## All of it on one stage
 #
-# A flow model works on a straight path between data $z$ and noise $n$. At noise level $\sigma$ (1 is noise, 0 is
-# data) the path is at $x = (1-\sigma)\,z + \sigma\,n$, and its velocity is $v = n - z$.
+# A flow model works on a straight path between data $z$ and noise $n$. At noise level $\sigma$ (1 is noise, 0 is data)
+# the path is at $x = (1-\sigma)\,z + \sigma\,n$, and its velocity is $v = n - z$. A step goes against $v$, towards the
+# data.
 #
-# An edit runs two branches at the same $\sigma$: `main`, which is the clip, and `key`, which is a keyframe you
-# painted. The **residual** is the gap that the next step would leave:
+# Below, five frames of a clip lie in a plane: across is *what* a frame shows, up is *how it is painted*. One of them was
+# painted, the orange diamond. Each hangs on a thread that leads to its noised copy, which is all that the model sees;
+# as $\sigma$ falls the threads are pulled in. Three ideas can be switched on and off:
+#
+# 1. **one noise**: the keyframe hangs on the same thread as its frame;
+# 2. **shared position**: the model sees the keyframe at the place in time where it belongs;
+# 3. **correction**: at each step the frame is pulled towards the keyframe.
+
+# %% tags=["see"]
+from flowedit.lessons.record import three_ideas
+from flowedit.presets import preset_settings
+from flowedit.widgets import CoupledStage
+gain, ideas = preset_settings("tiny", "method").gain, three_ideas()
+print("the stage corrects as the preset `method` does, by", gain)
+CoupledStage(gain, strips=ideas.strips, strips_name=ideas.words)
+
+# %% [markdown] tags=["see"]
+# **What you should see.** Play it. The two threads of the painted frame run in *parallel*: the red gap between their ends
+# is the difference of paint and nothing else. With **two** noises they cross; early on the gap is mostly noise, and the
+# small dots, where the frame ends over 24 draws, scatter. With the position **appended**, the paint arrives at the last
+# frames, where nobody asked for it. With the correction **off**, frame 2 stops where the model believes it, short of the
+# diamond. Below the plane, the same eight edits by the small Wan.
+
+# %% [markdown] tags=["idea"]
+# ## What one noise buys, measured
+#
+# It is easy to claim too much here. With the method `coupled`, which starts from noise and has no source beside it, one
+# noise and two end equally near to the keyframe. With `difference`, the method of the stage and of the preset, they do
+# not, and the clearest case is a keyframe that nobody painted: with one noise its branch *is* the clip's, nothing is
+# left to correct, and the source comes back exactly. With two, the correction mistakes the difference of noises for
+# paint.
+#
+# The first cell repeats the stage 200 times and then reads what was recorded with the small Wan; the second does the
+# same for `coupled`, in closed form.
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+import numpy as np
+from flowedit.toy import stage
+for one_noise in (True, False):
+    switches = stage.Switches(one_noise=one_noise, gain=gain)
+    painted = np.array([stage.ends(switches, seed) for seed in range(200)])
+    missed = stage.rms(painted - stage.SOURCE[stage.SLOT] - stage.STYLE)
+    strayed = stage.rms(stage.unpainted(switches, 200))
+    print(f"one noise {one_noise!s:5}: ends {missed:.2f} from the painting; unpainted, {strayed:.2f} from its source")
+print(ideas.noise_table)
+
+# %% tags=["code", "keep_output"]
+# NBVAL_CHECK_OUTPUT
+from flowedit.flow import interpolate
+from flowedit.toy import Branches, gaussian, kappas_of, two_branches
+clip, key, sigmas = gaussian([1.0], 0.3), gaussian([0.0], 0.3), stage.SIGMAS
+noise, other = np.random.default_rng(1).standard_normal((2, 4000, 1))
+for name, noise_key in (("one noise", noise), ("two noises", other)):
+    starts = interpolate(1.0, noise, sigmas[0]), interpolate(0.0, noise_key, sigmas[0])
+    steps = two_branches(Branches(clip.velocity, key.velocity, *starts), sigmas, kappas_of(gain, sigmas))
+    gaps = [stage.rms(step.gap) for step in steps]
+    print(f"coupled, {name}: gap {gaps[0]:.2f} after the first step, {gaps[-1]:.3f} at the end")
+
+# %% tags=["proof"]
+one, two = (stage.Switches(one_noise=on, gain=gain) for on in (True, False))
+assert stage.rms(stage.unpainted(one, 50)) < 1e-12 < 0.05 < stage.rms(stage.unpainted(two, 50))
+
+# %% [markdown] tags=["idea"]
+# ## The gap law
+#
+# Let us make the correction exact. An edit runs two branches: `main`, which is the clip, and `key`, which is the
+# keyframe. The **residual** is the gap that the next step would leave:
 #
 # $$r = (x_{main} - x_{key}) - (v_{main} - v_{key})\,dt$$
 #
@@ -50,20 +120,20 @@
 #
 # $$gap_{next} = (1 - \kappa\,(1+\beta))\;r$$
 #
-# Neither the model nor the noise was used, so the law must hold for *any* four arrays: below, random ones.
+# Neither the model nor the noise was used, so the law holds for *any* four arrays, whatever their noise. The cell tries
+# random ones. What one noise changes is not the law but what a residual *means*.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-import numpy as np
 from flowedit.correction import correct, gap_law, residual
 from flowedit.flow import euler_step
-dt, kappa, (x_main, x_key, v_main, v_key) = 0.1, 0.7, np.random.default_rng(0).standard_normal((4, 1000, 16))
+dt, kappa = 0.1, 0.7
+x_main, x_key, v_main, v_key = np.random.default_rng(0).standard_normal((4, 1000, 16))
 r = residual(x_main, x_key, v_main, v_key, dt).r
 for beta in (0.0, 0.5, 1.0):
-    main, key = (euler_step(x, v, 0.5, 0.5 - dt) for x, v in
-                 zip((x_main, x_key), correct(v_main, v_key, r, kappa / dt, beta)))
-    print(f"beta {beta}: largest error below 1e-6:", np.abs(main - key - gap_law(r, kappa, beta)).max() < 1e-6)
-    assert np.allclose(main - key, gap_law(r, kappa, beta), 0, 1e-6)
+    new_main, new_key = correct(v_main, v_key, r, kappa / dt, beta)
+    gap = euler_step(x_main, new_main, 0.5, 0.5 - dt) - euler_step(x_key, new_key, 0.5, 0.5 - dt)
+    print(f"beta {beta}: the law holds to 1e-6:", np.abs(gap - gap_law(r, kappa, beta)).max() < 1e-6)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.1: close the gap
@@ -101,33 +171,35 @@ def close_gap(x_main, x_key, v_main, v_key, dt, kappa):
 # *The same, mended.* Turn the second difference round and the $t$ cancels: what remains is $z_i - z_k$, the whole
 # difference of the data, at every noise level.
 #
-# We give each of the four the same share, $\kappa = 0.5$, on Wan's 50 steps, and measure one step at a time: what
-# part of the gap is left? The law says one half.
+# Each of the four gets the same share, $\kappa = 0.5$, on Wan's 50 steps. One step at a time: what part of the gap is
+# left? The law says one half.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from flowedit.flow import interpolate
 from flowedit.schedule import wan_sigmas
-sigma, sigma_next = np.array([wan_sigmas(50)[:-1], wan_sigmas(50)[1:]])
-z_i, z_k, n, kappa, dt = 1.0, 0.0, 0.5, 0.5, sigma - sigma_next
+grid = np.array(wan_sigmas(50))
+sigma, dt = grid[:-1], -np.diff(grid)
+z_i, z_k, n, kappa = 1.0, 0.0, 0.5, 0.5
 x_i, x_k = interpolate(z_i, n, sigma), interpolate(z_k, n, sigma)
 r = residual(x_i, x_k, n - z_i, n - z_k, dt).r
 forms = {"the residual r": r, "wrong sign": -r,
          "circulating": (z_i - z_k - x_k + x_i) / sigma, "mended": (z_i - z_k - x_i + x_k) / sigma}
-assert (same := np.allclose(r, (1 - sigma_next) * (z_i - z_k)))
-print("r is (1 - sigma_next) times the difference of the data:", same)
+print("r is (1 - sigma_next) times the difference of the data:", np.allclose(r, (1 - grid[1:]) * (z_i - z_k)))
 
 # %% tags=["see", "keep_output"]
-(fig, ax), expected = lessons.figure(height=3.4), {"the residual r": (50, 50), "mended": (1, 19)}
-for (name, form), marker in zip(forms.items(), "o^sd"):
-    left = np.abs(euler_step(x_i - x_k, z_k - z_i + kappa / dt * form, sigma, sigma_next)) / r
-    assert (np.isclose(left, 0.5).sum(), (left < 1).sum()) == expected.get(name, (0, 0)), name
-    ax.plot(sigma, left, marker=marker, markevery=4, label=f"{name}: {(left < 1).sum()} of 50")
+fig, ax = lessons.figure(height=3.4)
+left = {name: np.abs(x_i - x_k - dt * (z_k - z_i + kappa / dt * form)) / r for name, form in forms.items()}
+for (name, factor), marker in zip(left.items(), "o^sd"):
+    ax.plot(sigma, factor, marker=marker, markevery=4, label=f"{name}: {(factor < 1).sum()} of 50")
 ax.axhspan(0.03, 1, color=lessons.COLOURS["grey"], alpha=0.12, lw=0)
 ax.set(yscale="log", xlim=(1, 0), ylim=(0.03, 300), xlabel="noise level σ (an edit runs to the right)",
        ylabel="gap left (factor)", title="Only the residual leaves one half at every step (closed form)")
 ax.legend(title="steps at which the gap shrinks (grey)", ncols=2)
 lessons.show(fig)
+
+# %% tags=["proof"]
+shrinks = {name: (int(np.isclose(factor, 0.5).sum()), int((factor < 1).sum())) for name, factor in left.items()}
+assert shrinks == {"the residual r": (50, 50), "wrong sign": (0, 0), "circulating": (0, 0), "mended": (1, 19)}
 
 # %% [markdown] tags=["see"]
 # **What you should see.** The blue line lies at one half, as the law says. With the wrong sign the gap grows at
@@ -145,21 +217,27 @@ lessons.show(fig)
 # - **Exact** (the rate integrated over the step): $\kappa\,(1+\beta) = 1 - e^{-\alpha\,(1+\beta)\,dt}$. The factor is
 #   $e^{-\alpha\,(1+\beta)\,dt}$, always between 0 and 1. The package uses this one.
 #
-# Here is a run with ideal fields: each branch knows one single point, $D$ apart, and heads straight for it.
-# Without correction the gap at the end is $D$.
+# Or one gives the share itself, $\kappa$. That a strong correction closes the gap does not mean that it makes the better
+# edit: lesson 06 has the figures. Here is a run with ideal fields: each branch knows one single point, $D$ apart,
+# and heads straight for it. Without correction the gap at the end is $D$.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from flowedit.correction import Euler, Exact
-from flowedit.toy import branches_of, kappas_of, point_mass, two_branches
+from flowedit.toy import branches_of, point_mass
 branches = branches_of(point_mass([1.0]), point_mass([0.0]), np.array([[0.5]]), 1.0)
 def final_gap(gain, steps):
     sigmas = wan_sigmas(steps)
     return [step.gap.item() for step in two_branches(branches, sigmas, kappas_of(gain, sigmas))][-1]
 for steps in (50, 30, 20, 10):
+    literal, exact = final_gap(Euler(10.0), steps), final_gap(Exact(10.0), steps)
+    print(f"{steps} steps, last dt {wan_sigmas(steps)[-2]:.3f}: literal gap {literal:+.2f} D, exact {exact:+.2f} D")
+
+# %% tags=["proof"]
+for steps in (50, 30, 20, 10):
     last, gaps = wan_sigmas(steps)[-2], [final_gap(gain(10.0), steps) for gain in (Euler, Exact)]
-    print("{} steps, last dt {:.3f}: literal gap {:+.2f} D, exact {:+.2f} D".format(steps, last, *gaps))
-    assert np.allclose(gaps, (1 - 10 * last, np.exp(-10 * last))) and (abs(gaps[0]) < 1) == (steps > 20)
+    assert np.allclose(gaps, (1 - 10 * last, np.exp(-10 * last)))
+    assert (abs(gaps[0]) < 1) == (steps > 20)
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=2, height=3.2, sharey=True)
@@ -178,29 +256,6 @@ lessons.show(fig)
 # last step; at $\alpha = 10$ that has happened with 20 and with 10 steps, and with 30 steps the edit has already shot
 # past the keyframe. Right, no line can leave the band: a larger rate only brings it closer to 0.
 
-# %% [markdown] tags=["exercise"]
-# ### Exercise 1.2: the largest stable rate
-#
-# *Difficulty ●●○○○ · 5 minutes.* For a grid of noise levels and a $\beta$, return the rate $\alpha$ below which the
-# literal form shrinks the gap at *every* step.
-#
-# <details><summary>Hint 1</summary>Every step has its own dt; one of them decides.</details>
-# <details><summary>Hint 2</summary>Solve α · dt · (1 + β) = 2 for α. np.diff gives differences of neighbours.</details>
-
-# %% tags=["stub"]
-def largest_alpha(sigmas, beta):
-    """Return the bound on the rate, a number."""
-    raise NotImplementedError("Exercise 1.2")
-
-# %% tags=["check"]
-lessons.check("1.2", largest_alpha)
-
-# %% tags=["solution"]
-def largest_alpha(sigmas, beta):
-    """Return the bound on the rate, a number."""
-    dt = -np.diff(sigmas)
-    return 2 / (dt.max() * (1 + beta))
-
 # %% [markdown] tags=["idea"]
 # ## What a push is worth
 #
@@ -208,18 +263,18 @@ def largest_alpha(sigmas, beta):
 # only the *last* push counts, and the final gap is $(1 - \kappa_{last})\,D$.
 #
 # A trained model is not like that. It reads from where it stands what the clip is going to be, so part of every
-# push stays. Gaussian data of some *spread* behaves so, and its field is known exactly. The cell corrects the
+# push stays. Gaussian data of some *spread* behave like this, and their field is known exactly. The cell corrects the
 # same 20 steps either all the time or only at the last step.
 
 # %% tags=["see"]
-from flowedit.toy import gaussian, last_only
+from flowedit.toy import last_only
 from flowedit.widgets import GapExplorer
-sigmas, kappas = wan_sigmas(20), kappas_of(Exact(10.0), wan_sigmas(20))
+sigmas = wan_sigmas(20)
+always = kappas_of(Exact(10.0), sigmas)
 for spread in (0.0, 0.5, 1.0):
     start = branches_of(gaussian([1.0], spread), gaussian([0.0], spread), np.array([[0.5]]), 1.0)
-    every, last = ([s.gap.item() for s in two_branches(start, sigmas, k)][-1] for k in (kappas, last_only(kappas)))
+    every, last = (list(two_branches(start, sigmas, kappas))[-1].gap.item() for kappas in (always, last_only(always)))
     print(f"spread {spread}: final gap {every:.3f} D corrected at every step, {last:.3f} D only at the last")
-    assert np.isclose(every, last) if spread == 0 else every < last / 2
 GapExplorer(steps=20, alpha=10.0, spread=0.5)
 
 # %% [markdown] tags=["see"]
@@ -227,45 +282,20 @@ GapExplorer(steps=20, alpha=10.0, spread=0.5)
 # spread to 0 and the first two meet at the end; raise it and they part. Change the gain to *euler* and look for steps
 # at which the gap grows. Everything is drawn in your browser, from the closed form.
 
-# %% [markdown] tags=["idea"]
-# ## What one noise changes
-#
-# At noise level $\sigma$, with the *same* noise the branches differ by $(1-\sigma)\,D$: by style and nothing else.
-# With *independent* noise the difference contains two noises as well, and its root mean square is
-#
-# $$\sqrt{(1-\sigma)^2 D^2 + 2\sigma^2}$$
-#
-# The gap law holds in both cases: it is algebra. What one noise changes is what a residual *means* on the way. Below,
-# the lines are these formulas; the dots are measured on 40 000 random numbers with $D = 0.5$.
-
-# %% tags=["see", "keep_output"]
-fig, ax = lessons.figure(height=3.0)
-t, (noise, other) = np.linspace(0, 1, 101), np.random.default_rng(1).standard_normal((2, 40_000))
-for name, second, extra, marker in (("one noise", noise, 0, "o"), ("independent noise", other, 2, "^")):
-    line, = ax.plot(t, np.sqrt((1 - t) ** 2 * 0.25 + extra * t**2), label=name)
-    gaps = [np.sqrt(np.mean((interpolate(0.5, noise, s) - interpolate(0.0, second, s)) ** 2)) for s in t[::10]]
-    ax.plot(t[::10], gaps, marker, color=line.get_color(), label=f"measured; at σ = {t[50]}: {gaps[5]:.2f}")
-    assert np.allclose(gaps, line.get_ydata()[::10], rtol=0.02)
-ax.set(xlim=(1, 0), xlabel="noise level σ", ylabel="rms of the gap", title="The gap between the branches, D = 0.5")
-ax.legend()
-lessons.show(fig)
-
-# %% [markdown] tags=["see"]
-# **What you should see.** Half-way, the independent gap is three times the coupled one: $\sqrt{D^2 + 2}\,/\,D = 3$ for
-# $D = 0.5$. Near $\sigma = 1$ the coupled gap goes to 0 and the other one does not. With one noise a residual reads as
-# style at every step; with two it reads mostly as noise until the last steps, where both lines end at $D$.
+# %% tags=["predict"]
+lessons.recall("01")
 
 # %% [markdown] tags=["recap"]
 # ## Recap
 #
 # - The residual is the gap that the next step would leave; the correction leaves $1 - \kappa(1+\beta)$ of it, for any
-#   model.
+#   model and any noise.
 # - A rate has to be integrated over the step. The literal $\kappa = \alpha\,dt$ overshoots on long steps.
-# - The law holds for any two branches. One noise for both makes the gap a reading of style, $(1-\sigma)\,D$, at every
-#   step.
+# - One noise makes a residual a reading of paint, and an unpainted keyframe leaves the source untouched.
 #
-# **Your predictions.** With 50 steps: yes. With 30: yes, but the edit ends *beyond* the keyframe. With 20 and with
-# 10: no, the gap ends larger than with no correction.
+# **Answers to the predictions.** (1) With 50 steps: yes. With 30: yes, but the edit ends *beyond* the keyframe. With 20
+# and with 10: no, the gap ends larger than with no correction. (2) The law would hold all the same. But the correction
+# would pull at noise: unpainted keyframes would move the clip, and the result would depend on the draw.
 #
 # **What breaks it.** The wrong sign; clean latents beside noisy ones; a model that moves its latents after the
 # correction (lesson 08). And the law speaks of the keyframes' slots only: what happens *between* keyframes is up to the

@@ -18,8 +18,8 @@
 # **You will learn** to *derive* the velocity field of simple data, to *measure* how fast a solver's error falls, and
 # to *edit* by the difference of two fields.
 #
-# **You need** lesson [01](01_math_verification.ipynb) and the mean of a random variable. The words and symbols are
-# in the [table of notation](notation.md).
+# **You need** the mean of a random variable; lesson [01](01_math_verification.ipynb) shows what this is for. The words
+# and symbols are in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -28,12 +28,15 @@
 # %% [markdown] tags=["predict"]
 # ## Before you run anything
 #
-# **Write down three answers.**
+# **Three questions.**
 #
 # 1. Twice as many steps: by what factor does the error of Euler's method fall? And that of Heun's?
 # 2. You edit a clip from the prompt "a red ball" to the *same* prompt, "a red ball". How much does it change?
 # 3. A row of four clusters is to be lifted. If you throw the row away and generate the lifted one from noise, what
 #    share of the points ends up in its own column?
+
+# %% tags=["predict"]
+lessons.predict("02", "", "", "")
 
 # %% [markdown] tags=["idea"]
 # ## The field is an average
@@ -44,10 +47,10 @@
 # $$v(x, \sigma) = E\,[\,n - z \mid x\,]$$
 #
 # For data made of round Gaussians this mean has a closed form: each component $k$ has its own velocity, and they are
-# averaged by how likely $k$ is, given $x$. `Mixture.velocity` is that formula. No training, no error.
+# averaged by how likely $k$ is, given $x$. `Mixture.velocity` is that formula: no training, no error.
 #
-# The cell below checks it the slow way, at one point: draw 200 000 clips $z$, find the noise $n$ that puts each of
-# them at $x$, and average, weighting by how likely that noise is.
+# The cell below checks it the slow way, at one point: it draws 200 000 clips $z$, finds the noise $n$ that puts each of
+# them at $x$, and averages, weighting by how likely that noise is.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
@@ -59,8 +62,7 @@ n = (x - (1 - sigma) * z) / sigma
 weight = np.exp(-(n**2).sum(axis=1, keepdims=True) / 2)
 mean = (weight * (n - z)).sum(axis=0) / weight.sum()
 error = np.sqrt((weight**2 * (n - z - mean) ** 2).sum(axis=0)) / weight.sum()
-assert (near := np.abs(mean - data.velocity(x[None], sigma)[0]) < 4 * error).all()
-print("within four standard errors:", near)
+print("within four standard errors:", (np.abs(mean - data.velocity(x[None], sigma)[0]) < 4 * error).all())
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=3, height=2.9, sharey=True)
@@ -117,13 +119,19 @@ def velocity_of_two(x, sigma, a, b):
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from flowedit.schedule import wan_sigmas
-from flowedit.toy import SOLVERS, difference_field, euler, gaussian, gaussian_flow, observed_order, solve
+from flowedit.toy import SOLVERS, gaussian, gaussian_flow, observed_order, solve
 blob, noise = gaussian([1.0, -0.5], 0.6), np.random.default_rng(1).standard_normal((256, 2))
 exact, counts = gaussian_flow(blob, noise, 0.0), (8, 16, 32, 64, 128)
-errors = {name: [np.abs(solve(solver, blob.velocity, noise, wan_sigmas(count, shift=1.0)) - exact).max()
-                 for count in counts] for name, solver in SOLVERS.items()}
-for (name, values), order in zip(errors.items(), (1, 2)):
-    print(f"{name}: observed order {observed_order(values, counts):.1f}")
+def error_of(solver, count):
+    return np.abs(solve(solver, blob.velocity, noise, wan_sigmas(count, shift=1.0)) - exact).max()
+errors = {}
+for name, solver in SOLVERS.items():
+    errors[name] = [error_of(solver, count) for count in counts]
+    print(f"{name}: observed order {observed_order(errors[name], counts):.1f}")
+
+# %% tags=["proof"]
+assert (np.abs(mean - data.velocity(x[None], sigma)[0]) < 4 * error).all()
+for values, order in zip(errors.values(), (1, 2)):
     assert abs(observed_order(values, counts) - order) < 0.1
 
 # %% tags=["see", "keep_output"]
@@ -190,15 +198,19 @@ def difference(z, sigma, source, noise, v_source, v_target):
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
+from flowedit.toy import difference_field, euler
 rows, noise = SCENES["rows"], np.random.default_rng(2).standard_normal((400, 2))
 start, grid = rows.source.sample(400, np.random.default_rng(3)), wan_sigmas(20)
 same = difference_field(rows.source.velocity, rows.source.velocity, start, noise)
 lift = difference_field(rows.source.velocity, rows.target.velocity, start, noise)
-assert (still := np.abs(solve(euler, same, start, grid) - start).max() < 1e-12)
-print("same prompt, largest change below 1e-12:", still)
+print("same prompt, largest change below 1e-12:", np.abs(solve(euler, same, start, grid) - start).max() < 1e-12)
 ends = {"edited": solve(euler, lift, start, grid), "made anew": solve(euler, rows.target.velocity, noise, grid)}
-column_of = lambda points: np.abs(points[:, :1] - rows.source.means[:, 0]).argmin(axis=1)
+def column_of(points):
+    return np.abs(points[:, :1] - rows.source.means[:, 0]).argmin(axis=1)
 kept = {name: (column_of(end) == column_of(start)).mean() for name, end in ends.items()}
+
+# %% tags=["proof"]
+assert np.abs(solve(euler, same, start, grid) - start).max() < 1e-12
 assert kept["edited"] > 0.99 and abs(kept["made anew"] - 1 / 4) < 0.05
 
 # %% tags=["see", "keep_output"]
@@ -207,7 +219,7 @@ column = column_of(start)
 for ax, (name, end) in zip(axes, ends.items()):
     for k, (shade, marker) in enumerate(zip(("blue", "orange", "green", "purple"), "o^sd")):
         a, b = start[column == k], end[column == k]
-        ax.plot(*np.stack([a, b])[:, :25].transpose(2, 0, 1), "-", color=lessons.COLOURS[shade], lw=0.4)
+        ax.plot([a[:25, 0], b[:25, 0]], [a[:25, 1], b[:25, 1]], "-", color=lessons.COLOURS[shade], lw=0.4)
         ax.plot(*b.T, marker, color=lessons.COLOURS[shade], ms=3)
     ax.set(title=f"{name}: {kept[name]:.0%} stay in their column", xlabel="first coordinate")
 lessons.show(fig)
@@ -217,6 +229,9 @@ lessons.show(fig)
 # difference flow lifts every point straight up: the two fields differ by the lift alone. Right, made anew from noise,
 # the row is just as good and the columns are shuffled. That is what *editing* adds to generating.
 
+# %% tags=["predict"]
+lessons.recall("02")
+
 # %% [markdown] tags=["recap"]
 # ## Recap
 #
@@ -225,7 +240,7 @@ lessons.show(fig)
 # - Euler has order 1 and Heun order 2. Both are measured here, against an exact solution.
 # - The difference of two velocities moves a clip only where source and target differ.
 #
-# **Your predictions.** (1) By 2, and by 4. (2) Not at all, to the last digits. (3) About one in four: chance.
+# **Answers to the predictions.** (1) By 2, and by 4. (2) Not at all, to the last digits. (3) About one in four: chance.
 #
 # **What breaks it.** Different noise on the two sides, other guidance on one side, or a displacement that forgets
 # to subtract the source: then the same prompt is no longer the identity.

@@ -16,7 +16,7 @@
 # {{badges}}
 #
 # **You will learn** to *map* a video's frames to latent slots, to *encode* a keyframe so that the model is not misled,
-# and to *see* the flash that a wrong encoding leaves.
+# and to *place* it in time, so that the transformer knows where it belongs.
 #
 # **You need** lesson [01](01_math_verification.ipynb). The words are in the [table of notation](notation.md). The small
 # Wan that comes with the package is used: a real Wan transformer and autoencoder, only small.
@@ -30,9 +30,12 @@
 #
 # A Wan model does not work on frames but on *latents*. 33 frames become 9 latents.
 #
-# **Write down three answers.** (1) You repaint frame 16. Which latent is that? (2) May you give keyframes 17 *and* 19?
+# **Three questions.** (1) You repaint frame 16. Which latent is that? (2) May you give keyframes 17 *and* 19?
 # (3) You encode your painting of frame 16 as a video of one frame and put that latent in its place. What will you see
 # in the result around frame 16?
+
+# %% tags=["predict"]
+lessons.predict("03", "", "", "")
 
 # %% [markdown] tags=["idea"]
 # ## Groups of 1, 4, 4, 4, ...
@@ -43,36 +46,21 @@
 #
 # $$slot(i) = \lfloor (i + 3) / 4 \rfloor$$
 #
-# You need not believe it. Change one frame, encode, and look which latents have changed: the first of them is the slot.
+# You need not believe it. Invert one frame, encode, and look which latents have changed: the first of them is the slot.
+# Later latents change a little too, because the autoencoder remembers the past; earlier ones never do.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-import numpy as np
-from flowedit.model import to_pixels
+from flowedit.frames import group_of, slot_of
 from flowedit.lessons import material
-clip, model, changes = material.clip(), material.small_model(), []
+from flowedit.model import to_pixels
+clip, model = material.clip(), material.small_model()
 small = to_pixels(clip.frames[:9, 32:96, 32:96])  # (1, 3, frames, height, width), in [-1, 1]
 for i in range(9):
     inverted = small.clone()
     inverted[:, :, i] *= -1
-    changes.append((model.encode(inverted) - model.encode(small)).abs().amax((0, 1, 3, 4)).tolist())
-print("slot found for each frame:", [int(np.argmax(np.array(change) > 1e-4)) for change in changes])
-
-# %% tags=["see", "keep_output"]
-from flowedit.frames import group_of, slot_of
-fig, ax = lessons.figure(height=2.6)
-picture = ax.pcolormesh(np.arange(10) - 0.5, np.arange(4) - 0.5, np.array(changes).T, cmap="cividis")
-ax.step(np.arange(9), [slot_of(i) for i in range(9)], "o", where="mid", color="white", ms=4, label="(i + 3) // 4")
-ax.set(xlabel="frame that was changed", ylabel="latent", title="How much each latent changes (small model, measured)")
-ax.set_xticks(range(9))
-ax.set_yticks(range(3))
-ax.grid(visible=False)
-fig.colorbar(picture, label="largest change")
-lessons.show(fig)
-
-# %% [markdown] tags=["see"]
-# **What you should see.** Each column is one changed frame; nothing below the white dots changes, ever: the first latent
-# that notices is the slot of the formula. Later latents notice a little, because the autoencoder remembers the past.
+    change = (model.encode(inverted) - model.encode(small)).abs().amax((0, 1, 3, 4))
+    print(f"frame {i} changes latents {(change > 1e-4).nonzero().flatten().tolist()}; the formula says {slot_of(i)}")
 
 # %% tags=["see"]
 from flowedit.widgets import SlotMap
@@ -80,7 +68,7 @@ SlotMap(33, keyframes=[0, 17, 19, 32], frames=clip.frames)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** The 33 frames in their 9 slots. Keyframes 17 and 19 are marked as a collision: they lie in one
-# latent, and there is room for one. The last frame of a group (0, 4, 8, ...) is the natural place.
+# latent, and there is room for only one. The last frame of a group (0, 4, 8, ...) is the natural place.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.1: encode a keyframe
@@ -94,6 +82,7 @@ SlotMap(33, keyframes=[0, 17, 19, 32], frames=clip.frames)
 # after a first frame.</details>
 
 # %% tags=["stub"]
+import numpy as np
 def hold(image, index):
     """Return (frames to encode, which latent to take) for a keyframe at pixel frame index."""
     raise NotImplementedError("Exercise 3.1")
@@ -102,6 +91,7 @@ def hold(image, index):
 lessons.check("3.1", hold)
 
 # %% tags=["solution"]
+import numpy as np
 def hold(image, index):
     """Return (frames to encode, which latent to take) for a keyframe at pixel frame index."""
     count = 1 if slot_of(index) == 0 else 5
@@ -120,6 +110,7 @@ def hold(image, index):
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
+import numpy as np
 from flowedit.methods.encoding import encode_keyframes
 from flowedit.methods.branches import rms_per_slot
 source, truth = (model.encode(to_pixels(frames[:17])) for frames in (clip.frames, clip.truth))
@@ -129,28 +120,19 @@ for way in ("still", "hold", "delta"):
     distance[way] = np.array(rms_per_slot(keys - truth))
     print(f"{way:6} distance to the true latent: slot 0 {distance[way][0]:.1f}, later {distance[way][1:].mean():.1f}")
 
-# %% tags=["see", "keep_output"]
-fig, ax = lessons.figure(height=2.6)
-for (way, values), marker, shift in zip(distance.items(), "o^s", (-0.2, 0, 0.2)):
-    ax.bar(np.arange(5) + shift, values, 0.18, label=f"{way}: {values[1:].mean():.2f} in later slots")
-ax.set(xlabel="latent slot of the keyframe", ylabel="distance (rms)", title="Distance to the true latent")
-ax.legend(ncols=3, loc="upper center")
-ax.set_ylim(0, 1.3 * max(values.max() for values in distance.values()))
-lessons.show(fig)
-
-# %% [markdown] tags=["see"]
-# **What you should see.** In slot 0 all ways are one, because that slot *is* a single picture. In every later slot the
-# lone picture is far off, and holding it still brings it close.
+# %% tags=["proof"]
+assert distance["still"][1:].min() > 1.5 * max(distance["hold"][1:].max(), distance["delta"][1:].max())
 
 # %% [markdown] tags=["idea"]
 # ## The flash
 #
-# A wrong latent is not an abstract matter. The correction of lesson 01 pulls the clip onto the keyframes' latents, so
+# In slot 0 all three are the same, because that slot *is* a single picture. In every later slot the lone picture is far
+# off. That is not an abstract matter. The correction of lesson 01 pulls the clip onto the keyframes' latents, so
 # the clip *arrives* at what they say. If a latent says something that no group of four frames would, the decoder shows
 # it.
 #
-# We edit the first 17 frames twice, and change nothing but the encoding. The figure compares each frame with the exact
-# answer, in dB: 3 dB more is half the squared error.
+# We edit the first 17 frames twice, and change nothing but the encoding. Nearness to the exact answer is measured in dB:
+# 3 dB more is half the squared error.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
@@ -158,54 +140,98 @@ from flowedit.settings import EditSettings
 from flowedit.edit.steps import edit_video
 from flowedit.metrics import psnr
 settings = EditSettings(prompt=clip.prompt, conditioning="none", detail="plain", steps=6, shift=3.0, strength=0.8)
-edit = lambda wanted: edit_video(clip.frames[:17], clip.keyframes(0, 8, 16), model, wanted).frames
+def edit(wanted):
+    return edit_video(clip.frames[:17], clip.keyframes(0, 8, 16), model, wanted).frames
 edits = {way: edit(settings.with_(keyframe_encoding=way)) for way in ("still", "hold")}
 quality = {way: psnr(frames, clip.truth[:17]) for way, frames in edits.items()}
-inside = [i for slot in (2, 4) for i in group_of(slot)]
-better = quality["hold"][inside].mean() > quality["still"][inside].mean()
-print("holding still is better inside the keyframes' groups:", better)
-
-# %% tags=["see", "keep_output"]
-fig, ax = lessons.figure(height=2.8)
-for (way, values), marker in zip(quality.items(), "o^"):
-    ax.plot(values, marker=marker, label=f"{way}: {values[inside].mean():.1f} dB inside the groups")
-for slot in (2, 4):
-    ax.axvspan(group_of(slot)[0] - 0.5, group_of(slot)[-1] + 0.5, color=lessons.COLOURS["grey"], alpha=0.15, lw=0)
-ax.set(xlabel="frame", ylabel="PSNR (dB)", title="Same edit, two encodings (grey: groups of the keyframes)")
-ax.legend()
-lessons.show(fig)
-
-# %% [markdown] tags=["see"]
-# **What you should see.** Inside the grey groups the two edits part: `hold` climbs to a peak at the keyframe, `still`
-# hardly gains. Frame 0 is the same in both.
+inside = [*group_of(2), *group_of(4)]
+print("holding still is better inside the keyframes' groups:", all(quality["hold"][inside] > quality["still"][inside]))
 
 # %% tags=["see", "keep_output"]
 from flowedit.widgets import FrameScrubber
-rows = {"source": clip.frames[:17], **edits, "exact edit": clip.truth[:17]}
+said = {f"{way} ({quality[way][inside].mean():.1f} dB)": frames for way, frames in edits.items()}
+rows = {"source": clip.frames[:17], **said, "exact edit": clip.truth[:17]}
 fig, axes = lessons.contact(rows, range(3, 13), marks=(8,))
 lessons.show(fig, "Frames 3 to 12 of the source, of the edit with still, with hold, and of the exact edit")
 FrameScrubber(rows, keyframes=(0, 8, 16), note="small model", index=6)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** The flash. In *still* the colours turn dull and grey in frames 5 to 8, the group of keyframe
-# 8, and come back after it; in *hold* they do not. Play both below the picture: in motion it is a blink.
+# **What you should see.** The flash; in brackets, nearness inside the keyframes' groups. In *still* the colours turn dull
+# and grey in frames 5 to 8, the group of keyframe 8, and come back after it; in *hold* they do not. Play both below the
+# picture: in motion it is a blink.
 
 # %% [markdown] tags=["idea"]
 # ## Where is a keyframe, for the transformer?
 #
-# The transformer may also *see* the keyframes, as extra tokens behind the clip's own, and the small model has a LoRA
-# that was trained to read them. It knows where a token belongs in time only from its position index. Keyframe tokens can
-# *share* the index of their slot; the naive choice *appends* them, as if they were later frames; another numbers them
-# from 0 again (*restarted*). Only the first tells the truth.
+# The transformer may also *see* the keyframes, as extra tokens behind the clip's own. A token carries no place of its
+# own; **rotary positions** (RoPE) give it one. Each token is cut into pairs of numbers, and each pair is turned like the
+# hand of a clock, by an angle that grows with the token's position $i$, fast for the first pair and ever slower for the
+# next. Attention compares hands, so it sees only how far apart two tokens stand: equal tokens at a distance of $d$ agree
+# by
+#
+# $$agreement(d) = mean\,(\cos(d\,\theta_1), \cos(d\,\theta_2), \dots)$$
+#
+# Keyframe tokens can *share* the position of their slot. The naive choice *appends* them, as if they were later frames;
+# another numbers them from 0 again. Below, a keyframe of slot 2 in a clip of 5, by the small model's own table.
+
+# %% tags=["see", "keep_output"]
+from flowedit.methods.branches import POSITIONS
+table = model.pipe.dit.freqs[0].numpy()  # complex (positions, pairs): each number turns one pair
+fig, (left, right) = lessons.figure(columns=2, height=2.9)
+left.plot(table[:13, :4].real, marker="o", ms=3)
+left.set(title="Four of the hands, seen from the side", xlabel="position", ylabel="cosine of the angle")
+for name, place in POSITIONS.items():
+    right.plot((table[:5] * table[place(5, [2])[-1]].conj()).real.mean(axis=1), marker="o", label=name)
+right.set(title="Where a keyframe of slot 2 seems to stand", xlabel="slot of the clip", ylabel="agreement")
+right.legend(title="position of the keyframe")
+lessons.show(fig)
+
+# %% [markdown] tags=["see"]
+# **What you should see.** Left, each hand turns on with every position, the first one fastest: together they tell each
+# position from every other. Right, the slots of the clip whose hands agree best with the keyframe's: with a shared
+# position that is slot 2, where it belongs; appended, it seems to stand after the last slot; restarted, at the first.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.2: shared positions
+#
+# *Difficulty ●●○○○ · 5 minutes.* Write the second of the method's ideas. From the model's table (one row per position),
+# return the rows for the joint sequence: those of the clip's slots in order, then for each keyframe the row of its slot.
+#
+# <details><summary>Hint 1</summary>An array can be indexed with a list of rows, in any order, repeats included.</details>
+# <details><summary>Hint 2</summary>The list is 0, 1, ..., num_slots - 1, followed by the slots of the
+# keyframes.</details>
+
+# %% tags=["stub"]
+def shared_rows(table, num_slots, slots):
+    """Return the table's rows for the clip's slots and the keyframes after them."""
+    raise NotImplementedError("Exercise 3.2")
+
+# %% tags=["check"]
+lessons.check("3.2", shared_rows)
+
+# %% tags=["solution"]
+def shared_rows(table, num_slots, slots):
+    """Return the table's rows for the clip's slots and the keyframes after them."""
+    return table[[*range(num_slots), *slots]]
+
+# %% [markdown] tags=["idea"]
+# ## Does it matter?
+#
+# The small model has a LoRA that was trained to read keyframe tokens at shared positions. The cell edits with each
+# choice, without correction, so that all comes from what the model reads.
 
 # %% tags=["code", "keep_output"]
-from flowedit.methods.branches import POSITIONS
 near = {}
-for name, place in POSITIONS.items():
+for name in POSITIONS:
     tokens = settings.with_(conditioning="tokens", positions=name, keyframe_encoding="hold", kappa=0.0, steps=4)
     near[name] = psnr(edit(tokens), clip.truth[:17]).mean()
-    print(f"{name:10} indices {place(5, (0, 2, 4))[5:]}, no correction: {near[name]:.1f} dB")
+    print(f"{name:10} {near[name]:.1f} dB")
+
+# %% tags=["proof"]
 assert near["shared"] == max(near.values())
+
+# %% tags=["predict"]
+lessons.recall("03")
 
 # %% [markdown] tags=["recap"]
 # ## Recap
@@ -214,12 +240,12 @@ assert near["shared"] == max(near.values())
 #   keyframes in one slot are refused.
 # - A keyframe after the first slot must be encoded as a group: held still (`hold`), or as a change of the source's group
 #   (`delta`).
-# - Tokens of a keyframe carry their slot's position.
+# - Tokens of a keyframe carry their slot's position: rotary positions tell the transformer distances in time.
 #
-# **Your predictions.** (1) Slot 4. (2) No: both lie in slot 5. (3) A flash: for the four frames of its group the picture
-# jumps to wrong colours and back.
+# **Answers to the predictions.** (1) Slot 4. (2) No: both lie in slot 5. (3) A flash: for the four frames of its group
+# the picture jumps to wrong colours and back.
 #
 # **What breaks it.** Encoding several distant keyframes as one clip: that claims that they are consecutive frames.
-# Resizing or re-timing in silence: the slots move and nobody is told.
+# Resizing or re-timing silently: the slots move and nobody is told.
 #
 # **Next:** [04 · Agent keyframe styling](04_agent_keyframes.ipynb).

@@ -15,8 +15,7 @@
 #
 # {{badges}}
 #
-# **You will learn** to *run* an edit step by step, to *read* its residuals, and to *choose* alpha and beta by what
-# they do to the picture.
+# **You will learn** to *run* an edit step by step, to *read* its residuals, and to *write* the method yourself.
 #
 # **You need** lessons [01](01_math_verification.ipynb) and [03](03_frames_latents_keyframes.ipynb). The words are in the
 # [table of notation](notation.md).
@@ -30,8 +29,11 @@
 #
 # A rule of thumb says that an edit is good when the residual `r_k_norm` stays below 0.01.
 #
-# **Write down three answers.** (1) Will `r_k_norm` fall during a run, or rise? (2) Does a *good*
+# **Three questions.** (1) Will `r_k_norm` fall during a run, or rise? (2) Does a *good*
 # edit keep the rule? (3) Could an edit that does *nothing at all* keep it?
+
+# %% tags=["predict"]
+lessons.predict("05", "", "", "")
 
 # %% [markdown] tags=["idea"]
 # ## One loop
@@ -45,30 +47,32 @@
 # $$v_{main} \leftarrow v_{main} + \frac{\kappa}{dt}\,r$$
 #
 # With `conditioning="none"` the model does not *see* the keyframes: it has the words, and all else comes from the
-# correction. (The preset `default` has no correction: it shows the model a classical estimate of the whole clip instead;
-# lesson 06 compares.)
+# correction: the best place to watch it, not the best edit. The preset `default` has no correction; it shows the model a
+# classical estimate of the whole clip instead. Lesson 06 compares what each is worth.
 
 # %% tags=["code"]
 from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
 from flowedit.lessons import material
 from flowedit.presets import preset_settings
 clip, model = material.clip(frames=17), material.small_model()
-settings = preset_settings("tiny", "method", prompt=clip.prompt, source_prompt=clip.source_prompt, conditioning="none")
+words = {"prompt": clip.prompt, "source_prompt": clip.source_prompt}
+settings = preset_settings("tiny", "method", conditioning="none", **words).with_(alpha=10.0)
 prepared = prepare(clip.frames, clip.keyframes(0, 8, 16), model, settings)
-print(material.what_ran(settings))
 for step in edit_steps(prepared):
     print(step.trace.line())
-result = finish(prepared, step.latents)
+print(material.what_ran(settings))
 
 # %% tags=["see"]
 from flowedit.widgets import Column, FrameScrubber, ResidualInspector
+result = finish(prepared, step.latents)
 inspector = ResidualInspector(result.trace)
 Column([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact edit": clip.truth}, keyframes=(0, 8, 16),
                       note="live, small model"), inspector])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Above, three clips in step: source, edit, exact answer. Below, a map of the readings, step by
-# keyframe. Switch between `r_k`, `v_diff`, Δv and the gap; a line marks the rule of thumb, 0.01.
+# keyframe, on a fixed scale from 0 to 1 for the gap. Switch between the gap, `r_k`, `v_diff` and Δv; in the *lines* view
+# of `r_k` a line marks the rule of thumb, 0.01.
 
 # %% [markdown] tags=["idea"]
 # ## Which figure to read
@@ -82,13 +86,12 @@ Column([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact ed
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
-from dataclasses import replace
 from flowedit.edit.sweep import varied
 def again(alpha):
     run = varied(prepared, settings.with_(alpha=alpha))
     *_, last = edit_steps(run)
     return finish(run, last.latents)
-runs = {alpha: result if alpha == 10 else again(alpha) for alpha in (0.0, 2.0, 10.0)}
+runs = {0.0: again(0.0), 2.0: again(2.0), 10.0: result}
 for alpha, run in runs.items():
     rk, left = run.trace.array("r_k_norm").mean(axis=1), run.trace.steps[-1].gap_norm
     print(f"alpha {alpha:g}: r_k_norm at least {rk.min():.3f}, final gap_norm", *(f"{gap:.2f}" for gap in left))
@@ -103,38 +106,52 @@ for ax, name, at, says in zip(axes, ("r_k_norm", "gap_norm"), ("sigma", "sigma_n
     ax.legend(fontsize=8)
 axes[0].axhline(0.01, color=lessons.COLOURS["grey"], lw=1, linestyle="-")
 lessons.show(fig)
+
+# %% tags=["proof"]
 assert runs[10.0].trace.final_gap() < 0.05 < runs[2.0].trace.final_gap() < runs[0.0].trace.final_gap()
+assert all(run.trace.array("r_k_norm").min() > 0.01 for run in runs.values())
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Means over the three keyframes. Left, all runs begin at the same point, rise, and lie above the
 # grey line of the rule of thumb at every step, the best run too. Right, they part: without correction (blue) most of the
-# difference is left at the end, and every larger alpha leaves less of it.
+# difference is left at the end, and every larger alpha leaves less of it. A small gap says that the keyframes *arrived*,
+# and not that the frames between them are good.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 5.1: the relative gap
+# ### Exercise 5.1: write the method yourself
 #
-# *Difficulty ●●○○○ · 6 minutes.* Write `gap_norm`: from the branches after a step and the clean latents of source and
-# keyframe, all arrays (c, h, w) of one slot, return the rms of what is left over the rms of the whole difference.
-# Where source and keyframe are equal there is nothing to close: return 0.
+# *Difficulty ●●●●○ · 15 minutes.* Write `coupled`, the method of lesson 01, as one loop. `model(x_main, x_key, sigma)` is
+# the velocity of the clip; the keyframes' own is `noise_key - keys`. Arrays have axes (b, c, f, h, w); `slots` picks
+# frames of the clip, and the keyframes' noise too. Start from the source and the keyframes, each noised to the first of
+# the `sigmas`; at each step correct the clip's velocity at the slots by the share `kappa`; return the clip at the end.
 #
-# <details><summary>Hint 1</summary>The root mean square of an array a is np.sqrt(np.mean(a**2)).</details>
-# <details><summary>Hint 2</summary>Divide by the difference of the clean latents, not by the keyframe itself.</details>
+# <details><summary>Hint 1</summary>At level s noised data are (1 - s) * data + s * noise. A step is
+# x = x - dt * v, with dt = sigma - sigma_next.</details>
+# <details><summary>Hint 2</summary>r = (x_main[:, :, at] - x_key) - (v[:, :, at] - v_key) * dt with at = list(slots); add
+# kappa / dt * r to v[:, :, at], in a copy of v.</details>
 
 # %% tags=["stub"]
-import numpy as np
-def relative_gap(x_main, x_key, source, key):
-    """Return the gap after the step as a share of the difference, a number."""
+def edit_coupled(model, source, keys, slots, noise, sigmas, kappa):
+    """Return the edited latents, in the shape of source."""
     raise NotImplementedError("Exercise 5.1")
 
 # %% tags=["check"]
-lessons.check("5.1", relative_gap)
+lessons.check("5.1", edit_coupled)
 
 # %% tags=["solution"]
-import numpy as np
-def relative_gap(x_main, x_key, source, key):
-    """Return the gap after the step as a share of the difference, a number."""
-    whole = np.sqrt(np.mean((source - key) ** 2))
-    return np.sqrt(np.mean((x_main - x_key) ** 2)) / whole if whole > 0 else 0.0
+def edit_coupled(model, source, keys, slots, noise, sigmas, kappa):
+    """Return the edited latents, in the shape of source."""
+    at = list(slots)
+    noise_key = noise[:, :, at]
+    x_main = (1 - sigmas[0]) * source + sigmas[0] * noise
+    x_key = (1 - sigmas[0]) * keys + sigmas[0] * noise_key
+    for sigma, sigma_next in zip(sigmas, sigmas[1:]):
+        dt = sigma - sigma_next
+        v, v_key = model(x_main, x_key, sigma).clone(), noise_key - keys
+        r = (x_main[:, :, at] - x_key) - (v[:, :, at] - v_key) * dt
+        v[:, :, at] += kappa / dt * r
+        x_main, x_key = x_main - dt * v, x_key - dt * v_key
+    return x_main
 
 # %% tags=["see"]
 from flowedit.lessons.scoring import score
@@ -150,24 +167,11 @@ AlphaExplorer([entry(*one) for one in runs.items()], source=clip.frames, note="l
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Move over the values of alpha: frames, figures and residuals change at once, because all
-# were computed. Watch the slots of the keyframes 8 and 16. A value in between can be asked of the kernel.
-
-# %% tags=["see", "keep_output"]
-import numpy as np
-from flowedit.correction import Constant
-rows = {f"alpha {alpha:g}": run.frames for alpha, run in runs.items()}
-fig, axes = lessons.contact({"source": clip.frames, **rows, "exact": clip.truth}, range(2, 13), marks=(8,))
-change = np.abs(runs[10.0].frames[5:9].astype(float) - runs[0.0].frames[5:9]).mean()
-lessons.show(fig, "Frames 2 to 12 of the source, of edits with alpha 0, 2 and 10 and of the exact edit; from alpha 0 "
-             f"to 10 the keyframe's group changes by {change:.0f} of 255 levels")
-assert change > 5
-
-# %% [markdown] tags=["see"]
-# **What you should see.** Frames 5 to 8 are the group of keyframe 8. With alpha 0 the words bring some of the
-# colours and none of the lines. With a larger alpha the group takes on the painting; its neighbours follow part of the
-# way, and a few frames on the painting is lost again. The correction acts on the keyframes' slots alone: to carry a
-# painting further, let the model *see* the keyframes (`conditioning="i2v"`), or start from an estimate that has them, as
-# the default does.
+# were computed; a value in between can be asked of the kernel, and cancelled. Watch frames 5 to 8, the group of keyframe
+# 8. With alpha 0 the words bring some of the colours and none of the lines. With a larger alpha the group takes on the
+# painting; a few frames on it is lost again, and `psnr_far` hardly moves. The correction acts on the keyframes' slots
+# alone: to carry a painting further, let the model *see* the keyframes (`conditioning="i2v"`, as the preset does), or
+# start from an estimate that has them, as the default does.
 
 # %% [markdown] tags=["idea"]
 # ## Beta, and a run that does nothing
@@ -180,56 +184,74 @@ assert change > 5
 # source by a hundredth of the style. Which of the two figures notices?
 
 # %% tags=["code", "keep_output"]
-still, own = lambda main, key, sigma: 0 * main, prepared.problem.source[:, :, list(prepared.problem.slots)]
-nothing = dict(v_target=still, v_source=still, gain=Constant(0.0), keys=own + (prepared.problem.keys - own) / 100)
-met, seen = dict(beta=1.0), []
-for name, changes in {"beta 0": {}, "beta 1": met, "edits nothing": nothing}.items():
-    *_, last = edit_steps(run := replace(prepared, problem=replace(prepared.problem, **changes)))
-    off = float((last.x_key - run.problem.keys).norm() / (own - run.problem.keys).norm())
-    seen.append((run.trace.array("r_k_norm").max(), run.trace.final_gap(), off))
-    print("{:13} r_k_norm at most {:.3f}, gap_norm {:.3f}, key branch off by {:.2f}".format(name, *seen[-1]))
-most, gap, off = np.array(seen).T
+from dataclasses import replace
+from flowedit.correction import Constant
+def still(main, key, sigma):
+    return 0 * main
+problem = prepared.problem
+own = problem.source[:, :, list(problem.slots)]
+nothing = replace(problem, v_target=still, v_source=still, gain=Constant(0.0), keys=own + (problem.keys - own) / 100)
+variants = {"beta 0": problem, "beta 1": replace(problem, beta=1.0), "edits nothing": nothing}
+
+# %% tags=["code", "keep_output"]
+seen = {}
+for name, variant in variants.items():
+    run = replace(prepared, problem=variant)
+    *_, last = edit_steps(run)
+    off = float((last.x_key - variant.keys).norm() / (own - variant.keys).norm())
+    seen[name] = run.trace.array("r_k_norm").max(), run.trace.final_gap(), off
+    print("{:13} r_k_norm at most {:.3f}, gap_norm {:.3f}, key branch off by {:.2f}".format(name, *seen[name]))
+
+# %% tags=["proof"]
+import numpy as np
+most, gap, off = np.array([*seen.values()]).T
 assert gap[1] < gap[0] < 0.05 and off[0] < 0.01 and off[1] > 0.3 and most[2] < 0.01 and gap[2] > 0.99
 
 # %% [markdown] tags=["idea"]
-# ## Your own clip
+# ## A real clip
 #
-# Choose a video and painted frames, as in lesson 00. This time the whole method runs, and you can read its residuals.
-# Then run the last cell; with nothing chosen it shows the edit from above.
+# The form begins with a real clip; choose another if you like. Pick frames, let a look paint them, and start the panel.
+# This time the preset `method` runs as it is, and you can read its residuals. Cancel works at each step, and the notebook
+# stays free. Then run the last cell; before that it shows the edit from above.
 
 # %% tags=["see"]
+from flowedit.media.clips import shipped_clip
 from flowedit.widgets import ClipPicker
-picker = ClipPicker()
+plain = preset_settings("tiny", "method")
+print(material.what_ran(plain))
+picker = ClipPicker(shipped_clip("coffee"), window=17, looks=material.painters(), panel=material.panel(plain))
 picker
 
 # %% [markdown] tags=["see"]
-# **What you should see.** A form: a video to choose, its frames on the slot map, a place for painted pictures.
+# **What you should see.** The form of lesson 00: a video, its frames on the slot map, a look to paint them in, and a
+# panel that runs the edit step by step.
 
 # %% tags=["see"]
-mine = result
-if picker.ready:
-    mine = edit_video(picker.value.frames, picker.value.keyframes, model, settings.with_(prompt="", source_prompt=""))
-print(material.what_ran(mine.settings))
+mine = picker.panel.result or result
 Column([FrameScrubber({"source": mine.source, "edited": mine.frames}, keyframes=[key.index for key in mine.keyframes],
                       fps=picker.fps, note="live, small model"), ResidualInspector(mine.trace)])
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Your clip and its edit in step, and below them the readings at your keyframes.
+# **What you should see.** The clip and its edit in step, and below them the readings at the keyframes.
+
+# %% tags=["predict"]
+lessons.recall("05")
 
 # %% [markdown] tags=["recap"]
 # ## Recap
 #
-# - An edit is a loop that you can watch, stop and repeat.
+# - An edit is a loop that you can watch, stop, repeat and write in fifteen lines.
 # - `gap_norm` at the end says how much of the keyframes arrived. `r_k_norm < 0.01` is a rule of thumb, and misleads both
 #   ways: the good run never keeps it, and a run that edits nothing can keep it throughout.
-# - Alpha decides how near the clip comes to the keyframes; beta lets the keyframe branch come to meet the clip, and gives
-#   up exactness *on* the keyframe.
+# - Alpha decides how near the clip comes to the keyframes' slots; beta lets the keyframe branch come to meet the clip,
+#   and gives up exactness *on* the keyframe. Neither helps the frames between them.
 #
-# **Your predictions.** (1) It starts low and rises in all of them, least in the best. (2) No: it lies above the line at
-# every step; the figure says how much style is at stake, not how well it was carried. (3) Yes, as the last run shows.
+# **Answers to the predictions.** (1) It starts low and rises in all of them, least in the best. (2) No: it lies above
+# the line at every step; the figure says how much style is at stake, not how well it was carried. (3) Yes, as the last
+# run shows.
 #
 # **What breaks it.** The literal gain on long steps (lesson 01); a `still` keyframe in a later slot (lesson 03);
 # keyframes that do not agree (lesson 04): the correction carries what they disagree on into the clip.
 #
-# **Next:** [06 · Which method, which settings](06_methods_and_settings.ipynb). The command line takes any video as well:
+# **Next:** [06 · What is it worth?](06_what_is_it_worth.ipynb). The command line takes any video as well:
 # `flowedit edit`.

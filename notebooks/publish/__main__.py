@@ -1,4 +1,4 @@
-"""`python -m notebooks.publish build | run | site | record | pictures | binder-check`: make and publish the lessons."""
+"""`python -m notebooks.publish COMMAND`: make and publish the lessons, and the pictures of the documentation."""
 
 from pathlib import Path
 
@@ -45,10 +45,39 @@ def site(
 
 @app.command()
 def record() -> None:
-    """Record the edit that lessons 00 and 07 inspect, with the shipped model."""
-    from notebooks.publish import record
+    """Record what lessons 00, 01 and 07 show of the shipped model: an edit, and what each idea changes."""
+    from notebooks.publish import ideas, record
 
     record.save(*record.make())
+    ideas.make()
+
+
+@app.command()
+def film(
+    photographs: Path = typer.Argument(..., help="A folder that `training.photographs.fetch` filled."),  # noqa: B008
+) -> None:
+    """Film the two clips that come with the package."""
+    from notebooks.publish.film import film
+
+    for path in film(photographs):
+        typer.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+@app.command()
+def lite(target: Path = typer.Argument(Path("build/lite"), help="Folder to write.")) -> None:  # noqa: B008
+    """Write lessons 01 and 02 as `jupyter lite build` takes them: `content/` and `wheels/`."""
+    from notebooks.publish.lite import prepare
+
+    typer.echo(prepare(target))
+
+
+@app.command()
+def front(run: Path = typer.Argument(Path("runs/demo"), help="Folder of `flowedit demo`.")) -> None:  # noqa: B008
+    """Make the moving picture that opens the README."""
+    from notebooks.publish.front import front
+
+    path = front(run)
+    typer.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 @app.command()

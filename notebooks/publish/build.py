@@ -6,6 +6,7 @@ replaces the stub.
 """
 
 import json
+import math
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
@@ -22,8 +23,11 @@ from PIL import Image
 
 from notebooks.publish.catalog import CATALOG, FOLDER, REPOSITORY, Lesson
 
-TAGS = ("header", "setup", "predict", "idea", "code", "see", "exercise", "stub", "check", "solution", "recap")
-"""The parts of a lesson; `see` is a picture or widget, and the sentence under it that says the same in words."""
+TAGS = ("header", "setup", "predict", "idea", "code", "see", "exercise", "stub", "check", "solution", "recap", "proof")
+"""The parts of a lesson; `see` is a picture or widget, and the sentence under it that says the same in words.
+
+A `proof` asserts what the text claims: it runs in the tests, and no notebook holds it.
+"""
 EXTRA_TAGS = ("keep_output", "skip-execution", "gpu")
 """What a cell may be beside its part."""
 MEASURED = FOLDER / "measured.json"
@@ -35,6 +39,9 @@ _PICTURE = re.compile(r'<img alt="([^"]+)" src="data:image/webp;base64,([^"]+)"'
 """A picture in what a widget shows without a script."""
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _STILL_WIDTH = 480
+_MINUTES = re.compile(r"^\*Difficulty .* · (\d+) minutes\.\*", re.MULTILINE)
+_WORDS_A_MINUTE, _MINUTES_A_CELL = 180, 0.75
+"""Of technical prose, and to run a cell and look at what it shows."""
 _KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
@@ -58,9 +65,9 @@ def read_source(lesson: Lesson) -> NotebookNode:
     return jupytext.read(lesson.source, fmt="py:percent")
 
 
-def student(lesson: Lesson) -> NotebookNode:
+def student(lesson: Lesson, *, proofs: bool = False) -> NotebookNode:
     """The notebook a student opens: stubs stay, and a folded link stands where a solution was."""
-    cells = [_filled(cell, lesson) for cell in read_source(lesson).cells]
+    cells = [_filled(cell, lesson) for cell in read_source(lesson).cells if proofs or part(cell) != "proof"]
     path = f"solutions/{lesson.stem}.ipynb"
     link = f"<details><summary>A solution</summary>\n\nIn [{path}]({path}), at this place.\n\n</details>"
     folded = new_markdown_cell(link, metadata={"tags": ["solution"]})
@@ -69,7 +76,7 @@ def student(lesson: Lesson) -> NotebookNode:
 
 def solution(lesson: Lesson) -> NotebookNode:
     """The same notebook with every stub replaced by its solution, and links that lead on from a folder deeper."""
-    cells = [_filled(cell, lesson) for cell in read_source(lesson).cells]
+    cells = [_filled(cell, lesson) for cell in read_source(lesson).cells if part(cell) != "proof"]
     solutions = iter([cell for cell in cells if part(cell) == "solution"])
     kept = [next(solutions) if part(cell) == "stub" else cell for cell in cells if part(cell) != "solution"]
     for cell in kept:
@@ -179,8 +186,19 @@ def _filled(cell: NotebookNode, lesson: Lesson) -> NotebookNode:
 def _measured_table(lesson: Lesson) -> str:
     """What the header says about running the lesson, as a Markdown table."""
     measured = read_measured().get(lesson.number, {"seconds": 0, "peak_megabytes": 0})
+    reading, exercises = reading_minutes(lesson)
     return (
-        "| processor time | peak memory | GPU | downloads | account or key |\n"
-        "|---|---|---|---|---|\n"
-        f"| {took(measured['seconds'])} | {measured['peak_megabytes']} MB | not needed | none | none |"
+        "| reading | exercises | processor time | peak memory | GPU | downloads | account or key |\n"
+        "|---|---|---|---|---|---|---|\n"
+        f"| {reading} min | {exercises} min | {took(measured['seconds'])} | {measured['peak_megabytes']} MB "
+        "| not needed | none | none |"
     )
+
+
+def reading_minutes(lesson: Lesson) -> tuple[int, int]:
+    """Minutes to read a lesson and look at its cells, and those that its exercises say; rounded up."""
+    cells = read_source(lesson).cells
+    words = sum(len(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
+    looked_at = sum(part(cell) in ("code", "see") for cell in cells if cell.cell_type == "code")
+    exercises = sum(int(minutes) for cell in cells for minutes in _MINUTES.findall(cell.source))
+    return math.ceil(words / _WORDS_A_MINUTE + looked_at * _MINUTES_A_CELL), exercises

@@ -81,7 +81,7 @@ CATALOG = (
     Lesson("03", "frames_latents_keyframes", "Frames, latents, keyframes"),
     Lesson("04", "agent_keyframes", "Agent keyframe styling"),
     Lesson("05", "full_edit", "A full edit on the small Wan"),
-    Lesson("06", "methods_and_settings", "Which method, which settings"),
+    Lesson("06", "what_is_it_worth", "What is it worth?"),
     Lesson("07", "full_wan", "Full WAN editing"),
     Lesson("08", "your_own_model", "Your own model"),
 )

@@ -73,6 +73,7 @@ def rows() -> str:
         row: {
             kind: {
                 "far": _three(table.mean(row, condition=kind)),
+                "key": _three(table.mean(row, "psnr_key", condition=kind)),
                 "gain": _three(table.gain("default", row, condition=kind)),
             }
             for kind in kinds

@@ -80,8 +80,9 @@ def run(numbers: Sequence[str]) -> Iterator[tuple[Lesson, Measurement, NotebookN
     for lesson in CATALOG:
         if numbers and lesson.number not in numbers:
             continue
-        notebook = build.student(lesson)
+        notebook = build.student(lesson, proofs=True)
         taken = execute(notebook)
+        notebook.cells = [cell for cell in notebook.cells if build.part(cell) != "proof"]
         measured = build.read_measured() | {lesson.number: asdict(taken)}
         build.MEASURED.write_text(json.dumps(dict(sorted(measured.items())), indent=2) + "\n", encoding="utf-8")
         for path, make in ((lesson.student, build.student), (lesson.solution, build.solution)):

@@ -1,8 +1,9 @@
 """The lessons as plain pages: widgets alive without a kernel, formulas and pictures inside, and no request made."""
 
 import html
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mistune
@@ -17,7 +18,7 @@ from pygments.lexers import PythonLexer
 
 from flowedit.show.page import document
 from flowedit.widgets import export
-from notebooks.publish import build
+from notebooks.publish import build, equations
 from notebooks.publish.catalog import BRANCH, CATALOG, FOLDER, REPOSITORY, Lesson
 
 _HERE = Path(__file__).parent
@@ -28,6 +29,8 @@ _HOST_KEYS = ("_esm", "_css", "_anywidget_id", "_dom_classes", "layout", "tabbab
 _PICTURES = ("image/png", "image/jpeg")
 _SHOWN = ("HTMLModel", "HTMLMathModel", "LabelModel", "ImageModel", "OutputModel", "")
 """Plain widgets that ask nothing of a kernel."""
+PAGES = {"index": "All lessons", "notation": "Notation", "glossary": "Glossary", "equations": "Equations"}
+"""Pages beside the lessons', by name."""
 _HINT = '<p class="kernel">To choose files and start runs, open the lesson on Colab or Binder: that needs a kernel.</p>'
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?(?:\n[^$\n]+?)??)\$", re.DOTALL)
 _BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]")
@@ -99,19 +102,51 @@ def write_lesson(notebook: NotebookNode, lesson: Lesson, target: Path) -> Path:
     page, widgets = target / f"{lesson.stem}.html", Widgets(notebook.metadata)
     body = cells_as_html(_with_solutions(notebook, lesson), widgets)
     title = f"{lesson.number} · {lesson.title}"
-    page.write_text(_document(title, body, widgets.head(), widgets.tail()), encoding="utf-8")
+    place = CATALOG.index(lesson)
+    beside = [CATALOG[i] if 0 <= i < len(CATALOG) else None for i in (place - 1, place + 1)]
+    text = _document(title, _contents(body), widgets.head(), widgets.tail(), beside=beside)
+    page.write_text(text, encoding="utf-8")
     return page
 
 
 def write_frame(target: Path) -> Iterator[Path]:
-    """Write what holds the lessons' pages together: the table of notation, and the index with their stored pictures."""
+    """Write what holds the lessons' pages together: notation, glossary, equations, and the index with its search."""
     target.mkdir(parents=True, exist_ok=True)
-    notation, index = target / "notation.html", target / "index.html"
-    text = (FOLDER / "notation.md").read_text(encoding="utf-8")
-    notation.write_text(_document("Table of notation", markdown(text)), encoding="utf-8")
-    yield notation
-    index.write_text(_document("flowedit: the lessons", _index(), home=False), encoding="utf-8")
+    texts = {name: (FOLDER / f"{name}.md").read_text(encoding="utf-8") for name in ("notation", "glossary")}
+    for name, text in (texts | {"equations": equations.page()}).items():
+        page = target / f"{name}.html"
+        page.write_text(_document(text.partition("\n")[0].lstrip("# "), markdown(text)), encoding="utf-8")
+        yield page
+    index, script = target / "index.html", (_HERE / "search.js").read_text(encoding="utf-8")
+    known = json.dumps(sections()).replace("</", r"<\/")
+    tail = f"<script>const SECTIONS = {known};\n{script}</script>"
+    index.write_text(_document("flowedit: the lessons", _index(), tail=tail), encoding="utf-8")
     yield index
+
+
+def sections() -> list[dict[str, str]]:
+    """What the search looks through: each section of each lesson, where it is, and its words."""
+    found = []
+    for lesson in CATALOG:
+        text = "\n".join(cell.source for cell in build.read_source(lesson).cells if cell.cell_type == "markdown")
+        for part in re.split(r"^#+ (?=\S)", text, flags=re.MULTILINE)[1:]:
+            title, _, words = part.partition("\n")
+            plain = " ".join(re.sub(r"<[^>]+>|[*`#|]|\{\{\w+\}\}", " ", words).split())
+            where = f"{lesson.stem}.html#{anchor(title)}"
+            found.append({"where": where, "title": f"{lesson.number} · {title}", "words": plain})
+    return found
+
+
+def anchor(title: str) -> str:
+    """The name of a heading in addresses."""
+    return "-".join(re.findall(r"[a-z0-9]+", html.unescape(re.sub(r"<[^>]+>", "", title)).lower()))
+
+
+def _contents(body: str) -> str:
+    """A lesson's body after a folded list of its sections; every heading of `markdown` has its name."""
+    titles = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
+    items = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in titles)
+    return f"<details><summary>Contents</summary><ol>{items}</ol></details>{body}"
 
 
 def cells_as_html(notebook: NotebookNode, widgets: Widgets) -> str:
@@ -141,7 +176,8 @@ def markdown(text: str) -> str:
 
     text = _LINK.sub(_page_link, _BADGE.sub(r"[\1]", text))
     rendered = str(mistune.create_markdown(escape=False, plugins=["table"])(_MATH.sub(keep, text)))
-    return re.sub(r"\x02(\d+)\x03", lambda match: formulas[int(match[1])], rendered)
+    rendered = re.sub(r"\x02(\d+)\x03", lambda match: formulas[int(match[1])], rendered)
+    return re.sub(r"<(h[1-6])>(.*?)</\1>", lambda m: f'<{m[1]} id="{anchor(m[2])}">{m[2]}</{m[1]}>', rendered)
 
 
 def _page_link(match: re.Match[str]) -> str:
@@ -189,14 +225,24 @@ def _index() -> str:
     lead = (
         "<h1>flowedit: the lessons</h1><p>Keyframe-guided video editing by flow matching, to read without a kernel: "
         "every widget on these pages works in your browser. To change the code, open a lesson on Colab or Binder. "
-        'All symbols are in the <a href="notation.html">table of notation</a>.</p>'
+        'All symbols are in the <a href="notation.html">table of notation</a>, words in the '
+        '<a href="glossary.html">glossary</a>, and <a href="equations.html">each equation has its line of code</a>.</p>'
+        '<p><label>Search the lessons <input type="search" id="search" autocomplete="off"></label></p>'
+        '<ol id="found" aria-live="polite"></ol>'
     )
     return f'{lead}<div class="cards">{"".join(cards)}</div>'
 
 
-def _document(title: str, body: str, head: str = "", tail: str = "", *, home: bool = True) -> str:
+def _document(
+    title: str, body: str, head: str = "", tail: str = "", *, beside: Sequence[Lesson | None] = (None, None)
+) -> str:
+    """A page of the site with the way to the index and to the lessons before and after it."""
     style = (_HERE / "site.css").read_text(encoding="utf-8")
     light, dark = (HtmlFormatter(style=name, cssclass="code").get_style_defs() for name in ("default", "github-dark"))
-    back = '<nav><a href="index.html">All lessons</a></nav>' if home else ""
+    ways = [
+        f'<a href="{one.stem}.html">{arrow} {one.number}</a>' for one, arrow in zip(beside, "←→", strict=True) if one
+    ]
+    pages = [f'<a href="{name}.html">{words}</a>' for name, words in PAGES.items()]
+    navigation = f"<nav>{' · '.join([*pages, *ways])}</nav>"
     styles = f"<style>{light}\n@media (prefers-color-scheme: dark) {{{dark}}}\n{style}</style>"
-    return document(title, back + body, head=head + styles, tail=tail, policy=export.POLICY)
+    return document(title, navigation + body + navigation, head=head + styles, tail=tail, policy=export.POLICY)

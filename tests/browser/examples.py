@@ -159,6 +159,7 @@ EXAMPLES: dict[str, Callable[[], FlowWidget]] = {
     "AgentTrace": _agent_trace,
     "AlphaExplorer": _alpha_explorer,
     "CompareGrid": _compare_grid,
+    "CoupledStage": lambda: widgets.CoupledStage(strips=scene(8, 64, 320), strips_name="computed scenes"),
     "EnvCard": widgets.EnvCard,
     "FlowField2D": lambda: widgets.FlowField2D(scene="clusters", mode="edit", solver="heun", steps=20, at=12, pick=7),
     "FrameScrubber": lambda: widgets.FrameScrubber(

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 import zipfile
 from fractions import Fraction
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from flowedit.media.clip import read_video, write_video
+from flowedit.media.clip import read_video, resize_video, write_video
+from flowedit.media.clips import shipped_clip
 from notebooks.publish.build import read_source
 from notebooks.publish.catalog import CATALOG
 
@@ -21,19 +23,14 @@ PICKER = ".fe-picker"
 CELL = "from flowedit.widgets import ClipPicker\npicker = ClipPicker(area=48 * 80)\npicker"
 
 
-STANDS_IN = """
-from types import SimpleNamespace
-from flowedit.widgets import *
-from tests.browser.examples import run_trace
-picker = ClipPicker({video!r}, area=48 * 80)
-picker.paint(0, picker._frames[0])
-def edit_video(frames, keyframes, model, settings):
-    return SimpleNamespace(source=frames, frames=frames, keyframes=keyframes, settings=settings, trace=run_trace())
-material = SimpleNamespace(what_ran=str)
-preset_settings = lambda *words: SimpleNamespace(with_=lambda **changes: "")
-result, model, settings = None, None, preset_settings()
-"""
-"""What a lesson has by its last cells, without a model."""
+REAL = """
+from flowedit.lessons import material
+from flowedit.presets import preset_settings
+from flowedit.widgets import ClipPicker
+settings = preset_settings("tiny", "method")
+picker = ClipPicker({video!r}, area=64 * 96, looks=material.painters(), panel=material.panel(settings))
+picker"""
+"""As lessons 00 and 05 have it, at a size whose steps are short."""
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +137,40 @@ def test_it_fits_a_narrow_screen(book):
     box.evaluate("(node) => node.removeAttribute('style')")
 
 
+def test_from_a_real_clip_through_a_look_to_an_edit(open_notebook, tmp_path):
+    """Catches a rate that is lost, a cut that is not named, paint that leads nowhere, a cancel that takes its time."""
+    coffee, mountain = (read_video(shipped_clip(name), num_frames=33).frames for name in ("coffee", "mountain"))
+    joined = np.concatenate([coffee[:30], resize_video(mountain[:10], coffee.shape[1:3])])
+    write_video(tmp_path / "joined.mp4", joined, Fraction(25))
+    book = open_notebook(REAL.format(video=str(tmp_path / "joined.mp4")))
+    page = book.page
+    facts = page.get_by_text("joined.mp4: 40 frames")
+    assert "at 25 fps" in facts.inner_text()
+    assert "a new shot begins at frame 30" in facts.inner_text()
+    for frame in (0, 16):
+        page.locator(f".fe-slot-map [data-frame='{frame}']").click()
+    page.get_by_label("Paint as").select_option("comic")
+    page.get_by_role("button", name="Paint the picked frames").click()
+    wait_for_verdict(book, "Ready")
+    panel = page.locator(".fe-run-panel")
+    panel.get_by_role("button", name="Start").click()
+    panel.get_by_text("Step 0", exact=False).first.wait_for(state="attached")
+    asked = time.monotonic()
+    panel.get_by_role("button", name="Cancel").click()
+    page.wait_for_selector(".fe-run-panel[data-job=cancelled]")
+    assert time.monotonic() - asked < 3
+    panel.get_by_role("button", name="Start").click()
+    page.wait_for_selector(".fe-run-panel[data-job=done]")
+    said = book.kernel(
+        "mine = picker.panel.result; print(mine.frames.shape[0], len(mine.keyframes), float(picker.fps))"
+    )
+    assert said == "33 2 25.0"
+    book.check_quiet()
+
+
 @pytest.mark.parametrize("lesson", [CATALOG[0], CATALOG[5]], ids=["00", "05"])
-def test_a_lesson_plays_a_readers_clip_at_its_own_speed(open_notebook, video, lesson):
-    """Catches a clip of 24 frames a second that is said, and played, at 16."""
-    last = next(cell for cell in read_source(lesson).cells if "if picker.ready" in cell.source)
-    book = open_notebook(STANDS_IN.format(video=str(video)), last.source)
-    book.page.get_by_text("24 frames per second").wait_for()
-    book.close()
+def test_a_lesson_shows_what_the_picker_made(lesson):
+    """Catches a reader's clip that is shown at another speed, and one whose edit never arrives."""
+    last = [cell.source for cell in read_source(lesson).cells if "picker.panel.result" in cell.source]
+    assert len(last) == 1
+    assert "fps=picker.fps" in last[0]

@@ -23,6 +23,7 @@ GESTURES = {
     "AgentTrace": ("[aria-label='Event']", SLIDER),
     "AlphaExplorer": ("[aria-label='Alpha']", SLIDER),
     "CompareGrid": ("[aria-label='Frame']", SLIDER),
+    "CoupledStage": ("input[type=range]", SLIDER),
     "EnvCard": ("button:text('Test again')", ("Escape", "Enter")),
     "FlowField2D": ("input[type=range]", SLIDER),
     "FrameScrubber": ("[aria-label='Frame']", SLIDER),

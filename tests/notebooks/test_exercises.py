@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from flowedit import lessons
+from flowedit.estimate import estimate
 from flowedit.frames import slot_of
 from notebooks.publish import build
 from notebooks.publish.build import part
@@ -17,11 +18,10 @@ SOLUTIONS = {name: solution for lesson in CATALOG for name, _, _, solution in ex
 
 MUTANTS = {
     "0.1": [
-        ("(count - 1)", "count"),
-        (" + 1", ""),
-        ("// 4 * 4", "// 8 * 8"),
-        ("(count - 1) // 4 * 4 + 1", "count // 4 * 4"),
-        ("(count - 1) // 4 * 4 + 1", "(count + 2) // 4 * 4 + 1"),
+        (".astype(float)", ""),
+        ("change / own", "own / change"),
+        ("change / own", "change"),
+        ("np.abs(np.diff(clip.astype(float), axis=0)).mean()", "np.abs(np.diff(clip.astype(float), axis=0).mean())"),
     ],
     "1.1": [
         ("v_main + (", "v_main - ("),
@@ -31,14 +31,6 @@ MUTANTS = {
         ("kappa / dt", "kappa"),
         ("kappa / dt", "1 / dt"),
         ("v_main + (kappa", "v_key + (kappa"),
-    ],
-    "1.2": [
-        ("dt.max()", "dt.min()"),
-        ("dt.max()", "dt[0]"),
-        ("dt.max()", "dt.mean()"),
-        (" * (1 + beta)", ""),
-        ("2 / ", "1 / "),
-        ("-np.diff", "np.diff"),
     ],
     "2.1": [
         ("(noise_a**2).sum() / 2 - (noise_b**2).sum() / 2", "(noise_b**2).sum() / 2 - (noise_a**2).sum() / 2"),
@@ -66,36 +58,41 @@ MUTANTS = {
         ("slot_of(4 * (count > 1))", "1"),
         ("image[None]", "image[None, ::-1]"),
     ],
+    "3.2": [
+        ("*slots", "*range(num_slots, num_slots + len(slots))"),
+        ("*slots", "*range(len(slots))"),
+        ("*slots", "*sorted(slots)"),
+        ("[*range(num_slots), *slots]", "[*slots, *range(num_slots)]"),
+        ("range(num_slots)", "range(num_slots - 1)"),
+    ],
     "4.1": [
-        ("faults[i] > 0 and ", ""),
-        (" and attempts[i] < redo", ""),
-        ("attempts[i] < redo", "attempts[i] <= redo"),
-        ("attempts[i] < redo", "attempts[i] < redo - 1"),
-        ("sorted(", "list("),
-        ("faults[i] > 0", "faults[i] == 0"),
-        ("faults[i] > 0", "faults[i] > 1"),
+        (".argmax()", ".argmin()"),
+        ("np.subtract(means[1], means[0])", "np.array(means[1])"),
+        (" - np.median(changes, axis=0)", ""),
+        ("np.median(changes, axis=0)", "np.median(changes)"),
     ],
     "5.1": [
-        ("(source - key) ** 2", "(key) ** 2"),
-        ("(source - key) ** 2", "(source) ** 2"),
-        ("(x_main - x_key) ** 2", "(x_main - key - source) ** 2"),
-        (" / whole if whole > 0 else 0.0", " / whole"),
-        (" / whole if", " if"),
-        ("np.sqrt(np.mean((x_main - x_key) ** 2))", "np.mean((x_main - x_key) ** 2)"),
+        ("+= kappa / dt * r", "-= kappa / dt * r"),
+        ("kappa / dt * r", "kappa * r"),
+        ("        v[:, :, at] += kappa / dt * r\n", ""),
+        ("- (v[:, :, at] - v_key) * dt", ""),
+        ("x_main - dt * v,", "x_main + dt * v,"),
+        ("noise_key - keys", "keys - noise_key"),
+        ("(1 - sigmas[0]) * source + sigmas[0] * noise", "noise"),
+        ("    return x_main", "    x_main"),
+        ("noise_key = noise[:, :, at]", "noise_key = torch.flip(noise[:, :, at], (0, 4))"),
     ],
     "6.1": [
-        (">= distance", "> distance"),
-        ("min(abs", "max(abs"),
-        ("abs(i - k)", "(i - k)"),
-        ("range(count)", "range(1, count)"),
-        ("range(count)", "range(count - 1)"),
+        ("estimate(frames, keyframes).frames", "frames"),
+        ("estimate(frames, keyframes).frames", "estimate(frames, keyframes).frames[:5]"),
+        ("estimate(frames, keyframes).frames", "estimate(frames, keyframes).frames.astype(float)"),
     ],
     "7.1": [
-        (" + keyframes", ""),
-        ("// 4 + 1", "// 4"),
-        ("(frames - 1) // 4", "(frames + 3) // 4"),
-        ("(height // 16)", "(height // 8)"),
-        (" * (width // 16)", ""),
+        ("(i - 1) % 4", "i % 4"),
+        ("slice(None) if i == 0 else ", ""),
+        ("(i + 3) // 4", "i // 4"),
+        ("(count + 3) // 4", "count // 4"),
+        ("= 1", "= i"),
     ],
     "8.1": [
         ("latents - clip", "clip - latents"),
@@ -109,7 +106,7 @@ MUTANTS = {
 
 
 def checked(name, code):
-    scope = {"np": np, "torch": torch, "slot_of": slot_of}
+    scope = {"np": np, "torch": torch, "slot_of": slot_of, "estimate": estimate}
     exec(code, scope)
     return lessons.check(name, scope[ast.parse(code).body[-1].name])
 
@@ -164,8 +161,25 @@ def test_every_exercise_has_mutants():
 
 
 def test_a_failed_check_names_the_property_and_the_input():
-    words = lessons.check("1.2", lambda sigmas, beta: 1e6).words
-    assert all(needed in words for needed in ("should", "steps", "expected", "got"))
+    words = lessons.check("3.1", lambda image, index: (image[None], 0)).words
+    assert all(needed in words for needed in ("should", "index", "expected", "got"))
+
+
+@pytest.mark.parametrize(
+    ("name", "mutant", "says"),
+    [
+        ("1.1", ("v_main + (", "v_main - ("), "wrong way"),
+        ("1.1", ("kappa / dt", "kappa"), "not divided by dt"),
+        ("1.1", (" * dt", ""), "velocities without dt"),
+        ("1.1", ("return ", ""), "returns nothing"),
+        ("3.2", ("*slots", "*range(num_slots, num_slots + len(slots))"), "appended"),
+        ("5.1", ("+= kappa", "-= kappa"), "wrong sign"),
+        ("5.1", ("kappa / dt", "kappa"), "not divided by dt"),
+        ("5.1", ("    return x_main", "    x_main"), "returns nothing"),
+    ],
+)
+def test_a_forgotten_dt_sign_or_return_has_its_own_sentence(name, mutant, says):
+    assert says in checked(name, SOLUTIONS[name].replace(*mutant)).words
 
 
 def test_an_answer_that_raises_is_reported_not_raised():

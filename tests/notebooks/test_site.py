@@ -1,9 +1,12 @@
 """The pages' parts: formulas, links, forms and printed lines."""
 
+import re
+
 import nbformat
 import pytest
 
-from notebooks.publish import site
+from notebooks.publish import equations, site
+from notebooks.publish.catalog import CATALOG
 
 
 def page_of(*cells, state=None):
@@ -46,3 +49,29 @@ def test_lines_that_a_kernel_sent_in_pieces_stand_in_one_block():
     made = page_of(nbformat.v4.new_code_cell("run()", outputs=[*pieces, shown]))
     assert made.count('<pre class="out">') == 2
     assert '<pre class="out">step &lt;0&gt;\nstep &lt;1&gt;\nstep &lt;2&gt;\n</pre>' in made
+
+
+def test_every_equation_of_the_method_has_its_line():
+    """Catches an equation without code, code that moved away from it, and a map of equations that are gone."""
+    found = list(equations.places())
+    assert {place.formula for place in found} == set(equations.LINES)
+    assert all(place.line for place in found)
+
+
+def test_pages_link_to_what_is_there(tmp_path):
+    """Catches a dead link, an anchor that no heading has, and a section that the search cannot reach."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in site.write_frame(tmp_path)}
+    for lesson in CATALOG:
+        notebook = nbformat.read(lesson.student, as_version=4)
+        notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        page = site.write_lesson(notebook, lesson, tmp_path)
+        pages[page.name] = page.read_text(encoding="utf-8")
+    names = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in pages.items()}
+    links = [(name, link) for name, text in pages.items() for link in re.findall(r'href="([^"]+)"', text)]
+    links += [("index.html", section["where"]) for section in site.sections()]
+    for name, link in links:
+        file, _, anchor = link.partition("#")
+        if not link.startswith("https:"):
+            assert (file or name) in pages, f"{name}: {link}"
+            assert not anchor or anchor in names[file or name], f"{name}: {link}"
+    assert len(links) > 100

@@ -13,9 +13,10 @@ from notebooks.publish import build
 from notebooks.publish.build import EXTRA_TAGS, TAGS, part, read_source
 from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson, exercises_of
 
-MARKDOWN = {"header", "predict", "idea", "exercise", "recap"}
-CODE = {"setup", "code", "stub", "check", "solution"}
-MAX_LINES, MAX_CODE_CELLS, MAX_IDEA_WORDS, MAX_DEF_LINES = 10, 12, 150, 7
+MARKDOWN = {"header", "idea", "exercise", "recap"}
+CODE = {"setup", "code", "stub", "check", "solution", "proof"}
+MAX_LINES, MAX_CODE_CELLS, MAX_IDEA_WORDS, MAX_DEF_LINES = 10, 12, 160, 7
+WHOLE_METHOD = 15  # lines of the solution that is a method
 KEPT_BYTES = 270_000  # of them the stills of widgets take up to 60 000
 
 both_builds = pytest.mark.parametrize("make", [build.student, build.solution], ids=["student", "solution"])
@@ -43,10 +44,10 @@ def test_every_cell_has_one_part_of_the_right_kind(lesson):
 
 @every_lesson
 def test_the_parts_come_in_order(lesson):
-    cells = read_source(lesson).cells
+    cells = [cell for cell in read_source(lesson).cells if part(cell) != "proof"]
     parts = [part(cell) for cell in cells]
-    assert parts[:3] == ["header", "setup", "predict"]
-    assert parts[-1] == "recap"
+    assert parts[:4] == ["header", "setup", "predict", "predict"]
+    assert parts[-2:] == ["predict", "recap"]
     assert parts.count("header") == parts.count("setup") == parts.count("recap") == 1
     assert "idea" in parts
     for i, cell in enumerate(cells):
@@ -63,8 +64,8 @@ def test_the_parts_come_in_order(lesson):
 def test_cells_are_small(lesson):
     cells = read_source(lesson).cells
     for cell in cells:
-        if cell.cell_type == "code":
-            assert len(lines_of(cell)) <= MAX_LINES, cell.source
+        if cell.cell_type == "code" and part(cell) != "proof":
+            assert len(lines_of(cell)) <= (WHOLE_METHOD if part(cell) == "solution" else MAX_LINES), cell.source
         if part(cell) == "idea":
             assert len(words_of(cell.source)) <= MAX_IDEA_WORDS, (len(words_of(cell.source)), cell.source[:60])
         assert max(map(len, cell.source.splitlines()), default=0) <= 120, cell.source
@@ -72,9 +73,38 @@ def test_cells_are_small(lesson):
         if cell.cell_type == "code":
             for node in ast.walk(ast.parse(cell.source)):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    assert node.end_lineno - node.lineno + 1 <= MAX_DEF_LINES, cell.source
-    code_cells = [cell for cell in cells if cell.cell_type == "code" and part(cell) != "solution"]
+                    most = WHOLE_METHOD if part(cell) == "solution" else MAX_DEF_LINES
+                    assert node.end_lineno - node.lineno + 1 <= most, cell.source
+    extra = ("solution", "proof", "predict")
+    code_cells = [cell for cell in cells if cell.cell_type == "code" and part(cell) not in extra]
     assert len(code_cells) <= MAX_CODE_CELLS
+
+
+def nesting(node, depth=0):
+    """Comprehensions inside each other, at most."""
+    depth += isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+    return max([depth, *(nesting(child, depth) for child in ast.iter_child_nodes(node))])
+
+
+@every_lesson
+def test_cells_are_easy_to_read(lesson):
+    """Catches a test in a student's cell, an assignment inside an expression, and a nest of comprehensions."""
+    for cell in code_of(build.student(lesson)):
+        if part(cell) == "setup":
+            continue
+        tree = ast.parse(cell.source)
+        kinds = {type(node) for node in ast.walk(tree)}
+        assert not kinds & {ast.Assert, ast.NamedExpr}, cell.source
+        assert nesting(tree) <= 1, cell.source
+
+
+@every_lesson
+def test_the_announced_minutes_hold(lesson):
+    """Catches a lesson that grew beyond what a sitting takes, and exercises without their minutes."""
+    reading, exercises = build.reading_minutes(lesson)
+    assert reading <= 25, reading
+    assert 0 < exercises <= 20
+    assert f"| {reading} min | {exercises} min |" in build.student(lesson).cells[0].source
 
 
 @every_lesson

@@ -2,7 +2,6 @@
 
 import importlib.util
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,12 @@ from small_tiny import random_pipeline
 import flowedit
 from flowedit.cli.main import main
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
-from flowedit.run import demo
 from flowedit.run import job as runner
 from flowedit.wan.adapter import Trained, WanVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edit_clip.py"
-SIZE = (144, 256)
-"""Half the demo's own sides: drawing at full size takes longer than the edit."""
+SIZE = (288, 432)
+"""Of the smaller of both clips."""
 
 
 def untrained(name="tiny", **_):
@@ -29,10 +27,9 @@ def untrained(name="tiny", **_):
 def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatch, capsys):
     """Catches a printed path that nothing was written to, and a demo without its own inputs."""
     monkeypatch.setattr(runner, "load_model", untrained)
-    monkeypatch.setattr(demo, "make_demo", partial(demo.make_demo, size=SIZE))
     folder = tmp_path / "shown"
     with pytest.raises(SystemExit) as stop:
-        main(["demo", "-o", str(folder)])
+        main(["demo", "-o", str(folder), "--clip", "coffee", "--style", "comic"])
     assert stop.value.code == 0
     printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert [path.suffix for path in printed] == [".html", ".png"]
@@ -42,7 +39,7 @@ def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatc
     assert sheet.shape[0] > 100
     assert sheet.std() > 20, "the sheet is blank"
     source = probe(folder / "inputs" / "source.mp4")
-    assert (source.num_frames, source.height, source.width) == (33, *SIZE)
+    assert (source.num_frames, source.height, source.width) == (49, *SIZE)
     assert len(list((folder / "inputs" / "keyframes").glob("*.png"))) == 3
     assert probe(folder / "edited.mp4").num_frames == 33
 

@@ -37,7 +37,7 @@ export default fe.widget("residual-inspector", (ctx) => {
     const { steps, keyframes } = trace();
     const all = steps.flatMap((_, s) => keyframes.map((_, k) => value(s, k)));
     // Of the gap, 0 and 1 mean something: its colours are the same for every run.
-    const domain = fe.domain([0, ...(ctx.get("reading") === "gap_norm" ? [1] : []), ...all]);
+    const domain = ctx.get("reading") === "gap_norm" ? [0, 1] : fe.domain([0, ...all]);
     const scale = fe.scale(domain);
     const left = 44;
     const cell = (width - left) / steps.length;
