@@ -27,6 +27,7 @@ COLOURS = {
 WIDTH = 8.4
 """Inches: as wide as a notebook's text."""
 _SMALLEST_TITLE = 7.0
+_SMALL_FRAME, _BESIDE = 1.15, {"rotation": 0, "ha": "right", "va": "center"}
 
 
 def use_house_style() -> None:
@@ -48,20 +49,21 @@ def contact(
         clips: by name, which is written at the left, upwards or, if `wide`, as a line.
         frames: which of their frames.
         marks: frames that are keyframes.
-        wide: for names too long for a row's height.
+        wide: for names too long for a row's height; frames are small then.
 
     Returns:
         The figure and its axes, (clips, frames); columns of `marks` are titled as keyframes.
     """
     height, width = next(iter(clips.values()))[0].shape[:2]
-    row_height = 8.0 / len(frames) * height / width + 0.12
-    size = WIDTH, row_height * len(clips) + 0.25
+    across = _SMALL_FRAME if wide else 8.0 / len(frames)
+    row_height = across * height / width + 0.12
+    size = across * len(frames) + 1.6 if wide else WIDTH, row_height * len(clips) + 0.25
     fig, axes = plt.subplots(len(clips), len(frames), figsize=size, squeeze=False)
     for row, (name, clip) in zip(axes, clips.items(), strict=True):
         for ax, index in zip(row, frames, strict=True):
             ax.imshow(clip[index])
             bare(ax)
-        row[0].set_ylabel(name, fontsize=9, **({"rotation": 0, "ha": "right", "va": "center"} if wide else {}))
+        row[0].set_ylabel(name, fontsize=9, **(_BESIDE if wide else {}))
     for ax, index in zip(axes[0], frames, strict=True):
         ax.set_title(f"keyframe {index}" if index in marks else f"frame {index}", fontsize=8, loc="center")
     return fig, axes
@@ -108,7 +110,7 @@ def _packed(fig: Figure) -> tuple[bytes, str]:
     fig.savefig(drawn, format="png")
     picture = PIL.Image.open(drawn).convert("RGB")
     if any(ax.images for ax in fig.axes):
-        picture.save(packed, "JPEG", quality=82, optimize=True)
+        picture.save(packed, "JPEG", quality=68, optimize=True)
         return packed.getvalue(), "jpeg"
     picture.quantize(48, dither=PIL.Image.Dither.NONE).save(packed, "PNG", optimize=True)
     return packed.getvalue(), "png"

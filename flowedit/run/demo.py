@@ -35,8 +35,7 @@ def make_demo(folder: Path, *, style: str, clip: ShippedClip) -> DemoInputs:
     look, pictures = look_named(style), make_folder(folder / "keyframes")
     video = Path(shutil.copy(shipped_clip(clip), folder / "source.mp4"))
     frames = [read_video(video, start=index, num_frames=1).frames[0] for index in AT]
-    card, files = analyse(frames, look, None), []
-    for index, frame in zip(AT, frames, strict=True):
-        files.append((index, pictures / f"frame-{index:04d}.png"))
-        write_image(files[-1][1], paint(frame, card, 0, 1.0))
+    card, files = analyse(frames, look, None), [(index, pictures / f"frame-{index:04d}.png") for index in AT]
+    for frame, (_, path) in zip(frames, files, strict=True):
+        write_image(path, paint(frame, card, 0, 1.0))
     return DemoInputs(video=video, keyframes=files)

@@ -110,8 +110,8 @@ rows = {"source": clip.frames, "each painted": painted, "colour map": mapped, "e
 from flowedit.lessons.scoring import movement
 flicker = {name: movement(video) / movement(clip.frames) for name, video in rows.items()}
 named = {f"{name} ({flicker[name]:.1f})": video for name, video in rows.items()}
-fig, axes = lessons.contact(named, range(13, 19), marks=(16,))
-lessons.show(fig, "Frames 13 to 18 and how much each row changes from frame to frame: " + ", ".join(named))
+fig, axes = lessons.contact(named, range(14, 19), marks=(16,), wide=True)
+lessons.show(fig, "Frames 14 to 18 and how much each row changes from frame to frame: " + ", ".join(named))
 
 # %% [markdown] tags=["see"]
 # **What you should see.** In brackets, how much each row changes from frame to frame, in units of the source. Painted

@@ -43,13 +43,13 @@ lessons.predict("04", "", "", "")
 # %% tags=["see", "keep_output"]
 import numpy as np
 from flowedit.lessons import material
-clip, painters = material.film("coffee"), material.painters()
-pictures = {"source": clip.frames[:1]} | {name: paint_all(clip.frames[:1]) for name, paint_all in painters.items()}
+clip, painters, real = material.film("coffee"), material.painters(), material.film("coffee", size=(288, 432), frames=1)
+pictures = {"source": real.frames} | {name: paint_all(real.frames) for name, paint_all in painters.items()}
 for fold in range(2):
     some = list(pictures)[4 * fold : 4 * fold + 4]
     fig, axes = lessons.contact({"": [pictures[name][0] for name in some]}, range(4))
     for ax, name in zip(axes[0], some):
-        ax.set_title(name, fontsize=9)
+        ax.set_title(name, fontsize=9, loc="center")
     lessons.show(fig, "One frame of a real clip, as it is or painted offline: " + ", ".join(some))
 
 # %% [markdown] tags=["see"]
@@ -143,8 +143,8 @@ strips = {f"{name} ({movement(video) / movement(clip.frames):.1f})": video for n
 for name in ("one card", "each alone"):
     change = np.abs(np.diff(rows[name].astype(int), axis=0))
     strips[f"Δ {name}"] = (3 * change.clip(0, 85)).astype(np.uint8)
-fig, axes = lessons.contact(strips, range(14, 20))
-lessons.show(fig, "Six neighbouring frames of the source, painted with one card, and painted each alone, with their "
+fig, axes = lessons.contact(strips, range(14, 18), wide=True)
+lessons.show(fig, "Four neighbouring frames of the source, painted with one card, and painted each alone, with their "
              "flicker: " + ", ".join(strips) + "; below, what changes to the next frame")
 
 # %% [markdown] tags=["see"]

@@ -183,7 +183,7 @@ AlphaExplorer([entry(*one) for one in runs.items()], source=clip.frames, note="l
 # The third run edits nothing: both its velocities are zero, nothing is corrected, and its keyframes differ from the
 # source by a hundredth of the style. Which of the two figures notices?
 
-# %% tags=["code", "keep_output"]
+# %% tags=["code"]
 from dataclasses import replace
 from flowedit.correction import Constant
 def still(main, key, sigma):

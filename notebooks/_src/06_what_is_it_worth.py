@@ -87,9 +87,9 @@ CompareGrid(rows, references=("exact edit", "source"), keyframes=at, note="live,
 # is made.
 
 # %% tags=["see", "keep_output"]
-named = {f"{name}: {scores[name]['psnr_far']:.1f} dB": frames for name, frames in edits.items()}
-fig, axes = lessons.contact({**named, "exact edit": clip.truth}, (0, 4, 8, 12, 16), marks=at, wide=True)
-lessons.show(fig, "Five frames of each row; dB far from the keyframes: " + ", ".join(named))
+named = {f"{name}\n{scores[name]['psnr_far']:.1f} dB": frames for name, frames in edits.items()}
+fig, axes = lessons.contact({**named, "exact edit": clip.truth}, (0, 8, 16), marks=at, wide=True)
+lessons.show(fig, "Three frames of each row; dB far from the keyframes: " + ", ".join(named).replace("\n", " "))
 
 # %% [markdown] tags=["see"]
 # **What you should see.** The same rows as pictures, with dB far from the keyframes. Compare what the numbers say with
@@ -120,11 +120,11 @@ parts = {"everything": edits["default"], "no model": edits["estimate"], "no conf
 parts["no estimate"] = edited("method", method="coupled", kappa=0.0, strength=0.08, steps=1)
 parts["one keyframe"] = edit_video(clip.frames, keyframes[:1], model, sure.settings).frames
 far = {name: scoring.score(clip, at, frames)["psnr_far"] for name, frames in parts.items()}
-named = {f"{name}: {far[name]:.1f} dB": frames for name, frames in parts.items()}
-fig, axes = lessons.contact(named, (0, 4, 8, 12, 16), marks=at, wide=True)
+named = {f"{name}\n{far[name]:.1f} dB": frames for name, frames in parts.items()}
+fig, axes = lessons.contact(named, (0, 8, 16), marks=at, wide=True)
 gain = scores["method"]["psnr_far"] - scores["method without correction"]["psnr_far"]
 print(f"the correction changes the method by {gain:+.2f} dB far from the keyframes")
-lessons.show(fig, "Five frames of the default with one part switched off at a time: " + ", ".join(named))
+lessons.show(fig, "Three frames, one part switched off at a time: " + ", ".join(named).replace("\n", " "))
 
 # %% [markdown] tags=["see"]
 # **What you should see.** What each part is worth on this clip: the difference of its row to the first. A part whose row

@@ -57,7 +57,7 @@ print(forecast.fits(["Wan2.1-T2V-1.3B", "1.3B", "Wan2.1-VACE-1.3B", "Wan2.2-TI2V
 # %% [markdown] tags=["idea"]
 # ## Setting one up, step by step
 #
-# 1. *Colab*: Runtime, change runtime type, a GPU; then open this notebook by its badge. *Your own*: Python 3.11 and
+# 1. *Colab*: Runtime, change runtime type, a GPU; then open this notebook by its badge. *Your own*: a new Python and
 #    `pip install "flowedit @ git+https://github.com/flowedit/flowedit"`.
 # 2. `flowedit doctor` says what fits. Believe it before you fetch.
 # 3. `flowedit models fetch 1.3B`: 16 GB, from Hugging Face or ModelScope. Stop it and it goes on; hashes are checked.

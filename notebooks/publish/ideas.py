@@ -29,7 +29,7 @@ _RESAMPLES = 2000
 def make(folder: Path = FOLDER) -> None:
     """Record the strips and the worth of one noise, with the shipped model and its preset `method`."""
     strips = np.stack([_strip(**dict(zip(IDEA_NAMES, on, strict=True))) for on in product((0, 1), repeat=3)])
-    Image.fromarray(strips.reshape(-1, *strips.shape[2:])).save(folder / IDEA_STRIPS, "WEBP", quality=88, method=6)
+    Image.fromarray(strips.reshape(-1, *strips.shape[2:])).save(folder / IDEA_STRIPS, "WEBP", quality=78, method=6)
     values = {"height": strips.shape[1], "words": WORDS, "noise": noise_worth()}
     (folder / IDEAS).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 

@@ -4,10 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from flowedit.correction import Constant, Euler, Exact, gap_law
 from flowedit.errors import SettingError
 from flowedit.flow import interpolate, velocity
+from flowedit.methods.branches import EditProblem
+from flowedit.methods.difference import difference
 from flowedit.schedule import wan_sigmas
 from flowedit.toy import (
     SCENES,
@@ -23,6 +26,7 @@ from flowedit.toy import (
     observed_order,
     point_mass,
     solve,
+    stage,
     trajectory,
     two_branches,
 )
@@ -207,3 +211,32 @@ def test_the_literal_gain_grows_the_gap_where_its_steps_are_too_long():
     grows = [np.abs(s.gap).max() > np.abs(s.r).max() for s in run(0.5, kappas_of(Euler(10.0), SIGMAS))]
     assert grows == [10.0 * (a - b) > 2 for a, b in pairwise(SIGMAS)]
     assert any(grows)
+
+
+@pytest.mark.parametrize("one_noise", [True, False])
+@pytest.mark.parametrize("corrected", [True, False])
+def test_the_stage_is_the_package_s_own_method(one_noise, corrected):
+    """Catches a stage that teaches another loop than `difference`."""
+    noises, kappa = stage.draw(3), 0.25 if corrected else 0.0
+
+    def tensor(points):  # (n, 2) -> (1, 2, n, 1, 1)
+        return torch.from_numpy(np.asarray(points).T[None, :, :, None, None].copy())
+
+    def velocity_of(centres):
+        field = stage.field(centres)
+        return lambda x_main, x_key, sigma: tensor(field(x_main[0, :, :, 0, 0].numpy().T, sigma))
+
+    class Own(EditProblem):
+        noise_key = tensor(noises[[stage.SLOT if one_noise else stage.FRAMES]])
+
+    keys, source = tensor([stage.SOURCE[stage.SLOT] + stage.STYLE]), tensor(stage.SOURCE)
+    problem = Own(
+        source=source, keys=keys, source_keys=source[:, :, [stage.SLOT]], slots=(stage.SLOT,),
+        noise=tensor(noises[: stage.FRAMES]), sigmas=stage.SIGMAS, gain=lambda dt, beta: kappa, beta=0.0,
+        v_target=velocity_of(stage.expected(shared_position=True)), v_source=velocity_of(stage.SOURCE),
+        hook=lambda latents, sigma: latents,
+    )  # fmt: skip
+    states = list(difference(problem))
+    moments = list(stage.play(stage.Switches(one_noise=one_noise, corrected=corrected), noises))
+    for state, moment in zip(states, moments[1:], strict=True):
+        np.testing.assert_allclose(state.latents[0, :, :, 0, 0].numpy().T, moment.edit, atol=1e-12)

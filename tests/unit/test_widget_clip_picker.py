@@ -62,7 +62,7 @@ def test_a_large_clip_is_never_held_at_its_own_size(tmp_path):
     """Catches a window read whole before it is made small: 33 frames of a phone's 4K video are over 800 MB."""
     path = tmp_path / "large.mp4"
     write_video(path, scene(17, 360, 640), Fraction(24))
-    source = Source.open(path, "large.mp4", area=48 * 80, multiple=16)
+    source = Source.open(path, "large.mp4", area=48 * 80)
     expected = resize_video(read_video(path, start=2, num_frames=13).frames, source.target)
     tracemalloc.start()
     frames = source.read(2, 13)
