@@ -38,10 +38,10 @@ def quality(
     from benchmarks.table import BenchTable, write_scores
     from benchmarks.tables import means
     from flowedit.run.inputs import sha256
-    from flowedit.tiny.load import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
+    from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS
     from flowedit.tiny.splits import Split
 
-    folder, files = weights or WEIGHTS, (VAE_FILE, DIT_FILE, LORA_FILE)
+    folder, files = weights or WEIGHTS, (VAE_FILE, DIT_FILE)
     plan = QualityPlan(
         rows=tuple(ROWS) if methods == "all" else tuple(_chosen("methods", methods or ",".join(TELLING_ROWS), ROWS)),
         scenes=2 if quick else scenes,
@@ -50,7 +50,7 @@ def quality(
         conditions=(Condition.EXACT,) if quick else tuple(map(Condition, _chosen("conditions", conditions, Condition))),
         split=Split(_chosen("split", split, Split)[0]),
         exam=exam,
-        weights={file: sha256(folder / file) for file in files if (folder / file).is_file()},
+        weights={file: sha256(folder / file) for file in files},
     )
     scores, store = [], out.with_suffix(".partial.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)

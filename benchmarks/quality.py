@@ -20,7 +20,7 @@ from benchmarks.table import Score
 from benchmarks.worlds import EXAM_SCENES, EXAM_STYLES, exam_cases, film_case, natural_case, own_case
 from flowedit.errors import SettingError
 from flowedit.model import VideoModel
-from flowedit.tiny.load import build_pipeline, joint_source
+from flowedit.tiny.load import build_pipeline
 from flowedit.tiny.splits import Split
 from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import TINY
@@ -82,7 +82,7 @@ class QualityPlan:
 def load_small(weights: Path) -> VideoModel:
     """The small model with the weights of a folder, on the GPU where there is one."""
     pipe = build_pipeline("cuda" if torch.cuda.is_available() else "cpu", weights=weights)
-    return WanVideo(pipe, name=TINY, trained=Trained(refines=True, joint=joint_source(pipe, weights)))
+    return WanVideo(pipe, name=TINY, trained=Trained(refines=True))
 
 
 def run_quality(

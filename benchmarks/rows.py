@@ -123,7 +123,7 @@ ROWS: Mapping[str, Row] = {
     "coupled": edit_row("method", method="coupled"),
     "method": edit_row("method"),
     "method kappa 0": edit_row("method", kappa=0.0),
-    "method kappa 0.25": edit_row("method", kappa=0.25),
+    "method alpha 10": edit_row("method", alpha=10.0),
     "method kappa 1": edit_row("method", kappa=1.0),
     "method two noises": two_noises(),
     "method still": edit_row("method", keyframe_encoding="still"),

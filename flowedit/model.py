@@ -34,8 +34,9 @@ class Condition:
         negative_prompt: what guidance moves away from.
         guidance: classifier-free guidance scale; 1 switches it off.
         images: pixel index -> image uint8 (H, W, 3) that the model shall show at that frame; empty for none.
+        source: the clip before the edit, uint8 (F, H, W, 3), for models that see it between the images; None for none.
         estimate: the edited clip as the classical estimate has it, uint8 (F, H, W, 3), for models that refine one: it
-            stands where others see grey. None for none.
+            stands between the images. None for none.
         confidence: how far each pixel of it needs no model, float32 (F, H, W) in [0, 1]; given with `estimate`.
         key_slots: latent slots whose tokens follow the clip's own in a joint sequence; empty for none.
     """
@@ -45,6 +46,7 @@ class Condition:
     negative_prompt: str = ""
     guidance: float = 1.0
     images: dict[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
+    source: np.ndarray | None = None
     estimate: np.ndarray | None = None
     confidence: np.ndarray | None = None
     key_slots: tuple[int, ...] = ()

@@ -132,22 +132,22 @@ def placements(
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
     """The weight files that `load_model` reads for a name: what a manifest keeps the hashes of."""
     if str(name) == TINY:
-        from flowedit.tiny.config import DIT_FILE, LORA_FILE, VAE_FILE, WEIGHTS
+        from flowedit.tiny.config import DIT_FILE, VAE_FILE, WEIGHTS
 
-        return [path for path in (WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE, WEIGHTS / LORA_FILE) if path.is_file()]
+        return [WEIGHTS / VAE_FILE, WEIGHTS / DIT_FILE]
     return [path for file in loading.locate(name).files.values() for path in file.paths]
 
 
 def _load_tiny(device: str | None, dtype: str | None, loras: Sequence[Lora]) -> "WanVideo":
     import torch
 
-    from flowedit.tiny.load import build_pipeline, joint_source
+    from flowedit.tiny.load import build_pipeline
     from flowedit.wan.adapter import Trained, WanVideo
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipe = build_pipeline(place, placement.torch_type(dtype or "float32"))
     lora.load_loras(pipe, loras)
-    return WanVideo(pipe, name=TINY, trained=Trained(refines=True, joint=joint_source(pipe)))
+    return WanVideo(pipe, name=TINY, trained=Trained(refines=True))
 
 
 def _load_checkpoint(

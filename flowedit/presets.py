@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowedit.correction import Constant
 from flowedit.errors import SettingError
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, TINY, Checkpoint
@@ -53,7 +54,7 @@ _TINY = ModelDefaults(
     multiple=16,
     methods={
         "coupled": _GRID,
-        "difference": _GRID,
+        "difference": {**_GRID, "gain": Constant(0.25)},
         # It was trained to refine an estimate from a source with little noise, in one step.
         "refine": {"strength": 0.08, "steps": 1, "shift": 3.0},
     },

@@ -1,9 +1,10 @@
 """Train the transformer and its text encoder: flow matching on every route by which an edit shows keyframes.
 
 A step's batch shows keyframes as tokens at the shared positions of their slots, as images, or as both. Between the
-images stands grey, the source itself, or a classical estimate with its confidence in the mask. Most examples lie where
-edits pass: off the line between noise and the answer, towards the source that the edit began from, nearer at the slots
-where a correction has pulled. The right velocity is ``(z - z0) / sigma`` wherever ``z`` is.
+images stands the source itself, or a classical estimate with its confidence in the mask. Most examples lie where edits
+pass: off the line between noise and the answer, towards the source that the edit began from, nearer at the slots where
+a correction has pulled, and made of what the model itself last answered. The right velocity is ``(z - z0) / sigma``
+wherever ``z`` is.
 """
 
 import math
@@ -34,15 +35,18 @@ from training.optim import Muon, moving_average
 from training.replay import Replay, Shape
 from training.sequence import fast_forms
 
-ROUTES = ("tokens", "images", "both")
-"""How keyframes are shown, a third of the batches each."""
+ROUTES = {"tokens": 0.4, "images": 0.35, "both": 0.25}
+"""How keyframes are shown, and the shares of the batches."""
 ESTIMATES = 0.8
 """Share of the examples of the route ``images`` that show the classical estimate, where the clip has one."""
 WORDLESS = 0.5
 """Share of the examples without text."""
 EMPHASIS = 3.0
 """Weight of the errors of examples with an estimate, which are smaller than those of examples from noise."""
-RENEWAL = 0.3
+OWN_ERROR, OWN_FLOOR = 0.15, 0.01
+"""Of examples made of the model's own answer, which count as PSNR does: weight of the logarithm of each slot's squared
+error, and what is added to it, of a variance of 1."""
+RENEWAL = 0.35
 """Share of the time spent on rendering and encoding."""
 PEAK, BATCH = 1.2e-3, 128
 SHAPES = {
@@ -58,8 +62,10 @@ ELSEWHERE, HIGHEST = 0.3, 0.45
 """Share of the finished examples at other levels, from half of the first one up, and the highest of them."""
 FLOOR = 5e-5
 """Added to the squared error of a finished frame, white = 1: errors under that of 43 dB hardly count."""
-WEIGHT, CLIPS, EVERY, SINCE = 0.3, 8, 3, 0.35
-"""Of finished examples: weight beside the flow's, clips a step, steps between them, share of the run before them."""
+WEIGHT, CLIPS, EVERY, SINCE = 0.3, 8, 5, 0.12
+"""Of finished edits: weight beside the flow's, clips a step, steps between two of a kind, share of the run before."""
+LAST = (0.2, 0.5)
+"""Levels of the finished step of `method`, whose last one is from 0.3."""
 
 
 class Trainee(nn.Module):
@@ -122,17 +128,22 @@ class Steps:
         """Take one step's gradients."""
         if number % 4 == 0 and self.run.agreed(self.spent) < RENEWAL * self.run.agreed(time.monotonic() - self.begun):
             self._renew()
-        shape, route = self._shape(self.rng), self.rng.choice(ROUTES)
+        shape, route = self._shape(self.rng), self.rng.choices(list(ROUTES), list(ROUTES.values()))[0]
         rows = self.replay.latents[shape].draw(4 if self.run.smoke else BATCH)
-        errors, estimated = self._flow(rows, shape, route)
+        errors, estimated, own = self._flow(rows, shape, route)
         errors.mean().backward()
         nothing = torch.full((), math.nan, device=errors.device)
-        found: Readings = dict.fromkeys((*ROUTES, "estimate", "gain"), nothing)
-        found[route] = _mean(errors.detach(), ~estimated)
+        kinds = (f"{name} dB" for name in (*ROUTES, "method"))
+        found: Readings = dict.fromkeys((*ROUTES, *kinds, "estimate", "gain"), nothing)
+        found[route] = _mean(errors.detach(), ~estimated & ~own)
+        found[f"{route} dB"] = _mean(errors.detach(), own) * (-_DECIBEL / OWN_ERROR)
         if route == "images":
             found["estimate"] = _mean(errors.detach(), estimated)
-        if progress >= SINCE and number % EVERY == 0 and self.replay.finished[shape].filled:
-            found["gain"] = self._finished(shape)
+        if progress >= SINCE and self.replay.finished[shape].filled:
+            if number % EVERY == 0:
+                found["gain"] = self._finished(shape)
+            if number % EVERY == EVERY // 2:
+                found["method dB"] = self._finished_method(shape)
         return found
 
     def _renew(self) -> None:
@@ -144,23 +155,28 @@ class Steps:
     def _shape(self, rng: random.Random) -> Shape:
         return rng.choices(list(self.shapes), list(self.shapes.values()))[0]
 
-    def _flow(self, rows: dict[str, Tensor], shape: Shape, route: str) -> tuple[Tensor, Tensor]:
-        """Squared error of the velocity, one number an example, and which of them show an estimate."""
+    def _flow(self, rows: dict[str, Tensor], shape: Shape, route: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Error of each example; which show an estimate; which are made of the model's own answer, which is kept."""
         rows = {name: value.float() if value.is_floating_point() else value for name, value in rows.items()}
         z0, count = rows["z0"], self.rng.randint(1, rows["slots"].shape[1])
         estimated = rows["estimated"] & (torch.rand(len(z0), device=z0.device) < ESTIMATES) & (route == "images")
-        shown = shown_frames(rows, self.replay.blank[shape], estimated, images=route != "tokens")
-        state, wanted, sigma, weight = on_the_way(rows, estimated)
+        shown = shown_frames(rows, estimated, images=route != "tokens")
+        example = on_the_way(rows, estimated)
+        s, state = column(example.sigma), example.state
         slots = rows["slots"][:, : 0 if route == "images" else count]
         if slots.shape[1]:
-            key, noise_key = token_latents(rows, slots), at_slots(wanted.noise, slots)
-            s = column(sigma)
+            key, noise_key = token_latents(rows, slots), at_slots(example.noise, slots)
             state = torch.cat([state, (1 - s) * key + s * noise_key], dim=2)
             shown = torch.cat([shown, at_slots(shown, slots)], dim=2)
         tables = joint_tables(self.model.dit, slots, z0.shape[2:])
-        found = self._velocity(state, sigma, rows["ids"], shown, tables)[:, :, : z0.shape[2]]
-        errors = (found - wanted.velocity).pow(2).mean((1, 2, 3, 4)) * weight
-        return errors * torch.where(estimated, EMPHASIS, 1.0), estimated
+        found = self._velocity(state, example.sigma, rows["ids"], shown, tables)[:, :, : z0.shape[2]]
+        answer = example.state - s * found
+        kept = torch.where(column(example.own), answer.detach(), rows["answer"])
+        self.replay.latents[shape].data["answer"][rows["row"]] = kept.bfloat16()
+        off = (answer - z0).pow(2)
+        plain = (off / s.pow(2)).mean((1, 2, 3, 4)) * example.weight * torch.where(estimated, EMPHASIS, 1.0)
+        logs = off.mean((1, 3, 4)).add(OWN_FLOOR).log().mean(1)
+        return torch.where(example.own, OWN_ERROR * logs, plain), estimated, example.own
 
     def _velocity(self, state: Tensor, sigma: Tensor, ids: Tensor, shown: Tensor, tables: Tables) -> Tensor:
         """The model's velocity, for captions of which half are left out."""
@@ -188,9 +204,41 @@ class Steps:
         estimate, truth = (rows[name].float() / 127.5 - 1 for name in ("estimate", "truth"))
         edited = (estimate + self.replay.decode(refined) - rows["drawn"].float()).clamp(-1, 1)
         final = lay_change(estimate, edited, (rows["need"].float() / 255).unsqueeze(1), rows["agreement"])
-        before, after = ((v - truth).div(2).pow(2).mean((1, 3, 4)).add(FLOOR).log() for v in (estimate, final))
-        (WEIGHT * after.mean()).backward()
-        return (before - after.detach()).mean() * (10 / math.log(10))
+        before, after = (_log_error(video, truth) for video in (estimate, final))
+        (WEIGHT * after).backward()
+        return (before - after.detach()) * _DECIBEL
+
+    def _finished_method(self, shape: Shape) -> Tensor:
+        """Take the gradient of the last step of `method`, decoded and laid on the source; its PSNR, dB.
+
+        Of a target and a source velocity on one noise, from what the model last answered for these clips.
+        """
+        ring = self.replay.finished[shape]
+        rows = ring.draw(2 if self.run.smoke else CLIPS)
+        zs, answer, keys = (rows[name].float() for name in ("zs", "answer", "keys"))
+        sigma = LAST[0] + (LAST[1] - LAST[0]) * torch.rand(len(zs), device=zs.device)
+        s = column(sigma)
+        x = (1 - s) * zs + s * torch.randn_like(zs)
+        states = torch.cat([x + (1 - s) * (answer - zs), x])
+        mask = rows["mask"].float().expand(-1, -1, -1, *zs.shape[3:])
+        shown = torch.cat([torch.cat([mask, keys], dim=1), torch.cat([mask, zs], dim=1)])
+        ids = rows["ids"].repeat(2, 1)
+        tables = joint_tables(self.model.dit, ids[:, :0], zs.shape[2:])
+        found = states - s.repeat(2, 1, 1, 1, 1) * self._velocity(states, sigma.repeat(2), ids, shown, tables)
+        target, source = found.chunk(2)
+        ring.data["answer"][rows["row"]] = target.detach().to(ring.data["answer"])
+        clip, truth = (rows[name].float() / 127.5 - 1 for name in ("source", "truth"))
+        error = _log_error(clip + self.replay.decode(zs + target - source) - rows["seen"].float(), truth)
+        (WEIGHT * error).backward()
+        return -error.detach() * _DECIBEL
+
+
+_DECIBEL = 10 / math.log(10)
+
+
+def _log_error(video: Tensor, truth: Tensor) -> Tensor:
+    """Mean logarithm of each frame's squared error, as PSNR counts it; videos in [-1, 1]."""
+    return (video - truth).div(2).pow(2).mean((1, 3, 4)).add(FLOOR).log().mean()
 
 
 def _mean(value: Tensor, chosen: Tensor) -> Tensor:

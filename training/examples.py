@@ -7,53 +7,64 @@ from torch import Tensor
 
 from training.keyframes import at_slots
 
-SOURCE = 0.55
-"""Share of the other examples that see the source between the keyframes; the rest see grey."""
-BRIDGES, PULLED = 0.65, 0.35
-"""Shares of the examples off the line to the source, and of those nearer to the answer at the keyframes' slots."""
+BRIDGES, OWN, PULLED = 0.75, 0.8, 0.35
+"""Shares of the examples off the line to the source; of these, of those made of the model's own answer; and of all, of
+those nearer to the right answer at the keyframes' slots."""
+LOWEST = 0.15
+"""Lowest level of an example made of the model's own answer."""
 
 
-class Wanted(NamedTuple):
-    """The noise of examples and their right velocities, each ``(b, z, f, h, w)``."""
+class Example(NamedTuple):
+    """Where training examples lie.
 
+    Attributes:
+        state, noise: ``(b, z, f, h, w)``.
+        sigma: noise levels, ``(b,)``.
+        weight: of their errors, ``(b,)``.
+        own: which are made of the model's own answer, ``(b,)``.
+    """
+
+    state: Tensor
     noise: Tensor
-    velocity: Tensor
+    sigma: Tensor
+    weight: Tensor
+    own: Tensor
 
 
-def on_the_way(rows: dict[str, Tensor], estimated: Tensor) -> tuple[Tensor, Wanted, Tensor, Tensor]:
-    """Draw states that edits pass through, and the right velocities there.
+def on_the_way(rows: dict[str, Tensor], estimated: Tensor) -> Example:
+    """Draw states that edits pass through; the right velocity there is ``(state - z0) / sigma``.
 
     An edit that began from the clip ``z_c`` is at ``z = (1 - s) z0 + s noise + lean (z_c - z0)``, with a lean that
-    falls to zero with the level; at slots where a correction pulls, it is smaller. Examples that show an estimate,
-    ``estimated (b,)``, start from the source at a low level.
-
-    Returns:
-        States, noise and velocities, levels ``(b,)``, and the weights of the errors.
+    falls to zero with the level; at slots where a correction pulls, it is smaller. An edit knows no right answer:
+    in most of these examples ``z0`` is what the model last answered for this clip, at first the source. Examples that
+    show an estimate, ``estimated (b,)``, start from the source at a low level.
     """
     z0, n, device = rows["z0"], len(rows["z0"]), rows["z0"].device
-    sigma, lean = draw_levels(n, device, estimated)
-    from_estimate = rows["estimated"] & ~estimated & (torch.rand(n, device=device) < 0.3)
-    off = torch.where(column(from_estimate), rows["ze"], rows["zs"]) - z0
+    sigma, lean, own = draw_levels(n, device, estimated)
+    from_estimate = rows["estimated"] & ~estimated & ~own & (torch.rand(n, device=device) < 0.3)
     marked = (rows["mask"].amax(1)[:, :, 0, 0] > 0) & ~estimated[:, None]
     marked &= torch.rand(n, 1, device=device) < PULLED
+    answer = torch.where(column(own) & ~marked[:, None, :, None, None], rows["answer"], z0)
+    off = torch.where(column(from_estimate), rows["ze"], rows["zs"]) - answer
     pulled = torch.where(marked, torch.rand(n, z0.shape[2], device=device), 1.0)
-    lean_at = column(lean) * pulled[:, None, :, None, None]
     noise, s = torch.randn_like(z0), column(sigma)
-    state = (1 - s) * z0 + s * noise + lean_at * off
-    wanted = noise - z0 + lean_at / s * off
-    return state, Wanted(noise, wanted), sigma, 1 / (1 + (lean / sigma) ** 2)
+    state = (1 - s) * answer + s * noise + column(lean) * pulled[:, None, :, None, None] * off
+    return Example(state, noise, sigma, 1 / (1 + (lean / sigma) ** 2), own)
 
 
-def draw_levels(number: int, device: torch.device, estimated: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw noise levels in (0, 1), and how far each example leans towards the clip that its edit began from, in [0, 1].
+def draw_levels(number: int, device: torch.device, estimated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw noise levels in (0, 1), how far each example leans towards the clip that its edit began from, and its kind.
 
-    Both ``(n,)``; the lean is 0 on the line from noise to the answer. Examples that refine an estimate,
-    ``estimated (n,)``, are mostly near their first step, at a low level.
+    All ``(n,)``; the lean, in [0, 1], is 0 on the line from noise to the answer; the kind is whether the example is
+    made of the model's own answer. Examples that refine an estimate, ``estimated (n,)``, are mostly near their first
+    step, at a low level.
     """
     even, high, kind, loose = (torch.rand(number, device=device) for _ in range(4))
     spread = (torch.arange(number, device=device) + torch.rand(number, device=device)) / number
     bridge = (kind < BRIDGES) & ~estimated
+    own = bridge & (torch.rand(number, device=device) < OWN)
     sigma = torch.where(bridge, 0.02 + 0.96 * even, 2.5 * spread / (1 + 1.5 * spread))
+    sigma = torch.where(own, sigma.clamp(min=LOWEST), sigma)
     low = sigma.clamp(min=0.35)
     start = torch.where(bridge, low + (1 - low) * high, 1.0)
     first = 0.15 + 0.5 * high
@@ -62,28 +73,21 @@ def draw_levels(number: int, device: torch.device, estimated: Tensor) -> tuple[T
     lean = sigma * (1 - start) / start
     # Steps of a learned field do not keep to the way: half of the examples lie somewhere beside it.
     aside = bridge & (loose < 0.5)
-    return sigma, torch.where(aside, lean * torch.rand(number, device=device) * 1.2, lean)
+    return sigma, torch.where(aside, lean * torch.rand(number, device=device) * 1.2, lean), own
 
 
-def shown_frames(
-    rows: dict[str, Tensor], blank: Tensor, estimated: Tensor, *, images: bool, source: float = SOURCE
-) -> Tensor:
+def shown_frames(rows: dict[str, Tensor], estimated: Tensor, *, images: bool) -> Tensor:
     """Lay out what the image route shows: four mask channels and latents, ``(b, 4 + z, f, h, w)``.
+
+    Keyframe images stand in the source; without `images` it is the source alone, and an empty mask.
 
     Args:
         rows: of a replay ring.
-        blank: latents of a grey clip, shown without keyframe images.
         estimated: which examples show an estimate.
         images: whether keyframe images are shown.
-        source: share of the examples that see the source between them.
     """
-    z0 = rows["z0"]
-    on_source = column(torch.rand(len(z0), device=z0.device) < source)
-    if images:
-        mask, latents = rows["mask"], torch.where(on_source, rows["own"], rows["grey"])
-    else:
-        mask, latents = torch.zeros_like(rows["mask"]), torch.where(on_source, rows["zs"], blank)
-    plain = torch.cat([mask.expand(-1, -1, -1, *z0.shape[3:]), latents], dim=1)
+    mask, latents = (rows["mask"], rows["keys"]) if images else (torch.zeros_like(rows["mask"]), rows["zs"])
+    plain = torch.cat([mask.expand(-1, -1, -1, *latents.shape[3:]), latents], dim=1)
     return torch.where(column(estimated), torch.cat([rows["confidence"], rows["ze"]], dim=1), plain)
 
 

@@ -34,12 +34,12 @@ def choose_keyframes(rng: random.Random, frames: int) -> list[int]:
     return [max(0, GROUP * s - (back if s else 0)) for s, back in zip(slots, late, strict=True)]
 
 
-def keyframe_clip(styled: Tensor, ground: Tensor, indices: list[list[int]]) -> Tensor:
-    """Lay keyframes, pixel indices clip by clip, of ``(b, 3, T, H, W)`` on other clips: on grey, or on the source."""
+def keyframe_clip(styled: Tensor, source: Tensor, indices: list[list[int]]) -> Tensor:
+    """Lay keyframes, pixel indices clip by clip, of ``(b, 3, T, H, W)`` in the source."""
     keep = torch.zeros(len(styled), 1, styled.shape[2], 1, 1, dtype=torch.bool, device=styled.device)
     for row, keys in enumerate(indices):
         keep[row, 0, keys] = True
-    return torch.where(keep, styled, ground)
+    return torch.where(keep, styled, source)
 
 
 def choose_slots(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,8 +72,7 @@ class Lesson:
     Attributes:
         target: ``(b, 3, T, H, W)``: the clip in its style.
         source: the same shape: the clip before the edit, plain or in another style.
-        keys: the keyframes on grey, the same shape.
-        keys_on_source: the keyframes in the source, the same shape.
+        keys: the keyframes in the source, the same shape.
         mask: their mask, ``(b, 4, slots, 1, 1)``.
         slots: ``(b, k)`` slots of the pictures below, those of keyframes first.
         pictures: ``(b, k, 3, H, W)`` styled pictures; of a keyframe, the keyframe.
@@ -88,7 +87,6 @@ class Lesson:
     target: Tensor
     source: Tensor
     keys: Tensor
-    keys_on_source: Tensor
     mask: Tensor
     slots: Tensor
     pictures: Tensor
@@ -115,8 +113,7 @@ def lay_out(target: Tensor, source: Tensor, styled: Tensor, keys: list[list[int]
     return Lesson(
         target=target,
         source=source,
-        keys=keyframe_clip(styled, torch.zeros_like(source), keys),
-        keys_on_source=keyframe_clip(styled, source, keys),
+        keys=keyframe_clip(styled, source, keys),
         mask=mask,
         slots=slots,
         pictures=pixel_frames(styled, index),

@@ -130,7 +130,7 @@ def moving_average(module: nn.Module, decay: float) -> AveragedModel:
 
 
 def learning_rate(peak: float, progress: float, *, step: int, warmup: int = 100) -> float:
-    """Warm up over steps, hold, then fall to zero over the last 60 percent of the time.
+    """Warm up over steps, hold, then fall to zero along a line over the second half of the time.
 
     Args:
         peak: highest rate.
@@ -138,5 +138,4 @@ def learning_rate(peak: float, progress: float, *, step: int, warmup: int = 100)
         step: steps done.
         warmup: steps of linear warm-up.
     """
-    fall = min(max((progress - 0.4) / 0.6, 0.0), 1.0)
-    return peak * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * fall))
+    return peak * min(1.0, (step + 1) / warmup, 2 * max(1 - progress, 0.0))

@@ -50,23 +50,22 @@ class Ring:
         self.filled = min(self.filled + number, self.room)
 
     def draw(self, number: int) -> dict[str, Tensor]:
-        """Draw rows, in their own types."""
+        """Draw rows, in their own types; ``row`` says which."""
         device = next(iter(self.data.values())).device
         at = torch.randint(0, self.filled, (number,), device=device)
-        return {name: value[at] for name, value in self.data.items()}
+        return {"row": at, **{name: value[at] for name, value in self.data.items()}}
 
 
 class Replay:
     """Renders lessons and encodes them.
 
     Attributes:
-        latents: rings of what the flow is trained on, by shape: ``z0`` (target), ``zs`` (source), ``grey`` and ``own``
-            (keyframes on grey and on the source), ``ze`` (estimate), ``mask``, ``confidence``, ``estimated`` (whether
-            there is one), ``held`` and ``change`` ``(b, z, k, h, w)`` (pictures held still, and minus the source's
-            own), ``slots`` and ``ids``.
-        finished: rings of what edits from an estimate end with: its latents beside pixels, ``truth``, ``estimate``,
-            ``drawn`` (the estimate's latents decoded), ``need`` and ``agreement``.
-        blank: latents of a grey clip, by shape, ``(1, z, f, h, w)``.
+        latents: rings of what the flow is trained on, by shape: ``z0`` (target), ``zs`` (source), ``keys`` (keyframes
+            in the source), ``ze`` (estimate), ``answer`` (what the model last made of it, at first the source),
+            ``mask``, ``confidence``, ``estimated`` (whether there is an estimate), ``held`` and ``change``
+            ``(b, z, k, h, w)`` (pictures held still, and minus the source's own), ``slots`` and ``ids``.
+        finished: rings of what edits end with: latents as above beside pixels, ``truth``, ``estimate``, ``source``,
+            what the latents of these two are decoded to, ``drawn`` and ``seen``, ``need`` and ``agreement``.
     """
 
     def __init__(
@@ -78,8 +77,7 @@ class Replay:
         self.mean, self.scale = (v.to(run.device).view(1, -1, 1, 1, 1) for v in vae.scale)
         self.latents = {shape: Ring(8 if run.smoke else 3072) for shape in shapes}
         self.finished = {shape: Ring(8 if run.smoke else 640) for shape in shapes}
-        self.blank = {(t, h, w): self.encode(torch.zeros(1, 3, t, h, w, device=run.device)) for t, h, w in shapes}
-        self.size = 4 if run.smoke else 8
+        self.size = 4 if run.smoke else 16
         if workers is None:
             workers = 0 if run.smoke else max(1, (os.cpu_count() or 2) // run.world - 1)
         self.estimates, self.ahead = Estimates(workers), max(1, workers)
@@ -135,12 +133,11 @@ class Replay:
     @torch.no_grad()
     def encoded(self, lesson: Lesson) -> dict[str, Tensor]:
         """Encode a lesson: rows of a ring of latents."""
-        clips = [lesson.target, lesson.source, lesson.keys, lesson.keys_on_source]
-        z0, zs, grey, own = self.encode(torch.cat(clips)).chunk(4)
+        z0, zs, keys = self.encode(torch.cat([lesson.target, lesson.source, lesson.keys])).chunk(3)
         held, plain = self._held(torch.cat([lesson.pictures, lesson.own]), lesson.slots.repeat(2, 1)).chunk(2)
         none = torch.zeros_like(z0[:, :4])
         ze = torch.zeros_like(z0) if lesson.estimate is None else self.encode(lesson.estimate)
-        half = {"z0": z0, "zs": zs, "grey": grey, "own": own, "ze": ze, "held": held, "change": held - plain}
+        half = {"z0": z0, "zs": zs, "keys": keys, "ze": ze, "answer": zs, "held": held, "change": held - plain}
         half |= {"mask": lesson.mask, "confidence": none if lesson.confidence is None else lesson.confidence}
         rows = {name: value.to(self.run.device, torch.bfloat16) for name, value in half.items()}
         rows |= {"slots": lesson.slots, "ids": lesson.tokens.to(self.run.device)}
@@ -154,14 +151,15 @@ class Replay:
         return torch.where(first, both[:, :, :, 0], both[:, :, :, 1]).transpose(1, 2)
 
     def _finish(self, shape: Shape, lesson: Lesson, rows: dict[str, Tensor]) -> None:
-        """Keep what edits from an estimate end with."""
+        """Keep what edits end with."""
         if lesson.estimate is None or lesson.need is None or lesson.agreement is None:
             return
-        drawn = torch.cat([self.decode(part.float()) for part in rows["ze"].split(4)])
+        drawn, seen = (torch.cat([self.decode(p.float()) for p in rows[z].split(4)]).bfloat16() for z in ("ze", "zs"))
         self.finished[shape].write(
-            {name: rows[name] for name in ("zs", "ze", "confidence", "ids")}
-            | {"truth": _levels(lesson.target), "estimate": _levels(lesson.estimate), "drawn": drawn.bfloat16()}
-            | {"need": (lesson.need * 255).round().to(torch.uint8), "agreement": lesson.agreement}
+            {name: rows[name] for name in ("zs", "ze", "keys", "answer", "mask", "confidence", "ids")}
+            | {"truth": _levels(lesson.target), "estimate": _levels(lesson.estimate), "source": _levels(lesson.source)}
+            | {"drawn": drawn, "seen": seen, "need": (lesson.need * 255).round().to(torch.uint8)}
+            | {"agreement": lesson.agreement}
         )
 
 

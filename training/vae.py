@@ -18,9 +18,9 @@ from training.sequence import decode_sequence, encode_sequence, fast_forms
 PEAK = 2e-3
 KL, ROUGH = 2e-3, 0.04
 """Weight of the divergence from a normal distribution; most of the noise that is added to latents before decoding."""
-SHAPES = ((17, 128, 128, 8), (17, 96, 176, 8), (33, 128, 128, 4))
+SHAPES = ((17, 128, 128, 24), (17, 96, 176, 24), (33, 128, 128, 12))
 """Frames, height, width and number of the clips of a step; the last one serves at the end."""
-LONG_SINCE = 0.75
+LONG_SINCE = 0.6
 """Share of the time after which clips are long."""
 
 
@@ -32,7 +32,6 @@ def train_vae(run: Run) -> None:
     """
     model = build_vae(SMOKE if run.smoke else SHIPPED).model.to(run.device).float().train()
     model.requires_grad_(requires_grad=True)
-    torch.backends.cudnn.benchmark = True
     gentle_start(model)
     if run.start:
         state = load_file(run.start / VAE_FILE)

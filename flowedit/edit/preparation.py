@@ -155,6 +155,7 @@ class _Clip:
                 negative_prompt=settings.negative_prompt,
                 guidance=guidance,
                 images=images if settings.conditioning in ("i2v", "both") else {},
+                source=self.frames,
                 estimate=None if estimate is None else estimate.frames,
                 confidence=None if estimate is None else estimate.confidence,
                 key_slots=slots,

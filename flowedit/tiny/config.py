@@ -9,8 +9,8 @@ TEXT_LENGTH = 32
 """Tokens in a prompt, padding included."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the shipped weights."""
-VAE_FILE, DIT_FILE, LORA_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors", "tiny_lora.safetensors"
-"""Weight files: the autoencoder; the transformer with its text encoder; the LoRA that reads keyframe tokens."""
+VAE_FILE, DIT_FILE = "tiny_vae.safetensors", "tiny_dit.safetensors"
+"""Weight files: the autoencoder; the transformer with its text encoder."""
 
 
 @dataclass(frozen=True)

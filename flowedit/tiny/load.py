@@ -1,8 +1,5 @@
 """Put the small Wan with its shipped weights into diffsynth's own pipeline."""
 
-import copy
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +8,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flowedit.errors import ModelError
-from flowedit.tiny.config import DIT_FILE, LORA_FILE, SHIPPED, VAE_FILE, WEIGHTS, TinySize
+from flowedit.tiny.config import DIT_FILE, SHIPPED, VAE_FILE, WEIGHTS, TinySize
 from flowedit.tiny.model import build_dit, build_text_encoder, build_vae, set_latent_statistics
 from flowedit.tiny.skeleton import Skeleton
 from flowedit.tiny.text import TinyTextEncoder, WordTokenizer
 from flowedit.wan import vendor
-from flowedit.wan.checkpoints import TINY
-from flowedit.wan.lora import Layers, Lora, check_lora, linear_layers
+from flowedit.wan.lora import Layers, linear_layers
 from flowedit.wan.vae import use_conv2d
 
 
@@ -90,23 +86,6 @@ def load_vae(path: Path = WEIGHTS / VAE_FILE, size: TinySize = SHIPPED) -> "vend
     return vae
 
 
-def joint_source(pipe: Any, weights: Path = WEIGHTS) -> "Callable[[], vendor.WanModel] | None":  # noqa: ANN401
-    """Say where the transformer for sequences with keyframe tokens comes from; it is made when first asked for.
-
-    The transformer was trained with a clip alone, and a LoRA teaches it to read tokens after the clip: it is loaded
-    into a copy, so that the transformer itself stays as it is for all other sequences.
-
-    Args:
-        pipe: the small Wan's pipeline.
-        weights: folder that may hold the LoRA's file.
-
-    Returns:
-        A function that makes it once, and refuses a file of another architecture; None where the folder has none.
-    """
-    path = weights / LORA_FILE
-    return cache(lambda: _with_lora(pipe, path)) if path.is_file() else None
-
-
 def transformer_layers() -> Layers:
     """Name -> (out, in) of the linear layers of the shipped transformer; its weights are not read."""
     with Skeleton():
@@ -163,12 +142,3 @@ def _fill(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ModelError(f"The weights in {path.name} do not fit this version of the small model: {error}") from error
-
-
-def _with_lora(pipe: Any, path: Path) -> "vendor.WanModel":  # noqa: ANN401 - the vendor's pipeline
-    # The vendor's loader would leave out what does not fit, silently.
-    check_lora(Lora(path=path), linear_layers(pipe.dit), TINY)
-    tuned = copy.deepcopy(pipe.dit)
-    with vendor.prints_logged():
-        pipe.load_lora(tuned, str(path))
-    return tuned.eval().requires_grad_(requires_grad=False)

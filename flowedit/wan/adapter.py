@@ -24,7 +24,7 @@ from flowedit.wan import vendor
 from flowedit.wan.encodings import encode_prompt
 from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
 from flowedit.wan.lora import Lora
-from flowedit.wan.routes import estimate_condition
+from flowedit.wan.routes import clip_condition
 
 TRAIN_TIMESTEPS = 1000
 """Wan counts noise in thousandths; this is the only place that does."""
@@ -57,13 +57,11 @@ class Trained:
 
     Attributes:
         boundary: sigma under which the second expert takes over, where there is one.
-        refines: whether they were trained to see a classical estimate between the keyframes.
-        joint: gives the transformer for sequences with keyframe tokens; None runs them through the pipeline's own.
+        refines: whether they were trained to see a clip between the keyframes: the source, or an estimate to refine.
     """
 
     boundary: float = 0.875
     refines: bool = False
-    joint: "Callable[[], vendor.WanModel] | None" = None
 
 
 class WanVideo:
@@ -154,10 +152,7 @@ class WanVideo:
     ) -> JointLatent:
         """The velocity after guidance, in the latents' type; see `flowedit.model.VideoModel.velocity`."""
         models, place = self._models_at(sigma), {"dtype": self.pipe.torch_dtype, "device": self.pipe.device}
-        joint = latents.shape[2] != prepared.num_slots
-        images = prepared.joint if joint else prepared.clip
-        if joint and self.trained.joint is not None:
-            models["dit"] = self.trained.joint()
+        images = prepared.clip if latents.shape[2] == prepared.num_slots else prepared.joint
         # In float32 first, as the vendor has it: in bfloat16 the product rounds otherwise.
         timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32).to(**place)
         noisy = hold_first(latents, images).to(**place)
@@ -176,14 +171,18 @@ class WanVideo:
         return hold_first(latents, prepared.clip)
 
     def _image_inputs(self, condition: Condition) -> Inputs:
-        if condition.estimate is None or condition.confidence is None:
-            return image_inputs(self.pipe, condition.images, condition.shape, self._tiling)
-        if not self.trained.refines:
+        clip, images = condition.estimate, condition.images
+        if clip is not None and not self.trained.refines:
             raise ModelError(
                 f"{self.name} was not trained to see an estimate between the keyframes (method refine). Use difference."
             )
-        clip, confidence = to_pixels(condition.estimate), condition.confidence
-        return {"y": estimate_condition(clip, confidence, list(condition.images), self._encode)}
+        if clip is None and condition.source is not None and self.trained.refines:
+            clip = condition.source.copy()
+            for index, image in images.items():
+                clip[index] = image
+        if clip is None:
+            return image_inputs(self.pipe, images, condition.shape, self._tiling)
+        return {"y": clip_condition(to_pixels(clip), condition.confidence, list(images), self._encode)}
 
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""

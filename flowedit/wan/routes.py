@@ -1,7 +1,8 @@
 """How keyframes, or a classical estimate, become the `y` of Wan's image-to-video checkpoints.
 
 The `i2v` route (Wan I2V, FLF2V, Fun-InP and the small model): keyframe images at their own pixel frames, zeros
-everywhere else, encoded by the VAE, after four mask channels that hold one bit per pixel frame.
+everywhere else, encoded by the VAE, after four mask channels that hold one bit per pixel frame. The small model sees
+the source there, or an estimate, instead of zeros.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,16 +44,24 @@ def i2v_condition(
     return torch.cat([mask.unsqueeze(0).to(latent), latent], dim=1)
 
 
-def estimate_condition(
-    clip: Float[Tensor, "1 3 F H W"], confidence: Float32[np.ndarray, "F H W"], indices: Sequence[int], encode: Encode
+def clip_condition(
+    clip: Float[Tensor, "1 3 F H W"],
+    confidence: Float32[np.ndarray, "F H W"] | None,
+    indices: Sequence[int],
+    encode: Encode,
 ) -> Float[Tensor, "1 c f h w"]:
-    """Build the `y` of a model that refines: the estimate where others see grey, its confidence where they see bits.
+    """Build the `y` of a model that sees a clip where others see grey: the source with keyframes in it, or an estimate.
 
-    The estimate is in [-1, 1], its confidence in [0, 1]; `indices` are the pixel frames that are keyframes.
+    The clip is in [-1, 1]; the confidence of an estimate, in [0, 1], stands where others see bits, and is None for a
+    source; `indices` are the pixel frames that are keyframes.
     """
     latent = encode(clip)
-    cells = torch.from_numpy(confidence_cells(confidence, *latent.shape[-2:]))
-    return torch.cat([confidence_mask(cells, indices).unsqueeze(0).to(latent), latent], dim=1)
+    size = latent.shape[-2:]
+    if confidence is None:
+        mask = keyframe_mask(indices, clip.shape[2], *size)
+    else:
+        mask = confidence_mask(torch.from_numpy(confidence_cells(confidence, *size)), indices)
+    return torch.cat([mask.unsqueeze(0).to(latent), latent], dim=1)
 
 
 def keyframe_mask(

@@ -217,7 +217,7 @@ def shared_rows(table, num_slots, slots):
 # %% [markdown] tags=["idea"]
 # ## Does it matter?
 #
-# The small model has a LoRA that was trained to read keyframe tokens at shared positions. The cell edits with each
+# The small model was trained to read keyframe tokens at shared positions. The cell edits with each
 # choice, without correction, so that all comes from what the model reads.
 
 # %% tags=["code", "keep_output"]

@@ -153,4 +153,4 @@ def test_what_ran_names_method_correction_and_estimate():
     """Catches a cell that credits the correction for a picture made without it."""
     assert material.what_ran(preset_settings("tiny")).endswith("no correction, on a classical estimate of the clip")
     said = material.what_ran(preset_settings("tiny", "method"))
-    assert said == "ran: method difference, correction Exact(rate=10.0), without an estimate"
+    assert said == "ran: method difference, correction Constant(share=0.25), without an estimate"

@@ -1,6 +1,7 @@
 """The adapter gives what the vendor's own pipeline gives, bit for bit, and positions do what they promise."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -270,3 +271,18 @@ def test_only_a_model_that_refines_is_shown_an_estimate(i2v_pipe):
     y = model.prepare(condition).clip["y"]
     torch.testing.assert_close(y[:, 4:], model.encode(to_pixels(CLIP)), atol=1e-5, rtol=0)
     assert (y[:, :4, 1:] == 0.5).all()
+
+
+def test_such_a_model_sees_keyframes_in_the_source_and_all_others_in_grey(i2v_pipe):
+    """Catches a source shown to checkpoints trained on grey, keyframes left out of it, and a mask of another layout."""
+    shown = Condition(shape=SHAPE, images={4: STYLED[0]}, source=CLIP)
+    grey = WanVideo(i2v_pipe).prepare(shown).clip["y"]
+    assert torch.equal(grey, WanVideo(i2v_pipe).prepare(replace(shown, source=None)).clip["y"])
+    model, laid = WanVideo(i2v_pipe, trained=Trained(refines=True)), CLIP.copy()
+    laid[4] = STYLED[0]
+    y = model.prepare(shown).clip["y"]
+    torch.testing.assert_close(y[:, 4:], model.encode(to_pixels(laid)), atol=1e-5, rtol=0)
+    assert torch.equal(y[:, :4], grey[:, :4])
+    tokens = model.prepare(replace(shown, images={}, key_slots=(1,))).joint["y"]
+    assert (tokens[:, :4] == 0).all()
+    torch.testing.assert_close(tokens[:, 4:, :-1], model.encode(to_pixels(CLIP)), atol=1e-5, rtol=0)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from small_tiny import random_pipeline
 
 from flowedit.errors import ModelError
-from flowedit.tiny.config import DIT_FILE, LORA_FILE, SMOKE, VAE_FILE, WEIGHTS
+from flowedit.tiny.config import DIT_FILE, SMOKE, VAE_FILE, WEIGHTS
 from flowedit.tiny.load import build_pipeline, load_vae
 from flowedit.wan import vendor
 
@@ -81,6 +81,6 @@ def test_the_shipped_pipeline_is_the_vendors_and_its_tables_are_right():
 
 def test_the_weights_card_names_the_very_files():
     card = (WEIGHTS / "CARD.md").read_text(encoding="utf-8")
-    for name in (VAE_FILE, DIT_FILE, LORA_FILE):
+    for name in (VAE_FILE, DIT_FILE):
         assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest()[:16] in card
     assert "Apache-2.0" in card

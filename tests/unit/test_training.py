@@ -1,5 +1,6 @@
 """Training: lessons show what edits show, the loss asks for the right field, both trainings start and resume."""
 
+import math
 import struct
 import zlib
 
@@ -54,7 +55,8 @@ def replay(photographs, tmp_path_factory):
 
 
 def rows_of(replay):
-    rows = {name: value[: replay.latents[SHAPE].filled] for name, value in replay.latents[SHAPE].data.items()}
+    filled = replay.latents[SHAPE].filled
+    rows = {"row": torch.arange(filled), **{name: value[:filled] for name, value in replay.latents[SHAPE].data.items()}}
     return {name: value.float() if value.is_floating_point() else value for name, value in rows.items()}
 
 
@@ -108,36 +110,51 @@ def test_pictures_are_read_out_of_qts_bundles():
 
 @pytest.mark.parametrize("route", dit.ROUTES)
 def test_the_field_that_leads_straight_to_the_clip_has_no_loss(replay, monkeypatch, route):
-    """Also off the line from noise to the clip, and nearer at some slots: there too, v = (z - z0) / sigma."""
+    """Off the line from noise to the clip, nearer at some slots, from a wrong answer: v = (z - z0) / sigma."""
     rows = rows_of(replay)
 
     def ideal(state, s):
         v = (state[:, :, : rows["z0"].shape[2]] - rows["z0"]) / s
         return torch.cat([v, torch.zeros_like(state[:, :, v.shape[2] :])], dim=2)
 
-    errors, _ = steps_of(replay, monkeypatch, ideal)._flow(rows, SHAPE, route)
+    errors, _, own = steps_of(replay, monkeypatch, ideal)._flow(rows, SHAPE, route)
     assert errors.shape == (len(rows["z0"]),)
-    assert errors.max() < 1e-6
+    least = torch.where(own, dit.OWN_ERROR * math.log(dit.OWN_FLOOR), 0.0)
+    torch.testing.assert_close(errors, least, atol=1e-4, rtol=0)
+    kept = replay.latents[SHAPE].data["answer"][rows["row"]].float()
+    torch.testing.assert_close(kept[own], rows["z0"][own], atol=0.02, rtol=0.02)  # the answer is what comes next
 
 
 def test_the_plain_field_is_noise_minus_clip(replay, monkeypatch):
     monkeypatch.setattr(examples, "BRIDGES", 0.0)
     rows = rows_of(replay)
-    state, wanted, sigma, weight = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
-    s = sigma.view(-1, 1, 1, 1, 1)
-    torch.testing.assert_close(state, (1 - s) * rows["z0"] + s * wanted.noise)
-    torch.testing.assert_close(wanted.velocity, wanted.noise - rows["z0"])
-    assert (weight == 1).all()
+    example = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
+    s = example.sigma.view(-1, 1, 1, 1, 1)
+    torch.testing.assert_close(example.state, (1 - s) * rows["z0"] + s * example.noise)
+    assert (example.weight == 1).all()
+
+
+def test_an_example_of_the_models_own_answer_tells_nothing_of_the_right_one(replay, monkeypatch):
+    """Catches a state that holds what an edit cannot know; at its start it is the noised source, whatever was said."""
+    for name, value in (("PULLED", 0.0), ("BRIDGES", 1.0), ("OWN", 1.0)):
+        monkeypatch.setattr(examples, name, value)
+    rows = rows_of(replay)
+    rows["z0"], rows["zs"], rows["answer"] = (torch.full_like(rows["z0"], v) for v in (9.0, 1.0, 2.0))
+    example = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
+    s = example.sigma.view(-1, 1, 1, 1, 1)
+    held = (example.state - s * example.noise).mean((1, 2, 3, 4)) / (1 - example.sigma)
+    assert example.own.all()
+    assert ((held > 0.99) & (held < 2.01)).all()
 
 
 def test_a_pull_is_shown_at_marked_slots_alone(replay, monkeypatch):
     """Catches: examples near the answer where no keyframe is, which would tell the model that edits arrive there."""
-    monkeypatch.setattr(examples, "PULLED", 1.0)
-    monkeypatch.setattr(examples, "BRIDGES", 1.0)
+    for name, value in (("PULLED", 1.0), ("BRIDGES", 1.0), ("OWN", 0.0)):
+        monkeypatch.setattr(examples, name, value)
     rows = rows_of(replay)
     rows["z0"], rows["zs"], rows["ze"] = (torch.full_like(rows["z0"], v) for v in (0.0, 1.0, 1.0))
-    state, wanted, sigma, _ = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
-    lean = (state - sigma.view(-1, 1, 1, 1, 1) * wanted.noise).mean((1, 3, 4))
+    example = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
+    lean = (example.state - example.sigma.view(-1, 1, 1, 1, 1) * example.noise).mean((1, 3, 4))
     marked = rows["mask"].amax(1)[:, :, 0, 0] > 0
     most = lean.amax(1, keepdim=True).expand_as(lean)
     torch.testing.assert_close(lean[~marked], most[~marked], atol=1e-5, rtol=1e-4)
@@ -146,23 +163,24 @@ def test_a_pull_is_shown_at_marked_slots_alone(replay, monkeypatch):
 
 def test_examples_with_an_estimate_begin_at_the_source_and_pass_only_levels_below():
     estimated = torch.arange(4000) % 2 == 0
-    sigma, lean = examples.draw_levels(4000, torch.device("cpu"), estimated)
+    sigma, lean, own = examples.draw_levels(4000, torch.device("cpu"), estimated)
     assert sigma[estimated].max() <= 0.65
+    assert not own[estimated].any()
     assert (lean[estimated] > 0).all()
     # At its own start an edit is the noised source: the lean is all that is not noise.
     assert (lean[estimated] - (1 - sigma[estimated])).abs().lt(1e-5).float().mean() > 0.4
-    assert 0.25 < (lean[~estimated] == 0).float().mean() < 0.45
+    assert 0.15 < (lean[~estimated] == 0).float().mean() < 0.35
 
 
 def test_each_example_shows_what_its_route_says(replay):
-    """Catches keyframes on grey where the source or the estimate belongs, and the other ways round."""
+    """Catches a source where the estimate belongs, keyframes that tokens alone shall tell, and the other ways round."""
     rows = rows_of(replay)
-    marks = {"zs": 1.0, "grey": 2.0, "own": 3.0, "ze": 4.0}
+    marks = {"zs": 1.0, "keys": 3.0, "ze": 4.0}
     rows |= {name: torch.full_like(rows["z0"], value) for name, value in marks.items()}
     rows["confidence"] = torch.full_like(rows["confidence"], 0.5)
-    blank, estimated = torch.zeros_like(rows["z0"][:1]), rows["estimated"]
-    for images, source, latent in ((True, 0.0, 2), (True, 1.0, 3), (False, 0.0, 0), (False, 1.0, 1)):
-        shown = examples.shown_frames(rows, blank, estimated, images=images, source=source)
+    estimated = rows["estimated"]
+    for images, latent in ((True, 3), (False, 1)):
+        shown = examples.shown_frames(rows, estimated, images=images)
         assert (shown[~estimated, 4:] == latent).all()
         assert (shown[estimated, 4:] == 4).all()
         assert (shown[estimated, :4] == 0.5).all()
@@ -201,7 +219,9 @@ def test_a_finished_edit_is_judged_by_its_pixels_and_teaches_the_transformer(rep
     """Catches errors taken from latents, changes laid where none belongs, and a gradient that is lost on the way."""
     ring = replay.finished[SHAPE].data
     steps = steps_of(replay, monkeypatch, lambda state, s: (state - ring["ze"].float()[:2]) / s)
-    monkeypatch.setattr(replay.finished[SHAPE], "draw", lambda n: {k: v[:n] for k, v in ring.items()})
+    monkeypatch.setattr(
+        replay.finished[SHAPE], "draw", lambda n: {"row": torch.arange(n), **{k: v[:n] for k, v in ring.items()}}
+    )
     steps._velocity = lambda state, sigma, ids, shown, tables: (
         (state - shown[:, 4:]) / sigma.view(-1, 1, 1, 1, 1)
     ).requires_grad_()
@@ -209,9 +229,34 @@ def test_a_finished_edit_is_judged_by_its_pixels_and_teaches_the_transformer(rep
     del steps._velocity
     steps.predict = dit.velocity
     torch.nn.init.ones_(steps.model.dit.head.head.weight)
-    steps._finished(SHAPE)
-    assert steps.model.dit.head.head.weight.grad.abs().max() > 0
+    for finished in (steps._finished, steps._finished_method):
+        steps.model.dit.head.head.weight.grad = None
+        finished(SHAPE)
+        assert steps.model.dit.head.head.weight.grad.abs().max() > 0
     assert all(p.grad is None for p in replay.model.parameters())
+
+
+def test_a_finished_step_of_the_method_lays_its_change_on_the_source(replay, monkeypatch):
+    """Catches the answer shown to both velocities, a change that is laid on the decoded source, and a swapped pair."""
+    ring = replay.finished[SHAPE].data
+    steps = steps_of(replay, monkeypatch, None)
+    rows = {name: value[:2] for name, value in ring.items()}
+    monkeypatch.setattr(replay.finished[SHAPE], "draw", lambda n: {"row": torch.arange(2), **rows})
+    source, truth = (rows[name].float() / 127.5 - 1 for name in ("source", "truth"))
+
+    def found(target):
+        def velocity(state, sigma, ids, shown, tables):
+            clean = torch.cat([target.float(), rows["zs"].float()])
+            assert torch.equal(shown[2:, 4:], rows["zs"].float())
+            return ((state - clean) / sigma.view(-1, 1, 1, 1, 1)).requires_grad_()
+
+        steps._velocity = velocity
+        return float(steps._finished_method(SHAPE))
+
+    unchanged = float(-dit._DECIBEL * dit._log_error(source, truth))
+    assert found(rows["zs"]) == pytest.approx(unchanged, abs=0.2)
+    there = source + replay.decode(rows["ze"].float()) - rows["seen"].float()
+    assert found(rows["ze"]) == pytest.approx(float(-dit._DECIBEL * dit._log_error(there, truth)), abs=0.05)
 
 
 def test_a_lessons_estimate_comes_with_a_mask_that_knows_the_keyframes(photographs):
