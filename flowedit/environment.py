@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from flowedit.errors import SettingError
+
 PACKAGES = ("flowedit", "torch", "diffsynth", "fa3-fwd", "numpy", "av", "opencv-python-headless", "scikit-image")
 
 
@@ -39,7 +41,10 @@ def processor() -> str:
 
 def launched() -> bool:
     """Whether this process is one of several that `torchrun` started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    processes = os.environ.get("WORLD_SIZE") or "1"
+    if not processes.isdecimal():
+        raise SettingError(f"WORLD_SIZE is {processes!r}; torchrun sets it to a number of processes: unset it.")
+    return int(processes) > 1
 
 
 def leads() -> bool:

@@ -51,14 +51,31 @@ def write_bytes(path: Path, data: bytes) -> Path:
     return path
 
 
+def cleaned(text: str) -> str:
+    r"""Text with what is no character, as in names that are not UTF-8, escaped: `caf\udce9`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def only_file(path: Path) -> Path:
+    """The path, unless a folder, pipe or device is there, which could be waited for without end: an `OSError`."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file but a folder, pipe or device")
+    return path
+
+
 def write_text(path: Path, text: str) -> Path:
-    """`write_bytes` of text in UTF-8; what is no character, as in names that are not UTF-8, is escaped."""
-    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    """`write_bytes` of text in UTF-8, cleaned."""
+    return write_bytes(path, cleaned(text).encode())
 
 
 def write_json(path: Path, data: Json, *, indent: int = 2) -> Path:
-    """`write_text` of JSON, indented; NaN and infinities become null, which every reader accepts."""
-    return write_text(path, json.dumps(_finite(data), indent=indent, ensure_ascii=False) + "\n")
+    """`write_text` of `to_json`."""
+    return write_text(path, to_json(data, indent) + "\n")
+
+
+def to_json(data: Json, indent: int) -> str:
+    """JSON that every reader accepts, indented: NaN and infinities become null, and text is cleaned."""
+    return json.dumps(_plain(data), indent=indent, ensure_ascii=False)
 
 
 def unwritten(path: Path, error: Exception) -> OutputError:
@@ -67,11 +84,13 @@ def unwritten(path: Path, error: Exception) -> OutputError:
     return OutputError(f"Cannot write {path} ({said}); free some space or choose another folder.")
 
 
-def _finite(value: Json) -> Json:
+def _plain(value: Json) -> Json:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return cleaned(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

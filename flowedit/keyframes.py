@@ -79,12 +79,37 @@ def fit_keyframe(image: np.ndarray, name: str, source: tuple[int, ...], target: 
 
 def check_shape(size: tuple[int, ...], name: str, source: tuple[int, ...], target: tuple[int, ...]) -> None:
     """Refuse an image of another shape than the source's and the edit's, by its (height, width); see `fit_keyframe`."""
-    height, width = size
-    if all(abs(height * w / (width * h) - 1) > ASPECT_TOLERANCE for h, w in (source, target)):
+    if not same_shape(size, source, target):
         raise KeyframeError(
-            f"{name} is {width}x{height}; it must have the shape of the source, {source[1]}x{source[0]}, or of the "
-            f"edit, {target[1]}x{target[0]}. Export it at one of those sizes."
+            f"{name} is {size[1]}x{size[0]}; it must have the shape of the source, "
+            f"{source[1]}x{source[0]}, or of the edit, {target[1]}x{target[0]}. Export it at one of those sizes, or "
+            "say with --crop or --pad how to make it fit."
         )
+
+
+def same_shape(size: tuple[int, ...], *others: tuple[int, ...]) -> bool:
+    """Whether a (height, width) has the shape of one of others, within 1 %."""
+    return any(abs(size[0] * width / (size[1] * height) - 1) <= ASPECT_TOLERANCE for height, width in others)
+
+
+def cropped(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The middle of a picture, as much of it as has the shape of a (height, width)."""
+    height, width = image.shape[:2]
+    h, w = min(height, round(width * size[0] / size[1])), min(width, round(height * size[1] / size[0]))
+    top, left = (height - h) // 2, (width - w) // 2
+    return image[top : top + h, left : left + w]
+
+
+def padded(image: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """A picture laid in the middle of the frame that it was painted on without its borders, as large as fits."""
+    from flowedit.media.images import resize_image
+
+    (height, width), (h, w) = image.shape[:2], frame.shape[:2]
+    h, w = min(h, round(w * height / width)), min(w, round(h * width / height))
+    top, left = (frame.shape[0] - h) // 2, (frame.shape[1] - w) // 2
+    whole = frame.copy()
+    whole[top : top + h, left : left + w] = resize_image(image, (h, w))
+    return whole
 
 
 def check_frames(frames: np.ndarray) -> None:

@@ -19,10 +19,12 @@ STATE = "state.safetensors"
 STOPPED, STOPPED_TRACE = "stopped.json", "stopped-trace.csv"
 """Why a run stopped early, and its trace where `trace.csv` is an earlier run's; gone once a run is done."""
 FRAMES = "frames"
+UNFINISHED = "unfinished"
+"""Where the files lie that were whole when another one could not be written."""
 ANIMATIONS = {"gif": "edited.gif", "apng": "edited.png", "webp": "edited.webp"}
 RUN_FILES = (
     *(MANIFEST, EDITED, COMPARISON, SHEET, TRACE, REPORT, STATE, STOPPED, STOPPED_TRACE),
-    *(FRAMES, *ANIMATIONS.values()),
+    *(FRAMES, *ANIMATIONS.values(), UNFINISHED),
 )
 """All that a run may leave. Anything else in the folder is the user's."""
 LOCK = ".flowedit-lock"
@@ -96,10 +98,10 @@ def replacing(folder: Path) -> Generator[Path, None, None]:
     """A folder for a run's files, which take the places of an earlier run's all together when the block has ended.
 
     What the earlier run left and this one did not make goes with it. Where the block raises, the folder holds what it
-    held before, an earlier run whole.
+    held before, an earlier run whole; where it could not write, also what was finished, in a folder of its own.
 
     Raises:
-        OutputError: a file cannot be written or moved.
+        OutputError: a file cannot be written or moved; it names what is finished.
     """
     fresh = folder / _FRESH
     shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
@@ -114,5 +116,13 @@ def replacing(folder: Path) -> Generator[Path, None, None]:
                 path.replace(folder / path.name)
         except OSError as error:
             raise unwritten(folder, error) from None
+    except OutputError as error:
+        finished = [path.name for path in fresh.glob("*") if path.name == EDITED or path.name in ANIMATIONS.values()]
+        if not finished:
+            raise
+        with suppress(OSError):
+            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+            fresh.rename(folder / UNFINISHED)
+        raise OutputError(f"{error} Finished is {', '.join(finished)} in {folder / UNFINISHED}.") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

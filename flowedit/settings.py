@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from flowedit.correction import DEFAULT_GAIN, Euler, Gain, gain_from
 from flowedit.errors import SettingError, UnusualSettingWarning
+from flowedit.files import cleaned
 from flowedit.schedule import check_grid
 
 Method = Literal["coupled", "difference", "refine", "colour-map", "propagation", "estimate"]
@@ -66,6 +67,8 @@ class EditSettings:
         if str(self.method) == "guess":
             warnings.warn("method guess is now called estimate.", FutureWarning, stacklevel=4)
             object.__setattr__(self, "method", "estimate")
+        for name in ("prompt", "source_prompt", "negative_prompt"):
+            object.__setattr__(self, name, cleaned(getattr(self, name)))
         for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise SettingError(f"{name.replace('_', ' ')} is {value!r}; use one of {', '.join(choices)}.")

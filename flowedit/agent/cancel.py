@@ -70,6 +70,25 @@ class Cancel:
             thread.shutdown(wait=False)
 
 
+def within(seconds: float, work: Callable[[], Value]) -> Value:
+    """What the work gives; a thread that takes longer is left behind, with a `TimeoutError`.
+
+    The timeout of a client for HTTP is of each part of an answer: one that drips in would never exceed it.
+    """
+    done: Future[Value] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    if not wait([done], seconds).done:
+        raise TimeoutError(f"no whole answer within {seconds:g} s")
+    return done.result()
+
+
 def _wait_for(done: Future) -> None:
     while not wait([done], timeout=0.2).done:  # one without end cannot be interrupted on every system
         pass

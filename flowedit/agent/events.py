@@ -1,6 +1,5 @@
 """The record of a run: what each node did, how long it took, what it asked and what it cost; written as it happens."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from flowedit.agent.colour import Frozen
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import ApprovalRequest
 from flowedit.errors import AgentError
-from flowedit.files import write_text
+from flowedit.files import only_file, to_json, write_text
 
 RECORD = "agent.json"
 Status = Literal["running", "waiting", "done", "rejected"]
@@ -122,15 +121,14 @@ class EventLog:
             self._write()
 
     def _write(self) -> None:
-        text = json.dumps(self.record.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        write_text(self._path, self._redact(text))
+        write_text(self._path, self._redact(to_json(self.record.model_dump(mode="json"), 1)))
 
 
 def read_record(folder: str | Path) -> Record:
     """The record of a run, finished or not; a folder that holds none, or a damaged one, is refused."""
     path = Path(folder) / RECORD
     try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+        return Record.model_validate_json(only_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise AgentError(f"No styling run in {folder}; give the folder that `flowedit style` wrote.") from None
     except (OSError, ValidationError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from flowedit.agent.colour import Picture
 from flowedit.agent.events import RECORD, Record, read_record
 from flowedit.agent.sample import Source
 from flowedit.agent.settings import StyleSettings
-from flowedit.errors import OutputError
+from flowedit.errors import AgentError, OutputError, VideoFileError
 from flowedit.files import atomic_write
 from flowedit.media.images import read_image
 from flowedit.runfolder import LOCK, held
@@ -40,8 +40,16 @@ class RunFolder:
         return name
 
     def load(self, name: str) -> Picture:
-        """Read a picture back."""
-        return read_image(self.root / name)
+        """Read a picture back.
+
+        Raises:
+            AgentError: it is gone or damaged.
+        """
+        try:
+            return read_image(self.root / name)
+        except VideoFileError as error:
+            again = f"delete {self.root / CHECKPOINT} to have it painted again"
+            raise AgentError(f"{str(error).rpartition(';')[0]}; {again}.") from None
 
 
 def fingerprint(source: Source, settings: StyleSettings) -> str:
@@ -53,7 +61,7 @@ def fingerprint(source: Source, settings: StyleSettings) -> str:
     wanted["gemini"] = {name: value for name, value in wanted["gemini"].items() if name not in _LIMITS}
     if settings.style_image is not None:
         wanted["style_image"] = hashlib.sha256(Path(settings.style_image).read_bytes()).hexdigest()
-    text = json.dumps([source.identity, source.start, source.num_frames, wanted], sort_keys=True)
+    text = json.dumps([source.identity, source.start, source.every, source.num_frames, wanted], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -3,9 +3,14 @@
 import base64
 import hashlib
 import json
+import logging
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +21,14 @@ from langchain_google_genai import ChatGoogleGenerativeAI, Modality
 from PIL import Image
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from flowedit.agent.cancel import Cancel
+from flowedit.agent.cancel import Cancel, within
 from flowedit.agent.card import shrink
 from flowedit.agent.colour import Picture
 from flowedit.agent.events import Event, Usage
 from flowedit.agent.ledger import Answer, BudgetSpentError, Ledger
 from flowedit.agent.settings import KEY_VARIABLE, GeminiSettings, redactor
 from flowedit.errors import AgentError
+from flowedit.media.images import FORMATS
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -85,6 +91,10 @@ class Gemini:
         """
         self.settings, self._key, self._cancel = settings, key, cancel or Cancel()
         self._redact = redactor(key)
+        # They repeat a server's words, in which it may echo the key; what matters of them is said here, without it.
+        warnings.filterwarnings("ignore", module=r"google\.genai")
+        for library in ("google_genai", "langchain_google_genai"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         self._ledger = Ledger(folder, settings, self._redact)
         self._dead: str | None = None
 
@@ -117,9 +127,11 @@ class Gemini:
             said = " ".join(answer.text.split())[:120]
             raise GeminiError(f'{model} answered with words instead of a picture ("{said}").')
         try:
-            with Image.open(BytesIO(base64.b64decode(answer.images[-1]))) as image:
+            with Image.open(BytesIO(base64.b64decode(answer.images[-1])), formats=FORMATS) as image:
                 return np.array(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError):
+        except MemoryError:
+            raise
+        except Exception:  # a damaged picture leads Pillow's decoders to any
             raise GeminiError(f"{model} sent a picture that cannot be read.") from None
 
     def _ask(self, request: _Request, event: Event) -> Answer:
@@ -135,12 +147,18 @@ class Gemini:
         """Send until an answer comes; give up at a lasting fault, after the last try, or where budget or run end."""
         s, most, message, spent, reason = self.settings, request.most_usd(self.settings), request.message(), Usage(), ""
         client = ChatGoogleGenerativeAI(
-            model=request.model, google_api_key=self._key, base_url=s.base_url, timeout=s.timeout_s, max_retries=1
+            model=request.model,
+            google_api_key=self._key,
+            base_url=s.base_url,
+            timeout=s.timeout_s,
+            max_retries=1,
+            client_args={"follow_redirects": False},  # the key goes to nobody else
         )
         for tries in range(1, s.attempts + 1):
             self._reserve(most)
             try:
-                answer = _from_message(request.model, client.invoke([message], **request.options), self._redact)
+                said = within(s.timeout_s, lambda: client.invoke([message], **request.options))
+                answer = _from_message(request.model, said, self._redact)
             except Exception as error:  # the client raises its own, the SDK's, httpx's and plain ValueErrors
                 spent += self._paid(most, Usage(calls=1, usd=0.0 if _unserved(error) else most), event)
                 reason = self._redact(" ".join(str(error).split()))[:300] or type(error).__name__
@@ -148,7 +166,7 @@ class Gemini:
                 self._cancel.check()
                 self._refuse_lasting(request.model, error, reason, last=tries == s.attempts)
                 if tries < s.attempts:
-                    self._cancel.sleep(self._pause(tries, reason))
+                    self._cancel.sleep(self._pause(tries, error, reason))
             else:
                 spent += self._paid(most, self._priced(answer), event)
                 return answer.model_copy(update={"usage": spent})
@@ -176,6 +194,8 @@ class Gemini:
         if code == 404:
             cure = "choose another with --text-model or --image-model"
             raise self._lasting(f"There is no Gemini model {model} (404); {cure}.") from None
+        if code is not None and 300 <= code < 400:
+            raise self._lasting(f"Gemini's server sends requests on to another ({code}), which is refused.") from None
         if code is not None and not (code in (408, 429) or code >= 500):
             raise GeminiError(f"{model} refused the request ({reason}).") from None
         if last and _unreachable(error):
@@ -186,11 +206,14 @@ class Gemini:
         self._dead = self._dead or message
         return GeminiError(self._dead, lasting=True)
 
-    def _pause(self, tries: int, reason: str) -> float:
-        """Seconds before the next try: doubled each time, or as long as the server asks."""
-        asked = re.search(r"retryDelay\W+(\d+(?:\.\d+)?)s", reason)
-        wait = self.settings.backoff_s * 2 ** (tries - 1)
-        return min(max(wait, float(asked.group(1)) if asked else 0.0), _LONGEST_PAUSE_S)
+    def _pause(self, tries: int, error: Exception, reason: str) -> float:
+        """Seconds before the next try: doubled each time, or as long as the server asks, if not too long."""
+        asked = _asked_pause(error, reason)
+        if asked > _LONGEST_PAUSE_S:
+            raise GeminiError(
+                f"Gemini asks to be called again in {asked:.0f} s, too long to wait ({reason})."
+            ) from None
+        return max(min(self.settings.backoff_s * 2 ** (tries - 1), _LONGEST_PAUSE_S), asked)
 
     def _priced(self, answer: Answer) -> Usage:
         """What one answer cost, rather too much: the tokens of a picture count beside its own price."""
@@ -210,7 +233,7 @@ def _as_png(image: Picture) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _from_message(model: str, message: AIMessage, redact: Callable[[str], str]) -> Answer:
+def _from_message(model: str, message: AIMessage, redact: Callable[[object], str]) -> Answer:
     """What a chat message holds, cleaned by `redact`; its usage has the tokens, not yet the price."""
     blocks = message.content if isinstance(message.content, list) else [message.content]
     pictures = [block for block in blocks if isinstance(block, dict) and block.get("type") == "image_url"]
@@ -221,8 +244,8 @@ def _from_message(model: str, message: AIMessage, redact: Callable[[str], str]) 
         model=model,
         text=redact("".join(words)),
         images=[picture["image_url"]["url"].partition("base64,")[2] for picture in pictures],
-        finish=str(about.get("finish_reason") or ""),
-        blocked=str(getattr(blocked, "value", blocked)),
+        finish=redact(about.get("finish_reason") or ""),
+        blocked=redact(getattr(blocked, "value", blocked)),
         usage=Usage(tokens_in=tokens["input_tokens"], tokens_out=tokens["output_tokens"]) if tokens else Usage(),
     )
 
@@ -240,6 +263,16 @@ def _status(error: BaseException) -> int | None:
     """The HTTP status behind an error."""
     codes = (getattr(cause, "code", None) for cause in _causes(error))
     return next((code for code in codes if isinstance(code, int)), None)
+
+
+def _asked_pause(error: BaseException, reason: str) -> float:
+    """Seconds for which a server asks to be left alone, by its header or in its words; 0 where it does not."""
+    headers = (getattr(getattr(cause, "response", None), "headers", {}) for cause in _causes(error))
+    asked = next((said for each in headers if (said := each.get("Retry-After"))), "")
+    with suppress(TypeError, ValueError):  # a date, or nothing known
+        return max((parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds(), 0.0)
+    words = re.fullmatch(r"\s*(\d+)\s*", asked) or re.search(r"retryDelay\W+(\d+(?:\.\d+)?)s", reason)
+    return float(words[1]) if words else 0.0
 
 
 def _unserved(error: BaseException) -> bool:

@@ -3,23 +3,32 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, get_type_hints
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Send
+from langgraph.types import Send, StateSnapshot
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from flowedit.agent.adjustment import ColourAdjustment, heard
 from flowedit.agent.card import OFFLINE, Measures, StyleCard
 from flowedit.agent.colour import Swatch
 from flowedit.agent.nodes import Run
 from flowedit.agent.state import AgentState, Decision, Fault, Plan, Styled, Task, Verdict
+from flowedit.errors import AgentError
+from flowedit.files import only_file
 
 _WEAKER = 0.75
 """What a retry multiplies the strength of an offline look by when it lost the source's contours."""
 _FAINTEST = 0.25
+_LIMITS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_NOMEM", "SQLITE_READONLY")
+"""What SQLite calls limits of the machine, which speak not against the file."""
 _STORED = (StyleCard, Measures, Swatch, ColourAdjustment, Fault, Plan, Styled, Verdict, Decision)
 
 
@@ -46,9 +55,53 @@ def build_graph(run: Run, checkpointer: SqliteSaver) -> CompiledStateGraph:
 @contextmanager
 def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
     """A checkpointer in a file that stores the graph's own types and refuses to load any other."""
-    serde = JsonPlusSerializer(allowed_msgpack_modules=[(kind.__module__, kind.__name__) for kind in _STORED])
-    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+    serde = _Sealed(allowed_msgpack_modules=[(kind.__module__, kind.__name__) for kind in _STORED])
+    with closing(sqlite3.connect(only_file(path), check_same_thread=False)) as connection:
         yield SqliteSaver(connection, serde=serde)
+
+
+class _Sealed(JsonPlusSerializer):
+    """Stores each part of the state behind its hash: a changed one would be gone on with to other keyframes."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ANN401 - as it is declared
+        """As the base class, sealed."""
+        kind, data = super().dumps_typed(obj)
+        return kind, _seal(kind, data) + data
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # noqa: ANN401
+        """What was stored; a `ValueError` where it was changed."""
+        kind, sealed = data
+        if _seal(kind, sealed[32:]) != sealed[:32]:
+            raise ValueError("its contents were changed")
+        return super().loads_typed((kind, sealed[32:]))
+
+
+def _seal(kind: str, data: bytes) -> bytes:
+    return sha256(kind.encode() + b" " + data).digest()
+
+
+def stored_state(graph: CompiledStateGraph, saver: SqliteSaver, thread: RunnableConfig, path: Path) -> StateSnapshot:
+    """The state that a graph goes on from as its saver stored it, each entry checked against its type.
+
+    Raises:
+        AgentError: the database in `path` is damaged.
+    """
+    try:
+        (found,) = saver.conn.execute("PRAGMA quick_check").fetchone()
+        state = graph.get_state(thread)
+        for name, kind in get_type_hints(AgentState).items():
+            if name in state.values:
+                TypeAdapter(kind).validate_python(to_jsonable_python(state.values[name]))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # SQLite's, the serializer's and pydantic's
+        if getattr(error, "sqlite_errorname", "").startswith(_LIMITS):
+            raise
+        found = " ".join(str(error).split())[:120]
+    else:
+        if found == "ok":
+            return state
+    raise AgentError(f"{path} is damaged ({found}); delete it to have the keyframes painted again.")
 
 
 def first_tasks(state: AgentState) -> list[Send]:

@@ -15,7 +15,7 @@ from flowedit.agent.colour import Frozen
 from flowedit.agent.events import Usage
 from flowedit.agent.settings import GeminiSettings
 from flowedit.errors import AgentError
-from flowedit.files import make_folder, write_text
+from flowedit.files import make_folder, only_file, write_text
 
 
 class Answer(Frozen):
@@ -47,7 +47,7 @@ class Ledger:
     def find(self, name: str) -> Answer | None:
         """The answer kept under that name; a damaged file counts as none."""
         try:
-            return Answer.model_validate_json((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+            return Answer.model_validate_json(only_file(self._folder / f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError):
             return None
 
@@ -83,7 +83,7 @@ class Ledger:
         """What was spent; the answers are the least, where their folder came without a count."""
         path = self._folder / "spent"
         try:
-            return Usage.model_validate_json(path.read_text(encoding="utf-8"))
+            return Usage.model_validate_json(only_file(path).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             answers = (self.find(path.stem) for path in sorted(self._folder.glob("*.json")))
             return sum((answer.usage for answer in answers if answer is not None), Usage())

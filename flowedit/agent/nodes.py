@@ -143,13 +143,15 @@ class Run:
             rows = [_row(state, done, slot) for done, slot in zip(styled.values(), slots, strict=True)]
             event.images = [row["file"] for row in rows]
             for row in rows:
-                write_bytes(root / row["file"], (root / styled[row["index"]].file).read_bytes())
+                self.folder.load(name := styled[row["index"]].file)
+                write_bytes(root / row["file"], (root / name).read_bytes())
             manifest = {
                 "format": 1,
                 "video": source.name,
                 "identity": None if source.file is None else source.identity,
                 "fps": source.fps,
                 "start": source.start,
+                "every": source.every,
                 "num_frames": source.num_frames,
                 "seed": self.settings.seed,
                 "prompt": state["plan"].video_prompt,

@@ -1,6 +1,5 @@
 """What a styling run gives back, read from its folder: so a result is the same now and next week."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ from flowedit.agent.card import StyleCard
 from flowedit.agent.colour import Picture
 from flowedit.agent.events import Status, Usage, read_record
 from flowedit.agent.folder import MANIFEST
-from flowedit.agent.state import ApprovalRequest, Verdict
+from flowedit.agent.state import ApprovalRequest, Manifest, Verdict
 from flowedit.errors import AgentError
+from flowedit.files import only_file
 from flowedit.media.images import read_image
 
 Pair = tuple[Picture, Picture, int, dict[str, Any]]
@@ -59,20 +59,21 @@ def read_result(folder: str | Path) -> StyleResult:
     record = read_record(folder)
     if record.status == "running":
         raise AgentError(f"The styling run in {folder} did not finish; repeat the same command to go on with it.")
-    manifest, rows = {}, []
+    metadata, rows = {}, []
     if record.status == "done":
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            rows = [(int(row["index"]), read_image(folder / row["file"])) for row in manifest["keyframes"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            manifest = Manifest.model_validate_json(only_file(folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:160]
             raise AgentError(f"{folder / MANIFEST} cannot be read ({reason}); style the clip again.") from None
+        metadata = manifest.model_dump(mode="json", exclude_unset=True)
+        rows = [(row.index, read_image(folder / row.file)) for row in manifest.keyframes]
     return StyleResult(
         folder=folder,
         status=record.status,
         indices=tuple(index for index, _ in rows),
         images=tuple(image for _, image in rows),
-        metadata=manifest,
+        metadata=metadata,
         request=record.waiting_for,
         usage=record.usage(),
         notes=tuple(record.notes()),

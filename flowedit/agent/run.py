@@ -14,7 +14,7 @@ from langgraph.types import Command, StateSnapshot
 from flowedit.agent.cancel import Cancel, RunCancelledError
 from flowedit.agent.events import RECORD, Event, EventLog, Status, read_record
 from flowedit.agent.folder import ANSWERS, CHECKPOINT, claimed, fingerprint, opened_record
-from flowedit.agent.graph import build_graph, open_checkpoints
+from flowedit.agent.graph import build_graph, open_checkpoints, stored_state
 from flowedit.agent.nodes import Run
 from flowedit.agent.painting import chosen_look, read_style_image
 from flowedit.agent.parts import OfflineParts
@@ -187,7 +187,7 @@ def _style(
 
 
 def _opened(video: str | Path, settings: StyleSettings) -> Source:
-    return file_source(video, start=settings.start, num_frames=settings.num_frames)
+    return file_source(video, start=settings.start, num_frames=settings.num_frames, every=settings.every)
 
 
 def _drive(run: Run, approver: Approver) -> tuple[Status, ApprovalRequest | None]:
@@ -195,9 +195,10 @@ def _drive(run: Run, approver: Approver) -> tuple[Status, ApprovalRequest | None
     # Room for every keyframe and for the writer of checkpoints beside them; `Run.painters` bounds the work.
     room = run.settings.max_frames + 4
     thread = RunnableConfig(configurable={"thread_id": "run"}, recursion_limit=1000, max_concurrency=room)
-    with open_checkpoints(run.folder.root / CHECKPOINT) as saver:
+    path = run.folder.root / CHECKPOINT
+    with open_checkpoints(path) as saver:
         graph = build_graph(run, saver)
-        state = graph.get_state(thread)
+        state = stored_state(graph, saver, thread, path)
         step: Any = None if state.created_at else {"exported": False}
         while True:
             if step is not None or not _asked(state):

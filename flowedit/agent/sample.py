@@ -30,6 +30,7 @@ class Source:
         name: what to call it in records.
         identity: changes when the pixels do.
         start: frame of the file that is clip frame 0.
+        every: frames of the file that make one of the clip.
         num_frames: frames of the clip, `4n + 1`.
         frame: the clip's frame of an index, uint8 (H, W, 3); not to be written to.
         stream: all frames of the clip, one after the other.
@@ -40,20 +41,21 @@ class Source:
     identity: str
     fps: float
     start: int = 0
+    every: int = 1
     num_frames: int
     frame: Callable[[int], Picture]
     stream: Callable[[], Iterator[Picture]]
     file: Path | None = None
 
 
-def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Source:
-    """A window of a video file, from frame `start`: `num_frames` of them, or the longest legal number up to 81.
+def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = None, every: int = 1) -> Source:
+    """A window of a video file, `every` frame from `start`: `num_frames` of them, or the most legal up to 81.
 
     Frames read last are kept, and several threads may ask at once.
     """
     path = Path(path)
     info, kept, lock = probe(path), dict[int, Picture](), threading.Lock()
-    count = _window(path.name, info.num_frames, start, num_frames)
+    count = _window(path.name, info.num_frames, start, num_frames, every)
     most = max(_FEWEST_KEPT, _KEPT_BYTES // (info.height * info.width * 3))
 
     def keep(index: int, picture: Picture) -> None:
@@ -64,18 +66,18 @@ def file_source(path: str | Path, *, start: int = 0, num_frames: int | None = No
     def frame(index: int) -> Picture:
         with lock:
             if index not in kept:
-                keep(index, read_video(path, start=start + index, num_frames=1).frames[0])
+                keep(index, read_video(path, start=start + index * every, num_frames=1).frames[0])
             return kept[index]
 
     def stream() -> Iterator[Picture]:
-        for index, picture in enumerate(stream_video(path, start=start, num_frames=count)):
+        for index, picture in enumerate(stream_video(path, start=start, num_frames=count, every=every)):
             if index % GROUP == 0:  # it can become a keyframe, and need not be searched for in the file again
                 with lock:
                     keep(index, picture)
             yield picture
 
-    shown = {"name": path.name, "identity": file_identity(path), "fps": float(info.fps), "file": path}
-    return Source(**shown, start=start, num_frames=count, frame=frame, stream=stream)
+    shown = {"name": path.name, "identity": file_identity(path), "fps": float(info.fps / every), "file": path}
+    return Source(**shown, start=start, every=every, num_frames=count, frame=frame, stream=stream)
 
 
 def frames_source(frames: UInt8[np.ndarray, "F H W 3"], *, fps: float = 24.0, name: str = "frames") -> Source:
@@ -147,15 +149,16 @@ def _filled(chosen: list[int], count: int) -> tuple[int, ...]:
     return tuple(sorted({*chosen, *inside}))
 
 
-def _window(name: str, total: int, start: int, num_frames: int | None) -> int:
+def _window(name: str, total: int, start: int, num_frames: int | None, every: int) -> int:
     if start >= total:
         raise SettingError(f"{name} has {total} frames; frame {start} is not in it. Start at 0 to {total - 1}.")
+    left = -(-(total - start) // every)
     if num_frames is None:
-        return longest_legal(min(LONGEST_WINDOW, total - start))
+        return longest_legal(min(LONGEST_WINDOW, left))
     check_num_frames(num_frames)
-    if start + num_frames > total:
+    if num_frames > left:
         raise SettingError(
             f"{num_frames} frames from frame {start} do not fit {name}, which has {total}; "
-            f"use {longest_legal(total - start)} frames or start earlier."
+            f"use {longest_legal(left)} frames or start earlier."
         )
     return num_frames

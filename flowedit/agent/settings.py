@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from flowedit.errors import SettingError
+from flowedit.files import cleaned
 
 BACKENDS = ("auto", "offline", "gemini")
 KEY_VARIABLE = "GOOGLE_API_KEY"
@@ -60,6 +61,7 @@ class StyleSettings:
         style_image: picture whose style to take.
         describe: the style in words.
         start: frame of the file that is frame 0 of the clip.
+        every: style for an edit of every N-th frame.
         num_frames: frames of the clip, `4n + 1`; unless given the longest that fits, at most 81.
         target_fps: keyframes a second to aim for.
         max_frames: most keyframes.
@@ -74,6 +76,7 @@ class StyleSettings:
     style_image: Path | None = None
     describe: str | None = None
     start: int = 0
+    every: int = 1
     num_frames: int | None = None
     target_fps: float = 1.0
     max_frames: int = 10
@@ -83,14 +86,16 @@ class StyleSettings:
     gemini: GeminiSettings = field(default_factory=GeminiSettings)
 
     def __post_init__(self) -> None:
+        if self.describe:
+            object.__setattr__(self, "describe", cleaned(self.describe))
         if not (self.style or self.style_image or (self.describe or "").strip()):
             raise SettingError("No style given; name a look, give a style image, or describe one.")
         if not 0 < self.target_fps < math.inf:
             raise SettingError(f"target_fps is {self.target_fps}; give a rate above 0, such as 1.")
         if self.max_frames < 2:
             raise SettingError(f"max_frames is {self.max_frames}; give 2 or more: both ends of the clip have one.")
-        for name in ("start", "seed", "redo"):
-            _at_least(name, getattr(self, name), 0)
+        for name, least in {"start": 0, "every": 1, "seed": 0, "redo": 0}.items():
+            _at_least(name, getattr(self, name), least)
         if self.backend not in BACKENDS:
             raise SettingError(f'No backend is named "{self.backend}"; choose {", ".join(BACKENDS)}.')
 
@@ -101,10 +106,10 @@ def find_key() -> SecretStr | None:
     return SecretStr(found) if found else None
 
 
-def redactor(key: SecretStr | None) -> Callable[[str], str]:
-    """A function that takes the key out of any text, for everything that is written, shown or raised."""
+def redactor(key: SecretStr | None) -> Callable[[object], str]:
+    """A function that takes the key, and what is no character, out of any text: for all that comes from elsewhere."""
     secret = key.get_secret_value() if key else ""
-    return (lambda text: str(text).replace(secret, "[key removed]")) if secret else str
+    return lambda text: cleaned(str(text)).replace(secret, "[key removed]") if secret else cleaned(str(text))
 
 
 def _colab_secret() -> str | None:

@@ -3,12 +3,15 @@
 from operator import or_
 from typing import Annotated, Literal, TypedDict
 
-from pydantic import Field, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from flowedit.agent.adjustment import ColourAdjustment
 from flowedit.agent.card import OFFLINE, StyleCard
 from flowedit.agent.colour import Frozen, Unit
 from flowedit.errors import AgentError
+
+Inside = Annotated[str, Field(pattern=r"^([\w-]+/)?[\w-]+\.(png|jpg|webp)$")]
+"""Name of a picture inside the run's folder."""
 
 
 class Plan(Frozen):
@@ -20,7 +23,7 @@ class Plan(Frozen):
     prompt: str
     video_prompt: str
     negative_prompt: str = ""
-    reference: str | None = None
+    reference: Inside | None = None
 
 
 class Styled(Frozen):
@@ -29,9 +32,9 @@ class Styled(Frozen):
     `strength` is the share of the look that is laid on, and `note` says why something else painted than was planned.
     """
 
-    index: int
-    attempt: int
-    file: str
+    index: NonNegativeInt
+    attempt: NonNegativeInt
+    file: Inside
     by: str
     strength: Unit = 1.0
     adjustment: ColourAdjustment = ColourAdjustment()
@@ -49,8 +52,8 @@ class Fault(Frozen):
     adjustment: ColourAdjustment | None = None
 
 
-class Verdict(Frozen):
-    """The judge's reading of one attempt at a keyframe, which passed where nothing speaks against it.
+class Reading(Frozen):
+    """What the judge reads in a keyframe, which passed where nothing speaks against it.
 
     Attributes:
         structure: likeness of contours to the source, in [-1, 1].
@@ -60,14 +63,47 @@ class Verdict(Frozen):
         by: "offline", or the model that also looked at it.
     """
 
-    index: int
-    attempt: int
     structure: float
     disagreement: Annotated[float, Field(ge=0)]
     change: Annotated[float, Field(ge=0)]
     style_distance: float | None = None
     faults: tuple[Fault, ...] = ()
     by: str = OFFLINE
+
+
+class Verdict(Reading):
+    """The judge's reading of one attempt at a keyframe."""
+
+    index: int
+    attempt: int
+
+
+class Row(Styled):
+    """A keyframe that is handed on, in its latent slot, with the picture of its source frame."""
+
+    source: Inside
+    slot: int
+    verdict: Reading
+
+
+class Manifest(Frozen):
+    """What `keyframes.json` holds, which an edit starts from: the window, the words, the style and the keyframes.
+
+    `identity` tells the file that was styled, None for frames in memory.
+    """
+
+    format: Literal[1]
+    video: str
+    identity: str | None
+    fps: PositiveFloat
+    start: NonNegativeInt
+    every: PositiveInt
+    num_frames: PositiveInt
+    seed: NonNegativeInt
+    prompt: str
+    negative_prompt: str
+    style: StyleCard
+    keyframes: Annotated[tuple[Row, ...], Field(min_length=1)]
 
 
 class Decision(Frozen):

@@ -13,6 +13,7 @@ from flowedit.batch.manifest import Entry
 from flowedit.errors import FlowEditError, KeyframeError, OutputError, SettingError
 from flowedit.keyframes import check_shape
 from flowedit.media.clip import VideoInfo, probe
+from flowedit.media.images import FORMATS
 from flowedit.models import checkpoint_files, placements
 from flowedit.run.inputs import planned
 from flowedit.wan.checkpoints import TINY
@@ -71,7 +72,8 @@ def _check(entry: Entry, info: VideoInfo) -> float:
     request = entry.request
     window, size = planned(request, info)
     for index, path in request.keyframes:
-        check_shape(_image_size(path), f"Keyframe {index} ({path.name})", (info.height, info.width), size)
+        if not (request.crop or request.pad):
+            check_shape(_image_size(path), f"Keyframe {index} ({path.name})", (info.height, info.width), size)
     if request.mask is not None and not request.mask.exists():
         raise SettingError(f"No mask at {request.mask}; check the path.")
     if request.output.is_file():
@@ -82,7 +84,7 @@ def _check(entry: Entry, info: VideoInfo) -> float:
 def _image_size(path: Path) -> tuple[int, int]:
     """Height and width of an upright image."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             turned = image.getexif().get(0x0112, 1) >= 5
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, UnidentifiedImageError):

@@ -166,7 +166,7 @@ def _entry(number: int, line: _Own, base: Path, where: tuple[Path, bool]) -> Ent
         style=style if painted else {},
         request=EditRequest(
             **request,
-            keyframes=() if painted else _keyframes(line, base),
+            keyframes=() if painted else _keyframes(line, base, said["every"]),
             output=out / name,
             settings=settings,
             loras=[each.lora for each in check_loras(request["model"], line.loras, settings.method)],
@@ -174,8 +174,10 @@ def _entry(number: int, line: _Own, base: Path, where: tuple[Path, bool]) -> Ent
     )
 
 
-def _keyframes(line: _Own, base: Path) -> list[tuple[int, Path]]:
-    if isinstance(line.keyframes, dict):
-        return sorted((index, base / path) for index, path in line.keyframes.items())
-    places = line.keyframes if isinstance(line.keyframes, list) else [line.keyframes or base]
-    return pair_keyframes([base / place for place in places], line.at)
+def _keyframes(line: _Own, base: Path, every: int) -> list[tuple[int, Path]]:
+    places, at = line.keyframes, line.at
+    if isinstance(places, dict):
+        at, places = zip(*sorted(places.items()), strict=True) if places else ((), ())
+    elif not isinstance(places, list):
+        places = [places or base]
+    return pair_keyframes([base / place for place in places], at, every)

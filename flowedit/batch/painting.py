@@ -45,8 +45,9 @@ class Painter:
 
         request, own = entry.request, entry.request.settings
         total, longest = probe(request.video).num_frames, model_defaults(request.model).window
-        taken = choose_window(total, request.start, request.num_frames, longest)
-        settings = replace(self.settings(entry.style), start=taken.start, num_frames=len(taken))
+        taken = choose_window(total, request.start, request.num_frames, longest, request.every)
+        window = {"start": taken.start, "every": taken.step, "num_frames": len(taken)}
+        settings = replace(self.settings(entry.style), **window)
         found = styled(style_or_reuse(request.video, settings, request.output / "style", replace=True))
         said = {name: getattr(own, name) or getattr(found["styling"], name) for name in ("prompt", "negative_prompt")}
         return replace(request, settings=own.with_(**said), **found)

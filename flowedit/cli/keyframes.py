@@ -29,16 +29,20 @@ def given_keyframes(
     from flowedit.run.inputs import pair_keyframes
 
     if len(sources) != 1 or not (sources[0] / "keyframes.json").is_file():
-        return {"keyframes": pair_keyframes(sources, at or None)}
+        return {"keyframes": pair_keyframes(sources, at or None, request["every"])}
     from flowedit.agent.result import read_result
     from flowedit.agent.sample import file_identity
 
     made_before = read_result(sources[0])
-    made, start, num_frames = made_before.metadata, request["start"], request["num_frames"]
-    if at or start not in (0, made["start"]) or num_frames not in (None, made["num_frames"]):
+    made, (start, num_frames, every) = (
+        made_before.metadata,
+        (request[name] for name in ("start", "num_frames", "every")),
+    )
+    own = start in (0, made["start"]) and num_frames in (None, made["num_frames"]) and every in (1, made["every"])
+    if at or not own:
         raise SettingError(
             f"{sources[0]} was styled for {made['num_frames']} frames from frame {made['start']}; "
-            "leave out --at, --start and --frames, or style the window you want."
+            "leave out --at, --start, --every and --frames, or style the window you want."
         )
     # A run on frames in memory does not know of a file.
     if (identity := made.get("identity")) and video.is_file() and file_identity(video) != identity:
@@ -67,8 +71,9 @@ def painted_keyframes(video: Path, output: Path, look: dict[str, Any], request: 
 
     gemini, overwrite = GeminiSettings(max_usd=look.pop("max_usd")), request["overwrite"]
     window = model_defaults(request["model"]).window
-    taken = choose_window(probe(video).num_frames, request["start"], request["num_frames"], window)
-    settings = StyleSettings(**look, start=taken.start, num_frames=len(taken), gemini=gemini)
+    total = probe(video).num_frames
+    taken = choose_window(total, request["start"], request["num_frames"], window, request["every"])
+    settings = StyleSettings(**look, start=taken.start, every=taken.step, num_frames=len(taken), gemini=gemini)
     shown, folder = StyleProgress(), output / "style"
     with claimed(output, overwrite=overwrite), shown.bar:
         result = style_or_reuse(video, settings, folder, replace=overwrite, watch=shown.watch)

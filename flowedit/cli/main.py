@@ -5,6 +5,8 @@ import sqlite3
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from errno import ENAMETOOLONG
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -23,6 +25,8 @@ from flowedit.errors import FlowEditError
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What every wrong command line raises. Older versions of typer take it from click, newer ones bring their own."""
 
+_LIMITS = (OSError, MemoryError, sqlite3.Error, ImportError, SystemError)
+"""What the machine's limits raise, wherever they are met: libraries that find no memory cannot be imported."""
 _RULES = {"a valid integer": "a whole number", "a valid number": "a number"}
 
 app = typer.Typer(
@@ -75,10 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (BrokenPipeError, SystemExit):  # who read the output has enough; click ends the program for it
         _discard_output()
         sys.exit(141)
-    except (OSError, MemoryError, sqlite3.Error) as error:  # the machine's limits, wherever they are met
+    except ModuleNotFoundError:
+        raise
+    except _LIMITS as error:
         _discard_output()
-        said = getattr(error, "strerror", None) or str(error) or "out of memory"
-        _stop(f"this machine cannot go on ({' '.join(said.split())}); free some space or memory.", 2)
+        said = " ".join((getattr(error, "strerror", None) or str(error) or "out of memory").split())
+        cure = "choose a shorter name" if getattr(error, "errno", 0) == ENAMETOOLONG else "free some space or memory"
+        _stop(f"this machine cannot go on ({said}); {cure}.", 2)
     except FlowEditError as error:
         _stop(str(error), error.exit_status)
     except UsageError as error:
@@ -99,7 +106,8 @@ def _discard_output() -> None:
 
 def _stop(line: str, status: int) -> NoReturn:
     """Say in one line why there is no result."""
-    typer.echo(printable(f"flowedit: {line}"), err=True)
+    with suppress(OSError):  # nobody may be there to hear it
+        typer.echo(printable(f"flowedit: {line}"), err=True)
     sys.exit(status)
 
 

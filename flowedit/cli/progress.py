@@ -63,7 +63,7 @@ class StyleProgress:
         """Show an event as it is recorded."""
         self.watched += 1
         if event.outcome == "done" and not self.bar.disable and (what := _what(event)):
-            self.bar.console.print(f"{what}, {event.seconds:.1f} s", highlight=False, markup=False)
+            self.bar.console.print(printable(f"{what}, {event.seconds:.1f} s"), highlight=False, markup=False)
         if event.node == "select_keyframes":
             self.bar.update(self._task, total=len(event.values.get("indices", [])) or None)
         if event.node == "style_keyframe" and event.outcome == "done" and event.values.get("attempt") == 0:
@@ -98,6 +98,6 @@ def counted(number: int, noun: str) -> str:
 def show_cost(result: "StyleResult") -> None:
     """Say what did not go as planned, and what Gemini was asked and cost."""
     for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(printable(f"note: {note}"), err=True)
     if result.usage.calls:
         typer.echo(f"Gemini: {counted(result.usage.calls, 'call')}, about {result.usage.usd:.2f} USD")

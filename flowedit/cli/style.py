@@ -8,7 +8,7 @@ import typer
 
 from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.cli.options import options_of, with_options
-from flowedit.cli.progress import StyleProgress, counted, show_cost
+from flowedit.cli.progress import StyleProgress, counted, printable, show_cost
 
 if TYPE_CHECKING:
     from flowedit.agent.state import ApprovalRequest, Decision
@@ -63,7 +63,7 @@ def ask(request: "ApprovalRequest", folder: Path) -> "Decision | None":
 
     for index, name in request.files.items():
         faults = " ".join(fault.text for fault in request.verdicts[index].faults)
-        typer.echo(f"frame {index:4d}  {folder / name}  {faults or 'consistent'}")
+        typer.echo(printable(f"frame {index:4d}  {folder / name}  {faults or 'consistent'}"))
     while True:
         said = typer.prompt("Take them? [yes, no, later, or a frame number to redo]", default="yes").strip().lower()
         if said in ("y", "yes"):

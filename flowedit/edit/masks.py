@@ -8,7 +8,7 @@ from jaxtyping import Float32, UInt8
 
 from flowedit.errors import VideoFileError, VideoShapeError
 from flowedit.frames import group_of, slot_count
-from flowedit.media.clip import probe, read_image, read_video
+from flowedit.media.clip import probe, read_image, stream_video
 from flowedit.media.sequence import is_still
 
 Mask = Float32[np.ndarray, "F H W"]
@@ -17,7 +17,7 @@ _ALMOST = 8 / 255
 """Distance from black or white that video compression leaves; within it, black and white are meant."""
 
 
-def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start: int = 0) -> Mask:
+def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start: int = 0, every: int = 1) -> Mask:
     """Read a mask: white = edit, black = keep the source, grey = mix.
 
     Args:
@@ -25,6 +25,7 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
         num_frames: frames of the clip.
         size: its (height, width) in pixels; the mask is resized to it.
         start: index of the clip's first frame in the source, and so in a mask video.
+        every: how many frames of either make one of the clip.
 
     Returns:
         float32 (F, H, W) in [0, 1].
@@ -32,13 +33,14 @@ def read_mask(path: str | Path, num_frames: int, size: tuple[int, int], *, start
     path = Path(path)
     if is_still(path):
         return np.repeat(_as_mask(read_image(path), size)[None], num_frames, axis=0)
-    there = probe(path).num_frames
-    if there < start + num_frames:
+    there, needed = probe(path).num_frames, start + (num_frames - 1) * every + 1
+    if there < needed:
         raise VideoFileError(
-            f"Mask {path} has {there} frames, the clip needs {start + num_frames}: give a mask as long as the source, "
+            f"Mask {path} has {there} frames, the clip needs {needed}: give a mask as long as the source, "
             "or a picture, which holds for every frame."
         )
-    return np.stack([_as_mask(frame, size) for frame in read_video(path, start=start, num_frames=num_frames).frames])
+    frames = stream_video(path, start=start, num_frames=num_frames, every=every)
+    return np.stack([_as_mask(frame, size) for frame in frames])
 
 
 def latent_mask(mask: Mask, height: int, width: int) -> Float32[np.ndarray, "f h w"]:

@@ -4,19 +4,20 @@ A state is one safetensors file, moved to its place whole: after a crash at any 
 one, never half of one.
 """
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.files import digest_of, make_folder, write_bytes
+from flowedit.files import digest_of, make_folder, only_file, write_bytes
 from flowedit.runfolder import STATE
 from flowedit.trace import StepTrace
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from flowedit.edit.preparation import PreparedEdit
     from flowedit.methods.branches import Step
 
-FORMAT = "flowedit-state-3"
+FORMAT = "flowedit-state-4"
 SAVE_EVERY = 5
 """Steps between two states on disk: what a crash can cost."""
 
@@ -48,33 +49,48 @@ class ResumeState:
             OutputError: the folder cannot be written; a state that is there stays whole.
         """
         tensors = {str(i): latents.detach().cpu().contiguous().clone() for i, latents in enumerate(self.carried)}
-        traces = json.dumps([trace.to_dict() for trace in self.traces])
-        metadata = {"format": FORMAT, "edit": digest, "traces": traces}
-        write_bytes(make_folder(path.parent) / path.name, save(tensors, metadata=metadata))
+        header = _Header(edit=digest, content=_content(digest, self.traces, tensors.values()), traces=self.traces)
+        data = save(tensors, metadata={FORMAT: header.model_dump_json()})
+        write_bytes(make_folder(path.parent) / path.name, data)
 
     @classmethod
     def load(cls, path: Path, digest: str, device: torch.device | str = "cpu") -> "ResumeState | None":
         """Read the state of the edit with this digest; None when there is none.
 
         Raises:
-            ModelError: the state is of another edit, or the file is none.
+            ModelError: the state is of another edit, was changed, or the file is none.
         """
         if not path.exists():
             return None
         begin = "delete it to start from the beginning."
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                carried = tuple(file.get_tensor(name).to(device) for name in sorted(file.keys()))
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is no saved state, or a broken one; {begin}") from error
-        if metadata.get("format") != FORMAT:
-            raise ModelError(f"{path} was not written by this version's runs; {begin}")
-        if metadata["edit"] != digest:
+            with safe_open(only_file(path), framework="pt") as file:
+                header = _Header.model_validate_json((file.metadata() or {}).get(FORMAT, ""))
+                carried = [file.get_tensor(name) for name in sorted(file.keys())]
+            if header.content != _content(header.edit, header.traces, carried):
+                raise ValueError("its contents were changed")
+        except (SafetensorError, OSError, ValueError, IndexError) as error:
+            raise ModelError(f"{path} is no saved state of this version, or a damaged one; {begin}") from error
+        if header.edit != digest:
             raise ModelError(
                 f"{path} belongs to a run with other settings, source, keyframes or LoRAs. Give those, or {begin}"
             )
-        return cls(traces=tuple(map(StepTrace.from_dict, json.loads(metadata["traces"]))), carried=carried)
+        return cls(traces=header.traces, carried=tuple(latents.to(device) for latents in carried))
+
+
+class _Header(BaseModel):
+    """What a state's file says of itself: the digests of its edit and of all that it holds, and the readings so far."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    edit: str
+    content: str
+    traces: tuple[StepTrace, ...]
+
+
+def _content(digest: str, traces: tuple[StepTrace, ...], carried: Iterable[Tensor]) -> str:
+    """A digest of all that a state holds: a changed one would be gone on with to another result."""
+    return digest_of(digest, *traces, *(part for latents in carried for part in (str(latents.dtype), latents)))
 
 
 class StateKeeper:

@@ -113,9 +113,14 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def read_video(
-    path: str | Path, *, start: int = 0, num_frames: int | None = None, fps: Fraction | float | None = None
+    path: str | Path,
+    *,
+    start: int = 0,
+    num_frames: int | None = None,
+    fps: Fraction | float | None = None,
+    every: int = 1,
 ) -> Clip:
-    """Read frames `start` to `start + num_frames` of a video, exactly those, and decode little more than them.
+    """Read frames `start`, `start + every`, ... of a video, exactly those, and decode little more than them.
 
     Pictures come as players show them: upright, with square pixels, deinterlaced, in BT.709; `Clip.notes` says what
     that took. Memory holds the window's frames only.
@@ -126,6 +131,7 @@ def read_video(
         start: index of the first frame, from 0.
         num_frames: how many; None reads to the end.
         fps: frames a second in place of the video's own, which its sound does not follow.
+        every: 2 takes every second frame, each of which lasts until the next that is taken.
 
     Raises:
         VideoFileError: the file is missing, cut short, without frames, or not a video.
@@ -138,11 +144,11 @@ def read_video(
     """
     path, source = Path(path), _source(Path(path))
     total = len(source.times) - 1
-    count = _checked_window(path, total, start, num_frames)
-    own, rate = source.times, source.fps if fps is None else exact_rate(fps)
-    times = (time - own[start] for time in own[start : start + count + 1])
+    count = _checked_window(path, total, start, num_frames, every)
+    own, rate = source.times, source.fps / every if fps is None else exact_rate(fps)
+    times = (own[min(start + i * every, total)] - own[start] for i in range(count + 1))
     return Clip(
-        frames=_collect(path, source.pictures(start), start, count),
+        frames=_collect(path, islice(source.pictures(start), 0, None, every), start, count),
         fps=rate,
         times=tuple(times if fps is None else (i / rate for i in range(count + 1))),
         path=path,
@@ -155,15 +161,17 @@ def read_video(
     )
 
 
-def stream_video(path: str | Path, *, start: int = 0, num_frames: int | None = None) -> Iterator[Picture]:
+def stream_video(
+    path: str | Path, *, start: int = 0, num_frames: int | None = None, every: int = 1
+) -> Iterator[Picture]:
     """The frames that `read_video` gives, one after the other, decoded once and never held together.
 
     Raises:
         VideoFileError, SettingError: as `read_video`, when the frame in question is reached.
     """
     path, source = Path(path), _source(Path(path))
-    count = _checked_window(path, len(source.times) - 1, start, num_frames)
-    yield from _exactly(path, source.pictures(start), start, count)
+    count = _checked_window(path, len(source.times) - 1, start, num_frames, every)
+    yield from _exactly(path, islice(source.pictures(start), 0, None, every), start, count)
 
 
 def _source(path: Path) -> Footage | Pictures:
@@ -195,13 +203,13 @@ def _exactly(path: Path, pictures: Iterator[Picture], start: int, count: int) ->
         raise VideoFileError(f"{path} is damaged: frame {place + 1} cannot be decoded; copy or re-encode it.")
 
 
-def _checked_window(path: Path, total: int, start: int, num_frames: int | None) -> int:
+def _checked_window(path: Path, total: int, start: int, num_frames: int | None, every: int) -> int:
     if not 0 <= start < total:
         raise SettingError(f"Frame {start} is not in {path}, which has frames 0 to {total - 1}; start inside it.")
-    count = total - start if num_frames is None else num_frames
-    if count < 1 or start + count > total:
+    left = -(-(total - start) // every)
+    count = left if num_frames is None else num_frames
+    if not 1 <= count <= left:
         raise SettingError(
-            f"{num_frames} frames from frame {start} do not fit {path}, which has {total} frames; "
-            f"ask for 1 to {total - start}."
+            f"{num_frames} frames from frame {start} do not fit {path}, which has {total} frames; ask for 1 to {left}."
         )
     return count

@@ -1,11 +1,13 @@
 """Video files through PyAV: the frames that decode, each at its own time, and how to reach one of them."""
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EAGAIN, ENOMEM
 from fractions import Fraction
 from functools import lru_cache
-from itertools import dropwhile, islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -21,6 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowedit.errors import VideoFileError
+from flowedit.files import only_file
 from flowedit.media.colour import deinterlaced, remarks, to_picture
 from flowedit.media.images import Picture
 
@@ -71,23 +74,27 @@ class Footage:
         yield from (to_picture(frame, self.pixel_aspect) for frame in frames)
 
     def _frames(self, start: int) -> Iterator[VideoFrame]:
-        def early(frame: VideoFrame) -> bool:
-            return frame.pts is None or frame.pts < wanted
-
         with opened(self.path) as (_, stream):
             wanted = round(self.times[start] / _base(stream))
-        # From some places the frame is missing: after the first part of an open group, or within an intra refresh.
-        for place in sorted(decoded for shown, decoded in self.entries if shown <= wanted)[:-4:-1]:
+        # A place counts where its own picture is the first: within an intra refresh some are missing, others wrong.
+        for shown, place in sorted(entry for entry in self.entries if entry[0] <= wanted)[:-4:-1]:
             with opened(self.path) as (container, stream):
                 container.seek(place, stream=stream, backward=True)
-                frames = dropwhile(early, _decoded(container, stream))
+                frames = _from(shown, _decoded(container, stream))
+                entered = next(frames, None)
+                frames = _from(wanted, chain(filter(None, [entered]), frames))
                 first = next(frames, None)
-                if first is not None and first.pts == wanted:
+                if entered is not None and entered.pts == shown and first is not None and first.pts == wanted:
                     yield first
                     yield from frames
                     return
         with opened(self.path) as (container, stream):
             yield from islice(_decoded(container, stream), start, None)
+
+
+def _from(pts: int, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The frames from the first that is shown then or later."""
+    return dropwhile(lambda frame: frame.pts is None or frame.pts < pts, frames)
 
 
 def footage(path: Path) -> Footage:
@@ -106,15 +113,15 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, No
     """The file and its video stream; whatever the decoder throws becomes a VideoFileError of one line."""
     if not path.exists():
         raise VideoFileError(f"No video at {path}; give the path of {KINDS}.")
-    if not path.is_file():  # a pipe would wait for ever
-        raise VideoFileError(f"{path} is no file but a folder, pipe or device; give the path of {KINDS}.")
     try:
         # A name with a colon is no protocol, and a title need not be UTF-8.
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with av.open(f"file:{only_file(path)}", metadata_errors="replace") as container:
             yield container, _video_stream(path, container)
     except EOFError:
         raise VideoFileError(f"{path} holds no frames; give {KINDS} with at least 1 frame.") from None
-    except (FFmpegError, OSError) as error:
+    except (FFmpegError, OSError, ValueError, ArithmeticError) as error:
+        if getattr(error, "errno", 0) in (EAGAIN, ENOMEM):  # no memory, or none for another thread
+            raise MemoryError from None
         reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
         raise VideoFileError(
             f"{path} cannot be read ({reason}): it is cut short or not a video; give {KINDS} that plays."
@@ -279,8 +286,7 @@ def _promised_end(stream: VideoStream) -> float | None:
     """Where the header says that the stream ends, in units of its time base; None when it does not say."""
     if stream.duration is not None:
         return (stream.start_time or 0) + stream.duration
-    clock = stream.metadata.get("DURATION", "")
-    if clock.count(":") != 2:
+    clock = re.fullmatch(r"([0-9]{1,4}):([0-9]{1,2}):([0-9]{1,2}\.?[0-9]*)", stream.metadata.get("DURATION", ""))
+    if clock is None:
         return None
-    hours, minutes, seconds = clock.split(":")
-    return float((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) / _base(stream))
+    return float((int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])) / _base(stream))

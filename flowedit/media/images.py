@@ -12,12 +12,12 @@ from jaxtyping import Float32, UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from flowedit.errors import OutputError, SettingError, VideoFileError, VideoShapeError
-from flowedit.files import atomic_write
+from flowedit.files import atomic_write, only_file
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Video = UInt8[np.ndarray, "F H W 3"]
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What is opened, whatever the suffix: some of Pillow's other formats start programs."""
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -47,12 +47,10 @@ def read_image(path: str | Path, *, longest: int | None = None) -> Picture:
 
 
 @contextmanager
-def opened_image(path: Path, formats: tuple[str, ...] = _FORMATS) -> Generator[Image.Image, None, None]:
+def opened_image(path: Path, formats: tuple[str, ...] = FORMATS) -> Generator[Image.Image, None, None]:
     """A picture file of one of these formats; what Pillow throws in the block becomes a VideoFileError."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would wait for ever
-            raise OSError("it is no file but a folder, pipe or device")
-        with Image.open(path, formats=formats) as image:
+        with Image.open(only_file(path), formats=formats) as image:
             yield image
     except FileNotFoundError:
         raise VideoFileError(f"No picture at {path}; give the path of a PNG, JPEG or WebP file.") from None
@@ -60,9 +58,9 @@ def opened_image(path: Path, formats: tuple[str, ...] = _FORMATS) -> Generator[I
         raise VideoFileError(f"{path} is not a picture; give a PNG, JPEG or WebP file.") from None
     except Image.DecompressionBombError as error:
         raise VideoFileError(f"{path} is too large to open ({_one_line(error)}); scale it down first.") from None
-    except ImageCms.PyCMSError as error:
-        raise VideoFileError(f"{path} has a damaged colour profile ({_one_line(error)}); save it as sRGB.") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file leads Pillow's decoders to any
         raise VideoFileError(f"{path} cannot be read ({_one_line(error)}); save it again as a PNG.") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageSequence
 
 from flowedit.errors import VideoFileError
-from flowedit.media.images import Picture, opened_image, read_image, to_rgb
+from flowedit.media.images import FORMATS, Picture, opened_image, read_image, to_rgb
 
 RATE = 24
 """Frames a second of pictures, which say none."""
@@ -74,11 +74,10 @@ def sequence(path: Path) -> Pictures:
 
 def is_animation(path: Path) -> bool:
     """Whether a file is a GIF, PNG or WebP of several pictures."""
-    try:
-        with Image.open(path, formats=_ANIMATED) as image:
-            return getattr(image, "n_frames", 1) > 1
-    except (OSError, ValueError, SyntaxError):
+    if not _holds_picture(path, _ANIMATED):
         return False
+    with opened_image(path, _ANIMATED) as image:
+        return getattr(image, "n_frames", 1) > 1
 
 
 def is_still(path: Path) -> bool:
@@ -113,9 +112,9 @@ def _animated(image: Image.Image) -> Iterator[Image.Image]:
     return islice(frames, int(getattr(image, "default_image", False)), None)
 
 
-def _holds_picture(file: Path) -> bool:
+def _holds_picture(file: Path, formats: tuple[str, ...] = FORMATS) -> bool:
     try:
-        with opened_image(file):
+        with opened_image(file, formats):
             return True
     except VideoFileError:
         return False

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from io import BytesIO
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import av
@@ -73,7 +74,7 @@ def sound_track(
     start = Fraction(start_s) + (footage(path).times[0] if pictured and numbers else 0)
     for number in numbers if asked is None else [asked - 1]:
         track = SoundTrack(path, number, start)
-        if _decodes(track, start + Fraction(length)):
+        if _carries(track, Fraction(length)):
             return track
     if asked is not None:
         raise VideoFileError(f"Sound track {asked} of {path} cannot be decoded; choose another, or --audio none.")
@@ -137,12 +138,16 @@ def _whole(packets: list[Packet], base: Fraction) -> bool:
     return all(abs(_pts(b) - _pts(a) - (a.duration or 0)) * base <= _GAP for a, b in pairwise(packets))
 
 
-def _decodes(track: SoundTrack, end: Fraction) -> bool:
-    packets, stream, container = _packets(track, end)
-    with container:
+def _carries(track: SoundTrack, length: Fraction) -> bool:
+    """Whether the stretch decodes and can be carried: tried, so that nothing of it fails after the work."""
+    packets, stream, container = _packets(track, track.start + length)
+    with container, suppress(FFmpegError, ValueError):
         if getattr(stream, "codec_context", None) is None:
             return False
+        with av.open(BytesIO(), "w", "mp4") as output:
+            output.mux(carry_sound(track, output, length))
         return not packets or any(True for _ in _decoded(packets, stream))
+    return False
 
 
 def _decoded(packets: list[Packet], stream: AudioStream) -> Iterator[AudioFrame]:
@@ -154,19 +159,18 @@ def _decoded(packets: list[Packet], stream: AudioStream) -> Iterator[AudioFrame]
 
 def _encoded(packets: list[Packet], stream: AudioStream, target: AudioStream, start: Fraction) -> Iterator[Packet]:
     encoder = target.codec_context
-    first = round(start * encoder.sample_rate)
-    resampler = av.AudioResampler(
-        _FORMAT,
-        encoder.layout,
-        encoder.sample_rate,
-        frame_size=encoder.frame_size or 1024,
-        # Times are kept: gaps are filled with silence, what comes before `first` is cut off.
-        options={"async": "1", "min_hard_comp": str(float(_GAP)), "first_pts": str(first)},
-    )
-    for decoded in (*_decoded(packets, stream), None):
-        for frame in resampler.resample(decoded):
-            frame.pts = (frame.pts or 0) - first
-            yield from encoder.encode(frame)
+    first = place = round(start * encoder.sample_rate)
+    # Broadcasts go from stereo to 5.1 and back; each stretch is resampled by itself.
+    for _, alike in groupby(_decoded(packets, stream), lambda f: (f.format.name, f.layout.name, f.sample_rate)):
+        # Times are kept: gaps are filled with silence, what comes before `place` is cut off.
+        options = {"async": "1", "min_hard_comp": str(float(_GAP)), "first_pts": str(place)}
+        size = encoder.frame_size or 1024  # without one, sound that has the right form would pass as it is
+        resampler = av.AudioResampler(_FORMAT, encoder.layout, encoder.sample_rate, size, options=options)
+        for decoded in (*alike, None):
+            for frame in resampler.resample(decoded):
+                place = (frame.pts or 0) + frame.samples
+                frame.pts = (frame.pts or 0) - first
+                yield from encoder.encode(frame)
     yield from encoder.encode(None)
 
 

@@ -8,7 +8,9 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from flowedit.edit.masks import Mask, read_mask
 from flowedit.errors import KeyframeError, SettingError, VideoShapeError
 from flowedit.frames import check_num_frames, check_size, fit_size, longest_legal, slots_of
-from flowedit.keyframes import Keyframe, fit_keyframe
+from flowedit.keyframes import Keyframe, cropped, fit_keyframe, padded, same_shape
 from flowedit.media.clip import Clip, VideoInfo, probe, read_image, read_video, resize_image, resize_video
 from flowedit.media.cuts import cuts_note
 from flowedit.media.sequence import picture_files
@@ -91,14 +93,18 @@ def read_inputs(request: EditRequest) -> Inputs:
     claimable(request.output, overwrite=request.overwrite)
     loras = check_loras(request.model, request.loras, request.settings.method)
     window, size = planned(request, probe(request.video))
-    clip = read_video(request.video, start=window.start, num_frames=len(window), fps=request.fps)
+    clip = read_video(request.video, start=window.start, num_frames=len(window), fps=request.fps, every=request.every)
+    if request.frames_out == "gif" and min(b - a for a, b in pairwise(clip.times)) < Fraction(1, 100):
+        raise SettingError("A GIF holds 100 frames a second at most: use --frames-out apng, --every 2, or --fps.")
     sound, heard = _sound(request, clip)
     own = clip.frames.shape[1:3]
-    keyframes, full, resized = _keyframes(request, own, size)
+    keyframes, full, resized = _keyframes(request, clip, size)
+    place = {"start": request.start, "every": request.every}
     mask, clip_mask = (
-        None if request.mask is None else read_mask(request.mask, len(clip.frames), each, start=request.start)
+        None if request.mask is None else read_mask(request.mask, len(clip.frames), each, **place)
         for each in (size, own)
     )
+    left_out = [f"every {request.every}. frame is edited, the others are left out"] if request.every > 1 else []
     return Inputs(
         clip=clip,
         frames=resize_video(clip.frames, size),
@@ -109,7 +115,7 @@ def read_inputs(request: EditRequest) -> Inputs:
         clip_mask=clip_mask,
         names=tuple(path.name for _, path in request.keyframes),
         sound=sound,
-        notes=(*clip.notes, *resized, *heard, *cuts_note(clip.frames)),
+        notes=(*clip.notes, *left_out, *resized, *heard, *cuts_note(clip.frames)),
         loras=loras,
         begun=begun,
     )
@@ -126,7 +132,9 @@ def planned(request: EditRequest, info: VideoInfo) -> tuple[range, tuple[int, in
         raise SettingError(
             f"placement is {request.placement!r} and method {settings.method} takes no model. Leave it out."
         )
-    window = choose_window(info.num_frames, request.start, request.num_frames, defaults.window)
+    if request.crop and request.pad:
+        raise SettingError("--crop and --pad are given; a keyframe of another shape is cut, or filled up. Give one.")
+    window = choose_window(info.num_frames, request.start, request.num_frames, defaults.window, request.every)
     slots_of([index for index, _ in request.keyframes], len(window))
     exact_rate(info.fps if request.fps is None else request.fps)
     if not re.fullmatch("auto|none|[0-9]{1,4}", request.audio):
@@ -137,34 +145,41 @@ def planned(request: EditRequest, info: VideoInfo) -> tuple[range, tuple[int, in
     return window, own if settings.classical else size
 
 
-def choose_window(total: int, start: int, num_frames: int | None, longest: int) -> range:
-    """The frames of `total` to edit, from `start`: as many as asked for, or the most legal ones up to `longest`."""
+def choose_window(total: int, start: int, num_frames: int | None, longest: int, every: int = 1) -> range:
+    """The frames of `total` to edit, each `every`th: as many as asked for, or the most legal ones up to `longest`."""
+    if every < 1:
+        raise VideoShapeError(f"--every is {every}; give 1 or more, such as 2 for every second frame.")
     if not 0 <= start < total:
         raise VideoShapeError(f"--start is {start} and the video has frames 0 to {total - 1}; choose one of those.")
-    left = total - start
+    left = -(-(total - start) // every)
     num_frames = longest_legal(min(left, longest)) if num_frames is None else num_frames
     check_num_frames(num_frames)
     if num_frames > left:
         raise VideoShapeError(
             f"{num_frames} frames from frame {start} reach past the video's {total}; use at most {longest_legal(left)}."
         )
-    return range(start, start + num_frames)
+    return range(start, start + num_frames * every, every)
 
 
 def _keyframes(
-    request: EditRequest, source: tuple[int, int], target: tuple[int, int]
+    request: EditRequest, clip: Clip, target: tuple[int, int]
 ) -> tuple[tuple[Keyframe, ...], tuple[Keyframe, ...], list[str]]:
     """The keyframes at the model's size and at the source's, and what is to be said of those of a third one."""
+    source: tuple[int, int] = clip.frames.shape[1:3]
     small: list[Keyframe] = []
     full: list[Keyframe] = []
     notes: list[str] = []
     for index, path in request.keyframes:
         image, name = read_image(path), f"Keyframe {index} ({path.name})"
         height, width = image.shape[:2]
+        done = f"resized to {source[1]}x{source[0]}"
+        if (request.crop or request.pad) and not same_shape(image.shape[:2], source, target):
+            image = cropped(image, source) if request.crop else padded(image, clip.frames[index])
+            done = f"{'cut' if request.crop else 'laid on its source frame'} to the shape of {source[1]}x{source[0]}"
         small.append(Keyframe(index, fit_keyframe(image, name, source, target)))
         full.append(Keyframe(index, resize_image(image, source)))
         if (height, width) not in (source, target):
-            notes.append(f"{name} is {width}x{height} and resized to {source[1]}x{source[0]}")
+            notes.append(f"{name} is {width}x{height} and {done}")
     return tuple(small), tuple(full), notes
 
 
@@ -180,12 +195,13 @@ def _sound(request: EditRequest, clip: Clip) -> tuple[SoundTrack | None, list[st
     return sound, [f"sound: track {sound.number + 1}"] if sound.number or asked else []
 
 
-def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tuple[int, Path]]:
+def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None, every: int = 1) -> list[tuple[int, Path]]:
     """Image files with their pixel indices.
 
     Args:
         sources: image files, or one folder of them (taken in the order of their names, 2 before 10).
         at: one pixel index per image; None reads it off the number that ends each file's name.
+        every: how many frames, as these count them, make one of the clip.
     """
     files = list(sources)
     if len(files) == 1 and files[0].is_dir():
@@ -195,11 +211,16 @@ def pair_keyframes(sources: Sequence[Path], at: Sequence[int] | None) -> list[tu
     missing = [path for path in files if not path.is_file()]
     if missing:
         raise KeyframeError(f"No keyframe image at {missing[0]}; check the path.")
-    if at is None:
-        return sorted((_trailing_number(path), path) for path in files)
-    if len(at) != len(files):
+    if at is not None and len(at) != len(files):
         raise KeyframeError(f"{len(files)} keyframe images came with {len(at)} indices (--at); give one per image.")
-    return list(zip(at, files, strict=True))
+    pairs = sorted((_trailing_number(path), path) for path in files) if at is None else zip(at, files, strict=True)
+    return [(_of_every(index, every), path) for index, path in pairs]
+
+
+def _of_every(index: int, every: int) -> int:
+    if every > 1 and index % every:
+        raise KeyframeError(f"Keyframe {index} is at no frame that --every {every} takes: use its multiples.")
+    return index // max(every, 1)
 
 
 def _trailing_number(path: Path) -> int:

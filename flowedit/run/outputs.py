@@ -48,7 +48,7 @@ class EditOutcome:
     manifest: dict[str, Any]
 
 
-_ASKED = ("num_frames", "start", "audio", "fps", "frames_out", "lossless", "placement", "pace")
+_ASKED = ("num_frames", "start", "every", "crop", "pad", "audio", "fps", "frames_out", "lossless", "placement", "pace")
 _DECIDE = ("model", "size", *(name for name in _ASKED if name != "placement"))
 """What of a request beside its files decides the result; memory that runs out may change where the weights rest."""
 

@@ -51,6 +51,9 @@ class EditRequest:
             source's own, at which methods without a model work.
         num_frames: frames to edit, 4n + 1; the longest window of the model unless given.
         start: first source frame of the window.
+        every: edit every N-th frame of the source and leave out the others; keyframes count the source's frames.
+        crop: take the middle of keyframes of another shape than the video's, painted with borders around.
+        pad: lay keyframes of another shape, painted with the borders cut off, in the middle of their source frames.
         overwrite: replace an earlier run in the folder.
         audio: the sound track to carry over, from 1; auto for the file's default one, none for none.
         fps: frames a second in place of the video's own; its sound is left out then.
@@ -74,6 +77,9 @@ class EditRequest:
     size: tuple[int, int] | None = None
     num_frames: int | None = None
     start: int = 0
+    every: int = 1
+    crop: bool = False
+    pad: bool = False
     overwrite: bool = False
     audio: str = "auto"
     fps: float | None = None
@@ -93,5 +99,5 @@ def styled(result: "StyleResult") -> dict[str, Any]:
     made, usage = result.metadata, result.usage.model_dump()
     words = {"prompt": result.prompt, "negative_prompt": str(made.get("negative_prompt", ""))}
     keyframes = [(int(row["index"]), result.folder / row["file"]) for row in made["keyframes"]]
-    window = {name: int(made[name]) for name in ("start", "num_frames")}
+    window = {name: int(made[name]) for name in ("start", "num_frames", "every")}
     return {"keyframes": keyframes, **window, "styling": Styling(**words, notes=result.notes, usage=usage)}

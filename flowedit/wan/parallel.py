@@ -78,15 +78,20 @@ class Spread:
 @contextmanager
 def together() -> Iterator[Spread]:
     """Join the processes that `torchrun` started, each on a GPU of its own, and part again at the end."""
-    cuda, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    cuda = torch.cuda.is_available()
     if cuda:
+        local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
             raise SettingError(
                 f"torchrun started process {local + 1} and there are {torch.cuda.device_count()} GPUs. "
                 f"Use --nproc-per-node {torch.cuda.device_count()}."
             )
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
+    try:
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE)
+    except ValueError as error:
+        said = " ".join(str(error).split())
+        raise SettingError(f"WORLD_SIZE is set and not by torchrun ({said}): unset it, or use torchrun.") from None
     try:
         yield Spread(dist.get_rank(), dist.get_world_size())
     finally:

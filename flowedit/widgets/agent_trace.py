@@ -77,7 +77,7 @@ def _event(event: Mapping, folder: Path, album: dict[str, np.ndarray]) -> dict[s
         if isinstance(item, np.ndarray):
             pictures.append({"name": f"picture {place}", "key": _keep(item, album)})
         elif (path := folder / str(item)).is_file():
-            with Image.open(path) as opened:
+            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as opened:
                 pictures.append({"name": path.name, "key": _keep(np.asarray(opened.convert("RGB")), album)})
         else:
             missing.append(f"The picture {path.name} is no longer there.")

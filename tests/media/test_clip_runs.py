@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +13,7 @@ from footage import beeps_in, make, number_of, numbered
 from test_sound import pitch_of, with_tracks
 from test_timing import LENGTHS, TIMES
 
-from flowedit.errors import OutputError, SettingError, VideoFileError
+from flowedit.errors import KeyframeError, OutputError, SettingError, VideoFileError, VideoShapeError
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
 from flowedit.run.inputs import read_inputs
 from flowedit.run.job import run_edit
@@ -100,6 +101,47 @@ def test_what_is_decided_for_the_user_is_said(tmp_path):
     assert any(line.startswith("a new shot begins at frame 9:") for line in said)
     make(tmp_path / "untagged.mp4", "mpeg4", 5)
     assert any("untagged" in line for line in read_inputs(request(tmp_path / "untagged.mp4")).summary())
+
+
+def test_every_nth_frame_is_edited_at_its_own_time(tmp_path):
+    """Of a clip of 60 frames a second every fourth: the picture lasts until the next one, and the sound goes on."""
+    path = make(tmp_path / "fast.mp4", "libx264", 61, rate=60, sound="aac")
+    write_video(tmp_path / "mask.mp4", np.zeros((61, 32, 64, 3), np.uint8), 60)
+    outcome = run_edit(request(path, every=4, start=4, num_frames=13, mask=tmp_path / "mask.mp4", lossless=True))
+    made = read_video(outcome.folder / "edited.mp4")
+    assert [number_of(frame) for frame in made.frames] == [*range(4, 56, 4)]
+    assert made.times == tuple(Fraction(i, 15) for i in range(14))
+    assert beeps_in(outcome.folder / "edited.mp4") == pytest.approx([0.5 - 4 / 60], abs=0.005)
+    assert [row["source_frame"] for row in outcome.manifest["frame_map"]] == [*range(4, 56, 4)]
+    assert "every 4. frame is edited, the others are left out" in outcome.manifest["notes"]
+    with pytest.raises(SettingError, match="A GIF holds 100 frames a second at most"):
+        read_inputs(request(path, overwrite=True, num_frames=9, fps=120, frames_out="gif"))
+    for wrong in ({"num_frames": 17}, {"every": 0}):
+        with pytest.raises(VideoShapeError):
+            read_inputs(request(path, overwrite=True, **{"every": 4, "start": 4, **wrong}))
+
+
+def test_keyframes_of_another_shape_are_cut_or_filled_up_when_told(tmp_path):
+    """Tools that answer in a square paint a border around, or cut the sides off."""
+    path = make(tmp_path / "a.mp4", "libx264", 9)
+    source = read_video(path).frames
+    bordered = np.full((64, 64, 3), 7, np.uint8)
+    bordered[16:48] = 255 - source[0]
+    cut = 255 - source[0][:, 16:48]
+    for how, picture, told in (("crop", bordered, "64x64 and cut"), ("pad", cut, "32x32 and laid on its source frame")):
+        asked = request(path)
+        write_image(tmp_path / "key-0.png", picture)
+        with pytest.raises(KeyframeError, match="say with --crop or --pad"):
+            read_inputs(asked)
+        with pytest.raises(SettingError, match="Give one"):
+            read_inputs(replace(asked, crop=True, pad=True))
+        inputs = read_inputs(replace(asked, **{how: True}))
+        expected = 255 - source[0]
+        if how == "pad":
+            expected[:, :16], expected[:, 48:] = source[0][:, :16], source[0][:, 48:]
+        assert np.array_equal(inputs.full_keyframes[0].image, expected)
+        assert np.array_equal(inputs.full_keyframes[1].image, source[4])
+        assert [note for note in inputs.notes if told in note and "Keyframe 0" in note]
 
 
 def test_a_second_run_in_one_folder_is_refused_at_once(tmp_path):

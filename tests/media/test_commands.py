@@ -1,5 +1,6 @@
 """The command line on clips as people have them: frames to paint on, limits of the machine, names of any byte."""
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,25 @@ def test_an_edit_of_its_own_frames_is_the_source(clip, tmp_path):
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Colours over time" in report
     assert "flash" in report
+
+
+def test_keyframes_count_the_files_frames_where_every_nth_is_edited(clip, tmp_path, capsys):
+    """What `frames` and `style` name, `edit --every` finds."""
+    call("frames", clip, "--every", "8", "-o", tmp_path / "paint")
+    options = ("--method", "colour-map", "--every", "2")
+    assert call("edit", clip, "-k", tmp_path / "paint", "-o", tmp_path / "out", "--frames", "9", *options) == 0
+    edited = read_video(tmp_path / "out" / "edited.mp4").frames
+    assert [number_of(frame) for frame in edited] == [*range(0, 18, 2)]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["keyframes"] == [0, 4, 8]
+    write_image(tmp_path / "key-5.png", edited[0])
+    assert call("edit", clip, "-k", tmp_path / "key-5.png", "-o", tmp_path / "none", *options) == 2
+    assert "Keyframe 5 is at no frame that --every 2 takes" in capsys.readouterr().err
+    styling = ("--every", "2", "--frames", "9", "--style", "oil", "-y")
+    assert call("style", clip, *styling, "-o", tmp_path / "styled") == 0
+    assert call("edit", clip, "-k", tmp_path / "styled", "-o", tmp_path / "oil", "--method", "colour-map") == 0
+    manifest = json.loads((tmp_path / "oil" / "run.json").read_text())
+    assert [row["source_frame"] for row in manifest["frame_map"]] == [*range(0, 18, 2)]
+    assert "to 16 of 21 (9 frames at 12.500 fps)" in capsys.readouterr().err
 
 
 def test_a_frame_that_departs_from_its_neighbours_flashes():
@@ -125,3 +145,5 @@ def test_output_that_nobody_takes_ends_in_a_line_or_in_silence(clip, tmp_path):
     done = shell(["frames", str(clip), "--at", "4", "-o", "out"], tmp_path, stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+    done = shell(["frames", str(clip), "--at", "8", "-o", "out"], tmp_path, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr, (tmp_path / "out" / "frame-0008.png").exists()) == (0, b"", True)

@@ -4,13 +4,16 @@ import base64
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 from PIL import Image
 
+DRIP = 0.1
+"""Seconds between the pieces of an answer that drips."""
 KEY = "AIzaTestKey-0123456789-never-written"
 READING = {"title": "Ink wash", "medium": "ink on rice paper", "words": ["soft", "grey"], "closest_look": "pencil"}
 
@@ -84,7 +87,7 @@ class Served:
 
 @contextmanager
 def serving(respond: Callable[[dict], tuple[int, object]] = good) -> Iterator[Served]:
-    """Serve `respond(request) -> (status, body)`; a body of bytes is sent as it is, None hangs up."""
+    """Serve `respond(request) -> (status, body, headers)`; bytes are sent as they are, None hangs up, a list drips."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,16 +97,21 @@ def serving(respond: Callable[[dict], tuple[int, object]] = good) -> Iterator[Se
             with lock:
                 served.requests.append((self.path, request))
                 served.headers.append(dict(self.headers))
-            status, body = respond(request)
+            status, body, *more = respond(request)
             if body is None:
                 self.close_connection = True
                 return
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            data = body if isinstance(body, bytes | list) else json.dumps(body).encode()
+            pieces = data if isinstance(data, list) else [data]
+            headers = {"Content-Type": "application/json", "Content-Length": sum(map(len, pieces))}
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
+            for name, value in (headers | dict(*more)).items():
+                self.send_header(name, str(value))
             self.end_headers()
-            self.wfile.write(data)
+            with suppress(OSError):  # who asked has gone
+                for piece in pieces:
+                    self.wfile.write(piece)
+                    time.sleep(DRIP if len(pieces) > 1 else 0)
 
         def log_message(self, *arguments):
             pass

@@ -151,7 +151,10 @@ def test_an_edit_starts_from_a_styled_folder_and_warns_of_another_video(video, c
     warned = f"warning: The keyframes in {styled} were painted from another video (clip.mp4) than {other};"
     assert capsys.readouterr().err.count(warned) == 1
     assert run("edit", video, "-o", video.parent / "third", "--frames", 9, *given) == 2
-    assert "was styled for 17 frames from frame 0; leave out --at, --start and --frames" in capsys.readouterr().err
+    assert (
+        "was styled for 17 frames from frame 0; leave out --at, --start, --every and --frames"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_style_that_is_refused_leaves_no_folder(video, capsys):

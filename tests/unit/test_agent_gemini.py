@@ -2,11 +2,13 @@
 
 import json
 import threading
+import time
+from email.utils import formatdate
 
 import numpy as np
 import pytest
 from agent_clips import picture
-from agent_server import KEY, READING, blocked_body, body, bytes_body, error, good, serving, text_body
+from agent_server import DRIP, KEY, READING, blocked_body, body, bytes_body, error, good, serving, text_body
 from pydantic import SecretStr
 
 from flowedit.agent.cancel import Cancel
@@ -89,6 +91,9 @@ RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s
         ((error(429), error(429), GOOD), [2.0, 4.0]),
         ((error(429, details=[RETRY]), GOOD), [17.0]),
         ((HANGS_UP, GOOD), [2.0]),
+        (((*error(429), {"Retry-After": "3"}), GOOD), [3.0]),
+        (((*error(503), {"Retry-After": "1"}), GOOD), [2.0]),
+        (((*error(429), {"Retry-After": formatdate(usegmt=True)}), GOOD), [2.0]),
     ],
 )
 def test_a_busy_server_is_asked_again_after_doubling_pauses_or_the_one_it_wants(client, answers, pauses):
@@ -97,6 +102,24 @@ def test_a_busy_server_is_asked_again_after_doubling_pauses_or_the_one_it_wants(
         assert asking.read().title == READING["title"]
     assert asking.pauses == pauses
     assert asking.event.usage.calls == server.calls == len(answers)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (*error(429), {"Retry-After": "3600"}),
+        (*error(429), {"Retry-After": formatdate(time.time() + 7200, usegmt=True)}),
+        error(429, details=[RETRY | {"retryDelay": "86400s"}]),
+    ],
+)
+def test_a_server_that_wants_hours_is_not_asked_again_before(client, answer):
+    """It was asked again after a minute, against its word."""
+    with serving(scripted(answer)) as server:
+        asking = client(server.url)
+        with pytest.raises(GeminiError, match=r"to be called again in \d{4,} s, too long to wait"):
+            asking.draw()
+        assert server.calls == 1
+    assert asking.pauses == []
 
 
 @pytest.mark.parametrize("answer", [*map(error, (408, 429, 500, 503, 520, 529)), NO_JSON, HANGS_UP])
@@ -151,6 +174,25 @@ def test_a_silent_server_is_given_up_and_what_it_may_have_done_counts_as_paid(cl
         finally:
             hold.set()
     assert asking.event.usage.usd > 0.07
+
+
+def test_an_answer_that_drips_is_given_up_when_its_time_is_over(client):
+    """Each byte came within the timeout of a read, and the whole in twenty times that."""
+    pieces = [bytes([byte]) for byte in json.dumps(GOOD[1]).encode()]
+    with serving(scripted((200, pieces))) as server:
+        asking, clock = client(server.url, timeout_s=0.5, attempts=1), time.perf_counter()
+        with pytest.raises(GeminiError, match=r"did not answer after 1 tries \(no whole answer within 0.5 s\)"):
+            asking.read()
+    assert time.perf_counter() - clock < 5 < len(pieces) * DRIP
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_a_server_that_sends_on_to_another_is_not_followed(client, code):
+    """The key travelled on in its header, to whoever was named."""
+    with serving() as other, serving(scripted((code, {}, {"Location": f"{other.url}/elsewhere"}))) as server:
+        with pytest.raises(GeminiError, match=rf"sends requests on to another \({code}\), which is refused"):
+            client(server.url).read()
+        assert (server.calls, other.calls) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +327,7 @@ def test_a_count_of_requests_that_is_damaged_or_cannot_be_written_is_named(clien
         client("http://127.0.0.1:9")
 
 
-def test_the_key_travels_in_the_header_only_and_is_in_no_file_or_message(client, tmp_path):
+def test_the_key_travels_in_the_header_only_and_is_in_no_file_or_message(client, tmp_path, caplog, recwarn):
     answers = (200, text_body(f"your key is {KEY}")), error(400, f"bad parameter near {KEY}")
     with serving(scripted(*answers)) as server:
         with pytest.raises(GeminiError):
@@ -294,6 +336,13 @@ def test_the_key_travels_in_the_header_only_and_is_in_no_file_or_message(client,
             client(server.url).draw()
         path, request = server.requests[0]
         assert any(KEY in value for value in server.headers[0].values())
+    echoing = blocked_body(f"BECAUSE {KEY}"), body(finish=f"OF_{KEY}"), text_body(f"{KEY} \ud800 \udce9")
+    for answer in echoing:
+        with serving(scripted((200, answer))) as server, pytest.raises(GeminiError) as told:
+            client(server.url, attempts=1).draw(str(answer))
+        assert KEY not in str(told.value)
+        assert str(told.value).isprintable()
+    assert KEY not in caplog.text + " ".join(str(warning.message) for warning in recwarn)
     assert KEY not in path + json.dumps(request)
     assert KEY not in str(caught.value)
     kept = list((tmp_path / "answers").iterdir())

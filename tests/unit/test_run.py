@@ -285,7 +285,7 @@ def test_refused_input_leaves_no_folder(clip):
 
 def test_every_file_of_a_run_is_one_that_the_next_run_replaces():  # catches: a stale file beside a new run
     asked = {"frames", *ANIMATIONS.values()}
-    assert WRITTEN | asked | {"stopped.json", "stopped-trace.csv", "state.safetensors"} == set(RUN_FILES)
+    assert WRITTEN | asked | {"stopped.json", "stopped-trace.csv", "state.safetensors", "unfinished"} == set(RUN_FILES)
 
 
 def placement(level):

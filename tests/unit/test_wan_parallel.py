@@ -48,6 +48,14 @@ def process(rank, size, port, folder):
         torch.save(found, folder / f"{rank}.pt")
 
 
+def test_variables_of_torchrun_that_are_missing_are_named(monkeypatch):
+    """A `WORLD_SIZE` that something else left behind ended in a traceback of torch's."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(SettingError, match=r"WORLD_SIZE is set and not by torchrun .*: unset it"), together():
+        pass
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
