@@ -1,6 +1,8 @@
 """Ray for a batch: found or started, and how many edits its nodes have room for."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +47,8 @@ def connected(address: str | None) -> Iterator[Any]:
     except ModuleNotFoundError:
         raise ModelError("Ray is not installed, and runs a batch: pip install 'flowedit[cluster]'.") from None
     if ray.is_initialized():
-        yield ray
+        with _terminable():
+            yield ray
         return
     quiet: dict[str, Any] = {"address": address or "local", "log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
@@ -63,9 +66,27 @@ def connected(address: str | None) -> Iterator[Any]:
             if not left or "timed out" not in str(error):
                 raise ModelError(f"Ray does not start: {str(error).splitlines()[0]}") from None
     try:
-        yield ray
+        with _terminable():
+            yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does; Ray, when it starts, has it end the program on the spot."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal is heard
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def room_on(ray: Any, models: set[str], options: BatchOptions) -> Room:  # noqa: ANN401

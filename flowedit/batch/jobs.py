@@ -23,6 +23,10 @@ from flowedit.wan.placement import LEVELS
 LEAVE_S, POLL_S, INDEX_S = 4.0, 1.0, 60.0
 """How long workers may take to end their step when the batch is stopped; how often they are asked how far they are; how
 often the page of all clips is written while the batch runs."""
+_GONE_S = 40.0
+"""How long Ray takes to notice that a node is gone, which its workers' silence comes before."""
+_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""As at the command line, whose results are to come out."""
 _UNBORN = 3
 """Workers in a row that die before they are ready, after which something is wrong with all."""
 
@@ -66,6 +70,13 @@ def painter_of(entries: Sequence[Entry], out: Path, options: BatchOptions) -> Pa
     return Painter(out.absolute() / "answers", options.max_usd, calls)
 
 
+def lowered(entry: Entry, record: Record) -> Entry:
+    """The clip for its next try: one placement lower where memory ran out, if there is one."""
+    if record.cause != "memory" or record.level not in LEVELS[:-1]:
+        return entry
+    return replace(entry, request=replace(entry.request, placement=LEVELS[LEVELS.index(record.level) + 1]))
+
+
 class _Group:
     """The workers of one edit: one, or one a GPU where several share it; `refs` is what is waited for."""
 
@@ -81,9 +92,9 @@ class _Group:
             share["scheduling_strategy"] = inside
         self.actors = []
         for rank in range(size):
-            if size > 1:
-                names = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-                share["runtime_env"] = {"env_vars": {name: str(value) for name, value in names.items()}}
+            names = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            told = {name: str(value) for name, value in names.items()} if size > 1 else {}
+            share["runtime_env"] = {"env_vars": {**_THREADS, **told}}
             # A thread for the edit, and others for what is asked of it meanwhile.
             self.actors.append(actor.options(max_concurrency=3, **share).remote(*given, rank=rank, size=size))
         self.entry: Entry | None = None
@@ -122,22 +133,24 @@ class _Batch:
         self._room = room_on(ray, models, options)
         self._slots, self._unborn = self._room.slots, 0
         self._groups: list[_Group] = []
+        self._silent: list[tuple[float, _Group, Entry, Exception]] = []
 
     def steps(self) -> Generator[Record, None, None]:
         """Give idle workers clips, hear of those that ended, replace those that died."""
         asked = time.monotonic()
-        while self._waiting or self._busy():
+        while self._waiting or self._busy() or self._silent:
             while len(self._groups) < min(self._slots, len(self._busy()) + len(self._waiting)):
                 self._groups.append(_Group(self._ray, self._room, self._given))
-            if not self._groups:
+            if self._slots < 1:
                 raise OutputError("No worker has room on its disk for results; free some, and repeat the command.")
             for group in self._groups:
                 if not group.refs and self._waiting:
                     yield group.begin(self._waiting.popleft(), self._retries)
             of = {ref: group for group in self._groups for ref in group.refs}
-            ended, _ = self._ray.wait(list(of), timeout=POLL_S, fetch_local=False)
-            for group in {of[ref] for ref in ended}:
+            ended = self._ray.wait(list(of), timeout=POLL_S, fetch_local=False)[0] if of else time.sleep(POLL_S)
+            for group in {of[ref] for ref in ended or ()}:
                 yield from self._heard(group)
+            yield from self._given_up()
             if time.monotonic() >= asked + POLL_S:
                 yield from self._progress()
                 asked = time.monotonic()
@@ -153,7 +166,9 @@ class _Batch:
         except self._ray.exceptions.RayError as error:
             self._drop(group)
             self._unborn += entry is None
-            if entry is not None:
+            if entry is not None and isinstance(error, self._ray.exceptions.ActorUnavailableError):
+                self._silent.append((time.monotonic() + _GONE_S, group, entry, error))
+            elif entry is not None:
                 yield self._settled(entry, self._died(group, entry, error))
             elif getattr(error, "actor_init_failed", False) or self._unborn >= _UNBORN:
                 raise ModelError(f"A worker does not start: {str(error).splitlines()[-1]}") from None
@@ -167,22 +182,30 @@ class _Batch:
             self._slots -= found[0].cause == "disk"
         yield self._settled(entry, found[0])
 
+    def _given_up(self) -> Generator[Record, None, None]:
+        """Clips whose worker fell silent, once it is known whether its node did too."""
+        for silent in list(self._silent):
+            until, group, entry, error = silent
+            if time.monotonic() > until or not self._alive(group.node):
+                self._silent.remove(silent)
+                yield self._settled(entry, self._died(group, entry, error))
+
+    def _alive(self, node: str) -> bool:
+        return any(each["Alive"] and each["NodeID"] == node for each in self._ray.nodes())
+
     def _died(self, group: _Group, entry: Entry, error: Exception) -> Record:
         """The record of a clip whose worker is gone: its own failure, unless the whole node went."""
         kept = replace(read_record(entry), level=group.last.level)
-        if not any(node["Alive"] and node["NodeID"] == group.node for node in self._ray.nodes()):
+        if not self._alive(group.node):
             return replace(kept, state="failed", reason=f"its node {kept.node} went away").kept(entry)
         cause = "memory" if isinstance(error, self._ray.exceptions.OutOfMemoryError) else ""
         reason = f"its process died at: {group.last.stage or 'start'} ({str(error).strip().splitlines()[0]})"
         return kept.failed(reason, self._retries, cause).kept(entry)
 
     def _settled(self, entry: Entry, record: Record) -> Record:
-        """A clip that failed waits for its next turn, one level lower where memory ran out."""
+        """A clip that failed waits for its next turn."""
         if record.state == "failed":
-            if record.cause == "memory" and record.level in LEVELS[:-1]:
-                lower = LEVELS[LEVELS.index(record.level) + 1]
-                entry = replace(entry, request=replace(entry.request, placement=lower))
-            self._waiting.append(entry)
+            self._waiting.append(lowered(entry, record))
         return record
 
     def _drop(self, group: _Group) -> None:

@@ -106,8 +106,8 @@ class Worker:
             if not cause:
                 (entry.request.output / STATE).unlink(missing_ok=True)
             return kept.failed(str(error) or type(error).__name__, retries, cause).kept(entry)
-        except (OSError, OutputError) as unwritten:
-            return replace(kept, state="quarantined", reason=str(unwritten))
+        except (OSError, OutputError):  # it would be tried for ever
+            return replace(kept, state="quarantined", reason=str(error))
 
     def _request(self, entry: Entry) -> EditRequest:
         """The request with its keyframes."""

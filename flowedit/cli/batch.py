@@ -1,7 +1,6 @@
 """`flowedit batch`: many clips, on this machine or on a Ray cluster."""
 
 import json
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -80,7 +79,6 @@ def batch(
         return
     records: dict[str, Record] = {}
     with (
-        _ended_by_signal(),
         _shown(len(entries), as_json=own.as_json) as show,
         closing(batch_steps(entries, output, options)) as steps,
     ):
@@ -104,20 +102,6 @@ def _read(
         return entries_of(read_rows(manifest), manifest.parent, output, common, mirror=own.mirror)
     base, rows = find_rows(own.clips or "", own.keyframes)
     return entries_of(rows, base, output, common, mirror=own.mirror)
-
-
-@contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

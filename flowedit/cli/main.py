@@ -64,11 +64,6 @@ def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401 - wh
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 it did not work out, 2 input that does not fit, 130 interrupted."""
-    # Read once, when torch and NumPy load. Threads that spin while they wait take the processor from those they wait
-    # for: beside one other busy program an edit took three times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # NumPy's products here are small, and made while torch loads or runs.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -1,6 +1,8 @@
 """The client against a server that fails in every documented way: clear messages, backoff, budget, nothing lost."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from email.utils import formatdate
@@ -347,3 +349,18 @@ def test_the_key_travels_in_the_header_only_and_is_in_no_file_or_message(client,
     assert KEY not in str(caught.value)
     kept = list((tmp_path / "answers").iterdir())
     assert kept and all(KEY not in file.read_text() for file in kept)
+
+
+def test_processes_that_share_a_folder_share_its_budget(
+    tmp_path,
+):  # catches: a count of each process
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from flowedit.agent.ledger import Ledger; from flowedit.agent.settings import GeminiSettings\n"
+        "ledger = Ledger(Path(sys.argv[1]), GeminiSettings(max_calls=50), str)\n"
+        "for _ in range(50):\n    ledger.reserve(0.01); ledger.settle(0.01, 0.01); print(1, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
+    assert sum(len(each.communicate()[0].split()) for each in both) == 50
+    assert json.loads((tmp_path / "spent").read_text())["calls"] == 50

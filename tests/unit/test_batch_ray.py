@@ -38,6 +38,7 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
         made = Cluster()
         node = {"memory": 5_000_000_000, "object_store_memory": 80_000_000}
@@ -93,8 +94,6 @@ def test_one_batch_meets_every_fault_and_the_next_repeats_nothing_done(cluster, 
     assert sum(started(tmp_path).values()) == 10
     _, last = run(clips, tmp_path, Pretended(), retries=2)
     assert last["c3"].state == "done"
-    changed = entries_in(clips, tmp_path, seed=5)[:1]
-    assert [record.state for record in batch_steps(changed, tmp_path, edit=Pretended())][-1] == "done"
 
 
 def test_a_node_that_goes_away_is_no_failure_of_its_clip(cluster, clips, tmp_path):
@@ -102,11 +101,14 @@ def test_a_node_that_goes_away_is_no_failure_of_its_clip(cluster, clips, tmp_pat
     node = tried(lambda: cluster.add_node(num_cpus=1, num_gpus=1, memory=5_000_000_000, object_store_memory=80_000_000))
     entries = entries_in(clips, tmp_path)
     (hold := tmp_path / "hold").touch()
-    last = {}
+    last, removed = {}, False
     for record in batch_steps(entries, tmp_path, BatchOptions(retries=0), edit=Pretended()):
         last[record.id] = record
-        if hold.exists() and sum(each.done == 4 for each in last.values()) == 3:
+        if not removed and sum(each.done == 4 for each in last.values()) == 3:
             cluster.remove_node(node, allow_graceful=False)
+            removed = True
+        if record.state == "failed":
+            assert "went away" in record.reason
             hold.unlink()
     assert {record.state for record in last.values()} == {"done"}
     assert sum(started(tmp_path).values()) == 7
@@ -119,20 +121,6 @@ def test_a_full_disk_retires_a_worker_and_is_no_failure_of_a_clip(cluster, clips
     assert {record.state for record in last.values()} == {"done"}
     assert started(tmp_path)["c0"] == 2
     assert read_record(entries[0]).failures == 0
-
-
-def test_one_folder_has_one_process(cluster, clips, tmp_path):  # catches: an orphan and its successor in one folder
-    from filelock import FileLock
-
-    from flowedit.batch import worker
-
-    entry = entries_in(clips, tmp_path)[0]
-    entry.request.output.mkdir()
-    with FileLock(entry.request.output / worker.LOCK), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "PATIENCE_S", 0.1)
-        record = worker.Worker(None, edit=Pretended()).work(entry, 0)
-    assert (record.state, "another process" in record.reason) == ("quarantined", True)
-    assert not (tmp_path / "starts.txt").exists()
 
 
 def test_several_workers_share_one_edit(cluster, clips, tmp_path):

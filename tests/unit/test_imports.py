@@ -89,3 +89,14 @@ def test_the_examples_in_docstrings_run(module):  # catches: an example that has
     results = doctest.testmod(importlib.import_module(f"flowedit.{module}"))
     assert results.failed == 0
     assert results.attempted > 0
+
+
+def test_a_command_computes_alike_on_any_number_of_cores():
+    """Catches threads that are set once NumPy is there: an edit then differed from machine to machine by 25 levels."""
+    code = "import sys, flowedit.cli; print('numpy' in sys.modules); import flowedit.cli.main, os"
+    said = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(os.environ['OPENBLAS_NUM_THREADS'])"],
+        env={name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "OPENBLAS_"))},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["False", "1"]
