@@ -47,33 +47,29 @@ STYLE = "style material/clip.mkv -o out --yes --backend offline --max-frames 2"
 LOOKS = ("anime", "comic", "neon", "oil", "pencil", "vintage", "watercolour")
 WRONG = ("--alpha -1", "--alpha 3 --kappa 0.2", "--beta 2", "--steps 0", "--steps abc", "--strength 0", "--method best",
          "--preset best", "--model best", "--frames 32", "--frames 53", "--start 40", "--size 100x100", "--size big",
-         "--branch free", "--init noise", "--mask material/none.png", "--sweep 2,2", "--lora none.safetensors",
-         "--nonsense", "--scale 0.5 --detail plain", "-o material/mask.png", "--fill guess --conditioning none")
+         "--mask material/none.png", "--sweep 2,2", "--lora none.safetensors",
+         "--nonsense", "-o material/mask.png")
 MISFITS = ("none.png --at 0", "exact --at 0,16", "exact --at 0,1,2", "exact --at 0,16,33", "exact --at 16,0,32",
            "wide --at 0,16,32")
-HELP = ("", "edit", "style", "demo", "doctor", "models", "models list", "models show", "models fetch", "bench",
-        *(f"bench {kind}" for kind in ("quality", "speed", "gpu", "looks", "widgets", "paces")))
+HELP = ("", "edit", "style", "demo", "doctor", "models", "models list", "models show", "models fetch")
 CASES: dict[str, tuple[str, ...]] = {
     **{f"{preset}-{name}": (f"{CLIP} --preset {preset} {keyframes}",)
        for preset in ("default", "draft", "method") for name, keyframes in (("exact", EXACT), ("disagreeing", OFF))},
-    "guided": ("edit material/wide.mkv --lossless -o out --detail guided -k material/wide --at 0,16,32",),
     "windows-default": (LONG,),
     "windows-method": (f"{LONG} {METHOD}",),
     "masked-default": (f"{CLIP} {OFF} --mask material/mask.png",),
     "masked-method": (f"{CLIP} {OFF} --mask material/mask.png {METHOD}",),
-    **{method: (f"{CLIP} {OFF} --method {method}",) for method in ("colour-map", "propagation", "guess")},
+    **{method: (f"{CLIP} {OFF} --method {method}",) for method in ("colour-map", "propagation", "estimate")},
     "tokens": (f"{CLIP} {EXACT} --method difference --conditioning tokens {METHOD}",),
-    "tokens-zero-shot": (f"{CLIP} {EXACT} --method difference --conditioning tokens --token-lora off {METHOD}",),
-    "coupled-free": (f"{CLIP} {OFF} --method coupled --conditioning both --branch free --beta 0.5 --gain euler "
+    "coupled-settings": (f"{CLIP} {OFF} --method coupled --conditioning both --beta 0.5 --gain euler "
                      f"--encoding hold --alpha 4 --strength 0.9 --shift 5 --seed 7 {METHOD}",),
-    "propagated": (f"{CLIP} {OFF} --init propagated --encoding still --kappa 0.25 --cfg 2 --source-cfg 1.5 "
+    "words": (f"{CLIP} {OFF} --encoding still --kappa 0.25 --cfg 2 --source-cfg 1.5 "
                    f"--prompt 'comic red ball' --source-prompt 'red ball' --negative-prompt grey {METHOD}",),
-    "noise-plain": (f"{SHORT} --method coupled --init noise --strength 1 --detail plain {METHOD}",),
+    "noise-plain": (f"{SHORT} --method coupled --strength 1 --detail plain {METHOD}",),
     "window-and-sound": ("edit material/sound.mp4 --lossless -o out --start 9 --frames 17 --preset draft "
                          "-k material/long/frame-0024.png --at 8",),
     "sweep": (f"{SHORT} --sweep 2,5 --seeds 0,1 {METHOD}",),
     "lora": (f"{SHORT} --lora material/lora.safetensors:0.5 {METHOD}",),
-    "quick-pace": (f"{SHORT} --pace quick --preset method --steps 12",),
     "resume": (f"{STOPPABLE} -o whole", f"STOP {STOPPABLE} -o out", f"{STOPPABLE} -o out --resume"),
     "edit-style": (f"{CLIP} --frames 9 --preset draft --style comic --backend offline",),
     "styled-folder": (f"{STYLE} --style neon", "edit material/clip.mkv -o next --preset draft -k out --lossless"),
@@ -81,7 +77,6 @@ CASES: dict[str, tuple[str, ...]] = {
     **{f"style-{look}": (f"{STYLE} --style {look}",) for look in LOOKS},
     "style-transfer": (f"{STYLE} --style-image material/exact/frame-0016.png",),
     "style-words": (f"{STYLE} --describe 'an old film' --start 4 --frames 25 --max-frames 3 --target-fps 2 --seed 3",),
-    "quality": ("bench quality --scenes 1 --methods guess,default --conditions exact,disagreeing --json out/q.json",),
     "models": ("models list", "models show 1.3B", "models show Wan2.2-I2V-A14B", "--version"),
     "refused": (*(f"{CLIP} -k material/{misfit}" for misfit in MISFITS), *(f"{CLIP} {EXACT} {one}" for one in WRONG),
                 f"edit material/none.mkv -o out {EXACT}", f"edit material/mask.png -o out {EXACT}", CLIP, STYLE,
