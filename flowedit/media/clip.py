@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from flowedit.errors import SettingError, VideoFileError
-from flowedit.media.footage import Footage, footage
+from flowedit.media.footage import footage
 from flowedit.media.images import (
     Picture,
     Video,
@@ -23,7 +23,7 @@ from flowedit.media.images import (
     to_uint8,
     write_image,
 )
-from flowedit.media.sequence import Pictures, animation, is_animation, is_sequence, sequence
+from flowedit.media.sequence import Reel, animation, is_animation, is_sequence, sequence
 from flowedit.media.writer import exact_rate, write_video
 
 __all__ = [
@@ -96,11 +96,7 @@ class Clip:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """What a video holds, decoding no more of it than that takes.
-
-    Raises:
-        VideoFileError: the file is missing, cut short, without frames, or not a video.
-    """
+    """What a video holds, decoding no more of it than that takes; a `VideoFileError` says why it is none."""
     source = _source(Path(path))
     return VideoInfo(
         num_frames=len(source.times) - 1,
@@ -164,17 +160,13 @@ def read_video(
 def stream_video(
     path: str | Path, *, start: int = 0, num_frames: int | None = None, every: int = 1
 ) -> Iterator[Picture]:
-    """The frames that `read_video` gives, one after the other, decoded once and never held together.
-
-    Raises:
-        VideoFileError, SettingError: as `read_video`, when the frame in question is reached.
-    """
+    """The frames that `read_video` gives or refuses, one after the other, decoded once and never held together."""
     path, source = Path(path), _source(Path(path))
     count = _checked_window(path, len(source.times) - 1, start, num_frames, every)
     yield from _exactly(path, islice(source.pictures(start), 0, None, every), start, count)
 
 
-def _source(path: Path) -> Footage | Pictures:
+def _source(path: Path) -> Reel:
     if is_sequence(path):
         return sequence(path)
     return animation(path) if is_animation(path) else footage(path)

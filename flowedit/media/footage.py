@@ -26,47 +26,32 @@ from flowedit.errors import VideoFileError
 from flowedit.files import only_file
 from flowedit.media.colour import deinterlaced, remarks, to_picture
 from flowedit.media.images import Picture
+from flowedit.media.sequence import Reel
 
 KINDS = "an mp4, mov, mkv or webm video"
 _HEAD = 16
 """Packets that are decoded to see whether a file's packets tell which frames it holds."""
+_UNREADABLE = {14, 15}
+"""Matrices of BT.2100's ICtCp and of Dolby Vision's IPT, which FFmpeg's scaler takes for others."""
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Footage:
+class Footage(Reel):
     """The frames of a video file.
 
     Attributes:
-        path: the file.
-        times: seconds, on the clock that its sound shares, at which each frame is shown, and at which the last one
-            ends: one more than there are frames.
-        fps: frames a second; the average where the rate varies.
-        size: (height, width) of the pictures.
-        notes: what is decided for the user to make pictures of the frames.
-        sounds: number of sound tracks.
         entries: (shown, decoded) in the stream's units, where decoding can begin; empty where only at the start.
         pixel_aspect: width of a stored pixel by its height.
         interlaced: whether its frames are made of two fields.
     """
 
-    path: Path
-    times: tuple[Fraction, ...]
-    fps: Fraction
-    size: tuple[int, int]
-    notes: tuple[str, ...]
-    sounds: int
     entries: tuple[tuple[int, int], ...]
     pixel_aspect: Fraction
     interlaced: bool
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The one file."""
-        return (self.path,)
-
     def pictures(self, start: int) -> Iterator[Picture]:
-        """The pictures from number `start` on, decoded from the nearest place that leads to it."""
+        """Decoded from the nearest place that leads to the first."""
         before = min(start, 1) if self.interlaced else 0  # a field is filled in from the frames around it
         frames = self._frames(start - before)
         if self.interlaced:
@@ -98,11 +83,7 @@ def _from(pts: int, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
 
 
 def footage(path: Path) -> Footage:
-    """The frames of a video file; read through once, and again when it has changed.
-
-    Raises:
-        VideoFileError: the file is missing, cut short, without frames, or not a video.
-    """
+    """The frames of a video file, read through once, and again when it has changed; a broken one is refused."""
     with opened(path):
         status = path.stat()
     return _footage(path, (status.st_size, status.st_mtime_ns, status.st_ino))
@@ -174,6 +155,10 @@ def _footage(path: Path, _stamp: tuple[int, ...]) -> Footage:
     with opened(path) as (container, stream):
         codec = stream.codec_context.name
         packets = [_PacketTimes.of(packet, codec) for packet in container.demux(stream) if packet.size]
+        if int(stream.codec_context.colorspace) in _UNREADABLE:
+            raise VideoFileError(
+                f"{path} is HDR in a form (ICtCp or Dolby Vision) that is not read; convert it."
+            )
         first, interlaced, shown = _shown(path, packets, stored=container.format.name != "avi")
         times = _filled(shown)
         if (packets and packets[-1].damaged) or (times and _ends_early(stream, packets, times)):
@@ -183,6 +168,7 @@ def _footage(path: Path, _stamp: tuple[int, ...]) -> Footage:
         entries = [(p.pts, p.pts if p.dts is None else p.dts) for p in packets if p.entry and p.pts is not None]
         return Footage(
             path=path,
+            files=(path,),
             times=seconds,
             fps=fps,
             size=to_picture(first, aspect).shape[:2],
@@ -228,9 +214,7 @@ def _filled(shown: Sequence[int | None]) -> list[int] | None:
 def _told(packets: Sequence[_PacketTimes], *, stored: bool) -> list[int] | None:
     """When frames are shown as far as packets tell: from the first place where decoding can begin on.
 
-    Args:
-        packets: from the file's beginning.
-        stored: whether the format stores when a frame is shown; what FFmpeg makes up for reordered ones is too late.
+    Not every format has it `stored`; what FFmpeg makes up for reordered frames is too late.
     """
     entry = next((i for i, packet in enumerate(packets) if packet.entry), None)
     if entry is None or (not stored and any(packet.pts != packet.dts for packet in packets)):

@@ -65,11 +65,7 @@ def opened_image(path: Path, formats: tuple[str, ...] = FORMATS) -> Generator[Im
 
 
 def write_image(path: str | Path, image: Picture) -> None:
-    """Write a picture; the file appears under its name only once it is whole.
-
-    Args:
-        path: where to; the suffix chooses the format (`.png`, `.jpg`, `.webp`).
-        image: uint8 (H, W, 3), RGB.
+    """Write a picture, whole or not at all, in the format of the suffix: `.png`, `.jpg` or `.webp`.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full, or the suffix names no picture format.
@@ -102,12 +98,7 @@ def resize_image(image: UInt8[np.ndarray, "H W *c"], size: tuple[int, int]) -> U
 
 
 def resize_video(frames: Video, size: tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:
-    """Resize every frame as `resize_image` does; the same array when it already has the size.
-
-    Args:
-        frames: uint8 (F, H, W, 3).
-        size: the new (height, width) in pixels.
-    """
+    """Resize every frame to a (height, width) as `resize_image` does; the same array when it already has it."""
     if frames.shape[1:3] == tuple(size):
         return frames
     return np.stack([resize_image(frame, size) for frame in frames])

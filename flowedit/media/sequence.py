@@ -21,8 +21,19 @@ _UNSAID_MS = 100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pictures:
-    """The frames of a sequence or an animation; attributes as those of `Footage`, and the sequence's files."""
+class Reel:
+    """Frames that can be read.
+
+    Attributes:
+        path: the file, folder or pattern.
+        times: seconds, on the clock that its sound shares, at which each frame is shown, and at which the last one
+            ends: one more than there are frames.
+        fps: frames a second; the average where the rate varies.
+        size: (height, width) of the pictures.
+        notes: what is decided for the user to make pictures of the frames.
+        sounds: number of sound tracks.
+        files: the file, or the pictures of a sequence.
+    """
 
     path: Path
     times: tuple[Fraction, ...]
@@ -34,6 +45,14 @@ class Pictures:
 
     def pictures(self, start: int) -> Iterator[Picture]:
         """The pictures from number `start` on."""
+        raise NotImplementedError
+
+
+class Pictures(Reel):
+    """The frames of a sequence or an animation."""
+
+    def pictures(self, start: int) -> Iterator[Picture]:
+        """Each read from its file, or from the animation."""
         if self.path not in self.files:
             yield from (read_image(file) for file in self.files[start:])
         else:
@@ -58,11 +77,7 @@ def natural(path: Path) -> list[tuple[int, int | str]]:
 
 
 def sequence(path: Path) -> Pictures:
-    """The pictures of a folder or pattern as a clip of 24 frames a second.
-
-    Raises:
-        VideoFileError: there are none, or one cannot be read.
-    """
+    """The pictures of a folder or pattern as a clip of 24 frames a second; none, or a broken one, is refused."""
     files = picture_files(path)
     if not files:
         raise VideoFileError(f"{path} is a folder or pattern without pictures; give a video, or PNG or JPEG files.")
@@ -86,11 +101,7 @@ def is_still(path: Path) -> bool:
 
 
 def animation(path: Path) -> Pictures:
-    """The frames of an animated picture, each at its own time.
-
-    Raises:
-        VideoFileError: it cannot be read.
-    """
+    """The frames of an animated picture, each at its own time; a broken one is refused."""
     status = path.stat()
     return _animation(path, (status.st_size, status.st_mtime_ns))
 

@@ -34,13 +34,7 @@ _RUN_UP = Fraction(1, 5)
 
 @dataclass(frozen=True)
 class SoundTrack:
-    """One of a file's sound tracks.
-
-    Attributes:
-        path: the file.
-        number: which track, from 0.
-        start: seconds on the file's own clock that become time 0.
-    """
+    """A file's sound track of a number from 0; the second `start` on the file's own clock becomes time 0."""
 
     path: Path
     number: int
@@ -85,12 +79,7 @@ def carry_sound(track: SoundTrack, output: OutputContainer, length: Fraction | N
     """Add a stream to `output` for a sound track, and return its packets from time 0 on, in order.
 
     They are copied untouched where players expect the source's codec in the output and no part is missing, else
-    re-encoded as AAC with silence in the gaps.
-
-    Args:
-        track: the track, and where it begins.
-        output: the file being written, before its first packet.
-        length: seconds that are wanted; None for all there are.
+    re-encoded as AAC with silence in the gaps. `length` is in seconds; None for all there are.
     """
     packets, stream, container = _packets(track, None if length is None else track.start + length)
     with container:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from flowedit.errors import VideoFileError
 from flowedit.media.clip import probe, read_image, read_video, write_video
 
 ONE = 1 << 16
@@ -109,6 +110,15 @@ def test_hdr_is_brought_to_the_range_of_a_screen(tmp_path, trc, code, name):
     assert levels[-1] == pytest.approx(255, abs=1)
     assert (np.diff(levels) > 0).all()
     assert any(f"HDR ({name})" in note and "Mobius" in note for note in clip.notes)
+
+
+def test_hdr_that_nothing_here_reads_is_refused(tmp_path):
+    """ICtCp was taken for another matrix, in silence."""
+    frame = grey_10bit(0.5, 16)
+    frame.colorspace = 14
+    path = stored(tmp_path / "i.mkv", [frame], "yuv420p10le", colorspace=14, color_primaries=9, color_trc=16)
+    with pytest.raises(VideoFileError, match=r"HDR in a form .* that is not read; convert it"):
+        read_video(path)
 
 
 def test_wide_colours_come_to_bt709(tmp_path):
