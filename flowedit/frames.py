@@ -18,8 +18,9 @@ Video = UInt8[np.ndarray, "F H W 3"]
 
 GROUP = 4
 """Pixel frames in every latent slot but the first, which holds one."""
-MOST_PIXELS, LONGEST = 8192 * 4320, 32
-"""What a frame may have in all, and its longer side in its shorter ones: beyond, memory runs out before any edit."""
+MOST_PIXELS, LONGEST, SHORTEST = 8192 * 4320, 32, 16
+"""Pixels that a frame may have in all, its longer side in its shorter ones, beyond which memory runs out, and the least
+of its shorter side, below which no motion can be followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,15 @@ def check_size(height: int, width: int, multiple: int) -> None:
         raise VideoShapeError(f"A frame may have {MOST_PIXELS:,} pixels; {height}x{width} has {height * width:,}.")
 
 
+def check_sides(height: int, width: int) -> None:
+    """Refuse a frame that is too small or too long to follow motion in."""
+    if min(height, width) < SHORTEST or max(height, width) > LONGEST * min(height, width):
+        raise VideoShapeError(
+            f"A frame is at least {SHORTEST}x{SHORTEST} and at most {LONGEST} times as long as wide; got "
+            f"{height}x{width}. Crop or enlarge it."
+        )
+
+
 def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int, int]:
     """The (height, width) in multiples of `multiple` nearest to a clip's aspect at about `area` pixels.
 
@@ -84,10 +94,7 @@ def fit_size(height: int, width: int, *, area: int, multiple: int) -> tuple[int,
     >>> fit_size(720, 1280, area=128 * 128, multiple=16)
     (96, 176)
     """
-    if min(height, width) < 1 or max(height, width) > LONGEST * min(height, width):
-        raise VideoShapeError(
-            f"A frame is at least 1x1 and at most {LONGEST} times as long as wide; got {height}x{width}. Crop it."
-        )
+    check_sides(height, width)
     ideal = ((area * height / width) ** 0.5, (area * width / height) ** 0.5)
     sides = [[max(multiple, (int(side) // multiple + k) * multiple) for k in (0, 1)] for side in ideal]
     candidates = [(h, w) for h in sides[0] for w in sides[1]]

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from flowedit.frames import check_sides
+
 Flow = Float32[np.ndarray, "h w 2"]
 
 _SMALL_SIDE, _FINE_SIDE, _LARGE_SIDE = 192, 512, 1024
@@ -45,6 +47,7 @@ class Motion:
 
     def __init__(self, frames: UInt8[np.ndarray, "F H W 3"]) -> None:
         height, width = frames.shape[1:3]
+        check_sides(height, width)  # OpenCV's flow would end the program
         longer = max(height, width)
         self._scale = 2.0 if longer <= _SMALL_SIDE else min(1.0, _LARGE_SIDE / longer)
         self._size = (round(width * self._scale), round(height * self._scale))

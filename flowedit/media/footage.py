@@ -156,9 +156,7 @@ def _footage(path: Path, _stamp: tuple[int, ...]) -> Footage:
         codec = stream.codec_context.name
         packets = [_PacketTimes.of(packet, codec) for packet in container.demux(stream) if packet.size]
         if int(stream.codec_context.colorspace) in _UNREADABLE:
-            raise VideoFileError(
-                f"{path} is HDR in a form (ICtCp or Dolby Vision) that is not read; convert it."
-            )
+            raise VideoFileError(f"{path} is HDR in a form (ICtCp or Dolby Vision) that is not read; convert it.")
         first, interlaced, shown = _shown(path, packets, stored=container.format.name != "avi")
         times = _filled(shown)
         if (packets and packets[-1].damaged) or (times and _ends_early(stream, packets, times)):

@@ -108,7 +108,7 @@ def test_a_hundred_and_seventy_more_damaged_files(whole, tmp_path, first):
 
 
 KNOWN = {
-    "gif, a block's length beyond its end": ("g.gif", lambda data: data[: data.index(b"\x21\xf9") + 3] + b"\x00"),
+    "gif, cut within the head of a picture": ("g.gif", lambda data: data[: data.index(b"\x21\xf9", 300) + 13]),
     "webm, a length that is no number": (
         "c.webm",
         lambda data: data.replace(b"00:00:00.360000000", b"00:00:00.36000\xff0x1"),
@@ -129,6 +129,18 @@ def test_files_that_ended_in_tracebacks(whole, tmp_path, name, command):
     done = run(tmp_path, command, clip, *OPTIONS[command], "-o", "out")
     assert done.status in (0, 2), done
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.mkv", "d.avi", "e.mov"])
+@pytest.mark.parametrize("command", ["edit", "style", "frames"])
+def test_a_title_in_latin_1_is_no_matter(whole, tmp_path, command, name):
+    """A common file, and a `UnicodeDecodeError`; the words that the muxer writes of itself stand for a title."""
+    data = (whole / name).read_bytes()
+    assert b"Lavf" in data
+    (tmp_path / name).write_bytes(data.replace(b"Lavf", b"\xc9t\xe9\xe8"))
+    shutil.copy(whole / "still.png", tmp_path / "key-0.png")
+    done = run(tmp_path, command, name, *OPTIONS[command], "-o", "out")
+    assert (done.status, "Traceback" in done.err) == (0, False), done
 
 
 BYTES = os.fsdecode(b"caf\xe9")
@@ -208,7 +220,7 @@ def test_what_was_finished_before_the_disk_was_full_is_kept_and_named(whole, tmp
     assert not (tmp_path / "out" / "unfinished").exists()
 
 
-@pytest.mark.parametrize("megabytes", [0, 30, 200])
+@pytest.mark.parametrize("megabytes", [0, 30, 200, 800])
 @pytest.mark.parametrize("command", ["edit", "style", "frames", "default"])
 def test_too_little_memory_is_a_line(whole, tmp_path, command, megabytes):
     """Libraries that find none cannot be imported: tracebacks of an ImportError and of others."""

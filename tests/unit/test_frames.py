@@ -60,8 +60,9 @@ def test_an_extreme_aspect_still_divides_and_keeps_a_side():
 
 
 def test_a_frame_without_pixels_is_refused():
-    with pytest.raises(VideoShapeError, match=r"at least 1x1 .*got 0x5"):
-        frames.fit_size(0, 5, area=64, multiple=16)
+    for height, width in ((0, 5), (2, 64), (15, 15)):
+        with pytest.raises(VideoShapeError, match=rf"at least 16x16 .*got {height}x{width}"):
+            frames.fit_size(height, width, area=64, multiple=16)
 
 
 def test_keyframes_given_by_pixel_index_become_slots():  # catches: pixel indices used on the latent axis
