@@ -41,8 +41,8 @@ _NEAR = 128
 """The shorter side over the reach within which both are averaged; twice as far for the detail."""
 _AGREE, _DISAGREE = 3.0, 7.0
 """Tints, root mean square in 8-bit levels, up to which keyframes count as agreeing and from which as disagreeing."""
-_COMMON = 1.0
-"""Need everywhere when keyframes disagree, for then the estimate is uncertain everywhere."""
+_COMMON, _SHRUNK_COMMON = 1.0, 0.5
+"""Need everywhere when keyframes disagree, for then the estimate is uncertain everywhere; of a smaller copy's half."""
 _STRIP = 1 << 17
 """Pixels that are painted at a time, for the memory of large frames."""
 _FIT_PIXELS = 1 << 17
@@ -76,8 +76,8 @@ class Estimate:
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
         doubt = 1 - self.confidence
-        laid = doubt**_SHRUNK_POWER if self.shrunk else _EAGER * doubt
-        return np.clip(laid, np.float32(_COMMON * (1 - self.agreement)), 1)
+        laid, common = (doubt**_SHRUNK_POWER, _SHRUNK_COMMON) if self.shrunk else (_EAGER * doubt, _COMMON)
+        return np.clip(laid, np.float32(common * (1 - self.agreement)), 1)
 
     def window(self, part: slice) -> "Estimate":
         """The estimate of some of the frames."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import combinations_with_replacement
+from math import comb
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -12,14 +13,15 @@ from flowedit.errors import KeyframeError
 Frame = UInt8[np.ndarray, "H W 3"]
 
 DEGREE = 4
-"""Of the polynomial in red, green and blue; all 35 monomials up to it."""
+"""Of the polynomial in red, green and blue."""
+MONOMIALS = comb(3 + DEGREE, 3)
 
 _RIDGE = 1e-6
 """Weight of the squared coefficients beside the mean squared error, colours in [-1, 1]: colours that no keyframe shows
 are then extrapolated gently."""
 _FIT_PIXELS = 1 << 17
 """Of each keyframe, at most."""
-_AT_ONCE = 1 << 13
+AT_ONCE = 1 << 13
 """Pixels whose monomials are computed at a time: they stay in the processor's cache."""
 
 
@@ -62,7 +64,7 @@ def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
 
 def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> Callable[[Frame], Frame]:
     """The map of `colour_map`, which takes one frame at a time: ridge regression of styled on source colours."""
-    gram = _RIDGE * np.eye(len(monomials(np.zeros((1, 3), np.uint8))))
+    gram = _RIDGE * np.eye(MONOMIALS)
     moment, keys = np.zeros((len(gram), 3)), checked_keyframes(frames, keyframes)
     for index, image in keys.items():
         thinned = slice(None, None, max(1, image[..., 0].size // _FIT_PIXELS))
@@ -76,10 +78,15 @@ def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
 def _apply(coefficients: Float64[np.ndarray, "m 3"], frame: Frame) -> Frame:
     pixels, weights = frame.reshape(-1, 3), (255 * coefficients.T).astype(np.float32)
     mapped = np.empty_like(pixels)
-    for start in range(0, len(pixels), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        mapped[part] = np.rint(weights @ monomials(pixels[part])).clip(0, 255).T
+    for start in range(0, len(pixels), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        mapped[part] = np.rint(weighted(weights, monomials(pixels[part]))).clip(0, 255).T
     return mapped.reshape(frame.shape)
+
+
+def weighted(weights: Float32[np.ndarray, "k m"], terms: Float32[np.ndarray, "m n"]) -> Float32[np.ndarray, "k n"]:
+    """`weights @ terms` of few rows, where the threads of a BLAS would wait longer for one another than they work."""
+    return np.einsum("km,mn->kn", weights, terms)
 
 
 def monomials(pixels: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, "m n"]:

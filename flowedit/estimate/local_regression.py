@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from scipy.sparse import csr_matrix
 
-from flowedit.estimate.colour_map import monomials
+from flowedit.estimate.colour_map import AT_ONCE, MONOMIALS, monomials, weighted
 from flowedit.media.images import resize_image
 
 Frame = UInt8[np.ndarray, "H W 3"]
@@ -80,8 +80,8 @@ class LocalRegression:
         told = np.empty((features.shape[1], 3), np.float32)
         for start in range(0, len(told), _AT_ONCE):
             part = features[:, start : start + _AT_ONCE]
-            of_hidden = self._weights[:, :HIDDEN] @ self._hidden(part)
-            told[start : start + _AT_ONCE] = (of_hidden + self._weights[:, HIDDEN:] @ part).T
+            of_hidden = weighted(self._weights[:, :HIDDEN], self._hidden(part))
+            told[start : start + _AT_ONCE] = (of_hidden + weighted(self._weights[:, HIDDEN:], part)).T
         return cv2.resize(told.reshape(small.shape), frame.shape[1::-1])
 
     def _hidden(self, features: _Terms) -> _Terms:
@@ -137,7 +137,13 @@ def _features(frame: Frame) -> Float32[np.ndarray, "m n"]:
     ]
     ridge = 4 * cv2.Laplacian(_blurred(cv2.transform(picture, np.full((1, 3), 1 / 3)), 1.0), cv2.CV_32F)
     planes = [plane for each in colours for plane in cv2.split(each)] + [*_edges(picture), ridge, x, y, away]
-    return np.concatenate([monomials(frame.reshape(-1, 3)), *(plane.reshape(1, -1) for plane in planes)])
+    terms = np.empty((MONOMIALS + len(planes), height * width), np.float32)
+    for start in range(0, height * width, AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        terms[:MONOMIALS, part] = monomials(frame.reshape(-1, 3)[part])
+    for row, plane in zip(terms[MONOMIALS:], planes, strict=True):
+        row[:] = plane.ravel()
+    return terms
 
 
 def _edges(picture: Float32[np.ndarray, "H W 3"]) -> list[Float32[np.ndarray, "H W"]]:

@@ -13,6 +13,8 @@ Flow = Float32[np.ndarray, "h w 2"]
 
 _SMALL_SIDE, _FINE_SIDE, _LARGE_SIDE = 192, 512, 1024
 """Longer side up to which frames are doubled, measured down to the last pixel, and left unshrunk."""
+_KEPT_SIDE = 640
+"""Longer side of the grid that motion is kept on: large frames are measured down to every second pixel."""
 _SHADES = 4
 """Frames kept in grey: the two of a step, or a frame and the keyframes before and after it."""
 
@@ -51,7 +53,8 @@ class Motion:
         longer = max(height, width)
         self._scale = 2.0 if longer <= _SMALL_SIDE else min(1.0, _LARGE_SIDE / longer)
         self._size = (round(width * self._scale), round(height * self._scale))
-        self._kept_size = (min(width, self._size[0]), min(height, self._size[1]))
+        kept = min(1.0, _KEPT_SIDE / longer)
+        self._kept_size = (round(width * kept), round(height * kept))
         self._frames = frames
         self._steps: dict[tuple[int, int], Flow] = {}
         self._grey: dict[int, UInt8[np.ndarray, "h w"]] = {}

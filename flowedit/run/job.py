@@ -86,13 +86,14 @@ def run_edits(
     for line in inputs.summary():
         announce(line)
     with each_claimed(request, runs) as requests:
+        reference = _reference(request, inputs, watch)  # before the model is there, for the memory of both
         if loaded is not None:
-            return _run_with(lambda: loaded, requests, inputs, watch, announce)
+            return _run_with(lambda: loaded, requests, inputs, reference, watch, announce)
         levels = placements_of(request, inputs)
         for placement, lower in zip_longest(levels, levels[1:]):
             try:
                 load = partial(load_at, placement, requests[0])
-                return _run_with(load, requests, inputs, watch, announce)
+                return _run_with(load, requests, inputs, reference, watch, announce)
             except Exception as error:
                 if placement is None or not is_out_of_memory(error):
                     raise
@@ -112,7 +113,12 @@ def placements_of(request: EditRequest, inputs: Inputs) -> "list[Placement] | li
 
 
 def _run_with(
-    load: Callable[[], Loaded], requests: Sequence[EditRequest], inputs: Inputs, watch: Watch, announce: Announce
+    load: Callable[[], Loaded],
+    requests: Sequence[EditRequest],
+    inputs: Inputs,
+    reference: Estimate | None,
+    watch: Watch,
+    announce: Announce,
 ) -> list[EditOutcome]:
     """Load the model, then edit and write one request after the other."""
     outcomes: list[EditOutcome] = []
@@ -123,13 +129,14 @@ def _run_with(
         model, ran = load()
         announce(ran)
         seconds = {"load": time.perf_counter() - loading}
-        reference = _reference(requests[0], inputs, watch)
         for request in requests:
             # An edit is laid on the reference in place, so that a long clip is in memory as seldom as can be.
             own = reference
             if reference is not None and request is not requests[-1]:
                 own = replace(reference, frames=reference.frames.copy())
             result, prepared = _edit(request, inputs, model, prepared, own, watch)
+            if request is requests[-1]:
+                del model, prepared, own, reference  # room for what is written
             result.seconds.update(seconds)
             watch("writing the results", 0, 0, None)
             manifest = write_outputs(request, inputs, result, [*advise(result), *said()], ran, begun)

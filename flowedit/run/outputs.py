@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -101,25 +100,15 @@ def _shrunk(result: EditResult) -> EditResult:
 
 
 def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult, small: EditResult) -> None:
-    clip, shown = inputs.clip, (small.source, small.frames, small.keyframes)
-
-    def edited() -> None:
-        frames = result.frames
-        write_video(folder / runfolder.EDITED, frames, clip.times, lossless=request.lossless, audio_from=inputs.sound)
-        if request.frames_out == "png":
-            for index, frame in enumerate(frames):
-                write_image(make_folder(folder / runfolder.FRAMES) / f"frame-{index:04d}.png", frame)
-        elif request.frames_out is not None:
-            write_video(folder / runfolder.ANIMATIONS[request.frames_out], frames, clip.times)
-
-    writes: tuple[Callable[[], object], ...] = (
-        edited,
-        lambda: write_video(folder / runfolder.COMPARISON, comparison_frames(*shown), clip.times),
-        lambda: write_image(folder / runfolder.SHEET, contact_sheet(*shown)),
-    )
-    with ThreadPoolExecutor() as pool:  # encoders let go of Python's lock
-        for file in [pool.submit(write) for write in writes]:
-            file.result()
+    clip, shown, frames = inputs.clip, (small.source, small.frames, small.keyframes), result.frames
+    write_video(folder / runfolder.EDITED, frames, clip.times, lossless=request.lossless, audio_from=inputs.sound)
+    if request.frames_out == "png":
+        for index, frame in enumerate(frames):
+            write_image(make_folder(folder / runfolder.FRAMES) / f"frame-{index:04d}.png", frame)
+    elif request.frames_out is not None:
+        write_video(folder / runfolder.ANIMATIONS[request.frames_out], frames, clip.times)
+    write_video(folder / runfolder.COMPARISON, comparison_frames(*shown), clip.times)
+    write_image(folder / runfolder.SHEET, contact_sheet(*shown))
 
 
 @contextmanager

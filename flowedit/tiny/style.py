@@ -186,7 +186,8 @@ def _blurred(light: Tensor, scale: float) -> Tensor:
     radius = max(1, round(4 * scale))
     flat = light.flatten(0, 1)
     for _ in range(3):
-        flat = F.avg_pool2d(flat, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+        for side, pad in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
+            flat = F.avg_pool2d(flat, side, stride=1, padding=pad, count_include_pad=False)
     return flat.view_as(light)
 
 
