@@ -19,7 +19,7 @@ from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
 from flowedit.toy.stage import SLOT
 
-CLIPS, FRAMES, AT = 8, 17, (0, 8, 16)
+CLIPS, FRAMES, AT = 6, 17, (0, 8, 16)
 LOOKS = "comic", "watercolour"
 IDEA_NAMES = ("one_noise", "shared", "corrected")
 WORDS = "five frames of an edit by the small Wan, the middle one painted; the same switches"

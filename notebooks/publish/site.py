@@ -220,7 +220,8 @@ def _index() -> str:
         cards.append(
             f'<article class="card">{_first_picture(lesson)}<a href="{lesson.stem}.html">'
             f"{lesson.number} · {html.escape(lesson.title)}</a>"
-            f"<small>{build.took(took['seconds'])}, {took['peak_megabytes']} MB</small></article>"
+            f"<small>{sum(build.reading_minutes(lesson))} minutes; {build.took(took['seconds'])} of a processor, "
+            f"{took['peak_megabytes']} MB</small></article>"
         )
     lead = (
         "<h1>flowedit: the lessons</h1><p>Keyframe-guided video editing by flow matching, to read without a kernel: "
