@@ -219,6 +219,7 @@ def shared_rows(table, num_slots, slots):
 #
 # The small model was trained to read keyframe tokens at shared positions. The cell edits with each
 # choice, without correction, so that all comes from what the model reads.
+# The picture above suggests a large effect; see how large it is.
 
 # %% tags=["code", "keep_output"]
 near = {}

@@ -47,8 +47,9 @@ lessons.predict("05", "", "", "")
 # $$v_{main} \leftarrow v_{main} + \frac{\kappa}{dt}\,r$$
 #
 # With `conditioning="none"` the model does not *see* the keyframes: it has the words, and all else comes from the
-# correction: the best place to watch it, not the best edit. The preset `default` has no correction; it shows the model a
-# classical estimate of the whole clip instead. Lesson 06 compares what each is worth.
+# correction, which the cell turns up to a rate of 10: the best place to watch it, not the best edit. The preset itself
+# corrects by less. And the preset `default` has no correction; it shows the model a classical estimate of the whole clip
+# instead. Lesson 06 compares what each is worth.
 
 # %% tags=["code"]
 from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
