@@ -72,11 +72,17 @@ class Widgets:
         return export.script_of([self.found[key] for key in self._order])
 
     def _view(self, key: str, fallback: str) -> str:
-        """A widget's place; a box gives the places of what it holds."""
+        """A widget's place; a box gives the places of what it holds, and one that is hidden none."""
+        if self._hidden(key):
+            return ""
         if key in self.found and key not in self._order:
             self._order.append(key)
             return export.place(len(self._order) - 1, fallback)
         return "".join(self._view(child, "") for child in self._children(key))
+
+    def _hidden(self, key: str) -> bool:
+        layout = str(self._models.get(key, {}).get("state", {}).get("layout", "")).removeprefix("IPY_MODEL_")
+        return self._models.get(layout, {}).get("state", {}).get("display") == "none"
 
     def _children(self, key: str) -> list[str]:
         children = self._models.get(key, {}).get("state", {}).get("children", [])

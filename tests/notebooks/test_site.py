@@ -42,6 +42,21 @@ def test_a_form_says_that_it_needs_a_kernel(children, hinted):
     assert (site._HINT in page_of(nbformat.v4.new_code_cell("form", outputs=[shown]), state=state)) is hinted
 
 
+def test_what_a_form_hides_is_not_on_its_page():
+    """Catches a panel on a page that could start nothing there and was not to be seen in the notebook either."""
+    state = {
+        "form": {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_later"]}},
+        "later": {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_own"], "layout": "IPY_MODEL_style"}},
+        "style": {"model_name": "LayoutModel", "state": {"display": "none"}},
+        "own": {"state": {"_anywidget_id": "flowedit.widgets.run_panel.RunPanel", "_esm": "", "_css": ""}},
+    }
+    shown = nbformat.v4.new_output("display_data", data={site._VIEW: {"model_id": "form"}})
+    cell = nbformat.v4.new_code_cell("form", outputs=[shown])
+    assert "fe-widget" not in page_of(cell, state=state)
+    state["style"]["state"]["display"] = None
+    assert "fe-widget" in page_of(cell, state=state)
+
+
 def test_lines_that_a_kernel_sent_in_pieces_stand_in_one_block():
     """Catches a loop's printed lines torn into one block each, and markup that a lesson printed read as such."""
     pieces = [nbformat.v4.new_output("stream", name="stdout", text=f"step <{i}>\n") for i in range(3)]
