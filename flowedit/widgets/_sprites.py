@@ -152,6 +152,8 @@ def _webp(picture: np.ndarray, quality: int | str) -> bytes:
 
 
 def _resized(frames: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return frames
     from flowedit.media.images import resize_video  # it loads OpenCV, 35 MB that no clip of small frames needs
 
     return resize_video(frames, (max(1, round(frames.shape[1] * scale)), max(1, round(frames.shape[2] * scale))))
