@@ -76,8 +76,9 @@ CoupledStage(gain, strips=ideas.strips, strips_name=ideas.words)
 # left to correct, and the source comes back exactly. With two, the correction mistakes the difference of noises for
 # paint.
 #
-# The first cell repeats the stage 200 times and then reads what was recorded with the small Wan; the second does the
-# same for `coupled`, in closed form.
+# The first cell repeats the stage 200 times and reads what was recorded with the small Wan; the second does the same for
+# `coupled`. Mind the sign in the record: above 0, one noise is nearer to the exact edit; below, two are. A learned model
+# need not gain what the stage gains.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
@@ -291,7 +292,8 @@ lessons.recall("01")
 # - The residual is the gap that the next step would leave; the correction leaves $1 - \kappa(1+\beta)$ of it, for any
 #   model and any noise.
 # - A rate has to be integrated over the step. The literal $\kappa = \alpha\,dt$ overshoots on long steps.
-# - One noise makes a residual a reading of paint, and an unpainted keyframe leaves the source untouched.
+# - One noise makes a residual a reading of paint, and an unpainted keyframe leaves the source untouched. That it makes
+#   painted edits better is not a law: the record says what it did.
 #
 # **Answers to the predictions.** (1) With 50 steps: yes. With 30: yes, but the edit ends *beyond* the keyframe. With 20
 # and with 10: no, the gap ends larger than with no correction. (2) The law would hold all the same. But the correction
