@@ -34,7 +34,7 @@ from PIL import Image
 
 LOOSE_DB, TOLERANCE, RATE, SHOWN = 60.0, 1e-6, 24_000, 12
 VOLATILE = {"seconds", "seconds_per_frame", "versions", "machine", "peak_memory_mb"}
-NOTED = ("run.json", "stopped.json", "comparison.mp4", "contact-sheet.png", "q.png")
+NOTED = ("run.json", "stopped.json", "comparison.mp4", "contact-sheet.png")
 
 CLIP = "edit material/clip.mkv --lossless -o out"
 EXACT, OFF = (f"-k material/{kind} --at 0,16,32" for kind in ("exact", "disagreeing"))
@@ -167,7 +167,7 @@ def gather(path: Path, name: str, outcome: Outcome) -> None:
     elif path.name == "trace.csv":
         head, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
         kept[name] = [head, [[float(value) for value in row] for row in rows]]
-    elif path.name in ("keyframes.json", "q.json", "snippet.json", *NOTED):
+    elif path.name in ("keyframes.json", "snippet.json", *NOTED):
         kept[name] = lasting(json.loads(path.read_text(encoding="utf-8")))
     outcome.notes |= {
         name: fingerprint(value) for name, value in outcome.notes.items() if isinstance(value, np.ndarray)
@@ -381,14 +381,12 @@ def public() -> dict[str, Any]:
     keyframes = [flowedit.Keyframe(0, clip.frames[0]), flowedit.Keyframe(16, image)]
     left = {"clip": clip.frames, "small": flowedit.resize_video(clip.frames, (80, 64)), "probe": str(info)}
     left |= {"names": sorted(flowedit.__all__), "settings": flowedit.EditSettings().to_dict()}
-    for name, more in ("fresh", {"noise": "fresh"}), ("appended", {"conditioning": "tokens", "positions": "appended"}):
-        prepared = flowedit.prepare(
-            clip.frames, keyframes, model, flowedit.preset_settings("tiny", "method", steps=4, **more)
-        )
-        latents = [step.latents for step in flowedit.edit_steps(prepared)]
-        result = flowedit.finish(prepared, latents[-1])
-        left |= {f"{name} frames": result.frames, f"{name} latents": latents[1].numpy()}
-        left |= {f"{name} trace": lasting(result.trace.to_dict()), f"{name} manifest": lasting(result.manifest())}
+    settings = flowedit.preset_settings("tiny", "method", steps=4, conditioning="tokens", positions="appended")
+    prepared = flowedit.prepare(clip.frames, keyframes, model, settings)
+    latents = [step.latents for step in flowedit.edit_steps(prepared)]
+    result = flowedit.finish(prepared, latents[-1])
+    left |= {"frames": result.frames, "latents": latents[1].numpy()}
+    left |= {"trace": lasting(result.trace.to_dict()), "manifest": lasting(result.manifest())}
     flowedit.write_video("again.mp4", clip.frames, clip.fps, lossless=True)
     return left
 
