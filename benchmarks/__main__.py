@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality | speed | gpu | looks | long-clips | paces | pages`: what is measured."""
+"""`python -m benchmarks quality | speed | gpu | looks | long-clips | paces | batch | pages`: what is measured."""
 
 import sys
 from collections.abc import Iterable
@@ -160,6 +160,15 @@ def paces(
         rows.append(row)
         typer.echo(f"{row.name}: {row.forwards} forwards, {row.seconds:.1f} s, error {row.error:.1e}")
     write_paces(rows, out)
+
+
+@app.command()
+def batch(out: Annotated[Path, typer.Option(help="Where the record goes.")] = RESULTS / "batch.json") -> None:
+    """Edit twelve clips one by one and as a batch, check a long manifest, and measure what the driver takes."""
+    from benchmarks.batch import measure_batch
+
+    for line in measure_batch(out):
+        typer.echo(line)
 
 
 def _names(text: str) -> list[str]:

@@ -31,7 +31,7 @@ def check_entries(entries: Sequence[Entry], check_style: Callable[[Mapping[str, 
         check_style: raises a `FlowEditError` where keyframes cannot be painted so.
     """
     videos = list(dict.fromkeys(entry.request.video for entry in entries))
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(2) as pool:
         infos = dict(zip(videos, pool.map(_probed, videos), strict=True))
     check_model, faults, needed = lru_cache(None)(_check_model), [], 0.0
     for entry in entries:
@@ -85,7 +85,7 @@ def _image_size(path: Path) -> tuple[int, int]:
     """Height and width of an upright image."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5
+            turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # that of PNG would decode the picture
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, UnidentifiedImageError):
         raise KeyframeError(f"{path} is missing, or no image; give a PNG or JPEG keyframe.") from None
