@@ -29,8 +29,8 @@ _NOTHING = 1.5
 """Detail up to which the colour map has explained the style, and surroundings have nothing to tell."""
 _EAGER = 8.0
 """How many times the doubt a refinement is laid on the estimate: it is better nearly from where doubt begins."""
-_SHRUNK_POWER = 8
-"""Power of the doubt with which a refinement of a smaller copy is laid: only where nothing is known."""
+_SHRUNK_SHARE, _SHRUNK_POWER = 0.5, 8
+"""Share, and power of the doubt, with which a refinement of a smaller copy is laid: only where nothing is known."""
 _SHARPEST, _SOFTEST = 0.125, 0.5
 """Power of the confidence with which carried detail is laid down, where keyframes agree and where they do not."""
 _STEADY = 12.0
@@ -41,8 +41,8 @@ _NEAR = 128
 """The shorter side over the reach within which both are averaged; twice as far for the detail."""
 _AGREE, _DISAGREE = 3.0, 7.0
 """Tints, root mean square in 8-bit levels, up to which keyframes count as agreeing and from which as disagreeing."""
-_COMMON, _SHRUNK_COMMON = 1.0, 0.5
-"""Need everywhere when keyframes disagree, for then the estimate is uncertain everywhere; of a smaller copy's half."""
+_COMMON = 1.0
+"""Need everywhere when keyframes disagree, for then the estimate is uncertain everywhere."""
 _STRIP = 1 << 17
 """Pixels that are painted at a time, for the memory of large frames."""
 _FIT_PIXELS = 1 << 17
@@ -76,8 +76,8 @@ class Estimate:
         The numbers in it were chosen on the benchmark's validation scenes; see docs/quality.md.
         """
         doubt = 1 - self.confidence
-        laid, common = (doubt**_SHRUNK_POWER, _SHRUNK_COMMON) if self.shrunk else (_EAGER * doubt, _COMMON)
-        return np.clip(laid, np.float32(common * (1 - self.agreement)), 1)
+        laid = _SHRUNK_SHARE * doubt**_SHRUNK_POWER if self.shrunk else _EAGER * doubt
+        return np.clip(laid, np.float32(_COMMON * (1 - self.agreement)), 1)
 
     def window(self, part: slice) -> "Estimate":
         """The estimate of some of the frames."""
