@@ -33,7 +33,7 @@ class Condition:
         prompt: what to show.
         negative_prompt: what guidance moves away from.
         guidance: classifier-free guidance scale; 1 switches it off.
-        images: pixel index -> image uint8 (H, W, 3) that the model shall show at that frame; empty for none.
+        images: pixel index -> image uint8 (H, W, 3) that the model is to show at that frame; empty for none.
         source: the clip before the edit, uint8 (F, H, W, 3), for models that see it between the images; None for none.
         estimate: the edited clip as the classical estimate has it, uint8 (F, H, W, 3), for models that refine one: it
             stands between the images. None for none.

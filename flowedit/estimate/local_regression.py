@@ -21,7 +21,7 @@ Frame = UInt8[np.ndarray, "H W 3"]
 Added = Float32[np.ndarray, "H W 3"]
 
 _LEAST_SIDE, _MOST_SIDE = 448, 640
-"""Large frames are told at half their side, within these longer sides."""
+"""Large frames are predicted at half size, within these longer sides."""
 HIDDEN = 256
 """Random features beside the plain ones."""
 _SEED = 0

@@ -26,7 +26,7 @@ Images = Mapping[int, np.ndarray]
 Inputs = dict[str, Any]
 """Keyword arguments of the vendor's model function, beside latents, time and text."""
 GREY = 127
-"""What VACE was trained to see in frames that it shall fill."""
+"""What VACE was trained to see in frames that it is to fill."""
 _MASK_CHANNELS = 4
 _CLIP_TOKENS, _CLIP_WIDTH = 257, 1280
 _PER_FRAME = ("y", "vace_context")

@@ -55,13 +55,13 @@ class DeferredModule(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Answers for the modules that shall wait, and for what lies in them."""
+    """Answers for the modules that are to wait, and for what lies in them."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = frozenset(modules)
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """A stand-in for a module that shall wait; None leaves the others to Python."""
+        """A stand-in for a module that is to wait; None leaves the others to Python."""
         del path, target
         return ModuleSpec(fullname, self, is_package=True) if fullname.partition(".")[0] in self._modules else None
 

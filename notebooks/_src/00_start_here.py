@@ -15,10 +15,11 @@
 #
 # {{badges}}
 #
-# **You will learn** to *look* into an edit that was recorded, to *run* one yourself in a minute, and to *decide*
+# **You will learn** to *look* inside a recorded edit, to *run* one yourself in a minute, and to *decide*
 # whether your clip needs this method at all.
 #
-# **You need** nothing: no account, no key, no GPU. Words and symbols are in the [table of notation](notation.md).
+# **You need** nothing: no account, no key, no GPU. Words are in the [glossary](glossary.md), symbols in
+# the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -27,8 +28,8 @@
 # %% [markdown] tags=["predict"]
 # ## Before you run anything
 #
-# You have a clip of 33 frames and repaint **three** of them by hand. A program is to carry your painting over to the
-# other 30.
+# You have a clip of 33 frames and repaint **three** of them by hand. A program has to carry your painting over to
+# the other 30.
 #
 # **Two questions.** (1) Your three paintings do not agree: one came out warmer, one darker. What should the program do
 # at the frames in between? (2) When would it be better *not* to use a video model at all? Type your answers below; they
@@ -55,10 +56,11 @@ EnvCard()
 #
 # $$v \leftarrow v + \frac{\kappa}{dt}\,r$$
 #
-# where $r$ is the gap that the next step would leave. Lesson 01 shows what that does; here we look.
+# where $v$ is the model's velocity, $r$ the gap that the next step would leave, and $\kappa$ the share of it that is
+# taken away. Lesson 01 shows what that does; here we look.
 #
 # The edit below was **recorded**: an agent painted the keyframes, and the small Wan that comes with this package (a real
-# Wan model, only small) made the rest, step by step as above. The cell prints which method ran.
+# Wan model, only small) made the other frames, step by step as above. The cell prints which method ran.
 
 # %% tags=["see"]
 from flowedit.lessons import material
@@ -69,9 +71,9 @@ print(material.what_ran(edit.settings))
 FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note, heading="A recorded edit")
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Source and edit in step. Scrub with the arrow keys, play with the space bar, jump between
-# keyframes with `[` and `]`, and compare them by wiping or by their difference. All of it runs in your browser and works
-# without a kernel.
+# **What you should see.** Source and edit, playing in step. Scrub with the arrow keys, play with the space bar, jump
+# between keyframes with `[` and `]`, and compare them by wiping or by their difference. All of it runs in your browser
+# and works without a kernel.
 
 # %% [markdown] tags=["idea"]
 # ## Why not filter every frame?
@@ -82,8 +84,8 @@ FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note, heading="A rec
 # The method is for what is left: a style that exists only in the frames that were painted, by hand or by an image model.
 # Two paintings never agree, and if you paint all 33 frames, no two of them do. Below, three keyframes of a real clip,
 # painted by an unsteady hand, are carried over in several ways. The edit is the preset `default`: it makes a classical
-# *estimate* of the whole clip from the keyframes, and the small Wan refines it in one step, *without* the correction
-# above. Lesson 06 shows what each part is worth.
+# *estimate* of the whole clip from the keyframes, with no learned model, and the small Wan refines it in one step,
+# *without* the correction above. Lesson 06 shows what each part is worth.
 
 # %% tags=["see"]
 import mediapy
@@ -114,9 +116,10 @@ fig, axes = lessons.contact(named, range(14, 19), marks=(16,), wide=True)
 lessons.show(fig, "Frames 14 to 18 and how much each row changes from frame to frame: " + ", ".join(named))
 
 # %% [markdown] tags=["see"]
-# **What you should see.** In brackets, how much each row changes from frame to frame, in units of the source. Painted
-# one by one, the clip jumps at every frame: on a screen that is flicker. The colour map is steady, but it knows colours
-# only, and the painted lines are lost. The edit carries the painting and moves about as much as the source does.
+# **What you should see.** In brackets, how much each row changes from frame to frame, in units of the source. When each
+# frame is painted by itself, the clip jumps at every frame: on a screen that is flicker. The colour map is steady, but it
+# knows colours only, and the painted lines are lost. The edit carries the painting and moves about as much as the source
+# does.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 0.1: measure flicker
@@ -124,7 +127,7 @@ lessons.show(fig, "Frames 14 to 18 and how much each row changes from frame to f
 # *Difficulty ●●○○○ · 5 minutes.* Write the number in the brackets: the mean change from one frame to the next, over all
 # pixels and colours, divided by that of the source. Both clips are `uint8` arrays (frames, height, width, 3).
 #
-# <details><summary>Hint 1</summary>Whole numbers of 8 bits have no minus: 3 - 5 is 254. Turn them into floats
+# <details><summary>Hint 1</summary>8-bit whole numbers cannot be negative: 3 - 5 is 254. Turn them into floats
 # first.</details>
 # <details><summary>Hint 2</summary>np.diff(video, axis=0) gives the differences of neighbours; take their absolute
 # values before the mean.</details>
@@ -147,10 +150,10 @@ def flicker_of(video, source):
 # ## Your own clip
 #
 # The form begins with the real clip from above; upload another one if you like. Click frames on the map, choose a look
-# and let it *paint* them, or take the frames out, paint on them in any program and bring them back. What does not fit
-# (a wrong size, two keyframes in one slot) is said at once, and so is a cut inside the clip. Once everything is there,
-# the panel at the end of the form starts the edit; the notebook stays free, and *cancel* stops it after the step
-# under way.
+# and let it *paint* them, or take the frames out, paint on them in any program and bring them back. Anything that does
+# not fit (a wrong size, two keyframes in one slot) is reported at once, and so is a cut inside the clip. Once everything
+# is there, the panel at the end of the form starts the edit; the notebook stays free, and *cancel* stops it after the
+# step under way.
 
 # %% tags=["see"]
 from flowedit.media.clips import shipped_clip
@@ -182,8 +185,8 @@ lessons.recall("00")
 # - A plain filter or a colour map is the better answer where it can express your style.
 # - Everything you saw can be repeated: settings, readings and timings are kept with each edit.
 #
-# **Answers to the predictions.** (1) Blend what the two neighbours say, and let the model make one picture of it, instead
-# of jumping from one to the other. (2) When the style is a function of the single picture, or of its colours.
+# **Answers to the predictions.** (1) Blend what the two neighbours say, and let the model turn it into one picture,
+# instead of jumping from one to the other. (2) When the style is a function of the single picture, or of its colours.
 #
 # **What breaks it.** Keyframes of another size than the clip; two in one latent slot; a cut inside the clip.
 #

@@ -18,8 +18,9 @@
 # **You will learn** to *see* what each of the method's three ideas does, to *predict* when the correction closes the
 # gap between an edit and its keyframe, and to *recognise* the formulas that do not.
 #
-# **You need** vectors and a little algebra; what a flow is, the first section says, and lesson
-# [02](02_flows_by_hand.ipynb) derives it. The words and symbols are in the [table of notation](notation.md).
+# **You need** vectors and a little algebra; the first section says what a flow is, and lesson
+# [02](02_flows_by_hand.ipynb) derives it. Words are in the [glossary](glossary.md), symbols in the
+# [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -28,7 +29,7 @@
 # %% [markdown] tags=["predict"]
 # ## Before you run anything
 #
-# The correction of this lesson has a rate, $\alpha = 10$. Taken literally, a step of length $dt$ removes the
+# Give the correction a rate, $\alpha = 10$. Taken literally, a step of length $dt$ removes the
 # share $\kappa = \alpha\,dt$ of the gap. Wan's noise levels are not evenly spaced: the last step is the longest.
 #
 # **Two questions.** (1) With 50, 30, 20 and 10 steps: is the gap at the end smaller than it would be without any
@@ -44,9 +45,9 @@ lessons.predict("01", "", "")
 # the path is at $x = (1-\sigma)\,z + \sigma\,n$, and its velocity is $v = n - z$. A step goes against $v$, towards the
 # data.
 #
-# Below, five frames of a clip lie in a plane: across is *what* a frame shows, up is *how it is painted*. One of them was
-# painted, the orange diamond. Each hangs on a thread that leads to its noised copy, which is all that the model sees;
-# as $\sigma$ falls the threads are pulled in. Three ideas can be switched on and off:
+# Below, five frames of a clip lie in a plane: *what* a frame shows runs across, *how it is painted* runs up. One of them
+# has been painted: the orange diamond. Each hangs on a thread that leads to its noised copy, which is all that the model
+# sees; as $\sigma$ falls the threads are pulled in. Three ideas can be switched on and off:
 #
 # 1. **one noise**: the keyframe hangs on the same thread as its frame;
 # 2. **shared position**: the model sees the keyframe at the place in time where it belongs;
@@ -64,15 +65,15 @@ CoupledStage(gain, strips=ideas.strips, strips_name=ideas.words)
 # **What you should see.** Play it. The two threads of the painted frame run in *parallel*: the red gap between their ends
 # is the difference of paint and nothing else. With **two** noises they cross; early on the gap is mostly noise, and the
 # small dots, where the frame ends over 24 draws, scatter. With the position **appended**, the paint arrives at the last
-# frames, where nobody asked for it. With the correction **off**, frame 2 stops where the model believes it, short of the
-# diamond. Below the plane, the same eight edits by the small Wan.
+# frames, where nobody asked for it. With the correction **off**, frame 2 stops where the model puts it, short of the
+# diamond. Below the plane, the same eight edits by the small Wan: there the differences are small.
 
 # %% [markdown] tags=["idea"]
 # ## What one noise buys, measured
 #
 # It is easy to claim too much here. With the method `coupled`, which starts from noise and has no source beside it, one
-# noise and two end equally near to the keyframe. With `difference`, the method of the stage and of the preset, they do
-# not, and the clearest case is a keyframe that nobody painted: with one noise its branch *is* the clip's, nothing is
+# noise and two end equally near the keyframe. With `difference`, the method of the stage and of the preset, they do not;
+# the clearest case is a keyframe that nobody painted: with one noise its branch *is* the clip's, nothing is
 # left to correct, and the source comes back exactly. With two, the correction mistakes the difference of noises for
 # paint.
 #
@@ -216,11 +217,11 @@ assert shrinks == {"the residual r": (50, 50), "wrong sign": (0, 0), "circulatin
 # - **Literal** (one Euler step of the rate): $\kappa = \alpha\,dt$. The law turns it into the factor
 #   $1 - \alpha\,dt\,(1+\beta)$, which shrinks the gap only while $0 < \alpha\,dt\,(1+\beta) < 2$.
 # - **Exact** (the rate integrated over the step): $\kappa\,(1+\beta) = 1 - e^{-\alpha\,(1+\beta)\,dt}$. The factor is
-#   $e^{-\alpha\,(1+\beta)\,dt}$, always between 0 and 1. The package uses this one.
+#   $e^{-\alpha\,(1+\beta)\,dt}$, always between 0 and 1. The package uses this one for rates.
 #
-# Or one gives the share itself, $\kappa$. That a strong correction closes the gap does not mean that it makes the better
-# edit: lesson 06 has the figures. Here is a run with ideal fields: each branch knows one single point, $D$ apart,
-# and heads straight for it. Without correction the gap at the end is $D$.
+# Or give the share $\kappa$ itself, as the preset `method` does. That a strong correction closes the gap does not mean
+# that it makes the better edit: lesson 06 has the figures. Here is a run with ideal fields: each branch heads straight
+# for a single point, and the two points lie $D$ apart. Without correction the gap at the end is $D$.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT

@@ -18,8 +18,8 @@
 # **You will learn** to *derive* the velocity field of simple data, to *measure* how fast a solver's error falls, and
 # to *edit* by the difference of two fields.
 #
-# **You need** the mean of a random variable; lesson [01](01_math_verification.ipynb) shows what this is for. The words
-# and symbols are in the [table of notation](notation.md).
+# **You need** the mean of a random variable; lesson [01](01_math_verification.ipynb) shows what this is for. Words are
+# in the [glossary](glossary.md), symbols in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -33,7 +33,7 @@
 # 1. Twice as many steps: by what factor does the error of Euler's method fall? And that of Heun's?
 # 2. You edit a clip from the prompt "a red ball" to the *same* prompt, "a red ball". How much does it change?
 # 3. A row of four clusters is to be lifted. If you throw the row away and generate the lifted one from noise, what
-#    share of the points ends up in its own column?
+#    share of the points ends up in the column where it began?
 
 # %% tags=["predict"]
 lessons.predict("02", "", "", "")

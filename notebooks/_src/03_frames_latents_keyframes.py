@@ -18,8 +18,9 @@
 # **You will learn** to *map* a video's frames to latent slots, to *encode* a keyframe so that the model is not misled,
 # and to *place* it in time, so that the transformer knows where it belongs.
 #
-# **You need** lesson [01](01_math_verification.ipynb). The words are in the [table of notation](notation.md). The small
-# Wan that comes with the package is used: a real Wan transformer and autoencoder, only small.
+# **You need** lesson [01](01_math_verification.ipynb). Words are in the [glossary](glossary.md), symbols in the
+# [table of notation](notation.md). The lesson uses the small Wan that comes with the package: a real Wan transformer and
+# autoencoder, only small.
 #
 # {{measured}}
 
@@ -46,8 +47,8 @@ lessons.predict("03", "", "", "")
 #
 # $$slot(i) = \lfloor (i + 3) / 4 \rfloor$$
 #
-# You need not believe it. Invert one frame, encode, and look which latents have changed: the first of them is the slot.
-# Later latents change a little too, because the autoencoder remembers the past; earlier ones never do.
+# You need not take it on trust. Invert one frame, encode, and see which latents have changed: the first of them is the
+# slot. Later latents change a little too, because the autoencoder remembers the past; earlier ones never do.
 
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
@@ -157,8 +158,8 @@ FrameScrubber(rows, keyframes=(0, 8, 16), note="small model", index=6)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** The flash; in brackets, nearness inside the keyframes' groups. In *still* the colours turn dull
-# and grey in frames 5 to 8, the group of keyframe 8, and come back after it; in *hold* they do not. Play both below the
-# picture: in motion it is a blink.
+# and grey in frames 5 to 8, the group of keyframe 8, and only slowly come back; in *hold* they do not. Play both below
+# the picture: in motion it is a blink.
 
 # %% [markdown] tags=["idea"]
 # ## Where is a keyframe, for the transformer?
@@ -166,8 +167,8 @@ FrameScrubber(rows, keyframes=(0, 8, 16), note="small model", index=6)
 # The transformer may also *see* the keyframes, as extra tokens behind the clip's own. A token carries no place of its
 # own; **rotary positions** (RoPE) give it one. Each token is cut into pairs of numbers, and each pair is turned like the
 # hand of a clock, by an angle that grows with the token's position $i$, fast for the first pair and ever slower for the
-# next. Attention compares hands, so it sees only how far apart two tokens stand: equal tokens at a distance of $d$ agree
-# by
+# next. Attention compares hands, so it sees only how far apart two tokens stand. Equal tokens at
+# a distance of $d$ have the agreement
 #
 # $$agreement(d) = mean\,(\cos(d\,\theta_1), \cos(d\,\theta_2), \dots)$$
 #
@@ -217,9 +218,9 @@ def shared_rows(table, num_slots, slots):
 # %% [markdown] tags=["idea"]
 # ## Does it matter?
 #
-# The small model was trained to read keyframe tokens at shared positions. The cell edits with each
-# choice, without correction, so that all comes from what the model reads.
-# The picture above suggests a large effect; see how large it is.
+# The small model was trained to read keyframe tokens at shared positions. The cell edits with each choice, without
+# correction, so that the result depends only on what the model reads. The picture above suggests a large effect; see how
+# large it is.
 
 # %% tags=["code", "keep_output"]
 near = {}
@@ -241,7 +242,8 @@ lessons.recall("03")
 #   keyframes in one slot are refused.
 # - A keyframe after the first slot must be encoded as a group: held still (`hold`), or as a change of the source's group
 #   (`delta`).
-# - Tokens of a keyframe carry their slot's position: rotary positions tell the transformer distances in time.
+# - Tokens of a keyframe carry their slot's position: rotary positions tell the transformer distances in time. On this
+#   clip the other two choices cost little.
 #
 # **Answers to the predictions.** (1) Slot 4. (2) No: both lie in slot 5. (3) A flash: for the four frames of its group
 # the picture jumps to wrong colours and back.

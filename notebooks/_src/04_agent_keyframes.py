@@ -19,8 +19,8 @@
 # rejected keyframe through its second attempt.
 #
 # **You need** no key and no account: without one the graph paints offline. Lesson
-# [03](03_frames_latents_keyframes.ipynb) explains where keyframes sit; the words are in the
-# [table of notation](notation.md).
+# [03](03_frames_latents_keyframes.ipynb) explains where keyframes sit; words are in the
+# [glossary](glossary.md), symbols in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -62,7 +62,7 @@ for fold in range(2):
 #
 # Editing starts from a few *styled keyframes*. An agent makes them; it is a graph of eight nodes:
 #
-# `sample → select_keyframes → analyze_style → plan → style_keyframe (side by side) → judge → approve → export`
+# `sample → select_keyframes → analyze_style → plan → style_keyframe (in parallel) → judge → approve → export`
 #
 # Two of its edges go back. `judge` sends a keyframe that lost the scene's contours, or disagrees with the others, to be
 # painted again, with the reasons. `approve` asks a person, who may do the same.
@@ -102,11 +102,12 @@ KeyframeGallery(list(map(row, result.indices, result.images)), heading="Painted 
 # once with each frame painted on its own, as when a filter or an image model is called frame by frame.
 #
 # *Agreement* compares the mean colours of small regions between all pairs of keyframes, styled divided by source;
-# *flicker* is the mean change from frame to frame, divided by the source's. 1 adds nothing.
+# *flicker* is the mean change from frame to frame, divided by the source's. In both, 1 means no
+# more than the source has.
 #
-# Note what this also says: where a look is a plain filter, such as *comic* here, painting every frame is a fine
-# answer, and no editing model is needed. The method of this package is for looks that you can have only in a
-# few frames: painted by hand, or by an image model.
+# The table also says: where a look is a plain filter, such as *comic* here, painting every frame is a fine answer, and no
+# editing model is needed. The method of this package is for looks that you can have only in a few frames: painted by
+# hand, or by an image model.
 
 # %% tags=["code"]
 from flowedit.agent.events import read_record
@@ -235,12 +236,12 @@ lessons.recall("04")
 # - Keyframes agree because one style card serves all of them, and because a judge measures whether they do.
 # - Rejected keyframes go back with reasons; what is still rejected after that is shown to a person, and marked.
 # - The last cell used `backend="auto"`: with a Gemini key in Colab's secrets or in the environment variable
-#   `GOOGLE_API_KEY`, *the same graph* has Gemini read the style, paint and give a second opinion. Nothing is ever
-#   written to disk with the key in it.
+#   `GOOGLE_API_KEY`, *the same graph* has Gemini read the style, paint and give a second opinion. The key is never
+#   written to disk.
 #
-# **Answers to the predictions.** (1) The printed figures: from little for a plain filter to several times for paint.
-# (2) Yes: it only has to compare pixels that were alike before. (3) The same, to the last bit; answers of a model are
-# kept in the run's folder, so a run that is repeated there costs nothing.
+# **Answers to the predictions.** (1) The printed figures: no more than the source for a plain filter, several times more
+# for paint. (2) Yes: it only has to compare pixels that were alike before. (3) The same, to the last bit; answers of a
+# model are kept in the run's folder, so a run that is repeated there costs nothing.
 #
 # **What breaks it.** A style whose colours *should* differ between keyframes, such as a sunset: the judge will object,
 # and a person has to overrule it.

@@ -17,8 +17,8 @@
 #
 # **You will learn** to *run* an edit step by step, to *read* its residuals, and to *write* the method yourself.
 #
-# **You need** lessons [01](01_math_verification.ipynb) and [03](03_frames_latents_keyframes.ipynb). The words are in the
-# [table of notation](notation.md).
+# **You need** lessons [01](01_math_verification.ipynb) and [03](03_frames_latents_keyframes.ipynb). Words are in the
+# [glossary](glossary.md), symbols in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -30,7 +30,7 @@
 # A rule of thumb says that an edit is good when the residual `r_k_norm` stays below 0.01.
 #
 # **Three questions.** (1) Will `r_k_norm` fall during a run, or rise? (2) Does a *good*
-# edit keep the rule? (3) Could an edit that does *nothing at all* keep it?
+# edit obey the rule? (3) Could an edit that does *nothing at all* obey it?
 
 # %% tags=["predict"]
 lessons.predict("05", "", "", "")
@@ -46,10 +46,10 @@ lessons.predict("05", "", "", "")
 #
 # $$v_{main} \leftarrow v_{main} + \frac{\kappa}{dt}\,r$$
 #
-# With `conditioning="none"` the model does not *see* the keyframes: it has the words, and all else comes from the
-# correction, which the cell turns up to a rate of 10: the best place to watch it, not the best edit. The preset itself
-# corrects by less. And the preset `default` has no correction; it shows the model a classical estimate of the whole clip
-# instead. Lesson 06 compares what each is worth.
+# With `conditioning="none"` the model does not *see* the keyframes: it has the words, and everything else comes from the
+# correction, which the cell turns up to a rate of 10. That is the best way to watch it, not the best edit; the preset
+# itself corrects by less. The preset `default` has no correction; it shows the model a classical estimate of the whole
+# clip instead. Lesson 06 compares what each is worth.
 
 # %% tags=["code"]
 from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
@@ -79,7 +79,7 @@ Column([FrameScrubber({"source": clip.frames, "edited": result.frames, "exact ed
 # ## Which figure to read
 #
 # Because both branches share one noise, their gap is hidden at first: $(1-\sigma)\,D$ is small while $\sigma$ is near 1.
-# So `r_k_norm` starts small **whatever you do**, and the same edit uncovers more of it as the noise goes. Where it starts
+# So `r_k_norm` starts small **whatever you do**, and it grows as the noise goes. Where it starts
 # depends on `strength`, and how large it gets on how much the style changes. A fixed threshold cannot know either.
 #
 # `gap_norm` is the gap *after* each step, divided by the difference between source and keyframe. At the end of the run
@@ -113,10 +113,10 @@ assert runs[10.0].trace.final_gap() < 0.05 < runs[2.0].trace.final_gap() < runs[
 assert all(run.trace.array("r_k_norm").min() > 0.01 for run in runs.values())
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Means over the three keyframes. Left, all runs begin at the same point, rise, and lie above the
-# grey line of the rule of thumb at every step, the best run too. Right, they part: without correction (blue) most of the
-# difference is left at the end, and every larger alpha leaves less of it. A small gap says that the keyframes *arrived*,
-# and not that the frames between them are good.
+# **What you should see.** Means over the three keyframes. Left, all runs begin at the same point, end higher, and stay
+# above the grey line of the rule of thumb at every step, even the best run. Right, they part: without correction (blue)
+# most of the difference is left at the end, and every larger alpha leaves less of it. A small gap says that the keyframes
+# *arrived*, not that the frames between them are good.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 5.1: write the method yourself
@@ -167,12 +167,12 @@ def compute(alpha):
 AlphaExplorer([entry(*one) for one in runs.items()], source=clip.frames, note="live, small model", compute=compute)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** Move over the values of alpha: frames, figures and residuals change at once, because all
-# were computed; a value in between can be asked of the kernel, and cancelled. Watch frames 5 to 8, the group of keyframe
-# 8. With alpha 0 the words bring some of the colours and none of the lines. With a larger alpha the group takes on the
-# painting; a few frames on it is lost again, and `psnr_far` hardly moves. The correction acts on the keyframes' slots
-# alone: to carry a painting further, let the model *see* the keyframes (`conditioning="i2v"`, as the preset does), or
-# start from an estimate that has them, as the default does.
+# **What you should see.** Move along the values of alpha: frames, figures and residuals change at once, because all
+# were computed; the kernel can compute a value in between, and be cancelled. Watch frames 5 to 8, the group of keyframe
+# 8. With alpha 0 the words bring some of the colours and only faint lines. With a larger alpha the group takes on the
+# painting, and the frames between follow part of the way: compare `psnr_far` with `psnr_key`. The correction acts on the
+# keyframes' slots alone, the model carries it on. To carry a painting further, let the model *see* the keyframes
+# (`conditioning="i2v"`, as the preset does), or start from an estimate that has them, as the default does.
 
 # %% [markdown] tags=["idea"]
 # ## Beta, and a run that does nothing
@@ -243,13 +243,13 @@ lessons.recall("05")
 #
 # - An edit is a loop that you can watch, stop, repeat and write in fifteen lines.
 # - `gap_norm` at the end says how much of the keyframes arrived. `r_k_norm < 0.01` is a rule of thumb, and misleads both
-#   ways: the good run never keeps it, and a run that edits nothing can keep it throughout.
+#   ways: the good run never obeys it, and a run that edits nothing can obey it throughout.
 # - Alpha decides how near the clip comes to the keyframes' slots; beta lets the keyframe branch come to meet the clip,
-#   and gives up exactness *on* the keyframe. Neither helps the frames between them.
+#   and gives up exactness *on* the keyframe. The frames between follow only part of the way.
 #
-# **Answers to the predictions.** (1) It starts low and rises in all of them, least in the best. (2) No: it lies above
-# the line at every step; the figure says how much style is at stake, not how well it was carried. (3) Yes, as the last
-# run shows.
+# **Answers to the predictions.** (1) It starts low and ends higher in all of them, least so in the best. (2) No: it lies
+# above the line at every step; the figure says how much style is at stake, not how well it was carried. (3) Yes, as the
+# last run shows.
 #
 # **What breaks it.** The literal gain on long steps (lesson 01); a `still` keyframe in a later slot (lesson 03);
 # keyframes that do not agree (lesson 04): the correction carries what they disagree on into the clip.

@@ -19,7 +19,8 @@
 # takes, and to *run* agent and editor in one go.
 #
 # **You need** lessons [04](04_agent_keyframes.ipynb) and [05](05_full_edit.ipynb). Without a GPU the small model runs,
-# and the cells for the large ones say why they are skipped. The words are in the [table of notation](notation.md).
+# and the cells for the large ones say why they are skipped. Words are in the [glossary](glossary.md),
+# symbols in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -59,14 +60,15 @@ print(forecast.fits(["Wan2.1-T2V-1.3B", "1.3B", "Wan2.1-VACE-1.3B", "Wan2.2-TI2V
 #
 # 1. *Colab*: Runtime, change runtime type, a GPU; then open this notebook by its badge. *Your own*: a new Python and
 #    `pip install "flowedit @ git+https://github.com/flowedit/flowedit"`.
-# 2. `flowedit doctor` says what fits. Believe it before you fetch.
-# 3. `flowedit models fetch 1.3B`: 16 GB, from Hugging Face or ModelScope. Stop it and it goes on; hashes are checked.
+# 2. `flowedit doctor` says what fits. Read it before you fetch.
+# 3. `flowedit models fetch 1.3B`: 16 GB, from Hugging Face or ModelScope. If it is stopped, it resumes; hashes are
+#    checked.
 # 4. `flowedit doctor --speed` measures one block on your GPU and says how many minutes an edit would take.
 # 5. `flowedit edit clip.mp4 -k painted/ --at 0,40,80 --model 1.3B --preset draft -o runs/first`: fewer steps first.
 #
 # The first lines name the level, the type and the attention kernel; then comes a line per step, whose `gap` should fall
-# at the end. What edits by the real weights look like was **not seen** where this lesson was written: time and memory
-# were measured with random weights, pictures only with the small model.
+# at the end. Edits by the real weights were **not seen** where this lesson was written: time and memory were measured
+# with random weights, pictures only with the small model.
 
 # %% [markdown] tags=["idea"]
 # ## Preflight
@@ -96,7 +98,8 @@ print(small.words, large.words, f"14B takes {large.minutes / small.minutes:.1f} 
 # own, a second tensor beside the noisy latents, channel by channel:
 #
 # - **Fun-InP** and the I2V checkpoints (`i2v`, the small model too): keyframe images at their own pixel frames and grey
-#   elsewhere, encoded by the autoencoder (16 channels), after a mask of 4 channels that holds *one bit per pixel frame*.
+#   elsewhere (for the small model, the source), encoded by the autoencoder (16 channels), after a mask of 4 channels that
+#   holds *one bit per pixel frame*.
 # - **VACE** (`vace`): the clip cut in two, what stays (16 channels, *inactive*) and what is to be made (16, *reactive*),
 #   and the mask itself at full size, its 8 by 8 pixels of each latent laid out as 64 channels.
 #
@@ -154,7 +157,7 @@ def bits(count, keyframes):
 # The two halves share one convention: *clip* frame numbers, from 0. The agent paints keyframes of the clip and says
 # what the result shows; the editor takes both as they are.
 #
-# First look at a run that was **recorded**, so that you know what is coming. Then the same is made here, on a real clip.
+# First look at a run that was **recorded**, so that you know what is coming. Then make the same here, on a real clip.
 
 # %% tags=["see"]
 from flowedit.widgets import AgentTrace, Column, FrameScrubber, ResidualInspector, RunPanel, latent_preview
@@ -182,8 +185,8 @@ keyframes = tuple(Keyframe(i, image) for i, image in zip(styled.indices, styled.
 # %% [markdown] tags=["idea"]
 # ## A prediction that can fail
 #
-# A prediction is worth what a run says about it. The small model runs anywhere, so here it is put to the test: encode the
-# clip, take one step, decode once, and add up what the whole run will do of each.
+# A prediction is worth only what a run says of it. The small model runs anywhere, so here it is put to the test: encode
+# the clip, take one step, decode once, and multiply each by how often the whole run does it.
 #
 # The preset `method` calls the transformer twice a step, for the target and for the source, and it decodes twice, the
 # edit and the reference that its change is measured against. The figure is processor time, which depends little on what

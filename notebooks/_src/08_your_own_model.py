@@ -19,7 +19,7 @@
 # *break* each property on purpose.
 #
 # **You need** lesson [01](01_math_verification.ipynb), lesson [03](03_frames_latents_keyframes.ipynb) and a little
-# PyTorch. The words are in the [table of notation](notation.md).
+# PyTorch. Words are in the [glossary](glossary.md), symbols in the [table of notation](notation.md).
 #
 # {{measured}}
 
@@ -31,8 +31,8 @@
 # The editing loop never imports a vendor. It knows a model by five methods: `encode`, `decode`, `prepare`, `velocity`
 # and `after_step`.
 #
-# **A question.** Which of these mistakes would the loop *not* notice by itself, and only spoil the result: (1) a velocity
-# with the wrong sign, (2) a decoder that returns a frame too few, (3) an encoder that looks at future frames?
+# **A question.** Which of these mistakes would the loop *not* notice by itself, but let spoil the result: (1) a velocity
+# with the wrong sign, (2) a decoder that returns one frame too few, (3) an encoder that looks at future frames?
 
 # %% tags=["predict"]
 lessons.predict("08", "")
@@ -127,7 +127,7 @@ assert len(check_model(model)) == 6 and all(line.startswith("holds") for line in
 #
 # A contract is worth what it refuses. Below is a model that breaks the first property, one that breaks the second, and so
 # on. The cell prints which property each of them breaks, and whether the editing loop stops. Where it says nothing of the
-# loop, that runs through and hands you a spoilt clip.
+# loop, the loop runs through and hands you a spoilt clip.
 
 # %% tags=["code"]
 from flowedit.edit import steps as editing
@@ -167,7 +167,7 @@ for (name, wrong), aimed in zip(mistakes.items(), properties, strict=True):
 # step.
 #
 # Where the model is *told* the keyframes this is easy: it heads for them by itself. So we also run it *told nothing*,
-# when it heads for grey. And once its `after_step` pulls the latents by one part in ten, behind the back of the
+# when it heads for grey. In a third run its `after_step` shrinks the latents by a tenth, behind the back of the
 # correction. The gap is read from the latents that each step leaves, the residual before it from the trace.
 
 # %% tags=["code", "keep_output"]
@@ -210,8 +210,8 @@ Column([FrameScrubber({"source": clip.frames, "edited by the average": result.fr
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Above, the source and an edit in blocks of 8 by 8 pixels: the change that this coarse
-# autoencoder can say, laid on the sharp source. Below, the readings of each step at the three keyframes; the gap falls
-# to almost nothing because this model's own clip *is* the keyframes.
+# autoencoder can express, laid on the sharp source. Below, the readings of each step at the three keyframes; the gap
+# falls to almost nothing because this model's own clip *is* the keyframes.
 
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.contact({"source": clip.frames, "edited": result.frames}, range(0, 33, 8), marks=(0, 16, 32))
