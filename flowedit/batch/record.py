@@ -1,9 +1,10 @@
 """What a batch knows of a clip: its record, kept in the clip's own folder, and whether its result is there."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from pydantic import BaseModel, TypeAdapter
 
 from flowedit.batch.manifest import Entry
 from flowedit.files import write_json
@@ -11,6 +12,12 @@ from flowedit.runfolder import EDITED, MANIFEST
 
 RECORD = "batch.json"
 State = Literal["waiting", "running", "done", "skipped", "failed", "quarantined", "stopped"]
+
+
+class _Made(BaseModel):
+    """What the batch reads of a run's manifest."""
+
+    asked: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +74,16 @@ class Record:
 def read_record(entry: Entry) -> Record:
     """The record in a clip's folder, one of a process that is gone as stopped; a new one where there is none."""
     try:
-        kept = json.loads((entry.request.output / RECORD).read_text(encoding="utf-8"))
-        state = "stopped" if kept["state"] == "running" else kept["state"]
-        return Record(**{**kept, "id": entry.id, "state": state})
-    except (OSError, ValueError, TypeError, KeyError):
+        kept = TypeAdapter(Record).validate_json((entry.request.output / RECORD).read_bytes())
+    except (OSError, ValueError):
         return Record(id=entry.id)
+    return replace(kept, id=entry.id, state="stopped" if kept.state == "running" else kept.state)
 
 
 def is_done(folder: Path, asked: str) -> bool:
     """Whether a folder holds a whole run of what has this digest, by a batch or by `flowedit edit`."""
     try:
-        kept = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        kept = _Made.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return False
-    return kept.get("asked") == asked and (folder / EDITED).is_file()
+    return kept.asked == asked and (folder / EDITED).is_file()

@@ -29,10 +29,14 @@ def find_cuts(frames: Iterable[Picture]) -> tuple[int, ...]:
     return tuple(cuts)
 
 
-def cuts_note(frames: Sequence[Picture] | np.ndarray) -> list[str]:
-    """What is to be said of cuts inside a clip, before it is edited."""
-    found = ", ".join(map(str, find_cuts(frames))) if len(frames) > 1 else ""
-    return [f"a new shot begins at frame {found}: styles mix across it, so edit each shot by itself"] if found else []
+def cuts_note(frames: Sequence[Picture] | np.ndarray, window: range) -> list[str]:
+    """What is to be said of cuts inside a clip, before it is edited; `window` has the file's frame of each."""
+    found = ", ".join(str(window[k]) for k in find_cuts(frames)) if len(frames) > 1 else ""
+    return (
+        [f"a new shot begins at frame {found} of the file: styles mix across it, so edit each shot by itself"]
+        if found
+        else []
+    )
 
 
 def _thumb(frame: Picture) -> Float32[np.ndarray, "h w 3"]:

@@ -78,21 +78,23 @@ def sound_track(
 def carry_sound(track: SoundTrack, output: OutputContainer, length: Fraction | None) -> list[Packet]:
     """Add a stream to `output` for a sound track, and return its packets from time 0 on, in order.
 
-    They are copied untouched where players expect the source's codec in the output and no part is missing, else
-    re-encoded as AAC with silence in the gaps. `length` is in seconds; None for all there are.
+    They are copied untouched where players expect the source's codec in the output, no part is missing and all have
+    the same channels, else re-encoded as AAC with silence in the gaps. `length` is in seconds; None for all there are.
     """
     packets, stream, container = _packets(track, None if length is None else track.start + length)
     with container:
-        base = _base(stream)
-        if stream.codec.canonical_name in _PLAYED & output.supported_codecs and _whole(packets, base):
+        base, frames = _base(stream), list(_decoded(packets, stream))
+        # An mp4 says once what channels there are: players keep silent where broadcasts go from stereo to 5.1.
+        alike = len({frame.layout.name for frame in frames}) < 2
+        if alike and stream.codec.canonical_name in _PLAYED & output.supported_codecs and _whole(packets, base):
             target, offset = output.add_stream_from_template(stream), round(track.start / base)
             # One packet before time 0 is kept: codecs with overlapping windows need it, and the edit list hides it.
             packets = [p for p in packets if _pts(p) + 2 * (p.duration or 0) > offset]
             for packet in packets:
                 packet.pts = packet.dts = _pts(packet) - offset
         else:
-            target = _encoder(stream, output)
-            packets = list(_encoded(packets, stream, target, track.start))
+            target = _encoder(stream, output, mono=all(frame.layout.nb_channels == 1 for frame in frames))
+            packets = list(_encoded(frames, target, track.start))
         for packet in packets:
             packet.stream = target
         return packets
@@ -146,11 +148,10 @@ def _decoded(packets: list[Packet], stream: AudioStream) -> Iterator[AudioFrame]
             yield from stream.codec_context.decode(packet)
 
 
-def _encoded(packets: list[Packet], stream: AudioStream, target: AudioStream, start: Fraction) -> Iterator[Packet]:
+def _encoded(frames: list[AudioFrame], target: AudioStream, start: Fraction) -> Iterator[Packet]:
     encoder = target.codec_context
     first = place = round(start * encoder.sample_rate)
-    # Broadcasts go from stereo to 5.1 and back; each stretch is resampled by itself.
-    for _, alike in groupby(_decoded(packets, stream), lambda f: (f.format.name, f.layout.name, f.sample_rate)):
+    for _, alike in groupby(frames, lambda f: (f.format.name, f.layout.name, f.sample_rate)):
         # Times are kept: gaps are filled with silence, what comes before `place` is cut off.
         options = {"async": "1", "min_hard_comp": str(float(_GAP)), "first_pts": str(place)}
         size = encoder.frame_size or 1024  # without one, sound that has the right form would pass as it is
@@ -163,11 +164,11 @@ def _encoded(packets: list[Packet], stream: AudioStream, target: AudioStream, st
     yield from encoder.encode(None)
 
 
-def _encoder(stream: AudioStream, output: OutputContainer) -> AudioStream:
+def _encoder(stream: AudioStream, output: OutputContainer, *, mono: bool) -> AudioStream:
     rates = av.Codec(CODEC, "w").audio_rates or []
     rate = stream.codec_context.sample_rate
     target = output.add_stream(CODEC, rate=rate if rate in rates else RATE)
-    target.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
+    target.codec_context.layout = "mono" if mono else "stereo"
     target.codec_context.bit_rate = 192_000
     return target
 

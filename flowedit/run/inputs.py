@@ -115,7 +115,7 @@ def read_inputs(request: EditRequest) -> Inputs:
         clip_mask=clip_mask,
         names=tuple(path.name for _, path in request.keyframes),
         sound=sound,
-        notes=(*clip.notes, *left_out, *resized, *heard, *cuts_note(clip.frames)),
+        notes=(*clip.notes, *left_out, *resized, *heard, *cuts_note(clip.frames, window)),
         loras=loras,
         begun=begun,
     )

@@ -195,7 +195,8 @@ class ClipPicker(Column):
         self._frames = source.read(start, self.length.value)
         from flowedit.media.cuts import cuts_note  # it loads OpenCV
 
-        self._cuts = "".join(f" Note: {note}." for note in cuts_note(self._frames))
+        window = range(start, start + len(self._frames))
+        self._cuts = "".join(f" Note: {note}." for note in cuts_note(self._frames, window))
         self.map.show_clip(self._frames)
         self.link.value = ""
         self._judge()

@@ -98,7 +98,9 @@ def test_what_is_decided_for_the_user_is_said(tmp_path):
     said = read_inputs(asked).summary()
     assert "64x32 edited at 64x32, written at 64x32; keyframes at 0 (key-0.png), 4 (key-4.png)" in said[0]
     assert "Keyframe 4 (key-4.png) is 256x128 and resized to 64x32" in said
-    assert any(line.startswith("a new shot begins at frame 9:") for line in said)
+    assert any(line.startswith("a new shot begins at frame 9 of the file:") for line in said)
+    said = read_inputs(replace(asked, start=1, every=2, num_frames=5, keyframes=asked.keyframes[:1])).notes
+    assert any(line.startswith("a new shot begins at frame 9 of the file:") for line in said)
     make(tmp_path / "untagged.mp4", "mpeg4", 5)
     assert any("untagged" in line for line in read_inputs(request(tmp_path / "untagged.mp4")).summary())
 
@@ -106,7 +108,9 @@ def test_what_is_decided_for_the_user_is_said(tmp_path):
 def test_every_nth_frame_is_edited_at_its_own_time(tmp_path):
     """Of a clip of 60 frames a second every fourth: the picture lasts until the next one, and the sound goes on."""
     path = make(tmp_path / "fast.mp4", "libx264", 61, rate=60, sound="aac")
-    write_video(tmp_path / "mask.mp4", np.zeros((61, 32, 64, 3), np.uint8), 60)
+    marked = np.zeros((61, 32, 64, 3), np.uint8)
+    marked[np.arange(61) % 4 > 0] = 255
+    write_video(tmp_path / "mask.mp4", marked, 60, lossless=True)
     outcome = run_edit(request(path, every=4, start=4, num_frames=13, mask=tmp_path / "mask.mp4", lossless=True))
     made = read_video(outcome.folder / "edited.mp4")
     assert [number_of(frame) for frame in made.frames] == [*range(4, 56, 4)]
@@ -114,6 +118,8 @@ def test_every_nth_frame_is_edited_at_its_own_time(tmp_path):
     assert beeps_in(outcome.folder / "edited.mp4") == pytest.approx([0.5 - 4 / 60], abs=0.005)
     assert [row["source_frame"] for row in outcome.manifest["frame_map"]] == [*range(4, 56, 4)]
     assert "every 4. frame is edited, the others are left out" in outcome.manifest["notes"]
+    again = request(path, every=4, start=4, num_frames=13, mask=tmp_path / "mask.mp4", overwrite=True)
+    assert (read_inputs(again).mask == 0).all()
     with pytest.raises(SettingError, match="A GIF holds 100 frames a second at most"):
         read_inputs(request(path, overwrite=True, num_frames=9, fps=120, frames_out="gif"))
     for wrong in ({"num_frames": 17}, {"every": 0}):

@@ -1,5 +1,7 @@
 """The sound that a result carries: the right track in its place, its gaps kept; or a line that says why none."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -79,3 +81,53 @@ def test_sound_that_begins_late_stays_late(tmp_path):
     clip = read_video(path)
     write_video(tmp_path / "out.mp4", clip.frames, clip.times, audio_from=path)
     assert beeps_in(tmp_path / "out.mp4") == pytest.approx([0.5, 1.5, 2.5], abs=0.005)
+
+
+def with_head(packet, channels):
+    """A packet of AAC with its ADTS header; the muxer would write the first one's channels into all."""
+    size = packet.size + 7
+    head = 0xFFF1 << 40 | 1 << 38 | 3 << 34 | channels << 30 | size << 13 | 0x7FF << 2
+    made = av.Packet(head.to_bytes(7, "big") + bytes(packet))
+    made.duration = packet.duration
+    return made
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3"])
+@pytest.mark.parametrize("layouts", [("stereo", "5.1", "stereo"), ("5.1", "stereo", "mono")])
+def test_all_is_heard_of_a_track_whose_channels_change(tmp_path, codec, layouts):
+    """Broadcasts do so: AAC that was copied was mute for as long as its channels were others than at first."""
+    path, place = tmp_path / "air.ts", 0
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 32, "yuv420p"
+        sound = output.add_stream(codec, rate=RATE, layout=layouts[0])
+        for packet in [
+            p for i in range(76) for p in video.encode(av.VideoFrame(64, 32, "yuv420p") if i < 75 else None)
+        ]:
+            output.mux(packet)
+        for layout, pitch in zip(layouts, PITCHES, strict=True):
+            encoder = av.CodecContext.create(codec, "w")
+            encoder.sample_rate, encoder.layout, encoder.format = RATE, layout, "fltp"
+            encoder.open()
+            for _ in range(RATE // encoder.frame_size):
+                tone = np.sin((place + np.arange(encoder.frame_size)) * 2 * np.pi * pitch / RATE) * 0.3
+                each = np.repeat(tone.astype(np.float32)[None], encoder.layout.nb_channels, 0)
+                frame = av.AudioFrame.from_ndarray(each, "fltp", layout)
+                frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
+                for packet in encoder.encode(frame):
+                    packet = with_head(packet, encoder.layout.nb_channels) if codec == "aac" else packet
+                    packet.stream, packet.time_base, packet.pts, packet.dts = sound, frame.time_base, place, place
+                    place += encoder.frame_size
+                    output.mux(packet)
+    clip = read_video(path)
+    write_video(
+        tmp_path / "out.mp4", clip.frames, clip.times, audio_from=sound_track(path, clip.start_s, clip.times[-1])
+    )
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frames = list(container.decode(audio=0))
+    assert {frame.layout.name for frame in frames} == {"stereo"}
+    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    for second, pitch in enumerate(PITCHES):
+        part = np.abs(np.fft.rfft(samples[int((second + 0.25) * RATE) :][: RATE // 2]))
+        assert abs(2 * part.argmax() - pitch) <= 2
+        assert part.max() > 0.1 * RATE / 4

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -11,7 +13,8 @@ from agent_clips import static_clip, write_clip
 from typer.testing import CliRunner
 
 from flowedit.agent.events import read_record
-from flowedit.agent.state import ApprovalRequest, Decision, Verdict
+from flowedit.agent.state import ApprovalRequest, Decision, Fault, Verdict
+from flowedit.cli.progress import StyleProgress, show_cost
 from flowedit.cli.style import ask, style
 
 app = typer.Typer()
@@ -27,6 +30,26 @@ def request_for(*indices):
     verdict = Verdict(index=0, attempt=0, structure=1.0, disagreement=0.0, change=9.0)
     files = {index: f"attempts/{index:04d}-0.png" for index in indices}
     return ApprovalRequest(files=files, sources=files, verdicts=dict.fromkeys(indices, verdict))
+
+
+def test_words_of_others_are_shown_escaped(capsys, monkeypatch):
+    """Catches a note, a look's title or a judge's words that move the terminal's cursor, or name its window."""
+    code, shown = "a\x1b]0;b\x07", "a\\x1b]0;b\\x07"
+    show_cost(SimpleNamespace(notes=(code,), usage=SimpleNamespace(calls=0)))
+    progress = StyleProgress()
+    progress.bar.disable = False
+    values = {"title": code, "by": code}
+    progress.watch(SimpleNamespace(node="analyze_style", outcome="done", values=values, seconds=1.0))
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: "later")
+    request = request_for(3)
+    fault = Fault(kind="model", text=code)
+    ask(
+        request.model_copy(update={"verdicts": {3: request.verdicts[3].model_copy(update={"faults": (fault,)})}}),
+        Path(),
+    )
+    printed = "".join(capsys.readouterr())
+    assert printed.count(shown) == 4
+    assert "\x1b]" not in printed
 
 
 def test_one_keyframe_is_one_and_nothing_is_drawn_without_a_terminal(tmp_path, video):

@@ -13,10 +13,16 @@ from flowedit.batch import jobs
 from flowedit.batch.checking import check_entries
 from flowedit.batch.index import write_index
 from flowedit.batch.manifest import entries_of, find_rows, read_rows
+from flowedit.batch.options import BatchOptions
 from flowedit.batch.record import Record, is_done, read_record
 from flowedit.cli.main import app
 from flowedit.errors import SettingError
 from flowedit.run.outputs import asked_of
+
+BROKEN = (
+    b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"asked": ["a"]}', b'{"state": "elsewhere"}', b'{"failures": "no"}'
+)  # fmt: skip
+"""What is no record and no manifest."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,21 @@ def test_a_line_stands_over_what_is_common_and_an_option_has_one_name_everywhere
     assert request.video == clips / "c0.mp4"
     assert request.keyframes == [(0, clips / "c0-key-0.png")]
     assert (entry.id, request.output) == ("a b", clips / "out" / "a b")
+
+
+def test_keyframes_count_the_files_frames_where_every_nth_is_edited(clips, tmp_path):
+    """Catches: a clip's own count for keyframes, and keyframes painted on a window of all frames."""
+    key, last = "c0-key-0.png", {"every": 2, "id": "b"}
+    (own,), faults = read(clips, [{"video": "c0.mp4", "keyframes": {"4": key}, **last}])
+    assert (faults, own.request.every, own.request.keyframes) == ([], 2, [(2, clips / key)])
+    (fault,) = read(clips, [{"video": "c0.mp4", "keyframes": {"3": key}, **last}])[1]
+    assert "at no frame that --every 2 takes" in fault
+    rows = [(1, {"video": "c0.mp4", "style": "oil", **last})]
+    (styled,), faults = entries_of(rows, clips, tmp_path, {"backend": "offline"})
+    assert not faults
+    painted = jobs.painter_of([styled], tmp_path, BatchOptions()).painted(styled)
+    assert (painted.start, painted.every, painted.num_frames) == (0, 2, 5)
+    assert {index for index, _ in painted.keyframes} <= set(range(5))
 
 
 def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that stay words, and lists of one
@@ -194,6 +215,10 @@ def test_done_is_what_was_asked_for_by_content(clips, tmp_path):
         replace(request, lossless=True),
     ]
     assert not any(is_done(request.output, asked_of(other)) for other in others)
+    for broken in BROKEN:
+        (request.output / "run.json").write_bytes(broken)
+        assert not is_done(request.output, asked_of(request)), broken[:40]
+    leave_run(request)
     (request.output / "edited.mp4").unlink()
     assert not is_done(request.output, asked_of(request))
 
@@ -206,8 +231,9 @@ def test_a_record_is_kept_and_a_broken_one_begins_anew(clips, tmp_path):
     assert (record.state, record.failures, record.reason) == ("failed", 1, "two lines")
     assert record.failed("again", 1).state == "quarantined"
     assert record.kept(entry) == read_record(entry)
-    (entry.request.output / "batch.json").write_text("{")
-    assert read_record(entry) == Record(id="c0")
+    for broken in BROKEN:
+        (entry.request.output / "batch.json").write_bytes(broken)
+        assert read_record(entry) == Record(id="c0"), broken[:40]
 
 
 def test_the_page_shows_every_clip_and_failures_are_lines(clips, tmp_path):  # catches: a name that becomes HTML

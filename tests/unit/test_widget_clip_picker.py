@@ -94,6 +94,19 @@ def test_the_whole_way_to_the_editor(picker, video):
     assert abs(value.frames[0].mean() - source.mean()) < 1
 
 
+def test_a_cut_is_named_by_its_frame_of_the_file(picker, tmp_path):
+    """Catches a cut that nobody hears of, and one counted from the window's start beside frames of the file."""
+    assert "new shot" not in picker.facts.value
+    write_video(tmp_path / "cut.mp4", np.concatenate([scene(20, 96, 160), 255 - scene(20, 96, 160)]), 24, lossless=True)
+    picker.open_clip(tmp_path / "cut.mp4")
+    assert "a new shot begins at frame 20 of the file" in picker.facts.value
+    picker.start.value = 7
+    assert "Frames 7 to 39 are edited" in picker.facts.value
+    assert "a new shot begins at frame 20 of the file" in picker.facts.value
+    picker.start.value = 21
+    assert "new shot" not in picker.facts.value
+
+
 def test_frames_go_out_exact_and_come_back(picker, video):
     """Catches frames taken from the resized clip, or counted from the file's start instead of the window's."""
     picker.start.value = 5
