@@ -19,48 +19,43 @@ app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 
 @app.command()
 def quality(
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 24,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 12,
     first: Annotated[int, typer.Option(min=0, help="Number of the first scene.")] = 0,
-    methods: Annotated[str | None, typer.Option(help="Rows with commas, or 'all'; the telling ones.")] = None,
-    worlds: Annotated[str, typer.Option(help="own, exam, natural, film, with commas.")] = "own",
-    conditions: Annotated[str, typer.Option(help="exact, disagreeing, sparse, with commas.")] = "exact,disagreeing",
+    methods: Annotated[str, typer.Option(help="Rows with commas, classical for those without a model, or all.")] = "",
+    worlds: Annotated[str, typer.Option(help="own, photograph, film, with commas.")] = "own,photograph,film",
+    conditions: Annotated[str, typer.Option(help="Of the keyframes, with commas.")] = "exact,disagreeing,sparse",
     split: Annotated[str, typer.Option(help="test, or validation to choose settings on.")] = "test",
-    exam: Annotated[Path | None, typer.Option(help="Folder of the frozen reference world.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder that a training wrote; the shipped weights.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the scores go, as compressed CSV.")] = Path("quality.csv.gz"),
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, each with its own model; seconds need 1.")] = 1,
-    quick: Annotated[bool, typer.Option("--quick", help="Two scenes, the telling rows, exact keyframes.")] = False,
+    out: Annotated[Path, typer.Option(help="Where the scores go; those it holds are kept.")] = Path("quality.csv.gz"),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, each with its own model.")] = 1,
 ) -> None:
-    """Edit scenes whose answer is known, and compare every way of editing. A run that was stopped goes on."""
+    """Edit clips whose answer is known, at their full size, in every way that is compared. A stopped run goes on."""
     from benchmarks.cases import Condition, World
-    from benchmarks.quality import QualityPlan, load_small, run_quality
-    from benchmarks.rows import ROWS, TELLING_ROWS
-    from benchmarks.table import BenchTable, write_scores
+    from benchmarks.quality import QualityPlan, run_quality
+    from benchmarks.rows import CLASSICAL_ROWS, MODEL_ROWS, TELLING_ROWS
+    from benchmarks.table import BenchTable, read_scores, write_scores
     from benchmarks.tables import means
-    from flowedit.run.inputs import sha256
-    from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS
+    from flowedit.tiny.load import WEIGHTS
     from flowedit.tiny.splits import Split
 
-    folder, files = weights or WEIGHTS, (VAE_FILE, DIT_FILE)
+    rows = {"": TELLING_ROWS, "classical": tuple(CLASSICAL_ROWS), "all": (*CLASSICAL_ROWS, *MODEL_ROWS)}
     plan = QualityPlan(
-        rows=tuple(ROWS) if methods == "all" else tuple(_chosen("methods", methods or ",".join(TELLING_ROWS), ROWS)),
-        scenes=2 if quick else scenes,
+        rows=rows.get(methods) or tuple(_chosen("methods", methods, rows["all"])),
+        scenes=scenes,
         first=first,
         worlds=tuple(map(World, _chosen("worlds", worlds, World))),
-        conditions=(Condition.EXACT,) if quick else tuple(map(Condition, _chosen("conditions", conditions, Condition))),
+        conditions=tuple(map(Condition, _chosen("conditions", conditions, Condition))),
         split=Split(_chosen("split", split, Split)[0]),
-        exam=exam,
-        weights={file: sha256(folder / file) for file in files},
+        weights=weights or WEIGHTS,
     )
-    scores, store = [], out.with_suffix(".partial.jsonl")
+    scores = read_scores(out) if out.exists() else []
     out.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        total = len(plan.places()) * len(plan.conditions) * len(plan.rows)
-        task = progress.add_task("loading the model", total=total)
-        for score in run_quality(plan, partial(load_small, folder), store=store, jobs=jobs):
-            scores.append(score)
-            progress.update(task, description=f"{score.world} {score.scene} {score.row}", advance=1)
-    write_scores(scores, out)
+        task = progress.add_task("scenes", total=len(plan.places()))
+        for found in run_quality(plan, scores, jobs=jobs):
+            scores += found
+            write_scores(scores, out)
+            progress.update(task, advance=1)
     table = BenchTable(scores, str(plan.split))
     for world in plan.worlds:
         for condition in plan.conditions:

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from benchmarks.cases import Case, World
 from benchmarks.rows import settings_of
 from benchmarks.tables import markdown
-from benchmarks.worlds import SIZE, case_of
+from benchmarks.worlds import SMALL_SIZE, case_of, frames_of
 from flowedit.edit.windows import edit_long_video, window_starts
 from flowedit.environment import peak_memory_mb
 from flowedit.errors import SettingError
@@ -118,10 +118,11 @@ def long_clip(family: Family) -> Case:
         g = generator(Split.TEST, number)
         layout = sample_scene(g, 1, FRAMES)
         if _moves_on(layout):
-            clip, style = render(layout, *SIZE), sample(g, 1, Split.TEST, family)
+            clip, style = render(layout, *SMALL_SIZE), sample(g, 1, Split.TEST, family)
             words = {"caption": f"{style.words[0]}, {clip.captions[0]}", "source_caption": clip.captions[0]}
             known = {"world": World.OWN, "scene": number, "family": str(family), **words}
-            return case_of(clip, stylize(clip, style), at=range(0, FRAMES, EVERY), **known)
+            frames, truth, ink = frames_of(clip.rgb), frames_of(stylize(clip, style)), clip.ink[0, :, 0].numpy()
+            return case_of(frames, truth, ink, at=range(0, FRAMES, EVERY), **known)
     raise SettingError(f"None of {_SCENES} scenes of the family {family} has a camera that only moves on.")
 
 

@@ -1,48 +1,96 @@
-"""Figures of the benchmark beside those of `flowedit.metrics`: similarity, motion under a true flow, intervals."""
+"""What one edit of one case is worth: its figures against the known answer, and intervals of their means."""
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
-from skimage.metrics import structural_similarity
+from jaxtyping import Float
 
-from flowedit.metrics import Frames, check_alike
+from benchmarks.cases import Case
+from flowedit.metrics import Frames, check_alike, keyframe_flicker, psnr
+
+FAR = 4
+"""Frames from the nearest keyframe at which a frame counts as far."""
+_LEAST_HIDDEN = 2000
+"""Hidden pixels under which a clip has too few to tell."""
+_RADIUS, _SPREAD = 5, 1.5
+"""Of the window of structural similarity, in pixels."""
+
+
+def figures_of(case: Case, edited: Frames) -> dict[str, float]:
+    """The figures of an edit; NaN where a world cannot tell.
+
+    Args:
+        case: the case, with its truth.
+        edited: frames, uint8 (F, H, W, 3).
+
+    Returns:
+        `psnr_key`, `psnr_far`, `psnr_near` and `psnr_hidden` in dB against the truth (8-bit, each frame capped at 40);
+        of far frames `ssim`, `sharpness` and `temporal`; `flicker` at keyframes relative to the truth's own.
+    """
+    keys = [keyframe.index for keyframe in case.keyframes]
+    away = np.asarray([min(abs(i - k) for k in keys) for i in range(len(edited))])
+    places = {"key": away == 0, "near": (away > 0) & (away < FAR), "far": away >= FAR}
+    near, far = psnr(edited, case.truth), np.flatnonzero(places["far"])
+    return {
+        **{f"psnr_{place}": float(near[where].mean()) if where.any() else math.nan for place, where in places.items()},
+        "psnr_hidden": _psnr_where(edited, case.truth, case.hidden),
+        "ssim": float(ssim(edited[far], case.truth[far]).mean()),
+        "sharpness": sharpness(edited[far]) / sharpness(case.truth[far]),
+        "temporal": temporal_error(edited, case.truth, far),
+        "flicker": keyframe_flicker(edited, case.truth, keys),
+    }
 
 
 def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " F"]:
-    """Structural similarity of every frame (Wang et al. 2004: 11-pixel Gaussian window, mean over channels).
-
-    Sides are at least 11 pixels; the figures at most 1, which means equal.
-    """
+    """Structural similarity of every frame's brightness (Wang et al. 2004: 11-pixel Gaussian window), at most 1."""
     check_alike(a, b)
-    options = {"channel_axis": -1, "data_range": 255, "gaussian_weights": True, "use_sample_covariance": False}
-    return np.asarray([structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=np.float64)
+    return np.asarray([_similarity(x, y) for x, y in zip(a, b, strict=True)])
 
 
-def warp_error(frames: Frames, flow: Shaped[np.ndarray, "F1 H W 2"], visible: Bool[np.ndarray, "F1 H W"]) -> float:
-    """Mean change in 8-bit levels of a scene point's colour from one frame to the next, where it can be seen in both.
+def _similarity(one: np.ndarray, other: np.ndarray) -> float:
+    x, y = _brightness(one), _brightness(other)
+    mean_x, mean_y = _local(x), _local(y)
+    covariance, power = _local(x * y) - mean_x * mean_y, _local(x * x + y * y) - mean_x**2 - mean_y**2
+    light, contrast = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    alike = (2 * mean_x * mean_y + light) * (2 * covariance + contrast)
+    alike /= (mean_x**2 + mean_y**2 + light) * (power + contrast)
+    return float(alike[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS].mean())
 
-    The truth's own figure, shading and resampling, is the floor to compare with; NaN where nothing is visible.
 
-    Args:
-        frames: uint8 (F, H, W, 3).
-        flow: (F - 1, H, W, 2), where each pixel of frame i lies in frame i + 1: x then y, in pixels.
-        visible: (F - 1, H, W) bool, whether it can be seen there.
-    """
-    if flow.shape != (len(frames) - 1, *frames.shape[1:3], 2) or visible.shape != flow.shape[:3]:
-        raise ValueError(
-            f"{frames.shape} frames need a flow (F - 1, H, W, 2) and a mask (F - 1, H, W); "
-            f"got {flow.shape} and {visible.shape}."
-        )
-    total, count = 0.0, 0
-    for i, (positions, seen) in enumerate(zip(flow.astype(np.float32), visible, strict=True)):
-        after, (x, y) = frames[i + 1].astype(np.float32), np.ascontiguousarray(np.moveaxis(positions, -1, 0))
-        there = cv2.remap(after, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        total += float(np.abs(there - frames[i])[seen].sum(dtype=np.float64))
-        count += 3 * int(seen.sum())
-    return total / count if count else float("nan")
+def sharpness(frames: Frames) -> float:
+    """Mean square of the brightness's gradient, in squared levels a pixel: less where lines are soft."""
+    grey = [_brightness(frame) for frame in frames]
+    return float(np.mean([np.square(np.diff(g, axis=axis)).mean() for g in grey for axis in (0, 1)]))
+
+
+def temporal_error(frames: Frames, truth: Frames, at: Iterable[int]) -> float:
+    """How far the change from the frame before differs from the truth's, at some frames, root mean square in levels."""
+    steps = [_step(frames, i) - _step(truth, i) for i in at if i > 0]
+    return float(np.sqrt(np.mean([np.square(step).mean() for step in steps])))
+
+
+def _step(frames: Frames, i: int) -> np.ndarray:
+    return cv2.subtract(frames[i], frames[i - 1], dtype=cv2.CV_32F)
+
+
+def _brightness(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def _local(plane: np.ndarray) -> np.ndarray:
+    side = 2 * _RADIUS + 1
+    return cv2.GaussianBlur(plane, (side, side), _SPREAD)
+
+
+def _psnr_where(edited: np.ndarray, truth: np.ndarray, where: np.ndarray | None) -> float:
+    """PSNR in dB over the marked pixels of all frames together, capped at 40."""
+    if where is None or where.sum() < _LEAST_HIDDEN:
+        return math.nan
+    error = np.mean(np.square(edited[where].astype(np.float64) - truth[where]))
+    return min(40.0, 10 * math.log10(255**2 / max(error, 1e-9)))
 
 
 def bootstrap_ci(

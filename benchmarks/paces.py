@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.cases import Case
 from benchmarks.gpu import relative_error
 from benchmarks.tables import markdown
-from benchmarks.worlds import own_case
+from benchmarks.worlds import SMALL_SIZE, own_case
 from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
 from flowedit.files import write_json
@@ -85,7 +85,7 @@ def pace_rows(scene: int = 0) -> Iterator[PaceRow]:
     Args:
         scene: number of the scene in the test split.
     """
-    case, plain = own_case(scene), None
+    case, plain = own_case(scene, size=SMALL_SIZE), None
     for name, way in WAYS.items():
         row, latents, frames = _edit(name, case, way)
         plain = plain or (latents, frames)

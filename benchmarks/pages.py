@@ -28,8 +28,7 @@ def figures() -> dict[str, Any]:
     return {
         "q": BenchTable(scores),
         "v": BenchTable(scores, "validation"),
-        "telling": tables.TELLING,
-        **{name: getattr(tables, name) for name in ("targets", "means", "gains", "shares", "families")},
+        **{name: getattr(tables, name) for name in ("targets", "means", "gains", "families")},
         "speed": {row.name: row for row in speed.read_speed(RESULTS / "speed.json")[0]},
         "speed_table": speed.to_markdown(RESULTS / "speed.json"),
         "long": {(reading.preset, reading.family): reading for reading in long},

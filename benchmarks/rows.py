@@ -1,4 +1,4 @@
-"""The benchmark's rows: every way of editing that is compared, by name."""
+"""The benchmark's rows: every way of editing that is compared, by name, at the clip's own size."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -7,36 +7,41 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Case, disagree
+from benchmarks.cases import Case
 from flowedit.edit.preparation import PreparedEdit, draw_noise
-from flowedit.edit.steps import edit_steps, edit_video, finish, prepare
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
+from flowedit.frames import fit_size
+from flowedit.keyframes import Keyframe
+from flowedit.media.images import resize_image, resize_video
 from flowedit.methods.branches import EditProblem
-from flowedit.model import KeyLatent, VideoModel, to_frames, to_pixels
-from flowedit.presets import preset_settings
+from flowedit.methods.refine import resized
+from flowedit.model import KeyLatent, Latent, VideoModel, to_pixels
+from flowedit.presets import model_defaults, preset_settings
+from flowedit.run.classical import laid_on
 from flowedit.settings import EditSettings
+from flowedit.wan.checkpoints import TINY
 
-Row = Callable[[Case, VideoModel], np.ndarray]
+ModelRow = Callable[[Case, VideoModel], np.ndarray]
 """(case, model) -> edited frames, uint8 (F, H, W, 3)."""
-
-_STYLER_SEED = 55_000
-_ONE_LOOK = {"method": "coupled", "alpha": 0.0, "strength": 0.08, "steps": 1}
-"""The default's grid without its estimate."""
-
-
-def edit_row(preset: str, **changes: Any) -> Row:  # noqa: ANN401 - any setting
-    """A preset of the editor with some settings changed."""
-
-    def row(case: Case, model: VideoModel) -> np.ndarray:
-        return edit_video(case.frames, case.keyframes, model, settings_of(case, preset, **changes)).frames
-
-    return row
+ClassicalRow = Callable[[Case], np.ndarray]
 
 
 def settings_of(case: Case, preset: str, **changes: Any) -> EditSettings:  # noqa: ANN401 - any setting
     """A preset of the small model with a case's words and some settings changed."""
-    return preset_settings("tiny", preset, **{"prompt": case.caption, "source_prompt": case.source_caption, **changes})
+    return preset_settings(TINY, preset, **{"prompt": case.caption, "source_prompt": case.source_caption, **changes})
+
+
+def edit_row(preset: str, *, noises: int = 1, **changes: Any) -> ModelRow:  # noqa: ANN401 - any setting
+    """A preset of the editor with some settings changed, as a command runs it; perhaps with two noises."""
+
+    def row(case: Case, model: VideoModel) -> np.ndarray:
+        prepared = _prepared(case, model, settings_of(case, preset, **changes))
+        prepared = prepared if noises == 1 else with_two_noises(prepared)
+        return _at_full_size(case, prepared, deque(edit_steps(prepared), maxlen=1).pop().latents)
+
+    return row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,87 +61,46 @@ def with_two_noises(prepared: PreparedEdit) -> PreparedEdit:
     return replace(prepared, problem=_TwoNoises(**vars(prepared.problem), own_noise=own))
 
 
-def two_noises(**changes: Any) -> Row:  # noqa: ANN401 - any setting
-    """The preset `method` with two noises."""
-
-    def row(case: Case, model: VideoModel) -> np.ndarray:
-        prepared = prepare(case.frames, case.keyframes, model, settings_of(case, "method", **changes))
-        last = deque(edit_steps(with_two_noises(prepared)), maxlen=1).pop()
-        return finish(prepared, last.latents).frames
-
-    return row
-
-
-def shown_no_keyframes(case: Case, model: VideoModel) -> np.ndarray:
-    """The default whose model is shown nothing; the estimate stays what its change is laid on."""
-    prepared, blind = (
-        prepare(case.frames, case.keyframes, model, settings_of(case, "default", **changes))
-        for changes in ({}, {**_ONE_LOOK, "conditioning": "none"})
-    )
-    prepared.problem, prepared.settings = blind.problem, prepared.settings.with_(method="coupled")
-    last = deque(edit_steps(prepared), maxlen=1).pop()
-    return finish(prepared, last.latents).frames
-
-
-def source(case: Case, model: VideoModel) -> np.ndarray:
-    """The source untouched."""
-    del model
-    return case.frames
-
-
 def ceiling(case: Case, model: VideoModel) -> np.ndarray:
-    """The truth through the autoencoder: what a perfect edit with a plain decode would reach."""
-    return to_frames(model.decode(model.encode(to_pixels(case.truth))))
+    """The default if its model knew the answer: of the smaller copy, through the autoencoder."""
+    prepared = _prepared(case, model, settings_of(case, "default"))
+    truth = resize_video(case.truth, prepared.frames.shape[1:3])
+    return _at_full_size(case, prepared, model.encode(to_pixels(truth)))
 
 
-def classical(method: Callable[[np.ndarray, Mapping[int, np.ndarray]], np.ndarray]) -> Row:
-    """A method that needs no model: of frames, and keyframe pictures by frame."""
-    return lambda case, model: method(case.frames, {k.index: k.image for k in case.keyframes})
+def _prepared(case: Case, model: VideoModel, settings: EditSettings) -> PreparedEdit:
+    """A case, encoded at the size that the model works at."""
+    defaults = model_defaults(TINY)
+    size = fit_size(*case.frames.shape[1:3], area=defaults.area, multiple=defaults.multiple)
+    keyframes = [Keyframe(k.index, resize_image(k.image, size)) for k in case.keyframes]
+    seen = resized(case.estimate, size) if settings.method == "refine" else None
+    return prepare(resize_video(case.frames, size), keyframes, model, settings, estimate=seen)
 
 
-def per_frame(case: Case, model: VideoModel) -> np.ndarray:
-    """Every frame styled by itself, each a little differently: what an image model gives."""
-    del model
-    rng = np.random.default_rng(_STYLER_SEED + case.scene)
-    return np.stack([disagree(frame, ink, rng) for frame, ink in zip(case.truth, case.ink, strict=True)])
+def _at_full_size(case: Case, prepared: PreparedEdit, latents: Latent) -> np.ndarray:
+    edited, reference = finish(prepared, latents).frames, case.estimate.frames
+    return laid_on(reference.copy(), resize_video(reference, edited.shape[1:3]), edited)
 
 
-def swapped(row: Row) -> Row:
-    """The same row with the first and last keyframe images exchanged: what the keyframes themselves are worth."""
-
-    def exchanged(case: Case, model: VideoModel) -> np.ndarray:
-        first, *between, last = case.keyframes
-        ends = replace(first, image=last.image), replace(last, image=first.image)
-        return row(replace(case, keyframes=(ends[0], *between, ends[1])), model)
-
-    return exchanged
-
-
-ROWS: Mapping[str, Row] = {
-    "source": source,
+CLASSICAL_ROWS: Mapping[str, ClassicalRow] = {
+    "source": lambda case: case.frames,
+    "colour map": lambda case: colour_map(case.frames, case.images),
+    "propagation": lambda case: propagation(case.frames, case.images),
+    "estimate": lambda case: case.estimate.frames,
+}
+MODEL_ROWS: Mapping[str, ModelRow] = {
+    "default": edit_row("default"),
     "ceiling": ceiling,
-    "colour map": classical(colour_map),
-    "propagation": classical(propagation),
-    "estimate": edit_row("default", method="estimate"),
-    "per-frame styling": per_frame,
-    "sdedit": edit_row("method", method="coupled", conditioning="none", alpha=0.0, strength=0.6),
-    "coupled": edit_row("method", method="coupled"),
     "method": edit_row("method"),
     "method kappa 0": edit_row("method", kappa=0.0),
     "method alpha 10": edit_row("method", alpha=10.0),
-    "method kappa 1": edit_row("method", kappa=1.0),
-    "method two noises": two_noises(),
-    "method still": edit_row("method", keyframe_encoding="still"),
+    "method two noises": edit_row("method", noises=2),
     "method hold": edit_row("method", keyframe_encoding="hold"),
+    "method still": edit_row("method", keyframe_encoding="still"),
     "tokens": edit_row("method", conditioning="tokens"),
-    "tokens two noises": two_noises(conditioning="tokens"),
+    "tokens two noises": edit_row("method", noises=2, conditioning="tokens"),
     "tokens appended": edit_row("method", conditioning="tokens", positions="appended"),
-    "both": edit_row("method", conditioning="both"),
-    "draft": edit_row("draft"),
-    "default": edit_row("default"),
-    "default shown no keyframes": shown_no_keyframes,
-    "default keyframes swapped": swapped(edit_row("default")),
 }
-"""The rows by name; each answers a question, and docs/quality.md says which."""
-TELLING_ROWS = ("source", "colour map", "propagation", "estimate", "method", "draft", "default")
-"""What a quick run compares."""
+"""The rows by name; each answers a question, and docs/quality.md says which. *Estimate* is the preset `draft`."""
+TELLING_ROWS = (*CLASSICAL_ROWS, "default", "ceiling", "method", "method kappa 0")
+"""What is compared unless rows are named; the others change one part of the method."""

@@ -20,18 +20,14 @@ FIGURES: tuple[str, ...] = (
     "psnr_near",
     "psnr_far",
     "psnr_hidden",
-    "ssim_key",
-    "ssim_near",
-    "ssim_far",
+    "ssim",
+    "sharpness",
+    "temporal",
     "flicker",
-    "drift",
-    "edges",
-    "warp_error",
-    "seconds_per_frame",
 )
-GLOBAL_FAMILIES = ("global colour", "colour matrix")
-"""Families of styles that a fitted colour map reproduces exactly; they are scored, and left out of every claim."""
-_KEYS: tuple[str, ...] = ("split", "row", "world", "scene", "family", "condition")
+GLOBAL_FAMILY = "global colour"
+"""The family of styles that a fitted colour map reproduces exactly; it is scored, and left out of every claim."""
+_KEYS: tuple[str, ...] = ("split", "row", "world", "scene", "family", "condition", "draw", "weights")
 
 
 class Interval(NamedTuple):
@@ -66,20 +62,22 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The figures of one row on one case; NaN for one that was not measured."""
+    """The figures of one row on one case, NaN where the world cannot tell; `weights` marks a model's."""
 
     split: str
     row: str
     world: str
     scene: int
-    family: str
+    family: str = ""
     condition: str
+    draw: int = 0
+    weights: str = ""
     figures: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from the other scores of a split."""
-        return self.row, self.world, str(self.scene), self.condition
+        """What tells it from all other scores."""
+        return self.split, self.row, self.weights, self.world, str(self.scene), self.condition, str(self.draw)
 
 
 class BenchTable:
@@ -108,12 +106,8 @@ class BenchTable:
         there = sorted((score for score in self.scores if score.world == world), key=lambda score: score.scene)
         return list(dict.fromkeys(score.family for score in there))
 
-    def found(self, row: str, world: str, condition: str) -> list[Score]:
-        """A row's scores, in the order of the scenes, those of global colour among them."""
-        return self._places.get((row, world, condition), [])
-
-    def values(self, row: str, figure: str, world: str, condition: str, family: str | None = None) -> np.ndarray:
-        """A row's values of a figure, in the order of the scenes.
+    def values(self, row: str, figure: str, world: str, condition: str, family: str | None = None) -> dict[int, float]:
+        """A row's values of a figure by scene, the mean over its draws.
 
         Args:
             row: its name.
@@ -122,9 +116,12 @@ class BenchTable:
             condition: how the keyframes were made.
             family: of styles; None for all but those of global colour.
         """
-        found = self.found(row, world, condition)
-        wanted = [s for s in found if (s.family not in GLOBAL_FAMILIES if family is None else s.family == family)]
-        return np.asarray([score.figures[figure] for score in wanted])
+        found = self._places.get((row, world, condition), [])
+        wanted = [s for s in found if (s.family != GLOBAL_FAMILY if family is None else s.family == family)]
+        drawn: dict[int, list[float]] = {}
+        for score in wanted:
+            drawn.setdefault(score.scene, []).append(score.figures[figure])
+        return {scene: float(np.mean(values)) for scene, values in drawn.items()}
 
     @cached_property
     def _places(self) -> dict[tuple[str, str, str], list[Score]]:
@@ -135,20 +132,14 @@ class BenchTable:
 
     def mean(self, row: str, figure: str = "psnr_far", world: str = "own", condition: str = "exact") -> Interval:
         """A row's mean of a figure."""
-        return Interval.of(self.values(row, figure, world, condition))
+        return Interval.of(np.asarray([*self.values(row, figure, world, condition).values()]))
 
     def gain(
         self, row: str, over: str, figure: str = "psnr_far", world: str = "own", condition: str = "exact"
     ) -> Interval:
-        """Paired difference of two rows, case by case.
-
-        Raises:
-            SettingError: the rows were not scored on the same cases.
-        """
+        """Paired difference of two rows, on the scenes that both were scored on."""
         ours, theirs = (self.values(name, figure, world, condition) for name in (row, over))
-        if len(ours) != len(theirs):
-            raise SettingError(f"{row} was scored on {len(ours)} cases and {over} on {len(theirs)}; run both on all.")
-        return Interval.of(ours - theirs)
+        return Interval.of(np.asarray([value - theirs[scene] for scene, value in ours.items() if scene in theirs]))
 
 
 def write_scores(scores: Iterable[Score], path: Path) -> None:
@@ -156,7 +147,7 @@ def write_scores(scores: Iterable[Score], path: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, (*_KEYS, *FIGURES), lineterminator="\n")
     writer.writeheader()
-    for score in sorted(scores, key=lambda s: (s.split, s.world, s.condition, s.scene)):
+    for score in sorted(scores, key=lambda s: (s.split, s.world, s.condition, s.scene, s.draw)):
         figures = {name: f"{value:.6g}" for name, value in score.figures.items() if not math.isnan(value)}
         writer.writerow({key: getattr(score, key) for key in _KEYS} | figures)
     path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
@@ -177,4 +168,5 @@ def read_scores(path: Path) -> list[Score]:
 
 def _score(line: dict[str, str]) -> Score:
     figures = {name: float(line[name] or "nan") for name in FIGURES}
-    return Score(figures=figures, **{**{key: line[key] for key in _KEYS}, "scene": int(line["scene"])})
+    numbers = {key: int(line[key]) for key in ("scene", "draw")}
+    return Score(figures=figures, **{**{key: line[key] for key in _KEYS}, **numbers})

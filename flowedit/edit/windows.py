@@ -5,9 +5,10 @@ source's own latents under the same settings; the noise is one for the whole cli
 method refines one, each frame is made once, when a window needs it; and what two windows share is held together by the
 result of the one done first, which enters the other as keyframes where the user has given none.
 
-With an estimate, which knows every keyframe, windows run from the first to the last. Without one, those with keyframes
-of the user's run first, then those next to them, and so on outwards: a style fades as it is handed from one to the
-next, so it is handed on as seldom as can be, and windows that meet between two keyframes are held from both sides.
+With an estimate, which knows every keyframe, windows run from the first to the last and share one frame. Without one,
+those with keyframes of the user's run first, then those next to them, and so on outwards: a style fades as it is handed
+from one to the next, so it is handed on as seldom as can be, and windows that meet between two keyframes are held from
+both sides.
 """
 
 from collections import Counter, deque
@@ -106,6 +107,8 @@ class LongEdit:
     def __post_init__(self) -> None:
         check_keyframes(self.keyframes, clip_shape(self.frames, self.model.size_multiple))
         self._starts = window_starts(len(self.frames), self.window)
+        if self.settings.method == "refine":  # the estimate holds windows together
+            self._starts = [*range(0, len(self.frames) - 1, self.window - 1)] or [0]
         self._begin()
 
     def _begin(self) -> None:

@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.worlds import own_case
+from benchmarks.worlds import SMALL_SIZE, own_case
 from flowedit.correction import Euler, Exact, Gain
 from flowedit.edit.steps import edit_steps, prepare
 from flowedit.errors import UnusualSettingWarning
@@ -98,7 +98,7 @@ def ideal_gaps(sigmas: Sequence[float], gain: Gain) -> list[float]:
 
 def _law_on_the_model(ax: Axes) -> None:
     """Gap after a step over the residual before it, on the shipped model, against the law."""
-    case = own_case(SCENE)
+    case = own_case(SCENE, size=SMALL_SIZE)
     frames, keyframes = case.frames[:9], [Keyframe(i, case.truth[i]) for i in (0, 8)]
     model, worst = load_model("tiny"), 0.0
     for beta, (colour, *_) in zip((0.0, 0.5, 1.0), LINES, strict=False):

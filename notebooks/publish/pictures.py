@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmarks.cases import Condition, under
-from benchmarks.worlds import own_case
+from benchmarks.worlds import SMALL_SIZE, own_case
 from flowedit.edit.preparation import sigma_grid
 from flowedit.edit.steps import edit_video
 from flowedit.errors import KeyframeError
@@ -107,7 +107,7 @@ def slots() -> Figure:
 
 def strip() -> Figure:
     """Source, keyframes, estimate, the default's edit and the truth of a test scene, and both errors."""
-    case = under(own_case(SCENE), Condition.DISAGREEING)
+    case = next(under(own_case(SCENE, size=SMALL_SIZE), Condition.DISAGREEING))
     images = {k.index: k.image for k in case.keyframes}
     made = estimate(case.frames, images).frames
     edit = edit_video(

@@ -81,9 +81,8 @@ def rows() -> str:
         for row in table.rows
         if all(table.mean(row, condition=kind).cases for kind in kinds)
     }
-    exam = _three(table.gain("default", "estimate", world="exam"))
     about = {"scenes": table.scenes(), "split": table.split}
-    return json.dumps({"about": about, "exam": exam, "rows": found}, separators=(",", ":")) + "\n"
+    return json.dumps({"about": about, "rows": found}, separators=(",", ":")) + "\n"
 
 
 def _three(found: Interval) -> list[float]:
