@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -122,27 +122,37 @@ def _run_with(
 ) -> list[EditOutcome]:
     """Load the model, then edit and write one request after the other."""
     outcomes: list[EditOutcome] = []
-    begun, prepared = inputs.begun, None
+    begun = inputs.begun
     with _caught(requests[0]) as said:
         watch("loading the model", 0, 0, None)
         loading = time.perf_counter()
         model, ran = load()
         announce(ran)
         seconds = {"load": time.perf_counter() - loading}
-        for request in requests:
-            # An edit is laid on the reference in place, so that a long clip is in memory as seldom as can be.
-            own = reference
-            if reference is not None and request is not requests[-1]:
-                own = replace(reference, frames=reference.frames.copy())
-            result, prepared = _edit(request, inputs, model, prepared, own, watch)
-            if request is requests[-1]:
-                del model, prepared, own, reference  # room for what is written
+        edits = _edited(requests, inputs, model, reference, watch)
+        del model, reference  # the last edit lets go of them
+        for request, result in zip(requests, edits, strict=True):
             result.seconds.update(seconds)
             watch("writing the results", 0, 0, None)
             manifest = write_outputs(request, inputs, result, [*advise(result), *said()], ran, begun)
             outcomes.append(EditOutcome(result=result, folder=request.output, manifest=manifest))
             begun, seconds = time.perf_counter(), {}
     return outcomes
+
+
+def _edited(
+    requests: Sequence[EditRequest], inputs: Inputs, model: VideoModel, reference: Estimate | None, watch: Watch
+) -> Iterator[EditResult]:
+    """The results one after the other; the model is let go of before the last one, to make room for what is written."""
+    prepared = None
+    for request in requests[:-1]:
+        # An edit is laid on the reference in place, so that a long clip is in memory as seldom as can be.
+        own = None if reference is None else replace(reference, frames=reference.frames.copy())
+        result, prepared = _edit(request, inputs, model, prepared, own, watch)
+        yield result
+    result, prepared = _edit(requests[-1], inputs, model, prepared, reference, watch)
+    del model, prepared, reference
+    yield result
 
 
 def load_at(placement: "Placement | None", request: EditRequest) -> Loaded:
