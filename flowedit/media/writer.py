@@ -32,6 +32,8 @@ _CLOCK = Fraction(1, 90_000)
 _Timed = tuple[Picture, tuple[Fraction, Fraction]]
 """A picture, and the seconds at which it is shown and at which it ends."""
 _BT709, _LIMITED_RANGE = 1, 1
+_LOOKAHEAD = "rc-lookahead=8"
+"""Frames that the encoder looks ahead, and holds: by default 40, which at 3840x2160 are 0.7 GB more."""
 _CRF = "15"
 
 
@@ -115,7 +117,7 @@ def _write_animated(path: Path, pictures: Iterator[Picture], spans: Iterator[tup
 def _video_stream(output: OutputContainer, shape: tuple[int, ...], rate: Fraction, *, lossless: bool) -> VideoStream:
     height, width = shape[:2]
     codec, options = ("libx264rgb", {"crf": "0"}) if lossless else ("libx264", {"crf": _CRF})
-    stream = output.add_stream(codec, rate=rate, options=options)
+    stream = output.add_stream(codec, rate=rate, options={**options, "x264-params": _LOOKAHEAD})
     stream.width, stream.height = width, height
     if lossless:
         stream.pix_fmt = "rgb24"
