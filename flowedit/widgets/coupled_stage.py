@@ -50,7 +50,12 @@ class CoupledStage(FlowWidget):
     seed = traitlets.Int(0, min=0, max=SEEDS - 1).tag(sync=True)
 
     def __init__(
-        self, gain: Gain = toy.GAIN, *, strips: Sequence[np.ndarray] = (), strips_name: str = "", **traits: object
+        self,
+        gain: Gain = toy.GAIN,
+        *,
+        strips: Sequence[np.ndarray] | np.ndarray = (),
+        strips_name: str = "",
+        **traits: object,
     ) -> None:
         self._gain = gain
         steps = -np.diff(toy.SIGMAS)

@@ -36,7 +36,7 @@ def test_an_estimate_stands_where_others_see_grey_and_its_confidence_is_averaged
     clip = torch.rand(1, 3, 9, 16, 24) * 2 - 1
     confidence = np.zeros((9, 16, 24), np.float32)
     confidence[4, :4, :8] = 1
-    y = routes.estimate_condition(clip, confidence, [0], lambda clip: clip[:, :, ::4, ::8, ::8])
+    y = routes.clip_condition(clip, confidence, [0], lambda clip: clip[:, :, ::4, ::8, ::8])
     assert torch.equal(y[:, 4:], clip[:, :, ::4, ::8, ::8])
     assert float(y[0, 3, 1, 0, 0]) == 0.5
     assert (y[0, :4, 0] == 1).all()
