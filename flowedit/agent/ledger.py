@@ -45,11 +45,14 @@ class Ledger:
         self._spent()  # a damaged count is named before anything is asked
 
     def find(self, name: str) -> Answer | None:
-        """The answer kept under that name; a damaged file counts as none."""
+        """The answer kept under that name; a damaged one is refused, since to ask again costs again."""
+        path = self._folder / f"{name}.json"
         try:
-            return Answer.model_validate_json(only_file(self._folder / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError):
+            return Answer.model_validate_json(only_file(path).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except (OSError, ValidationError, UnicodeDecodeError):
+            raise AgentError(f"{path} is no kept answer; delete it to ask, and pay, again.") from None
 
     def keep(self, name: str, answer: Answer) -> None:
         """Write an answer, whole or not at all."""

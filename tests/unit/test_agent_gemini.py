@@ -329,6 +329,16 @@ def test_a_count_of_requests_that_is_damaged_or_cannot_be_written_is_named(clien
         client("http://127.0.0.1:9")
 
 
+def test_a_kept_answer_that_is_damaged_is_not_paid_for_again_without_a_word(client, tmp_path):
+    with serving(scripted(GOOD)) as server:
+        client(server.url).read()
+        (kept,) = (tmp_path / "answers").glob("*.json")
+        kept.write_text(kept.read_text()[:-9])
+        with pytest.raises(AgentError, match=r"json is no kept answer; delete it"):
+            client(server.url).read()
+        assert server.calls == 1
+
+
 def test_the_key_travels_in_the_header_only_and_is_in_no_file_or_message(client, tmp_path, caplog, recwarn):
     answers = (200, text_body(f"your key is {KEY}")), error(400, f"bad parameter near {KEY}")
     with serving(scripted(*answers)) as server:
