@@ -51,17 +51,14 @@ def batch_news(
         >>> from flowedit.widgets import RunPanel  # doctest: +SKIP
         >>> RunPanel(lambda: batch_news("clips.jsonl", "out"), total=12)  # doctest: +SKIP
     """
-    from flowedit.batch.checking import check_entries  # the command line, which imports this, starts without these
-    from flowedit.batch.jobs import batch_steps, painter_of
-    from flowedit.batch.manifest import entries_of, read_rows
+    from flowedit.batch.checking import checked_entries  # the command line, which imports this, starts without these
+    from flowedit.batch.jobs import batch_steps
+    from flowedit.batch.manifest import read_rows
     from flowedit.batch.options import BatchOptions
-    from flowedit.errors import SettingError
 
-    path, out, wanted, found = Path(manifest), Path(out), BatchOptions(**options), dict[str, "Record"]()
-    entries, faults = entries_of(read_rows(path), path.parent, out, common or {})
-    if faults := faults or check_entries(entries, painter_of(entries, out, wanted).check):
-        raise SettingError("\n".join(faults))
-    for record in batch_steps(entries, out, wanted):
+    out, found = Path(out), dict[str, "Record"]()
+    entries = checked_entries(*read_rows(Path(manifest)), out, common or {})
+    for record in batch_steps(entries, out, BatchOptions(**options)):
         found[record.id] = record
-        yield record.line() if record.state == "running" else record
+        yield record if record.ended else record.line()
     return [found[entry.id] for entry in entries]

@@ -1,7 +1,7 @@
 """Check every line of a batch before any work: files, sizes, rates, windows, settings, model and disk."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -9,52 +9,69 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from flowedit.batch.manifest import Entry
+from flowedit.batch.manifest import Entry, Faults, Rows, entries_of
+from flowedit.batch.painting import Painter
 from flowedit.errors import FlowEditError, KeyframeError, OutputError, SettingError
 from flowedit.keyframes import check_shape
-from flowedit.media.clip import VideoInfo, probe
+from flowedit.media.clip import VideoInfo
+from flowedit.media.glance import glance
 from flowedit.media.images import FORMATS
 from flowedit.models import checkpoint_files, placements
 from flowedit.run.inputs import planned
 from flowedit.wan.checkpoints import TINY
 from flowedit.wan.memory import existing_parent
 
+_LOOKS = 4
+"""Videos looked at side by side: storage that is shared answers late."""
 PIXEL_BYTES, LOSSLESS_BYTES = 0.5, 3.0
 """What the results take on the disk a pixel of the window, rather too much."""
 
 
-def check_entries(entries: Sequence[Entry], check_style: Callable[[Mapping[str, Any]], object]) -> list[str]:
-    """A sentence for each line that cannot be run, with its number. Each video is opened once, of pictures the header.
+def checked_entries(
+    base: Path, rows: Rows, out: Path, common: Mapping[str, Any], *, mirror: bool = False
+) -> list[Entry]:
+    """The clips of a batch, of which every line fits; the arguments are those of `entries_of`.
 
-    Args:
-        entries: the clips, at least one.
-        check_style: raises a `FlowEditError` where keyframes cannot be painted so.
+    Raises:
+        SettingError: a line for each line of the manifest that cannot be run, with its number.
     """
+    entries, faults = entries_of(base, rows, out, common, mirror=mirror)
+    if entries:
+        faults += check_entries(entries, Painter.of(entries, out, 0.0))
+    if faults:
+        raise SettingError("\n".join(["nothing is begun:", *(f"  {said}" for _, said in sorted(faults))]))
+    return entries
+
+
+def check_entries(entries: Sequence[Entry], painter: Painter) -> Faults:
+    """A sentence for each of some clips that cannot be run. A video is opened once, of pictures the header is read."""
+    check_model, check_style = lru_cache(None)(_check_model), lru_cache(None)(lambda style: painter.check(dict(style)))
+    faults, needed = Faults(), 0.0
     videos = list(dict.fromkeys(entry.request.video for entry in entries))
-    with ThreadPoolExecutor(2) as pool:
-        infos = dict(zip(videos, pool.map(_probed, videos), strict=True))
-    check_model, faults, needed = lru_cache(None)(_check_model), [], 0.0
+    with ThreadPoolExecutor(_LOOKS) as pool:
+        infos = dict(zip(videos, pool.map(_seen, videos), strict=True))
     for entry in entries:
         request, info = entry.request, infos[entry.request.video]
         try:
             if not request.settings.classical:
                 check_model(request.model, request.placement)
             if entry.style:
-                check_style(entry.style)
+                check_style(tuple(entry.style.items()))
             if isinstance(info, FlowEditError):
                 raise info
             needed += _check(entry, info)
         except FlowEditError as error:
-            faults.append(f"line {entry.line} ({entry.id}): {error}")
+            faults.append((entry.line, f"line {entry.line} ({entry.id}): {error}"))
     free = shutil.disk_usage(existing_parent(entries[0].request.output)).free
     if needed > free:
-        faults.append(f"The results may take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; free some.")
+        said = f"the results may take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; free some."
+        faults.append((entries[-1].line + 1, said))
     return faults
 
 
-def _probed(video: Path) -> VideoInfo | FlowEditError:
+def _seen(video: Path) -> VideoInfo | FlowEditError:
     try:
-        return probe(video)
+        return glance(video)
     except FlowEditError as error:
         return error
 

@@ -46,10 +46,18 @@ def connected(address: str | None) -> Iterator[Any]:
         import ray
     except ModuleNotFoundError:
         raise ModelError("Ray is not installed, and runs a batch: pip install 'flowedit[cluster]'.") from None
-    if ray.is_initialized():
+    ours = not ray.is_initialized()
+    if ours:
+        _start(ray, address)
+    try:
         with _terminable():
             yield ray
-        return
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start(ray: Any, address: str | None) -> None:  # noqa: ANN401
     quiet: dict[str, Any] = {"address": address or "local", "log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         cores = len(os.sched_getaffinity(0))
@@ -57,7 +65,7 @@ def connected(address: str | None) -> Iterator[Any]:
     for left in reversed(range(STARTS)):
         try:
             ray.init(**quiet)
-            break
+            return
         except ConnectionError:
             said = "start one with ray start --head, and give its RAY_AUTH_TOKEN if it asks for one"
             raise SettingError(f"No Ray cluster answers at {address}; {said}.") from None
@@ -65,11 +73,6 @@ def connected(address: str | None) -> Iterator[Any]:
             ray.shutdown()
             if not left or "timed out" not in str(error):
                 raise ModelError(f"Ray does not start: {str(error).splitlines()[0]}") from None
-    try:
-        with _terminable():
-            yield ray
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

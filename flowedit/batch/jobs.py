@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flowedit.agent.settings import GeminiSettings
 from flowedit.batch.cluster import Room, connected, room_on
 from flowedit.batch.index import write_index
 from flowedit.batch.manifest import Entry
@@ -23,18 +22,22 @@ from flowedit.wan.placement import LEVELS
 LEAVE_S, POLL_S, INDEX_S = 4.0, 1.0, 60.0
 """How long workers may take to end their step when the batch is stopped; how often they are asked how far they are; how
 often the page of all clips is written while the batch runs."""
+POLLED = 50
+"""Workers that are asked in `POLL_S` at most, for the driver's time."""
 _GONE_S = 40.0
 """How long Ray takes to notice that a node is gone, which its workers' silence comes before."""
 _THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """As at the command line, whose results are to come out."""
 _UNBORN = 3
 """Workers in a row that die before they are ready, after which something is wrong with all."""
+_Given = tuple[Painter, Edit | None]
+"""What workers are made of."""
 
 
 def batch_steps(
     entries: Sequence[Entry], out: Path, options: BatchOptions | None = None, edit: Edit | None = None
 ) -> Generator[Record, None, None]:
-    """Edit clips side by side; a record when one begins or ends, and each second of those at work. Closing ends it.
+    """Edit clips side by side; a record when one begins or ends, and now and then of those at work. Closing ends it.
 
     Args:
         entries: the clips; those that are done already are skipped.
@@ -49,7 +52,7 @@ def batch_steps(
     options = options or BatchOptions()
     with connected(options.address) as ray:
         records = {entry.id: read_record(entry) for entry in entries}
-        batch = _Batch(ray, entries, options, (painter_of(entries, out, options), edit))
+        batch = _Batch(ray, entries, options, (Painter.of(entries, out, options.max_usd), edit))
         due = time.monotonic()
         try:
             for record in batch.steps():
@@ -64,12 +67,6 @@ def batch_steps(
             write_index(out, entries, records | {entry.id: read_record(entry) for entry in unfinished})
 
 
-def painter_of(entries: Sequence[Entry], out: Path, options: BatchOptions) -> Painter:
-    """Who paints keyframes where a line asks for it."""
-    calls = GeminiSettings.max_calls * sum(bool(entry.style) for entry in entries)
-    return Painter(out.absolute() / "answers", options.max_usd, calls)
-
-
 def lowered(entry: Entry, record: Record) -> Entry:
     """The clip for its next try: one placement lower where memory ran out, if there is one."""
     if record.cause != "memory" or record.level not in LEVELS[:-1]:
@@ -78,27 +75,36 @@ def lowered(entry: Entry, record: Record) -> Entry:
 
 
 class _Group:
-    """The workers of one edit: one, or one a GPU where several share it; `refs` is what is waited for."""
+    """The workers of one edit: one, or one a GPU where several share it.
 
-    def __init__(self, ray: Any, room: Room, given: tuple[Painter, Edit | None]) -> None:  # noqa: ANN401
+    Attributes:
+        actors: their handles.
+        refs: what is waited for; none while idle.
+        entry: the clip in hand; None at the start.
+        last: how far it is.
+        node: where the first runs, in Ray's name for it.
+        lost: when it is given up, once it is silent.
+    """
+
+    def __init__(self, ray: Any, room: Room, given: _Given) -> None:  # noqa: ANN401
         size = max(1, room.gpus)
         share: dict[str, Any] = {"num_cpus": room.cpus, "num_gpus": min(1, room.gpus), "memory": room.memory}
-        actor = ray.remote(Worker)
-        self._ray, self._place, port = ray, None, random.randint(20_000, 32_000)
+        self._ray, self._place, names = ray, None, dict[str, object]()
         if size > 1:
             bundle = {"CPU": room.cpus, "GPU": 1, "memory": room.memory}
             self._place = ray.util.placement_group([bundle] * size, strategy="STRICT_PACK")
             inside = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(self._place)
             share["scheduling_strategy"] = inside
+            port = random.randint(20_000, 32_000)
+            names = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         self.actors = []
         for rank in range(size):
-            names = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-            told = {name: str(value) for name, value in names.items()} if size > 1 else {}
-            share["runtime_env"] = {"env_vars": {**_THREADS, **told}}
+            told = {name: str(value) for name, value in {**names, "RANK": rank}.items()} if names else {}
             # A thread for the edit, and others for what is asked of it meanwhile.
-            self.actors.append(actor.options(max_concurrency=3, **share).remote(*given, rank=rank, size=size))
+            how = {**share, "max_concurrency": 3, "runtime_env": {"env_vars": {**_THREADS, **told}}}
+            self.actors.append(ray.remote(Worker).options(**how).remote(*given, rank=rank, size=size))
         self.entry: Entry | None = None
-        self.node, self.last = "", Record(id="")
+        self.node, self.last, self.lost = "", Record(id=""), 0.0
         self.refs = [each.ready.remote() for each in self.actors]
 
     def begin(self, entry: Entry, retries: int) -> Record:
@@ -119,13 +125,7 @@ class _Group:
 class _Batch:
     """One batch at work."""
 
-    def __init__(
-        self,
-        ray: Any,  # noqa: ANN401
-        entries: Sequence[Entry],
-        options: BatchOptions,
-        given: tuple[Painter, Edit | None],
-    ) -> None:
+    def __init__(self, ray: Any, entries: Sequence[Entry], options: BatchOptions, given: _Given) -> None:  # noqa: ANN401
         self._ray, self._retries, self._given = ray, options.retries, given
         # Clips of one model one after the other: a worker that changes models loads anew.
         self._waiting = deque(sorted(entries, key=lambda each: (each.request.model, str(each.request.loras))))
@@ -133,45 +133,52 @@ class _Batch:
         self._room = room_on(ray, models, options)
         self._slots, self._unborn = self._room.slots, 0
         self._groups: list[_Group] = []
-        self._silent: list[tuple[float, _Group, Entry, Exception]] = []
 
     def steps(self) -> Generator[Record, None, None]:
         """Give idle workers clips, hear of those that ended, replace those that died."""
-        asked = time.monotonic()
-        while self._waiting or self._busy() or self._silent:
+        due = time.monotonic() + POLL_S
+        while self._waiting or self._busy():
             while len(self._groups) < min(self._slots, len(self._busy()) + len(self._waiting)):
                 self._groups.append(_Group(self._ray, self._room, self._given))
             if self._slots < 1:
                 raise OutputError("No worker has room on its disk for results; free some, and repeat the command.")
             for group in self._groups:
-                if not group.refs and self._waiting:
+                if group.entry is None and not group.refs and self._waiting:
                     yield group.begin(self._waiting.popleft(), self._retries)
-            of = {ref: group for group in self._groups for ref in group.refs}
-            ended = self._ray.wait(list(of), timeout=POLL_S, fetch_local=False)[0] if of else time.sleep(POLL_S)
-            for group in {of[ref] for ref in ended or ()}:
-                yield from self._heard(group)
-            yield from self._given_up()
-            if time.monotonic() >= asked + POLL_S:
+            yield from self._news()
+            if time.monotonic() >= due:
                 yield from self._progress()
-                asked = time.monotonic()
+                due = time.monotonic() + POLL_S * max(1, len(self._groups) / POLLED)
 
     def _busy(self) -> list[_Group]:
         return [group for group in self._groups if group.entry is not None]
 
+    def _news(self) -> Generator[Record, None, None]:
+        """Workers that are ready, have ended a clip, or have died; waits for one for a while."""
+        of = {ref: group for group in self._groups for ref in group.refs}
+        ended = self._ray.wait(list(of), timeout=POLL_S, fetch_local=False)[0] if of else time.sleep(POLL_S)
+        for group in {of[ref] for ref in ended or ()}:
+            yield from self._heard(group)
+        for group in list(self._groups):
+            if group.entry and group.lost and (time.monotonic() > group.lost or not self._alive(group.node)):
+                yield self._died(group, group.entry, "", "it is silent")
+
     def _heard(self, group: _Group) -> Generator[Record, None, None]:
-        """A worker that is ready, has ended a clip, or has died."""
-        entry = group.entry
+        entry, errors = group.entry, self._ray.exceptions
         try:
             found = self._ray.get(group.refs, timeout=None if len(group.refs) == 1 else 60)
-        except self._ray.exceptions.RayError as error:
-            self._drop(group)
-            self._unborn += entry is None
-            if entry is not None and isinstance(error, self._ray.exceptions.ActorUnavailableError):
-                self._silent.append((time.monotonic() + _GONE_S, group, entry, error))
-            elif entry is not None:
-                yield self._settled(entry, self._died(group, entry, error))
-            elif getattr(error, "actor_init_failed", False) or self._unborn >= _UNBORN:
-                raise ModelError(f"A worker does not start: {str(error).splitlines()[-1]}") from None
+        except errors.RayError as error:
+            said = str(error).strip().splitlines()
+            if entry is None:
+                self._drop(group)
+                self._unborn += 1
+                if getattr(error, "actor_init_failed", False) or self._unborn >= _UNBORN:
+                    raise ModelError(f"A worker does not start: {said[-1]}") from None
+            elif isinstance(error, errors.ActorUnavailableError):
+                group.refs, group.lost = [], time.monotonic() + _GONE_S
+            else:
+                cause = "memory" if isinstance(error, errors.OutOfMemoryError) else ""
+                yield self._died(group, entry, cause, said[0])
             return
         group.refs, group.entry, self._unborn = [], None, 0
         if entry is None:
@@ -182,25 +189,19 @@ class _Batch:
             self._slots -= found[0].cause == "disk"
         yield self._settled(entry, found[0])
 
-    def _given_up(self) -> Generator[Record, None, None]:
-        """Clips whose worker fell silent, once it is known whether its node did too."""
-        for silent in list(self._silent):
-            until, group, entry, error = silent
-            if time.monotonic() > until or not self._alive(group.node):
-                self._silent.remove(silent)
-                yield self._settled(entry, self._died(group, entry, error))
-
     def _alive(self, node: str) -> bool:
         return any(each["Alive"] and each["NodeID"] == node for each in self._ray.nodes())
 
-    def _died(self, group: _Group, entry: Entry, error: Exception) -> Record:
+    def _died(self, group: _Group, entry: Entry, cause: str, said: str) -> Record:
         """The record of a clip whose worker is gone: its own failure, unless the whole node went."""
+        self._drop(group)
         kept = replace(read_record(entry), level=group.last.level)
-        if not self._alive(group.node):
-            return replace(kept, state="failed", reason=f"its node {kept.node} went away").kept(entry)
-        cause = "memory" if isinstance(error, self._ray.exceptions.OutOfMemoryError) else ""
-        reason = f"its process died at: {group.last.stage or 'start'} ({str(error).strip().splitlines()[0]})"
-        return kept.failed(reason, self._retries, cause).kept(entry)
+        if self._alive(group.node):
+            reason = f"its process died at: {group.last.stage or 'start'} ({said})"
+            kept = kept.failed(reason, self._retries, cause)
+        else:
+            kept = replace(kept, state="failed", reason=f"its node {kept.node} went away")
+        return self._settled(entry, kept.kept(entry))
 
     def _settled(self, entry: Entry, record: Record) -> Record:
         """A clip that failed waits for its next turn."""

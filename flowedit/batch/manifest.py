@@ -20,6 +20,8 @@ from flowedit.settings import EditSettings
 
 Rows = list[tuple[int, Any]]
 """Names and values of each line, with its number."""
+Faults = list[tuple[int, str]]
+"""A sentence for each line at fault, with its number."""
 
 
 def _split(by: str) -> BeforeValidator:
@@ -65,8 +67,8 @@ class Entry:
     style: Mapping[str, Any]
 
 
-def read_rows(path: Path) -> Rows:
-    """The lines of a manifest: JSON Lines, or CSV where its name says so.
+def read_rows(path: Path) -> tuple[Path, Rows]:
+    """The folder of a manifest and its lines: JSON Lines, or CSV where its name says so.
 
     Raises:
         SettingError: the file cannot be read.
@@ -76,13 +78,13 @@ def read_rows(path: Path) -> Rows:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path} cannot be read ({error}); give JSON Lines or CSV, one clip a line.") from None
     if path.suffix.lower() != ".csv":
-        return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        return path.parent, [(i, line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
     reader = csv.DictReader(text.splitlines(keepends=True))
-    return [(reader.line_num, {name: value for name, value in row.items() if value}) for row in reader]
+    return path.parent, [(reader.line_num, {name: value for name, value in row.items() if value}) for row in reader]
 
 
 def find_rows(pattern: str, keyframes: str | None) -> tuple[Path, Rows]:
-    """Every file that a pattern such as `in/**/*.mp4` matches, as rows, and the folder that the pattern begins in.
+    """The folder that a pattern such as `in/**/*.mp4` begins in, and every file that it matches, as rows.
 
     Args:
         pattern: of the videos, from the working folder.
@@ -102,29 +104,27 @@ def find_rows(pattern: str, keyframes: str | None) -> tuple[Path, Rows]:
 
 
 def entries_of(
-    rows: Rows, base: Path, out: Path, common: Mapping[str, Any], *, mirror: bool = False
-) -> tuple[list[Entry], list[str]]:
-    """The clips of a batch, and a sentence for each line that names none.
+    base: Path, rows: Rows, out: Path, common: Mapping[str, Any], *, mirror: bool = False
+) -> tuple[list[Entry], Faults]:
+    """The clips of a batch, and the lines that name none.
 
     Args:
+        base: folder that the manifest's paths are relative to.
         rows: of the manifest.
-        base: folder that its paths are relative to.
         out: folder for the results, each in a folder named after the clip.
         common: what stands where a line says nothing, in the words of a line.
         mirror: results lie in `out` as the videos do in `base`.
     """
     entries: list[Entry] = []
-    faults: list[str] = []
+    faults = Faults() if rows else [(0, "there is no clip in it; write one a line.")]
     for number, row in rows:
         try:
             entries.append(_entry(number, _line_of(row, common), base, (out, mirror)))
         except FlowEditError as error:
-            faults.append(f"line {number}: {error}")
-    if not rows:
-        faults.append("there is no clip in it; write one a line.")
+            faults.append((number, f"line {number}: {error}"))
     seen = Counter(entry.id for entry in entries)
     twice = (entry for entry in entries if seen[entry.id] > 1)
-    return entries, [*faults, *(f"line {each.line}: the id {each.id} is there twice; give ids." for each in twice)]
+    return entries, [*faults, *((e.line, f"line {e.line}: the id {e.id} is there twice; give ids.") for e in twice)]
 
 
 def _line_of(row: Any, common: Mapping[str, Any]) -> _Own:  # noqa: ANN401 - what the user wrote

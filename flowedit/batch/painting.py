@@ -1,6 +1,6 @@
 """Keyframes of a batch that the agent paints, all its paid calls within one budget."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ class Painter:
     answers: Path
     max_usd: float
     max_calls: int
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], out: Path, max_usd: float) -> "Painter":
+        """For a batch of these clips, with its answers in the batch's folder."""
+        return cls(out.absolute() / "answers", max_usd, GeminiSettings.max_calls * sum(bool(e.style) for e in entries))
 
     def settings(self, style: Mapping[str, Any]) -> StyleSettings:
         """What one clip's keyframes are painted by."""

@@ -1,10 +1,11 @@
 """What a batch knows of a clip: its record, kept in the clip's own folder, and whether its result is there."""
 
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from flowedit.batch.manifest import Entry
 from flowedit.files import write_json
@@ -12,12 +13,6 @@ from flowedit.runfolder import EDITED, MANIFEST
 
 RECORD = "batch.json"
 State = Literal["waiting", "running", "done", "skipped", "failed", "quarantined", "stopped"]
-
-
-class _Made(BaseModel):
-    """What the batch reads of a run's manifest."""
-
-    asked: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +57,27 @@ class Record:
         write_json(entry.request.output / RECORD, asdict(replace(self, stage="", done=0, total=0)))
         return self
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is done for the clip."""
+        return self.state not in ("waiting", "running", "failed")
+
     def line(self) -> str:
         """What became of the clip, or what is being done."""
         if self.state == "running":
             steps = f" {self.done}/{self.total}" if self.total else ""
             return f"{self.id}: {self.stage or 'starting'}{steps}"
         seconds = f" in {self.seconds:.1f} s" if self.state == "done" else ""
-        return f"{self.id}: {self.state}{seconds}{' (' + self.reason + ')' if self.reason else ''}"
+        return f"{self.id}: {self.state}{seconds}{f' ({self.reason})' if self.reason else ''}"
+
+
+_READER = TypeAdapter(Record)
 
 
 def read_record(entry: Entry) -> Record:
     """The record in a clip's folder, one of a process that is gone as stopped; a new one where there is none."""
     try:
-        kept = TypeAdapter(Record).validate_json((entry.request.output / RECORD).read_bytes())
+        kept = _READER.validate_json((entry.request.output / RECORD).read_bytes())
     except (OSError, ValueError):
         return Record(id=entry.id)
     return replace(kept, id=entry.id, state="stopped" if kept.state == "running" else kept.state)
@@ -83,7 +86,7 @@ def read_record(entry: Entry) -> Record:
 def is_done(folder: Path, asked: str) -> bool:
     """Whether a folder holds a whole run of what has this digest, by a batch or by `flowedit edit`."""
     try:
-        kept = _Made.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        kept = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
         return False
-    return kept.asked == asked and (folder / EDITED).is_file()
+    return isinstance(kept, dict) and kept.get("asked") == asked and (folder / EDITED).is_file()

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +27,8 @@ from flowedit.runfolder import STATE
 if TYPE_CHECKING:
     from flowedit.run.job import Loaded
 
-LOCK = ".batch.lock"
-"""In a clip's folder: one process at a time works in it."""
+LOCK, PAINT_LOCK = ".batch.lock", ".paint.lock"
+"""In a clip's folder: one process at a time works in it, and paints in it."""
 PATIENCE_S = 60.0
 """How long a GPU that is not free, and a folder that another process holds, are waited for."""
 _FULL = "No space left", "quota exceeded"
@@ -69,7 +69,9 @@ class Worker:
         """Edit one clip unless it is done or has failed too often; whatever goes wrong is in the record."""
         self._at = Record(id=entry.id, state="running", stage="reading")
         if self._rank:
-            return self._follow(entry, retries)
+            with suppress(Exception, KeyboardInterrupt):  # the leader says what became of the clip
+                self._follow(entry, retries)
+            return self._at
         try:
             with FileLock(make_folder(entry.request.output) / LOCK, timeout=PATIENCE_S):
                 return self._work(entry, retries)
@@ -110,13 +112,15 @@ class Worker:
             return replace(kept, state="quarantined", reason=str(error))
 
     def _request(self, entry: Entry) -> EditRequest:
-        """The request with its keyframes."""
+        """The request with its keyframes; of several workers the first to come paints them."""
+        request = entry.request
         if entry.style:
             self._at = replace(self._at, stage="painting keyframes")
-        request = self._painter.painted(entry) if entry.style else entry.request
+            with FileLock(make_folder(request.output) / PAINT_LOCK):
+                request = self._painter.painted(entry)
         return replace(request, overwrite=True)
 
-    def _follow(self, entry: Entry, retries: int) -> Record:
+    def _follow(self, entry: Entry, retries: int) -> None:
         """The share of an edit that the worker of rank 0 leads, whose folder it leaves alone."""
         request, kept = self._request(entry), read_record(entry)
         if not is_done(request.output, asked_of(request)) and kept.failures <= retries:
@@ -124,7 +128,6 @@ class Worker:
                 if state := (request.output / STATE).is_file():
                     shutil.copy(request.output / STATE, name)
                 self._edit(replace(request, output=Path(name), resume=state), self._watch)
-        return kept
 
     def _watch(self, stage: str, done: int, total: int, step: object) -> None:
         del step

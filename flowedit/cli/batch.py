@@ -21,7 +21,6 @@ from flowedit.run.request import CALLED, EditRequest
 from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
-    from flowedit.batch.manifest import Entry
     from flowedit.batch.record import Record
 
 
@@ -62,59 +61,49 @@ def batch(
 
     Settings given here are for every clip, a line of the manifest may say otherwise.
     """
-    from flowedit.batch.checking import check_entries  # these load NumPy and OpenCV
+    from flowedit.batch.checking import checked_entries  # these load NumPy and OpenCV
     from flowedit.batch.index import INDEX, summary
-    from flowedit.batch.jobs import batch_steps, painter_of
+    from flowedit.batch.jobs import batch_steps
+    from flowedit.batch.manifest import find_rows, read_rows
 
-    own, options = Asked(**asked), BatchOptions(**where)
+    own = Asked(**asked)
     common |= {"gain": common.pop("form"), "preset": own.preset}
-    entries, faults = _read(manifest, own, output, {name: value for name, value in common.items() if value is not None})
-    faults = faults or check_entries(entries, painter_of(entries, output, options).check)
-    for fault in faults:
-        typer.echo(printable(f"flowedit: {fault}"), err=True)
-    if faults:
-        raise typer.Exit(2)
+    if (manifest is None) == (own.clips is None):
+        raise SettingError("Give a manifest, or --clips with --keyframes or --style, one of the two.")
+    base, rows = find_rows(own.clips or "", own.keyframes) if manifest is None else read_rows(manifest)
+    stated = {name: value for name, value in common.items() if value is not None}
+    entries = checked_entries(base, rows, output, stated, mirror=own.mirror)
     if own.dry_run:
         typer.echo(f"{counted(len(entries), 'clip')}, nothing amiss")
         return
     records: dict[str, Record] = {}
     with (
         _shown(len(entries), as_json=own.as_json) as show,
-        closing(batch_steps(entries, output, options)) as steps,
+        closing(batch_steps(entries, output, BatchOptions(**where))) as steps,
     ):
         for record in steps:
+            show(records.get(record.id), record)
             records[record.id] = record
-            show(record)
     typer.echo(summary(records.values()), err=own.as_json)
     typer.echo(output / INDEX, err=own.as_json)
     if any(record.state not in ("done", "skipped") for record in records.values()):
         raise typer.Exit(1)
 
 
-def _read(
-    manifest: Path | None, own: Asked, output: Path, common: Mapping[str, Any]
-) -> "tuple[list[Entry], list[str]]":
-    from flowedit.batch.manifest import entries_of, find_rows, read_rows
-
-    if (manifest is None) == (own.clips is None):
-        raise SettingError("Give a manifest, or --clips with --keyframes or --style, one of the two.")
-    if manifest is not None:
-        return entries_of(read_rows(manifest), manifest.parent, output, common, mirror=own.mirror)
-    base, rows = find_rows(own.clips or "", own.keyframes)
-    return entries_of(rows, base, output, common, mirror=own.mirror)
-
-
 @contextmanager
-def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record], None]]":
-    """A watcher of records: bars at a terminal, else a line for what begins and ends, or JSON of all that changes."""
-    console, seen = Console(stderr=True), dict[str, "Record"]()
+def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record | None, Record], None]]":
+    """A watcher of records, told the last one of the same clip, too.
 
-    def say(record: "Record") -> None:
-        before, seen[record.id] = seen.get(record.id), record
+    Bars at a terminal; elsewhere a line for what begins and ends, or JSON of all that changes.
+    """
+    console, ended = Console(stderr=True), 0
+
+    def say(before: "Record | None", record: "Record") -> None:
+        nonlocal ended
+        ended += record.ended
         if as_json and record != before:
             typer.echo(json.dumps(asdict(record)))
         elif not as_json and not record.stage:
-            ended = sum(each.state not in ("running", "failed") for each in seen.values())
             typer.echo(printable(f"{ended}/{total} {record.line()}"), err=True)
 
     if as_json or not console.is_terminal:
@@ -134,7 +123,7 @@ class _Bars:
         self._progress, self._left, self._clips = progress, total, dict[str, Any]()
         self._whole = progress.add_task("clips", total=total)
 
-    def show(self, record: "Record") -> None:
+    def show(self, before: "Record | None", record: "Record") -> None:
         if record.state == "running":
             if record.id not in self._clips:
                 self._clips[record.id] = self._progress.add_task(record.id, total=None)

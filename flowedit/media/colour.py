@@ -43,7 +43,7 @@ def to_picture(frame: VideoFrame, pixel_aspect: Fraction = Fraction(1)) -> Pictu
     """
     # Files that do not say which matrix they use mean BT.709 when they are high definition: players assume it too.
     unsaid = frame.colorspace == _UNSPECIFIED_COLOURS and frame.height >= _HD_HEIGHT
-    width, height = _square(frame, pixel_aspect)
+    width, height = square_size(frame.width, frame.height, pixel_aspect)
     wide, clear = _wide(frame), _transparent(frame)
     stored = frame.reformat(
         width=width,
@@ -62,7 +62,7 @@ def to_picture(frame: VideoFrame, pixel_aspect: Fraction = Fraction(1)) -> Pictu
 
 def remarks(frame: VideoFrame, pixel_aspect: Fraction, *, interlaced: bool) -> tuple[str, ...]:
     """What was decided for the user to make pictures of such frames, a phrase each."""
-    width, height = _square(frame, pixel_aspect)
+    width, height = square_size(frame.width, frame.height, pixel_aspect)
     hdr, wide = _HDR.get(int(frame.color_trc)), _wide(frame)
     return tuple(
         said
@@ -105,11 +105,11 @@ def deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
                 yield made
 
 
-def _square(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
+def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
     """Width and height with square pixels; the side that grows is even, as most players want it."""
     if pixel_aspect > 1:
-        return round(frame.width * pixel_aspect / 2) * 2, frame.height
-    return frame.width, frame.height if pixel_aspect == 1 else round(frame.height / pixel_aspect / 2) * 2
+        return round(width * pixel_aspect / 2) * 2, height
+    return width, height if pixel_aspect == 1 else round(height / pixel_aspect / 2) * 2
 
 
 def _transparent(frame: VideoFrame) -> bool:

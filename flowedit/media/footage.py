@@ -31,7 +31,7 @@ from flowedit.media.sequence import Reel
 KINDS = "an mp4, mov, mkv or webm video"
 _HEAD = 16
 """Packets that are decoded to see whether a file's packets tell which frames it holds."""
-_UNREADABLE = {14, 15}
+UNREADABLE = {14, 15}
 """Matrices of BT.2100's ICtCp and of Dolby Vision's IPT, which FFmpeg's scaler takes for others."""
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -97,7 +97,7 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, No
     try:
         # A name with a colon is no protocol, and a title need not be UTF-8.
         with av.open(f"file:{only_file(path)}", metadata_errors="replace") as container:
-            yield container, _video_stream(path, container)
+            yield container, video_stream(path, container)
     except EOFError:
         raise VideoFileError(f"{path} holds no frames; give {KINDS} with at least 1 frame.") from None
     except (FFmpegError, OSError, ValueError, ArithmeticError) as error:
@@ -109,7 +109,8 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, No
         ) from None
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The film of a file; without one, or in a codec that is not here, a `VideoFileError`."""
     if container.format.name == "image2" or container.format.name.endswith("_pipe"):
         raise VideoFileError(f"{path} is a picture, not a video; give {KINDS}.")
     covers = Disposition.attached_pic
@@ -155,7 +156,7 @@ def _footage(path: Path, _stamp: tuple[int, ...]) -> Footage:
     with opened(path) as (container, stream):
         codec = stream.codec_context.name
         packets = [_PacketTimes.of(packet, codec) for packet in container.demux(stream) if packet.size]
-        if int(stream.codec_context.colorspace) in _UNREADABLE:
+        if int(stream.codec_context.colorspace) in UNREADABLE:
             raise VideoFileError(f"{path} is HDR in a form (ICtCp or Dolby Vision) that is not read; convert it.")
         first, interlaced, shown = _shown(path, packets, stored=container.format.name != "avi")
         times = _filled(shown)

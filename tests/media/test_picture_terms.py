@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from flowedit.errors import VideoFileError
 from flowedit.media.clip import probe, read_image, read_video, write_video
+from flowedit.media.glance import glance
 
 ONE = 1 << 16
 MARKED = np.zeros((48, 64, 3), np.uint8)
@@ -69,14 +70,16 @@ def test_the_whole_display_matrix_is_applied(tmp_path, matrix, expected):
     at = data.index(plain, data.index(b"tkhd"))
     path.write_bytes(data[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + data[at + len(plain) :])
     assert np.array_equal(read_video(path).frames[0], expected(MARKED))
+    assert glance(path) == probe(path)
     assert (probe(path).height, probe(path).width) == expected(MARKED).shape[:2]
 
 
 @pytest.mark.parametrize(("aspect", "size"), [("4/3", (48, 86)), ("8/9", (54, 64)), ("1/1", (48, 64))])
 def test_pixels_become_square(tmp_path, aspect, size):
-    path = stored(tmp_path / "dv.mkv", [MARKED], "yuv444p", "libx264", aspect)
+    path = stored(tmp_path / "dv.mp4", [MARKED], "yuv444p", "libx264", aspect)
     clip = read_video(path)
     assert clip.frames.shape[1:3] == size == (probe(path).height, probe(path).width)
+    assert glance(path) == probe(path)
     assert any("not square" in note for note in clip.notes) == (aspect != "1/1")
 
 

@@ -4,6 +4,7 @@ import pytest
 from footage import beeps_in, beheaded, make, number_of, remuxed
 
 from flowedit.media.clip import probe, read_video, stream_video, write_video
+from flowedit.media.glance import glance
 
 GROUP = {"g": "12", "sc_threshold": "0"}
 VP8 = {"g": "30", "auto-alt-ref": "1", "lag-in-frames": "20", "deadline": "good", "cpu-used": "4", "b": "60k"}
@@ -52,6 +53,13 @@ def files(tmp_path_factory):
         return made[name]
 
     return file
+
+
+@pytest.mark.parametrize("name", [*FILES, *CUT])
+def test_a_glance_at_the_header_says_what_reading_does(files, name):  # catches: frames counted that are not shown
+    seen, read = glance(files(name)), probe(files(name))
+    assert (seen.num_frames, seen.height, seen.width) == (read.num_frames, read.height, read.width)
+    assert (seen.has_audio, float(seen.fps)) == (read.has_audio, pytest.approx(float(read.fps), rel=0.02))
 
 
 @pytest.mark.parametrize("start", [0, 3, 11, 26, 36, 53])

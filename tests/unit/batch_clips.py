@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowedit.batch.manifest import entries_of
+from flowedit.batch.manifest import entries_of, read_rows
 from flowedit.files import unwritten, write_json
 from flowedit.media.clip import write_image, write_video
 from flowedit.run.outputs import asked_of
@@ -30,8 +30,7 @@ def make_clips(folder: Path, count: int, frames: int = 9) -> Path:
 
 
 def entries_in(manifest: Path, out: Path, **common):
-    rows = [(number, line) for number, line in enumerate(manifest.read_text().splitlines(), start=1)]
-    entries, faults = entries_of(rows, manifest.parent, out, {"preset": "draft", **common})
+    entries, faults = entries_of(*read_rows(manifest), out, {"preset": "draft", **common})
     assert not faults
     return entries
 

@@ -3,20 +3,23 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import av
 import pytest
 from batch_clips import entries_in, leave_run, make_clips
-from typer.testing import CliRunner
 
-from flowedit.batch import jobs
-from flowedit.batch.checking import check_entries
+from flowedit.batch import checking, jobs
+from flowedit.batch.checking import checked_entries
 from flowedit.batch.index import write_index
 from flowedit.batch.manifest import entries_of, find_rows, read_rows
-from flowedit.batch.options import BatchOptions
+from flowedit.batch.painting import Painter
 from flowedit.batch.record import Record, is_done, read_record
-from flowedit.cli.main import app
+from flowedit.cli.main import main
 from flowedit.errors import SettingError
+from flowedit.media import footage
 from flowedit.run.outputs import asked_of
 
 BROKEN = (
@@ -32,8 +35,9 @@ def clips(tmp_path_factory):
     return folder
 
 
-def read(clips, rows, common=None, **how):
-    return entries_of(list(enumerate(rows, start=1)), clips, clips / "out", common or {}, **how)
+def read(clips, rows, common=None, out="out", **how):
+    entries, faults = entries_of(clips, list(enumerate(rows, start=1)), clips / out, common or {}, **how)
+    return entries, [said for _, said in faults]
 
 
 LINE = {"video": "c0.mp4", "keyframes": ["c0-key-0.png"]}
@@ -59,10 +63,10 @@ def test_keyframes_count_the_files_frames_where_every_nth_is_edited(clips, tmp_p
     assert (faults, own.request.every, own.request.keyframes) == ([], 2, [(2, clips / key)])
     (fault,) = read(clips, [{"video": "c0.mp4", "keyframes": {"3": key}, **last}])[1]
     assert "at no frame that --every 2 takes" in fault
-    rows = [(1, {"video": "c0.mp4", "style": "oil", **last})]
-    (styled,), faults = entries_of(rows, clips, tmp_path, {"backend": "offline"})
+    rows = [{"video": "c0.mp4", "style": "oil", **last}]
+    (styled,), faults = read(clips, rows, {"backend": "offline"}, tmp_path)
     assert not faults
-    painted = jobs.painter_of([styled], tmp_path, BatchOptions()).painted(styled)
+    painted = Painter.of([styled], tmp_path, 2.0).painted(styled)
     assert (painted.start, painted.every, painted.num_frames) == (0, 2, 5)
     assert {index for index, _ in painted.keyframes} <= set(range(5))
 
@@ -71,11 +75,13 @@ def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that s
     (tmp_path / "a.csv").write_text(
         "video,keyframes,at,steps,strength,gain,lossless\nc0.mp4,c0-key-0.png,0,4,0.5,euler,true\n"
     )
-    rows = read_rows(tmp_path / "a.csv")
+    _, rows = read_rows(tmp_path / "a.csv")
     (tmp_path / "a.jsonl").write_text(
         json.dumps({**LINE, "at": [0], "steps": 4, "strength": 0.5, "gain": "euler", "lossless": True})
     )
-    found = [entries_of(each, clips, clips, {"preset": "method"}) for each in (rows, read_rows(tmp_path / "a.jsonl"))]
+    found = [
+        entries_of(clips, each, clips, {"preset": "method"}) for each in (rows, read_rows(tmp_path / "a.jsonl")[1])
+    ]
     assert [faults for _, faults in found] == [[], []]
     one, other = (
         replace(entries[0], line=0, request=replace(entries[0].request, keyframes=())) for entries, _ in found
@@ -129,24 +135,19 @@ def test_a_rule_of_folders_finds_clips_and_mirrors_them(tmp_path, monkeypatch):
         (tmp_path / "in" / name / "c0-key-0.png").rename(tmp_path / "in" / name / "c0" / "k-4.png")
     monkeypatch.chdir(tmp_path)
     base, rows = find_rows("in/**/*.mp4", "{stem}/")
-    entries, faults = entries_of(rows, base, tmp_path / "out", {}, mirror=True)
+    entries, faults = entries_of(base, rows, tmp_path / "out", {}, mirror=True)
     assert not faults
     assert [entry.id for entry in entries] == ["a/c0", "b/c0"]
     assert entries[1].request.output == tmp_path / "out" / "b" / "c0"
     assert entries[1].request.keyframes == [(4, tmp_path / "in" / "b" / "c0" / "k-4.png")]
-    assert len(entries_of(rows, base, tmp_path / "out", {})[1]) == 2
+    assert len(entries_of(base, rows, tmp_path / "out", {})[1]) == 2
     with pytest.raises(SettingError, match="matches no file"):
         find_rows("none/*.mp4", None)
     outside = [(1, {**LINE, "video": str(tmp_path / "in" / "a" / "c0.mp4")})]
-    assert "outside" in entries_of(outside, tmp_path / "in" / "b", tmp_path, {}, mirror=True)[1][0]
+    assert "outside" in entries_of(tmp_path / "in" / "b", outside, tmp_path, {}, mirror=True)[1][0][1]
 
 
-def test_the_check_names_every_line_and_opens_a_video_once(clips, monkeypatch, tmp_path):
-    """Catches: a check that ends at the first fault, one that decodes, and a video that is opened once a line."""
-    from flowedit.batch import checking
-
-    opened, probe = [], checking.probe
-    monkeypatch.setattr(checking, "probe", lambda path: opened.append(path) or probe(path))
+def test_the_check_names_every_line(clips, monkeypatch, tmp_path):  # catches: a check that ends at the first fault
     (clips / "broken.mp4").write_bytes(b"no video")
     (clips / "broken-0.png").write_bytes(b"no picture")
     small = {**LINE, "keyframes": {"0": "c0-key-0.png"}, "size": "32x32", "id": "fits"}
@@ -157,36 +158,55 @@ def test_the_check_names_every_line_and_opens_a_video_once(clips, monkeypatch, t
         {**LINE, "video": "broken.mp4", "id": "2"},
         {**LINE, "start": 9, "id": "3"},
         {**LINE, "frames": 8, "id": "4"},
-        {**LINE, "keyframes": {"9": "c0-key-0.png"}, "id": "5"},
-        {**LINE, "keyframes": {"0": "broken-0.png"}, "id": "6"},
-        {**LINE, "size": "50x50", "id": "7"},
-        {**LINE, "mask": "none.png", "id": "8"},
-        {"video": "c1.mp4", "style": "no such look", "id": "9"},
+        {**LINE, "steps": 0, "id": "5"},
+        {**LINE, "keyframes": {"9": "c0-key-0.png"}, "id": "6"},
+        {**LINE, "keyframes": {"0": "broken-0.png"}, "id": "7"},
+        {**LINE, "size": "50x50", "id": "8"},
+        {**LINE, "mask": "none.png", "id": "9"},
+        {"video": "c1.mp4", "style": "no such look", "id": "10"},
     ]
-    entries, faults = read(clips, rows)
-    assert not faults
-
-    def refuse(style):
-        raise SettingError(f"no look {style['style']}")
-
-    faults = check_entries(entries, refuse)
-    assert [fault.split(" ")[1] for fault in faults] == [str(number) for number in range(3, 12)], faults
-    assert all("\n" not in fault for fault in faults)
-    assert sorted(path.name for path in opened) == ["broken.mp4", "c0.mp4", "c1.mp4", "gone.mp4"]
+    with pytest.raises(SettingError) as refused:
+        checked_entries(clips, list(enumerate(rows, start=1)), tmp_path, {})
+    first, *faults = str(refused.value).splitlines()
+    assert first == "nothing is begun:"
+    assert [fault.split()[1].strip(":") for fault in faults] == [str(number) for number in range(3, 13)], faults
     monkeypatch.setattr(checking, "PIXEL_BYTES", 1e15)
-    assert "GB are free" in check_entries(entries[:1], refuse)[0]
+    with pytest.raises(SettingError, match="GB are free"):
+        checked_entries(clips, [(1, LINE)], tmp_path, {})
 
 
-def test_the_command_checks_all_lines_before_any_work(clips, monkeypatch):  # catches: work beside a line at fault
+def test_the_check_opens_a_video_once_and_decodes_no_frame(clips, monkeypatch, tmp_path):
+    """Catches: a video opened once a line, or twice, and a frame decoded to learn what the header says."""
+    opened, by_path, by_name = Counter(), Path.open, av.open
+    monkeypatch.setattr(Path, "open", lambda path, *how: opened.update([path.name]) or by_path(path, *how))
+    monkeypatch.setattr(av, "open", lambda file, **how: opened.update([f"as film {file.name}"]) or by_name(file, **how))
+    monkeypatch.setattr(footage, "_decoded", lambda *_: pytest.fail("a frame is decoded"))
+    rows = [{**LINE, "video": f"c{i % 3}.mp4", "keyframes": [f"c{i % 3}-key-0.png"], "id": f"{i}"} for i in range(9)]
+    assert len(checked_entries(clips, list(enumerate(rows, start=1)), tmp_path, {})) == 9
+    films = [str(clips / f"c{i}.mp4") for i in range(3)]
+    assert opened == {
+        **dict.fromkeys((Path(film).name for film in films), 1),
+        **{f"as film {film}": 1 for film in films},
+    }
+
+
+def test_the_command_checks_all_lines_before_any_work(clips, monkeypatch, capsys):
+    """Catches: work beside a line at fault, and a check that leaves something behind."""
     monkeypatch.setattr(jobs, "batch_steps", lambda *_: pytest.fail("work has begun"))
     manifest = clips / "two.jsonl"
-    manifest.write_text(f"{json.dumps(LINE)}\n\n{json.dumps({**LINE, 'id': 'x', 'start': 40})}\n")
-    found = CliRunner().invoke(app, ["batch", str(manifest), "-o", str(clips / "o")])
-    assert found.exit_code == 2
-    assert "line 3 (x): --start is 40" in found.output
-    manifest.write_text(json.dumps(LINE))
-    found = CliRunner().invoke(app, ["batch", str(manifest), "-o", str(clips / "o"), "--dry-run", "--steps", "2"])
-    assert (found.exit_code, found.output) == (0, "1 clip, nothing amiss\n")
+    for lines, status, said in (
+        (
+            f"{json.dumps(LINE)}\n\n{json.dumps({**LINE, 'id': 'x', 'start': 40})}\n",
+            2,
+            "  line 3 (x): --start is 40 and",
+        ),
+        (json.dumps(LINE), 0, "1 clip, nothing amiss"),
+    ):
+        manifest.write_text(lines)
+        with pytest.raises(SystemExit) as end:
+            main(["batch", str(manifest), "-o", str(clips / "o"), "--dry-run", "--steps", "2"])
+        assert end.value.code == status
+        assert said in "".join(capsys.readouterr())
     assert not (clips / "o").exists()
 
 

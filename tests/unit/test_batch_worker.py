@@ -17,9 +17,8 @@ from oracles import Curved
 
 from flowedit.agent.settings import GeminiSettings
 from flowedit.batch import worker as module
-from flowedit.batch.jobs import lowered, painter_of
+from flowedit.batch.jobs import lowered
 from flowedit.batch.manifest import entries_of
-from flowedit.batch.options import BatchOptions
 from flowedit.batch.painting import Painter
 from flowedit.batch.record import read_record
 from flowedit.batch.worker import Worker, wait_for_gpu
@@ -185,9 +184,9 @@ def test_painted_clips_have_one_budget_and_pay_once(clips, tmp_path, monkeypatch
         monkeypatch.setattr(GeminiSettings, "__init__", point)
         monkeypatch.setenv("GOOGLE_API_KEY", KEY)
         rows = [{"video": f"c{i}.mp4", "style": "watercolour", "size": "64x64"} for i in (0, 1)]
-        entries, faults = entries_of(list(enumerate(rows, start=1)), clips.parent, tmp_path, {"preset": "draft"})
+        entries, faults = entries_of(clips.parent, list(enumerate(rows, start=1)), tmp_path, {"preset": "draft"})
         assert not faults
-        painter = painter_of(entries, tmp_path, BatchOptions(max_usd=usd))
+        painter = Painter.of(entries, tmp_path, usd)
         for entry in entries:
             assert Worker(painter).work(entry, 0).state == "done"
         assert (server.calls > 0) == paid
