@@ -32,7 +32,8 @@ def run(
 ) -> Done:
     """Run `flowedit` with these arguments in a folder; `limit` is a resource, and what may be taken of it."""
     told = multiprocessing.Pipe(duplex=False), multiprocessing.Pipe(duplex=False)
-    child = folder, [writer for _, writer in told], list(map(str, arguments)), limit, dict(environment or {})
+    here = {**os.environ, **(environment or {})}
+    child = folder, [writer for _, writer in told], list(map(str, arguments)), limit, here
     process = _SERVER.Process(target=_child, args=child)
     process.start()
     for _, writer in told:
@@ -53,12 +54,13 @@ def _read(reader: Connection) -> str:
 
 
 def _child(
-    folder: Path, told: list[Connection], arguments: list[str], limit: tuple[int, int] | None, more: dict[str, str]
+    folder: Path, told: list[Connection], arguments: list[str], limit: tuple[int, int] | None, here: dict[str, str]
 ) -> None:
     from flowedit.cli.main import main
 
     os.chdir(folder)
-    os.environ.update(more)
+    os.environ.clear()  # the server's are those of the test that began it, a key for Gemini among them
+    os.environ.update(here)
     for place, writer in enumerate(told, 1):
         os.dup2(writer.fileno(), place)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -91,7 +91,6 @@ def test_another_style_in_the_same_folder_needs_to_be_told(video, capsys):
 
 def test_what_styling_says_of_itself_is_said_by_the_edit(video, capsys, monkeypatch):
     """Catches an edit whose keyframes were painted by something else than asked for, with no word of it."""
-    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     assert edit(video, "--backend", "gemini") == 0
     assert capsys.readouterr().err.count(f"note: {NO_KEY}") == 1
     assert made(video)["styling"]["notes"] == [NO_KEY]

@@ -21,6 +21,8 @@ from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.media.images import write_image
 
 RECORDED = Path(__file__).parent / "recorded"
+REAL = os.environ.get("GOOGLE_API_KEY")
+"""The developer's own key, which no other test finds."""
 
 
 def source():
@@ -33,24 +35,23 @@ def source():
     return frames_source(np.stack(frames).astype(np.uint8), name="numbers")
 
 
-def style(folder, url, key=KEY):
+def style(folder, url, monkeypatch, key=KEY):
     folder.parent.mkdir(exist_ok=True)
     reference = folder.parent / "reference.png"
     rows, columns = np.mgrid[:64, :64]
     write_image(reference, np.stack([rows * 4, columns * 4, 255 - rows * 4], axis=2).astype(np.uint8))
     gemini = GeminiSettings(base_url=url, attempts=1)
     settings = StyleSettings(describe="ink wash", style_image=reference, target_fps=12, redo=0, gemini=gemini)
-    os.environ["GOOGLE_API_KEY"] = key
+    monkeypatch.setenv("GOOGLE_API_KEY", key)
     return style_video(source(), settings, folder)
 
 
 @pytest.fixture
-def answers(tmp_path):
+def answers(tmp_path, monkeypatch):
     """The recorded answers, laid into the folder of a run that has not begun."""
     if "FLOWEDIT_RECORD" in os.environ:
-        real = os.environ.get("GOOGLE_API_KEY")
-        with serving() if real is None else nullcontext() as server:
-            style(tmp_path / "recording" / "run", None if server is None else server.url, real or KEY)
+        with serving() if REAL is None else nullcontext() as server:
+            style(tmp_path / "recording" / "run", None if server is None else server.url, monkeypatch, REAL or KEY)
         shutil.rmtree(RECORDED, ignore_errors=True)
         shutil.copytree(tmp_path / "recording" / "run" / "answers", RECORDED)
     return sorted(RECORDED.glob("*.json"))
@@ -67,7 +68,7 @@ def test_recorded_answers_replay_a_whole_run_without_a_server(tmp_path, answers,
         return record
 
     monkeypatch.setattr("flowedit.agent.run.opened_record", with_answers)
-    result = style(tmp_path / "run", "http://127.0.0.1:9")
+    result = style(tmp_path / "run", "http://127.0.0.1:9", monkeypatch)
     assert result.status == "done"
     assert not any("offline" in note or "reached" in note for note in result.notes)
     assert [row["by"] for row in result.metadata["keyframes"]] == ["gemini-3.1-flash-image"] * 2
@@ -78,6 +79,6 @@ def test_recorded_answers_replay_a_whole_run_without_a_server(tmp_path, answers,
     assert all(event.outcome == "done" for event in read_record(tmp_path / "run").events)
 
 
-def test_without_the_recorded_answers_the_run_is_offline(tmp_path):
-    result = style(tmp_path / "run", "http://127.0.0.1:9")
+def test_without_the_recorded_answers_the_run_is_offline(tmp_path, monkeypatch):
+    result = style(tmp_path / "run", "http://127.0.0.1:9", monkeypatch)
     assert {row["by"] for row in result.metadata["keyframes"]} == {"offline"}

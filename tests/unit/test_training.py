@@ -2,6 +2,7 @@
 
 import math
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -50,7 +51,9 @@ def replay(photographs, tmp_path_factory):
     run = Run(tmp_path_factory.mktemp("run"), config="smoke")
     found = Replay(run, Lessons("cpu", 5, photographs), build_vae(SMOKE), [SHAPE])
     found.fill(1)
-    found.renew(lambda: SHAPE)
+    while not found.written[True]:  # its estimates are made elsewhere, and taken in once they are there
+        found.renew(lambda: SHAPE)
+        time.sleep(0.01)
     return found
 
 
