@@ -62,32 +62,16 @@ class StyleProgress:
     def watch(self, event: "Event") -> None:
         """Show an event as it is recorded."""
         self.watched += 1
-        if event.outcome == "done" and not self.bar.disable and (what := _what(event)):
-            self.bar.console.print(printable(f"{what}, {event.seconds:.1f} s"), highlight=False, markup=False)
+        if event.outcome == "done" and not self.bar.disable:
+            what = event.node if event.keyframe is None else f"{event.node} {event.keyframe}"
+            by = f" ({event.values['by']})" if "by" in event.values else ""
+            self.bar.console.print(printable(f"{what}{by}, {event.seconds:.1f} s"), highlight=False, markup=False)
         if event.node == "select_keyframes":
             self.bar.update(self._task, total=len(event.values.get("indices", [])) or None)
         if event.node == "style_keyframe" and event.outcome == "done" and event.values.get("attempt") == 0:
             self.bar.advance(self._task)
         if event.node in _NEXT:
             self.bar.update(self._task, description=_NEXT[event.node])
-
-
-def _what(event: "Event") -> str | None:
-    """What a node did; None for what is said elsewhere."""
-    values = event.values
-    match event.node:
-        case "sample":
-            return f"read {values['frames']} frames, {counted(len(values['cuts']), 'cut')}"
-        case "select_keyframes":
-            return f"chose frames {', '.join(map(str, values['indices']))}"
-        case "analyze_style":
-            return f"read the style: {values['title']} ({values['by']})"
-        case "style_keyframe":
-            again = f", attempt {values['attempt'] + 1}" if values["attempt"] else ""
-            return f"painted frame {event.keyframe} ({values['by']}{again})"
-        case "judge":
-            rejected = sum(bool(verdict["faults"]) for verdict in values["verdicts"])
-            return f"compared {counted(len(values['verdicts']), 'keyframe')}, {rejected or 'none'} rejected"
 
 
 def counted(number: int, noun: str) -> str:

@@ -38,8 +38,8 @@ def test_words_of_others_are_shown_escaped(capsys, monkeypatch):
     show_cost(SimpleNamespace(notes=(code,), usage=SimpleNamespace(calls=0)))
     progress = StyleProgress()
     progress.bar.disable = False
-    values = {"title": code, "by": code}
-    progress.watch(SimpleNamespace(node="analyze_style", outcome="done", values=values, seconds=1.0))
+    values = {"by": code}
+    progress.watch(SimpleNamespace(node="analyze_style", keyframe=None, outcome="done", values=values, seconds=1.0))
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: "later")
     request = request_for(3)
     fault = Fault(kind="model", text=code)
@@ -48,7 +48,7 @@ def test_words_of_others_are_shown_escaped(capsys, monkeypatch):
         Path(),
     )
     printed = "".join(capsys.readouterr())
-    assert printed.count(shown) == 4
+    assert printed.count(shown) == 3
     assert "\x1b]" not in printed
 
 
@@ -91,8 +91,8 @@ def test_a_person_answers_at_a_real_terminal(tmp_path, video):
     """Redo one with a reason, put it off, and take them all in a second call that goes on where the first stopped."""
     first = at_a_terminal(video, tmp_path / "out", ["8", "too dark", "later"])
     assert "wait for an answer" in first
-    assert first.count("painted frame 8 (offline)") == first.count("painted frame 8 (offline, attempt 2)") == 1
-    assert first.count("read 17 frames, 0 cuts, ") == 1
+    assert first.count("style_keyframe 8 (offline), ") == 2
+    assert first.count("sample, ") == 1
     record = read_record(tmp_path / "out")
     assert record.status == "waiting"
     assert [event.values["adjustment"] for event in record.events if event.values.get("attempt") == 1] == [
