@@ -26,13 +26,14 @@ from benchmarks.gpu import (
     peaking,
     timed,
 )
+from benchmarks.segments import segment_rows
 from benchmarks.synthetic import (
-    TEXT_TOKENS,
     Sightless,
     Wordless,
     drawn_clip,
     forward_inputs,
     forward_of,
+    forward_operations,
     key_slots,
     synthetic_pipeline,
     synthetic_vae,
@@ -268,6 +269,7 @@ SECTIONS: dict[str, Section] = {
     "prediction": prediction_rows,
     "vae": vae_rows,
     "attention": attention_rows,
+    "segments": segment_rows,
 }
 """Name -> section; what answers most comes first."""
 
@@ -275,9 +277,3 @@ SECTIONS: dict[str, Section] = {
 def operations_of(bench: Bench, keyframes: int) -> float:
     """Operations of one forward of the clip with joint keyframes, in 10**12."""
     return forward_operations(bench.checkpoint.width, token_count(bench.checkpoint, bench.shape, keyframes))
-
-
-def forward_operations(width: Width, tokens: int) -> float:
-    """Floating-point operations, in 10**12, of one forward: matrix products and attention, two per multiply-add."""
-    products = (6 * width.dim**2 + 2 * width.dim * width.ffn) * tokens + 2 * width.dim**2 * TEXT_TOKENS
-    return 2 * width.layers * (products + 2 * width.dim * tokens * (tokens + TEXT_TOKENS)) / 1e12

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, gpu_tables, long_clips, looks, paces, speed, tables
+from benchmarks import RESULTS, gpu_tables, long_clips, looks, paces, segments, speed, tables
 from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
@@ -37,6 +37,7 @@ def figures() -> dict[str, Any]:
         "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
         **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table")},
+        **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
         "paces_table": paces.to_markdown(paces.read_paces(RESULTS / "paces.json")),

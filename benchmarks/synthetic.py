@@ -14,6 +14,7 @@ from flowedit.model import ClipShape
 from flowedit.wan import vendor
 from flowedit.wan.adapter import WanVideo, positions
 from flowedit.wan.blocks import IMAGE_TOKENS
+from flowedit.wan.checkpoints import Width
 from flowedit.wan.files import transformer_settings
 
 TEXT_TOKENS, TEXT_WIDTH = 512, 4096
@@ -129,3 +130,9 @@ def forward_of(bench: Bench, pipe: Any, keyframes: int) -> Callable[[], Tensor]:
             return pipe.model_fn(**inputs)
 
     return forward
+
+
+def forward_operations(width: Width, tokens: int) -> float:
+    """Floating-point operations, in 10**12, of one forward: matrix products and attention, two per multiply-add."""
+    products = (6 * width.dim**2 + 2 * width.dim * width.ffn) * tokens + 2 * width.dim**2 * TEXT_TOKENS
+    return 2 * width.layers * (products + 2 * width.dim * tokens * (tokens + TEXT_TOKENS)) / 1e12

@@ -34,6 +34,7 @@ class Condition:
         negative_prompt: what guidance moves away from.
         guidance: classifier-free guidance scale; 1 switches it off.
         images: pixel index -> image uint8 (H, W, 3) that the model is to show at that frame; empty for none.
+        image_positions: temporal position of each, for models that take images as tokens of their own; empty for 0.
         source: the clip before the edit, uint8 (F, H, W, 3), for models that see it between the images; None for none.
         estimate: the edited clip as the classical estimate has it, uint8 (F, H, W, 3), for models that refine one: it
             stands between the images. None for none.
@@ -46,6 +47,7 @@ class Condition:
     negative_prompt: str = ""
     guidance: float = 1.0
     images: dict[int, np.ndarray] = field(default_factory=dict[int, np.ndarray])
+    image_positions: tuple[int, ...] = ()
     source: np.ndarray | None = None
     estimate: np.ndarray | None = None
     confidence: np.ndarray | None = None

@@ -102,6 +102,7 @@ def placements(
     shape: ClipShape | None = None,
     level: str = "auto",
     keyframes: int = 0,
+    conditioning: str = "tokens",
     loras: Sequence[Lora] = (),
 ) -> list[Placement]:
     """Ways to place a checkpoint on this machine that are worth trying, the fastest first; none for `tiny`.
@@ -110,7 +111,8 @@ def placements(
         name: as for `load_model`.
         shape: the clip; None means the checkpoint's own size.
         level: `auto` for the fastest that fits and the one below it, else the only one to try.
-        keyframes: joint keyframes of the clip.
+        keyframes: how many the clip has.
+        conditioning: how the model sees them, as in `EditSettings`.
         loras: what is added to the transformer; room for their files is left beside it.
     """
     levels = ("auto", *get_args(Level))
@@ -126,7 +128,8 @@ def placements(
     beside = sum(each.path.stat().st_size for each in loras)
     left = replace(resources, gpu_free=resources.gpu_free - beside, host_free=resources.host_free - beside)
     shape, chosen = shape or placement.own_clip(checkpoint), cast("Level | Literal['auto']", level)
-    return placement.placements(checkpoint, shape, left, keyframes=keyframes, level=chosen)
+    added = memory.keyframes_in(checkpoint, conditioning, keyframes)
+    return placement.placements(checkpoint, shape, left, keyframes=added, level=chosen)
 
 
 def checkpoint_files(name: str | Path = TINY) -> list[Path]:
@@ -156,18 +159,21 @@ def _load_checkpoint(
     """A checkpoint at a placement, or whole on a device."""
     from flowedit.wan.adapter import Trained, WanVideo
     from flowedit.wan.encodings import EncodingCache, remember_encodings
+    from flowedit.wan.segments import TASKS
 
     kind = placement.torch_type(dtype or ("bfloat16" if isinstance(place, str) else place.dtype_name))
-    words = _words(name, prompts, place) if prompts else None
+    checkpoint = loading.checkpoint_of(name)
+    segments = checkpoint.image_route == "segments"
+    told = [TASKS[True, True] + prompt for prompt in prompts if segments]
+    words = _words(name, [*prompts, *told], place) if prompts else None
     roles: Any = ("dit", "vae", "image") if prompts else None
     loaded = loading.load_pipeline(name, place, dtype=kind, roles=roles, loras=loras)
     if (vae := loading.locate(name).files.get("vae")) is not None:
         remember_encodings(loaded.pipe.vae, EncodingCache(), *vae.paths)
-    boundary = loaded.checkpoint.boundary
     return WanVideo(
         loaded.pipe,
-        name=loaded.checkpoint.name,
-        trained=None if boundary is None else Trained(boundary=boundary),
+        name=checkpoint.name,
+        trained=Trained(boundary=checkpoint.boundary or Trained.boundary, segments=segments),
         tiling=None if isinstance(place, str) or not place.tiled else {},
         words=words,
     )

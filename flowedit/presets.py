@@ -64,7 +64,7 @@ _TINY = ModelDefaults(
         "method": {"method": "difference"},
     },
 )
-_ANY_FRAME = ("i2v", "vace")
+_ANY_FRAME = ("i2v", "vace", "segments")
 """Routes that take an image at any frame; TI2V-5B's clean first latent is one frame alone."""
 _DRAFT_SHARE = 0.4
 """Steps of a real model's draft, as a share of its authors' own."""
@@ -90,6 +90,7 @@ def _defaults_of(entry: Checkpoint) -> ModelDefaults:
         "shift": entry.shift,
         "guidance": entry.guidance,
         "conditioning": "i2v" if entry.image_route in _ANY_FRAME else "tokens",
+        "positions": "zero" if entry.image_route == "segments" else "shared",
     }
     return ModelDefaults(
         area=entry.height * entry.width_px,

@@ -16,7 +16,7 @@ Method = Literal["coupled", "difference", "refine", "colour-map", "propagation",
 Encoding = Literal["still", "hold", "delta"]
 Conditioning = Literal["tokens", "i2v", "both", "none"]
 Detail = Literal["plain", "residual"]
-Positions = Literal["shared", "appended", "restarted"]
+Positions = Literal["shared", "appended", "restarted", "zero"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class EditSettings:
         negative_prompt: what guidance moves away from.
         keyframe_encoding: how a keyframe becomes a latent: `still`, `hold` or `delta`.
         conditioning: how the model sees keyframes: `tokens`, `i2v`, `both` or `none`; `refine` takes the `i2v` route.
-        positions: temporal RoPE index of keyframe tokens: `shared` with their slot, or for comparison `appended`
-            after the clip or `restarted` at 0.
+        positions: temporal RoPE index of keyframe tokens: `shared` with their slot, `zero` for each (Bernini-R's own),
+            or for comparison `appended` after the clip or `restarted` at 0.
         gain: how strongly the correction pulls: a rate, `Exact(10.0)` or `Euler(10.0)`, or a `Constant` share.
         beta: how far the keyframe branch comes to meet the main one, in [0, 1].
         detail: how latents become pixels: `plain` decode, or the `residual` change on the reference.

@@ -47,8 +47,8 @@ class _Own(BaseModel):
 
 
 _GAIN = {"alpha": float, "kappa": float, "gain": Literal["exact", "euler"]}
-_HINTS = {name: hint for name, hint in get_type_hints(EditSettings).items() if name != "positions"}
-_SETTINGS: dict[str, Any] = {name: (hint | None, None) for name, hint in {**_HINTS, **_GAIN}.items()}
+_HINTS = {**get_type_hints(EditSettings), **_GAIN}
+_SETTINGS: dict[str, Any] = {name: (hint | None, None) for name, hint in _HINTS.items()}
 _REQUEST: dict[str, Any] = {
     one.name: (one.type, one.default)
     for one in fields(EditRequest)

@@ -47,7 +47,7 @@ class Asked:
         *options_of(StyleSettings, STYLE, unset=True),
         *options_of(EditRequest, but=(*FOUND_OUT, "video"), called=CALLED, unset=True),
         *options_of(gain_from, called=CALLED, unset=True),
-        *options_of(EditSettings, but=("positions", "gain"), called=CALLED, unset=True),
+        *options_of(EditSettings, but=("gain",), called=CALLED, unset=True),
     ],
 )
 def batch(

@@ -57,7 +57,7 @@ class Asked:
     request=options_of(EditRequest, but=_FOUND_OUT, called=CALLED),
     given=[
         *options_of(gain_from, called=CALLED, unset=True),
-        *options_of(EditSettings, but=("positions", "gain"), called=CALLED, unset=True),
+        *options_of(EditSettings, but=("gain",), called=CALLED, unset=True),
     ],
 )
 def edit(

@@ -146,23 +146,25 @@ class _Clip:
     ) -> tuple[Velocity, Hook]:
         """Velocity under a prompt and what is shown of keyframes, and the model's hook after a step."""
         settings, model, shape = self.settings, self.model, clip_shape(self.frames)
-        slots = tuple(keyframe.slot for keyframe in keyframes) if settings.conditioning in ("tokens", "both") else ()
-        images = {keyframe.index: keyframe.image for keyframe in keyframes}
+        place, num_slots = POSITIONS[settings.positions], slot_count(shape.num_frames)
+        at = tuple(keyframe.slot for keyframe in keyframes)
+        slots = at if settings.conditioning in ("tokens", "both") else ()
+        shown = keyframes if settings.conditioning in ("i2v", "both") else ()
         prepared = model.prepare(
             Condition(
                 shape=shape,
                 prompt=prompt,
                 negative_prompt=settings.negative_prompt,
                 guidance=guidance,
-                images=images if settings.conditioning in ("i2v", "both") else {},
+                images={keyframe.index: keyframe.image for keyframe in shown},
+                image_positions=place(num_slots, at)[num_slots:] if shown else (),
                 source=self.frames,
                 estimate=None if estimate is None else estimate.frames,
                 confidence=None if estimate is None else estimate.confidence,
                 key_slots=slots,
             )
         )
-        positions = POSITIONS[settings.positions](slot_count(shape.num_frames), slots)
-        velocity = model_velocity(model, prepared, positions)
+        velocity = model_velocity(model, prepared, place(num_slots, slots))
         return velocity, lambda latents, sigma: model.after_step(latents, sigma, prepared)
 
 

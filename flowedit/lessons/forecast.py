@@ -9,7 +9,7 @@ from flowedit.errors import ModelError, OutputError
 from flowedit.frames import ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import resolve
-from flowedit.wan.memory import Resources, measure_resources, token_count
+from flowedit.wan.memory import Resources, keyframes_in, measure_resources, token_count
 from flowedit.wan.placement import GB, needs_of, placements
 from flowedit.wan.speed import Speed, predict_minutes
 
@@ -35,7 +35,7 @@ def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: i
         keyframes: how many.
     """
     entry = resolve(size)
-    joint = keyframes if settings.conditioning in ("tokens", "both") else 0
+    joint = keyframes_in(entry, settings.conditioning, keyframes)
     speed, gpu = recorded_speed(size)
     minutes = predict_minutes(speed, entry, shape, settings, keyframes=keyframes)
     tokens = token_count(entry, shape, joint)

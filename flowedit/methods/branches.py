@@ -124,7 +124,17 @@ def restarted_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]
     return (*range(num_slots), *range(len(slots)))
 
 
-POSITIONS = {"shared": shared_positions, "appended": appended_positions, "restarted": restarted_positions}
+def zero_positions(num_slots: int, slots: Sequence[int]) -> tuple[int, ...]:
+    """Each keyframe at 0, a clip of its own: where Bernini-R's training had references, told apart by source ids."""
+    return (*range(num_slots), *(0 for _ in slots))
+
+
+POSITIONS = {
+    "shared": shared_positions,
+    "appended": appended_positions,
+    "restarted": restarted_positions,
+    "zero": zero_positions,
+}
 
 
 def model_velocity(model: VideoModel, prepared: Any, position_ids: tuple[int, ...]) -> Velocity:  # noqa: ANN401

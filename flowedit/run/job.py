@@ -106,9 +106,14 @@ def run_edits(
 
 def placements_of(request: EditRequest, inputs: Inputs) -> "list[Placement] | list[None]":
     """Where the model can be placed, the fastest first; the small one fits everywhere."""
-    shape = clip_shape(inputs.frames)
-    joint = len(inputs.keyframes) if request.settings.conditioning in ("tokens", "both") else 0
-    found = placements(request.model, shape=shape, level=request.placement, keyframes=joint, loras=request.loras)
+    found = placements(
+        request.model,
+        shape=clip_shape(inputs.frames),
+        level=request.placement,
+        keyframes=len(inputs.keyframes),
+        conditioning=request.settings.conditioning,
+        loras=request.loras,
+    )
     return found or [None]
 
 

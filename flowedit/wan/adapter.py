@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.flow import guide
 from flowedit.frames import slot_count
 from flowedit.model import Condition, JointLatent, Latent, Pixels, to_pixels
 from flowedit.wan import vendor
@@ -25,6 +24,7 @@ from flowedit.wan.encodings import encode_prompt
 from flowedit.wan.families import Inputs, hold_first, image_inputs, joint_inputs, route_of
 from flowedit.wan.lora import Lora
 from flowedit.wan.routes import clip_condition
+from flowedit.wan.segments import Segment, Segments, source_turned
 
 TRAIN_TIMESTEPS = 1000
 """Wan counts noise in thousandths; this is the only place that does."""
@@ -39,7 +39,8 @@ class PreparedCondition:
         guidance: classifier-free guidance scale.
         num_slots: latent slots of the clip.
         clip, joint: what the images add to the transformer's arguments, without and with the keyframes' tokens.
-        lazy: keeps the distance between the two prompts' velocities over some steps; None computes both at each.
+        segments: what is shown as clean tokens of its own beside the sequence.
+        lazy: keeps over some steps what guidance adds to a velocity; None computes it at each.
     """
 
     positive: Tensor
@@ -48,6 +49,7 @@ class PreparedCondition:
     num_slots: int
     clip: Inputs
     joint: Inputs
+    segments: Segments
     lazy: "LazyGuidance | None" = None
 
 
@@ -58,10 +60,12 @@ class Trained:
     Attributes:
         boundary: sigma under which the second expert takes over, where there is one.
         refines: whether they were trained to see a clip between the keyframes: the source, or an estimate to refine.
+        segments: whether they were trained to see source and images as tokens with source ids.
     """
 
     boundary: float = 0.875
     refines: bool = False
+    segments: bool = False
 
 
 class WanVideo:
@@ -117,7 +121,7 @@ class WanVideo:
     @property
     def takes_images(self) -> bool:
         """Whether the checkpoint has a route for images, beside joint tokens, which all take."""
-        return route_of(self.pipe) is not None
+        return self.trained.segments or route_of(self.pipe) is not None
 
     def encode(self, video: Pixels) -> Latent:
         """Clean latents of a clip, normalised per channel: float32, or the pipeline's type where the state is in it."""
@@ -135,15 +139,17 @@ class WanVideo:
 
     def prepare(self, condition: Condition) -> PreparedCondition:
         """Encode words and images once."""
-        images = self._image_inputs(condition)
+        images, segments = self._shown(condition)
         guided = condition.guidance != 1
+        told = segments.instruct if self.trained.segments else str
         return PreparedCondition(
-            positive=self._context(condition.prompt),
+            positive=self._context(told(condition.prompt)),
             negative=self._context(condition.negative_prompt) if guided else None,
             guidance=condition.guidance,
             num_slots=slot_count(condition.shape.num_frames),
             clip=images,
             joint=joint_inputs(images, condition.key_slots),
+            segments=segments,
             lazy=LazyGuidance(self.negative_every) if guided and self.negative_every > 1 else None,
         )
 
@@ -156,13 +162,21 @@ class WanVideo:
         # In float32 first, as the vendor has it: in bfloat16 the product rounds otherwise.
         timestep = torch.tensor([sigma * TRAIN_TIMESTEPS], dtype=torch.float32).to(**place)
         noisy = hold_first(latents, images).to(**place)
-        forward = partial(self.pipe.model_fn, **models, **images, latents=noisy, timestep=timestep)
-        with positions(models["dit"], position_ids):
-            v = forward(context=prepared.positive)
-            if prepared.negative is not None:
-                negative = partial(forward, context=prepared.negative)
-                v_negative = negative() if prepared.lazy is None else prepared.lazy.negative(v, sigma, negative)
-                v = guide(v, v_negative, prepared.guidance)
+        forward = partial(self.pipe.model_fn, **models, **images, timestep=timestep)
+
+        def see(context: Tensor, shown: tuple[Segment, ...]) -> Tensor:
+            seen = torch.cat([noisy, *(segment.latents.to(**place) for segment in shown)], dim=2)
+            at = [*position_ids, *(index for segment in shown for index in segment.positions)]
+            ids = [0.0] * len(position_ids) + [segment.source_id for segment in shown for _ in segment.positions]
+            with positions(models["dit"], at), source_turned(models["dit"], ids):
+                return forward(latents=seen, context=context)[:, :, : len(position_ids)]
+
+        segments = prepared.segments
+        v = see(prepared.positive, segments.all)
+        if prepared.negative is not None:
+            unprompted = partial(see, prepared.negative)
+            guided = partial(segments.guide, v, unprompted, latents, sigma, prepared.guidance)
+            v = guided() if prepared.lazy is None else prepared.lazy.guide(v, sigma, guided)
         return v.to(dtype=latents.dtype)
 
     def after_step(self, latents: Latent, sigma: float, prepared: PreparedCondition) -> Latent:
@@ -170,19 +184,24 @@ class WanVideo:
         del sigma
         return hold_first(latents, prepared.clip)
 
-    def _image_inputs(self, condition: Condition) -> Inputs:
+    def _shown(self, condition: Condition) -> tuple[Inputs, Segments]:
+        """Images, and the clip for a model that sees one: arguments of the transformer, and tokens of their own."""
         clip, images = condition.estimate, condition.images
         if clip is not None and not self.trained.refines:
             raise ModelError(
                 f"{self.name} was not trained to see an estimate between the keyframes (method refine). Use difference."
             )
+        if self.trained.segments:
+            source = None if condition.source is None else self._encode(to_pixels(condition.source))
+            pictures = [self._encode(to_pixels(image[None])) for image in images.values()]
+            return {}, Segments.of(source, pictures, condition.image_positions or [0] * len(pictures))
         if clip is None and condition.source is not None and self.trained.refines:
             clip = condition.source.copy()
             for index, image in images.items():
                 clip[index] = image
         if clip is None:
-            return image_inputs(self.pipe, images, condition.shape, self._tiling)
-        return {"y": clip_condition(to_pixels(clip), condition.confidence, list(images), self._encode)}
+            return image_inputs(self.pipe, images, condition.shape, self._tiling), Segments()
+        return {"y": clip_condition(to_pixels(clip), condition.confidence, list(images), self._encode)}, Segments()
 
     def _models_at(self, sigma: float) -> dict[str, Any]:
         """The modules of one forward, on the device; the low-noise expert once sigma falls under its boundary."""
@@ -211,7 +230,7 @@ class WanVideo:
 
 
 class LazyGuidance:
-    """The negative prompt's velocity, computed at every n-th step; between, it keeps its distance from the prompt's.
+    """What guidance adds to the prompt's velocity, computed at every n-th step and kept between.
 
     A run that begins again at a higher noise level begins afresh, and so does another length of sequence.
     """
@@ -219,17 +238,17 @@ class LazyGuidance:
     def __init__(self, every: int) -> None:
         self._every = every
         self._age, self._sigma = 0, -1.0
-        self._gap: Tensor | None = None
+        self._push: Tensor | None = None
 
-    def negative(self, v: Tensor, sigma: float, compute: Callable[[], Tensor]) -> Tensor:
-        """The negative prompt's velocity at this step, where the prompt's is `v`."""
+    def guide(self, v: Tensor, sigma: float, compute: Callable[[], Tensor]) -> Tensor:
+        """The guided velocity at this step, where the prompt's is `v`."""
         began, self._sigma = sigma > self._sigma, sigma
-        if self._gap is None or self._gap.shape != v.shape or began or self._age >= self._every:
-            v_negative = compute()
-            self._gap, self._age = v - v_negative, 1
-            return v_negative
+        if self._push is None or self._push.shape != v.shape or began or self._age >= self._every:
+            guided = compute()
+            self._push, self._age = guided - v, 1
+            return guided
         self._age += 1
-        return v - self._gap
+        return v + self._push
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import Literal
 
 from flowedit.errors import ModelError
 
-Family = Literal["t2v", "i2v", "flf2v", "i2v-a14b", "vace", "ti2v"]
-ImageRoute = Literal["i2v", "vace", "first-latent"]
+Family = Literal["t2v", "i2v", "flf2v", "i2v-a14b", "vace", "ti2v", "bernini"]
+ImageRoute = Literal["i2v", "vace", "first-latent", "segments"]
 Role = Literal["dit", "dit2", "text", "vae", "image"]
 
 CONVERTED = "DiffSynth-Studio/Wan-Series-Converted-Safetensors"
@@ -126,6 +126,9 @@ def _dit(repo: str, fingerprint: str, weights: int, *, role: Role = "dit", under
 _T2V_1_3B = _dit("Wan-AI/Wan2.1-T2V-1.3B", "9269f8db9040a9d860eaca435be61814", 1_418_996_800)
 _FUN_1_3B = _dit("alibaba-pai/Wan2.1-Fun-1.3B-InP", "6d6ccde6845b95ad9114ab993d917893", 1_564_428_608)
 _VACE_1_3B = _dit("Wan-AI/Wan2.1-VACE-1.3B", "a61453409b67cd3246cf0c3bebad47ba", 2_153_972_032)
+_BERNINI = _dit(
+    "ByteDance/Bernini-R-1.3B-Diffusers", "b0a133b5687c7d054175e5bfa66ef5fd", 1_418_996_800, under="transformer/"
+)
 _T2V_14B = _dit("Wan-AI/Wan2.1-T2V-14B", "aafcfd9672c3a2456dc46e1cb6e52c70", 14_288_491_584)
 _I2V_480P = _dit("Wan-AI/Wan2.1-I2V-14B-480P", "6bfcfb3b342cb286ce886889d519a77e", 16_394_878_784)
 _I2V_720P = _dit("Wan-AI/Wan2.1-I2V-14B-720P", "6bfcfb3b342cb286ce886889d519a77e", 16_394_878_784)
@@ -151,6 +154,11 @@ CHECKPOINTS: dict[str, Checkpoint] = {
             name="Wan2.1-VACE-1.3B", family="vace", parts=(_VACE_1_3B, TEXT, VAE), image_route="vace", shift=16.0,
             width=Width(dim=1536, ffn=8960, heads=12, layers=30, vace_layers=15),
             note="Keyframes become a grey clip and a mask, its own way of keeping frames.",
+        ),
+        Checkpoint(
+            name="Bernini-R-1.3B", family="bernini", parts=(_BERNINI, TEXT, VAE), width=W1_3B, image_route="segments",
+            width_px=848, steps=40, shift=3.0, guidance=4.0,
+            note="By ByteDance, from Wan2.1-T2V-1.3B: trained to see source and keyframes as tokens of their own.",
         ),
         Checkpoint(
             name="Wan2.1-T2V-14B", family="t2v", parts=(_T2V_14B, TEXT, VAE), width=W14B, image_route=None,

@@ -145,7 +145,13 @@ def _entry_of(found: Sequence[WeightFile], path: Path) -> Checkpoint:
     if not entries:
         known, name = ", ".join(CHECKPOINTS), transformers[0].paths[0].name
         raise ModelError(f"{name} is a Wan transformer that flowedit does not drive. It drives {known}.")
-    return next((entry for entry in entries if entry.name in str(path)), entries[0])
+    entry = next((entry for entry in entries if entry.name in str(path)), entries[0])
+    if entry.family == "bernini" and "bernini" not in str(path).lower():
+        raise ModelError(
+            f"{path} looks like {entry.name}, and like the model that this was made from, in the layout of diffusers. "
+            "Put it in a folder whose name says Bernini, or give the other as Wan's authors have it."
+        )
+    return entry
 
 
 def _file_of(part: Part, checkpoint: Checkpoint, found: Sequence[WeightFile], path: Path) -> WeightFile:

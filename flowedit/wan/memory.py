@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from flowedit.frames import ClipShape, slot_count
+from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint, Width
 from flowedit.wan.files import models_folder
 
@@ -44,10 +45,39 @@ class Load(NamedTuple):
     vae: int
 
 
+def slot_tokens(checkpoint: Checkpoint, shape: ClipShape) -> int:
+    """Patches of one latent slot."""
+    return (shape.height // checkpoint.size_multiple) * (shape.width // checkpoint.size_multiple)
+
+
 def token_count(checkpoint: Checkpoint, shape: ClipShape, keyframes: int = 0) -> int:
-    """Length of the sequence: patches of the clip's slots, and of one slot more per joint keyframe."""
-    per_slot = (shape.height // checkpoint.size_multiple) * (shape.width // checkpoint.size_multiple)
-    return (slot_count(shape.num_frames) + keyframes) * per_slot
+    """Length of the sequence: the clip's slots, the source's where they are tokens too, and a slot a keyframe in it."""
+    clips = 2 if checkpoint.image_route == "segments" else 1
+    return (clips * slot_count(shape.num_frames) + keyframes) * slot_tokens(checkpoint, shape)
+
+
+def keyframes_in(checkpoint: Checkpoint, conditioning: str, keyframes: int) -> int:
+    """Slots that so many keyframes add to the sequence: as joint tokens, and as images where these are tokens too."""
+    joint = conditioning in ("tokens", "both")
+    shown = conditioning in ("i2v", "both") and checkpoint.image_route == "segments"
+    return (joint + shown) * keyframes
+
+
+def forward_lengths(checkpoint: Checkpoint, shape: ClipShape, settings: EditSettings, keyframes: int = 0) -> list[int]:
+    """Length of the sequence of each transformer call of a run: every step, and again for the source of `difference`.
+
+    With guidance a velocity takes two calls, or, where source and keyframes are tokens too, a call for each of them.
+    """
+    slot, steps, guidances = slot_tokens(checkpoint, shape), settings.steps, [settings.guidance]
+    if settings.method == "difference":
+        steps -= round((1 - settings.strength) * settings.steps)
+        guidances.append(settings.guidance if settings.source_guidance is None else settings.source_guidance)
+    whole = token_count(checkpoint, shape, keyframes_in(checkpoint, settings.conditioning, keyframes))
+    unprompted = [whole]
+    if checkpoint.image_route == "segments" and settings.conditioning in ("i2v", "both") and keyframes:
+        clip = whole - (slot_count(shape.num_frames) + keyframes) * slot
+        unprompted = [clip, whole - keyframes * slot, whole]
+    return [n for guidance in guidances for n in [whole, *(unprompted if guidance != 1 else [])]] * steps
 
 
 def activation_bytes(width: Width, tokens: int, *, item: int = 2, per_token_time: bool = False) -> int:

@@ -4,6 +4,7 @@ A block's time is `a n + b n^2` in the number of tokens `n`: matrix products, an
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flowedit.frames import GROUP, ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import Checkpoint, ImageRoute, Width
-from flowedit.wan.memory import token_count
+from flowedit.wan.memory import forward_lengths
 
 if TYPE_CHECKING:
     import torch
@@ -69,21 +70,12 @@ def measure_speed(
     return Speed(linear=linear, quadratic=quadratic, encode=encode, decode=decode)
 
 
-def forwards_of(settings: EditSettings) -> int:
-    """Transformer calls of a run: steps, twice with guidance, and again for the source of `difference`."""
-    target = 1 + (settings.guidance != 1)
-    if settings.method != "difference":
-        return settings.steps * target
-    guidance = settings.guidance if settings.source_guidance is None else settings.source_guidance
-    return (settings.steps - round((1 - settings.strength) * settings.steps)) * (target + 1 + (guidance != 1))
-
-
 def vae_frames(
     settings: EditSettings, num_frames: int, keyframes: int, image_route: ImageRoute | None = "i2v"
 ) -> tuple[int, int]:
     """Frames that an edit encodes, and that it decodes; the first of its keyframes is at frame 0.
 
-    On the `i2v` route a grey clip is encoded even where no image is shown.
+    On the `i2v` route a grey clip is encoded even where no image is shown, and the source where it is tokens.
     """
     decoded = num_frames * (1 if settings.detail == "plain" else 2)
     if settings.method == "refine":  # the source, and the estimate, which the model and the decode share
@@ -92,8 +84,10 @@ def vae_frames(
     clips, sides = 1, 2 if settings.method == "difference" else 1
     # `delta` encodes the source's own frames for the change of style, which on the source's side is none.
     keys = (min(keyframes, 1) + later) * (2 if settings.keyframe_encoding == "delta" else sides)
-    if image_route == "i2v":
+    if image_route in ("i2v", "segments"):
         clips += sides
+    if image_route == "segments" and settings.conditioning in ("i2v", "both"):
+        keys += keyframes * sides
     elif settings.conditioning in ("i2v", "both") and image_route == "vace":
         clips += 2 * sides
     return clips * num_frames + keys, decoded
@@ -103,11 +97,11 @@ def predict_minutes(
     speed: Speed, checkpoint: Checkpoint, shape: ClipShape, settings: EditSettings, *, keyframes: int = 0
 ) -> float:
     """Minutes of an edit, without loading; keyframes are encoded, and lengthen the sequence where they are tokens."""
-    joint = keyframes if settings.conditioning in ("tokens", "both") else 0
-    forward = speed.forward_seconds(checkpoint.width, token_count(checkpoint, shape, joint))
+    lengths = forward_lengths(checkpoint, shape, settings, keyframes)
+    forwards = sum(n * speed.forward_seconds(checkpoint.width, length) for length, n in Counter(lengths).items())
     encoded, decoded = vae_frames(settings, shape.num_frames, keyframes, checkpoint.image_route)
     vae = (speed.encode * encoded + speed.decode * decoded) * shape.height * shape.width
-    return (forwards_of(settings) * forward + vae) / 60
+    return (forwards + vae) / 60
 
 
 def _block_seconds(width: Width, lengths: tuple[int, int], place: "dict[str, Any]", backend: str | None) -> list[float]:

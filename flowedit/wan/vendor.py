@@ -140,5 +140,14 @@ def prints_logged() -> Iterator[None]:
     logging.getLogger(__name__).debug("%s", said.getvalue())
 
 
+# Bernini-R 1.3B is Wan2.1-T2V-1.3B in the names of diffusers, for which the vendor has a converter and no row.
+MODEL_CONFIGS.append(
+    {
+        **next(row for row in MODEL_CONFIGS if row["model_hash"] == "9269f8db9040a9d860eaca435be61814"),
+        "model_hash": "b0a133b5687c7d054175e5bfa66ef5fd",
+        "state_dict_converter": "diffsynth.utils.state_dict_converters.wan_video_dit.WanVideoDiTFromDiffusers",
+    }
+)
+
 # The vendor draws a bar for the tiles of each clip; the only bar is the run's own.
 wan_video_vae.tqdm = lambda tiles, **_: tiles

@@ -7,6 +7,7 @@ checkpoint of 60 GB takes no room on disk.
 
 import importlib
 import json
+import re
 import struct
 import unittest.mock
 from functools import cache
@@ -60,6 +61,24 @@ def _clip_text_shapes(dim=1024, layers=24, vocabulary=250002, places=514):
     return {f"textual.{name}": shape for name, shape in shapes.items()}
 
 
+_DIFFUSERS = (
+    (r"self_attn", "attn1"), (r"cross_attn", "attn2"), (r"(attn\d)\.([qkv])\.", r"\1.to_\2."), (r"\.o\.", ".to_out.0."),
+    (r"ffn\.0", "ffn.net.0.proj"), (r"ffn\.2", "ffn.net.2"), (r"\.norm3\.", ".norm2."),
+    (r"^(head\.)?(.*)modulation$", r"\2scale_shift_table"), (r"^head\.head", "proj_out"),
+    (r"^(text|time)_embedding\.0", r"condition_embedder.\1_embedder.linear_1"),
+    (r"^(text|time)_embedding\.2", r"condition_embedder.\1_embedder.linear_2"),
+    (r"^time_projection\.1", "condition_embedder.time_proj"),
+)  # fmt: skip
+"""What the tensors of Wan's authors are called in diffusers' `WanTransformer3DModel`."""
+
+
+def as_diffusers(name):
+    """The name of a transformer's tensor in the layout of diffusers."""
+    for ours, theirs in _DIFFUSERS:
+        name = re.sub(ours, theirs, name)
+    return name
+
+
 @cache
 def official_shapes(value):
     """Names and shapes of the unconverted file with this hash in the vendor's table."""
@@ -68,7 +87,8 @@ def official_shapes(value):
     for config in configs:
         prefix = UNCONVERTED_PREFIX.get(config["model_name"], "")
         made = _shapes(_on_meta(config["model_class"], **config.get("extra_kwargs", {})))
-        shapes |= {name.removeprefix(prefix): shape for name, shape in made.items()}
+        named = as_diffusers if "FromDiffusers" in config.get("state_dict_converter", "") else str
+        shapes |= {named(name.removeprefix(prefix)): shape for name, shape in made.items()}
         if config["model_name"] == "wan_video_image_encoder":
             shapes |= _clip_text_shapes()
     return shapes

@@ -14,6 +14,7 @@ _QUANTITY = re.compile(
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 TYPED = {
     "README.md": {"95 %"},
+    "bernini.md": {"12 GB", "24 GB", "64 GB", "80 GB"},
     "clips.md": {"1 %", "30 %"},
     "loras.md": {"15 %"},
     "performance.md": {"8 GB"},

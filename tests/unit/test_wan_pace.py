@@ -99,24 +99,24 @@ def test_source_and_target_do_not_share_a_kept_distance():
 
 
 class TestLazyGuidance:
-    def negatives(self, lazy, sigmas):
-        """What it gives for velocities 10, 20, ... where the negative prompt's are 1, 2, ..., and what it computed."""
+    def guided(self, lazy, sigmas):
+        """What it gives for velocities 10, 20, ... where guidance makes them 1, 2, ..., and what it computed."""
         computed, given = [], []
         for number, sigma in enumerate(sigmas, 1):
             compute = lambda number=number: computed.append(number) or torch.tensor([float(number)])  # noqa: E731
-            given.append(lazy.negative(torch.tensor([10.0 * number]), sigma, compute).item())
+            given.append(lazy.guide(torch.tensor([10.0 * number]), sigma, compute).item())
         return given, computed
 
     def test_between_it_keeps_the_distance(self):
-        assert self.negatives(LazyGuidance(2), [0.9, 0.7, 0.5, 0.3]) == ([1, 11, 3, 13], [1, 3])
+        assert self.guided(LazyGuidance(2), [0.9, 0.7, 0.5, 0.3]) == ([1, 11, 3, 13], [1, 3])
 
     def test_a_second_run_begins_afresh(self):
-        assert self.negatives(LazyGuidance(5), [0.9, 0.7, 0.9, 0.7]) == ([1, 11, 3, 13], [1, 3])
+        assert self.guided(LazyGuidance(5), [0.9, 0.7, 0.9, 0.7]) == ([1, 11, 3, 13], [1, 3])
 
     def test_another_length_is_not_given_the_distance_of_the_first(self):
         lazy = LazyGuidance(5)
         for size in (2, 3):
-            found = lazy.negative(torch.ones(size), 0.9 - size / 10, lambda size=size: torch.zeros(size))
+            found = lazy.guide(torch.ones(size), 0.9 - size / 10, lambda size=size: torch.zeros(size))
             assert torch.equal(found, torch.zeros(size))
 
 

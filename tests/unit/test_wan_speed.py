@@ -11,7 +11,7 @@ from flowedit.edit.steps import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.model import ClipShape
 from flowedit.settings import EditSettings
-from flowedit.wan import speed
+from flowedit.wan import memory, speed
 from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import Width, resolve
 
@@ -49,7 +49,8 @@ def test_the_number_of_forwards_is_what_the_editor_makes(changes):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         edit_video(frames, [Keyframe(0, frames[1])], WanVideo(pipe), settings)
-    assert len(calls) == speed.forwards_of(settings)
+    shape = ClipShape(num_frames=5, height=32, width=32)
+    assert len(calls) == len(memory.forward_lengths(resolve("1.3B"), shape, settings, keyframes=1))
 
 
 def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():

@@ -1,0 +1,116 @@
+"""Source and keyframes as tokens of their own: a section of the GPU benchmark, and which cards hold such models."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, Bench, Record, Row, measured
+from benchmarks.synthetic import Wordless, drawn_clip, forward_operations, synthetic_pipeline
+from benchmarks.tables import markdown
+from flowedit.errors import ModelError
+from flowedit.frames import slot_count
+from flowedit.model import Condition, to_pixels
+from flowedit.presets import preset_settings
+from flowedit.wan.adapter import Trained
+from flowedit.wan.checkpoints import resolve
+from flowedit.wan.fast import use_fast_blocks
+from flowedit.wan.memory import Resources, forward_lengths, keyframes_in, token_count
+from flowedit.wan.placement import GB, needs_of, own_clip, placements
+
+ALONE, SOURCE, WHOLE, GUIDED = "clip alone", "source shown", "source and keyframes shown", "guided, all four forwards"
+RESTYLING = ("Wan2.1-Fun-1.3B-InP", "Wan2.1-VACE-1.3B", "Bernini-R-1.3B", "Wan2.1-I2V-14B-480P", "Wan2.1-VACE-14B")
+"""Checkpoints that take keyframes at any frame, with weights that many cards hold."""
+CARDS = (12, 24, 80)
+
+
+def segment_rows(bench: Bench) -> Iterator[Row]:
+    """Velocities of the clip alone, and with more and more shown, plain and on the fast path."""
+    if bench.checkpoint.image_route != "segments":
+        return
+    pipe: Any = synthetic_pipeline(bench)
+    model = Wordless(pipe, name=bench.checkpoint.name, trained=Trained(segments=True))
+    clip, keyframes = drawn_clip(bench.shape)
+    slots, pictures = slot_count(bench.shape.num_frames), {keyframe.index: keyframe.image for keyframe in keyframes}
+    conditions = {
+        ALONE: Condition(shape=bench.shape),
+        SOURCE: Condition(shape=bench.shape, source=clip),
+        WHOLE: Condition(shape=bench.shape, source=clip, images=pictures),
+        GUIDED: Condition(shape=bench.shape, source=clip, images=pictures, guidance=bench.checkpoint.guidance),
+    }
+    with torch.inference_mode():
+        prepared = {name: model.prepare(condition) for name, condition in conditions.items()}
+        noise, expected = torch.randn_like(model.encode(to_pixels(clip))), dict[str, Tensor]()
+        for path in (PLAIN, FAST):
+            if path == FAST:
+                use_fast_blocks(pipe.dit, backend=bench.backend)
+            for name, shown in prepared.items():
+                work = partial(model.velocity, noise, 0.7, shown, range(slots))
+                found, expected[name] = measured(work, bench.device, expected.get(name), repeats=3)
+                shown_keyframes = KEYFRAMES if name in (WHOLE, GUIDED) else 0
+                tflops = _operations(bench, name)
+                yield bench.row("segments", f"{path}: {name}", keyframes=shown_keyframes, tflops=tflops, **found)
+
+
+def against_tokens(record: Record) -> str:
+    """How long a forward with everything shown takes, against what its tokens predict of the clip alone."""
+    rows = {row.name: row for row in record.rows if row.section == "segments"}
+    lines: list[str] = []
+    for path in (PLAIN, FAST):
+        alone, whole, guided = (rows[f"{path}: {name}"] for name in (ALONE, WHOLE, GUIDED))
+        assert alone.seconds and whole.seconds and guided.seconds and alone.tflops and whole.tflops  # noqa: S101
+        ratio, asked = whole.seconds / alone.seconds, whole.tflops / alone.tflops
+        settings = preset_settings(whole.checkpoint)
+        velocities = 2 * (settings.steps - round((1 - settings.strength) * settings.steps))
+        lines.append(
+            f"- {path}: {ratio:.2f} times the clip alone, {ratio / asked:.2f} times what its operations predict; "
+            f"the {velocities} guided velocities of the default preset {velocities * guided.seconds / 60:.1f} minutes"
+        )
+    return "\n".join(lines)
+
+
+def cards_table() -> str:
+    """Memory of the default preset with five keyframes, and where the weights rest on cards of several sizes."""
+    head = ("checkpoint", "clip", "longest forward", "forwards", "whole on the GPU", "weights on the host")
+    lines: list[tuple[object, ...]] = []
+    for entry in map(resolve, RESTYLING):
+        shape, settings = own_clip(entry), preset_settings(entry.name)
+        added = keyframes_in(entry, settings.conditioning, KEYFRAMES)
+        lengths = forward_lengths(entry, shape, settings, KEYFRAMES)
+        whole, streamed = (needs_of(entry, shape, level, keyframes=added).gpu / GB for level in ("resident", "offload"))
+        lines.append(
+            (
+                entry.name,
+                f"{shape.num_frames} of {shape.width}x{shape.height}",
+                f"{token_count(entry, shape, added)} tokens",
+                len(lengths),
+                f"{whole:.1f} GB",
+                f"{streamed:.1f} GB",
+                *(_level(entry.name, card) for card in CARDS),
+            )
+        )
+    return markdown((*head, *(f"{card} GB card" for card in CARDS)), lines)
+
+
+def _level(name: str, card: int) -> str:
+    """Where the weights rest on a card in a machine of 64 GB."""
+    entry = resolve(name)
+    added = keyframes_in(entry, preset_settings(name).conditioning, KEYFRAMES)
+    gpu, host = card * GB, 64 * GB
+    machine = Resources(
+        device="cuda", gpu_total=gpu, gpu_free=gpu, capability=(8, 0), host_total=host, host_free=host, disk_free=0
+    )
+    try:
+        return placements(entry, own_clip(entry), machine, keyframes=added)[0].level
+    except ModelError:
+        return "too small"
+
+
+def _operations(bench: Bench, name: str) -> float:
+    """Floating-point operations, in 10**12, of the forwards of a velocity."""
+    clip = token_count(bench.checkpoint, bench.shape) // 2
+    whole = token_count(bench.checkpoint, bench.shape, KEYFRAMES)
+    lengths = {ALONE: [clip], SOURCE: [2 * clip], WHOLE: [whole], GUIDED: [clip, 2 * clip, whole, whole]}
+    return sum(forward_operations(bench.checkpoint.width, length) for length in lengths[name])
