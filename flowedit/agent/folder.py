@@ -1,9 +1,7 @@
-"""The folder of a run: who may use it, and what lies in it."""
+"""The folder of a run: which run may use it, and what lies in it."""
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from flowedit.agent.settings import StyleSettings
 from flowedit.errors import AgentError, OutputError, VideoFileError
 from flowedit.files import atomic_write
 from flowedit.media.images import read_image
-from flowedit.runfolder import LOCK, held
+from flowedit.runfolder import LOCK
 
 MANIFEST = "keyframes.json"
 CHECKPOINT = "checkpoint.sqlite"
@@ -65,20 +63,12 @@ def fingerprint(source: Source, settings: StyleSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@contextmanager
-def claimed(root: str | Path) -> Iterator[RunFolder]:
-    """Hold a folder for one run, or refuse one that another run holds; the hold ends with the process."""
-    with held(Path(root)) as folder:
-        yield RunFolder(folder)
-
-
-def opened_record(folder: RunFolder, source: Source, settings: StyleSettings) -> Record:
+def opened_record(root: Path, source: Source, settings: StyleSettings) -> Record:
     """A new record for a new folder, or that of an interrupted run of the same clip and settings; others are refused.
 
     Limits on what the run may cost are those of `settings`, not the earlier ones. A run that ended before anything was
     painted or asked makes room for any other.
     """
-    root = folder.root
     new = Record(fingerprint=fingerprint(source, settings), video=source.name, settings=settings)
     if not (root / RECORD).exists():
         others = sorted(path.name for path in root.iterdir() if not path.name.startswith((LOCK, CHECKPOINT)))

@@ -46,7 +46,7 @@ def judge_keyframes(
     """
     small = {index: _aligned(sources[index], picture) for index, (_, picture) in styled.items()}
     apart = _disagreements(small, card)
-    return {index: _verdict(attempt, small[index], apart[index], card) for index, (attempt, _) in styled.items()}
+    return {index: _verdict(pair, apart[index], card) for index, pair in small.items()}
 
 
 def structure_likeness(source: Picture, styled: Picture) -> float:
@@ -70,13 +70,11 @@ def change_ratio(sources: Sequence[Picture], styled: Sequence[Picture], *, regio
     return float(np.sqrt(restyled / max(moved, 1e-12)))
 
 
-def _verdict(attempt: Styled, pair: tuple[Picture, Picture], apart: _Apart, card: StyleCard) -> Verdict:
+def _verdict(pair: tuple[Picture, Picture], apart: _Apart, card: StyleCard) -> Verdict:
     source, styled = pair
     change = np.linalg.norm(_lab(source) - _lab(styled), axis=2).mean()
     left = None if card.reference is None else palette_distance(measure([styled]).palette, card.reference.palette)
     verdict = Verdict(
-        index=attempt.index,
-        attempt=attempt.attempt,
         structure=round(structure_likeness(source, styled), 4),
         disagreement=round(apart.styled, 3),
         change=round(float(change), 3),

@@ -119,15 +119,16 @@ class Run:
             sources = {index: self.source.frame(index) for index in state["styled"]}
             styled = {index: (done, self.folder.load(done.file)) for index, done in state["styled"].items()}
             verdicts = self.parts.judge(sources, styled, state["card"], event)
-            event.values["verdicts"] = [verdict.model_dump(mode="json") for verdict in verdicts.values()]
+            event.values["verdicts"] = [
+                {"index": index, "attempt": state["styled"][index].attempt, **verdict.model_dump(mode="json")}
+                for index, verdict in verdicts.items()
+            ]
         return {"verdicts": verdicts}
 
     def approve(self, state: AgentState) -> Update:
         """Stop until a person (or `--yes`) has answered."""
         files, rejected = {index: done.file for index, done in state["styled"].items()}, _rejected(state)
-        request = ApprovalRequest(
-            files=files, sources=state["sources"], verdicts=state["verdicts"], escalated=tuple(rejected)
-        )
+        request = ApprovalRequest(files=files, sources=state["sources"], verdicts=state["verdicts"])
         decision = Decision.model_validate(interrupt(request.model_dump(mode="json")))
         with self.log.node("approve") as event:
             event.values = decision.model_dump(mode="json") | {"escalated": rejected}
@@ -177,6 +178,6 @@ def _row(state: AgentState, done: Styled, slot: int) -> dict[str, Any]:
         "file": f"keyframes/{done.index:04d}.png",
         "source": state["sources"][done.index],
         "adjustment": done.adjustment.model_dump(exclude_defaults=True),
-        "verdict": state["verdicts"][done.index].model_dump(mode="json", exclude={"index", "attempt"}),
+        "verdict": state["verdicts"][done.index].model_dump(mode="json"),
         "slot": slot,
     }

@@ -13,7 +13,7 @@ from langgraph.types import Command, StateSnapshot
 
 from flowedit.agent.cancel import Cancel, RunCancelledError
 from flowedit.agent.events import RECORD, Event, EventLog, Status, read_record
-from flowedit.agent.folder import ANSWERS, CHECKPOINT, claimed, fingerprint, opened_record
+from flowedit.agent.folder import ANSWERS, CHECKPOINT, RunFolder, fingerprint, opened_record
 from flowedit.agent.graph import build_graph, open_checkpoints, stored_state
 from flowedit.agent.nodes import Run
 from flowedit.agent.painting import chosen_look, read_style_image
@@ -23,6 +23,7 @@ from flowedit.agent.sample import Source, file_source
 from flowedit.agent.settings import KEY_VARIABLE, StyleSettings, find_key, redactor
 from flowedit.agent.state import ApprovalRequest, Decision
 from flowedit.errors import AgentError, FlowEditError
+from flowedit.runfolder import held
 
 Approver = Callable[[ApprovalRequest], Decision | None]
 """Answers for a person; None leaves the run waiting, to be answered later by a further call."""
@@ -121,7 +122,7 @@ def style_or_reuse(
             if record.status == "done":
                 return read_result(folder)
         elif replace:
-            with claimed(folder):
+            with held(folder):
                 shutil.rmtree(folder)
     return style_video(video, settings, folder, watch=watch)
 
@@ -160,22 +161,22 @@ def _style(
     key = None if settings.backend == "offline" else find_key()
     if settings.style is not None or key is None:
         chosen_look(settings)
-    with claimed(output_dir) as folder:
-        log = EventLog(folder.root, opened_record(folder, source, settings), redactor(key), company.watch)
+    with held(Path(output_dir)) as root:
+        log = EventLog(root, opened_record(root, source, settings), redactor(key), company.watch)
         parts = company.parts or OfflineParts(settings, reference)
         if company.parts is None and key is not None:
             # Imported here: the client and the SDK behind it take half a second that an offline run need not wait.
             from flowedit.agent.gemini import Gemini
             from flowedit.agent.gemini_parts import GeminiParts
 
-            gemini = Gemini(settings.gemini, key, settings.gemini.answers or folder.root / ANSWERS, company.cancel)
+            gemini = Gemini(settings.gemini, key, settings.gemini.answers or root / ANSWERS, company.cancel)
             parts = GeminiParts(settings, reference, gemini)
         elif company.parts is None and settings.backend != "offline":
             note = f"No Gemini key in {KEY_VARIABLE}; the keyframes are painted offline."
             if note not in log.record.notes():
                 with log.node("start") as event:
                     event.notes.append(note)
-        run = Run(source=source, settings=settings, parts=parts, folder=folder, log=log, cancel=company.cancel)
+        run = Run(source=source, settings=settings, parts=parts, folder=RunFolder(root), log=log, cancel=company.cancel)
         log.set_status("running")
         try:
             status, request = _drive(run, company.approver)

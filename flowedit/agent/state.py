@@ -52,8 +52,8 @@ class Fault(Frozen):
     adjustment: ColourAdjustment | None = None
 
 
-class Reading(Frozen):
-    """What the judge reads in a keyframe, which passed where nothing speaks against it.
+class Verdict(Frozen):
+    """What the judge reads in an attempt at a keyframe, which passed where nothing speaks against it.
 
     Attributes:
         structure: likeness of contours to the source, in [-1, 1].
@@ -71,19 +71,12 @@ class Reading(Frozen):
     by: str = OFFLINE
 
 
-class Verdict(Reading):
-    """The judge's reading of one attempt at a keyframe."""
-
-    index: int
-    attempt: int
-
-
 class Row(Styled):
     """A keyframe that is handed on, in its latent slot, with the picture of its source frame."""
 
     source: Inside
     slot: int
-    verdict: Reading
+    verdict: Verdict
 
 
 class Manifest(Frozen):
@@ -124,15 +117,11 @@ class Decision(Frozen):
 
 
 class ApprovalRequest(Frozen):
-    """What a person is shown before the keyframes are handed on: pictures, source frames and verdicts by index.
-
-    `escalated` are those that the judge still rejects after the last redo.
-    """
+    """What a person is shown before the keyframes are handed on: pictures, source frames and verdicts by index."""
 
     files: dict[int, str]
     sources: dict[int, str]
     verdicts: dict[int, Verdict]
-    escalated: tuple[int, ...] = ()
 
     def check(self, decision: Decision) -> None:
         """Refuse an answer about a frame that is no keyframe of the run."""

@@ -4,9 +4,8 @@ These names need NumPy and matplotlib alone. What needs a model is a module that
 (clips and the small model), `record`, `forecast`, `scoring` and `contract`.
 """
 
-from flowedit.lessons.card import setup
+from flowedit.lessons.card import predict, recall, setup
 from flowedit.lessons.checks import check, report
 from flowedit.lessons.look import COLOURS, bare, contact, figure, show
-from flowedit.lessons.predictions import predict, recall
 
 __all__ = ["COLOURS", "bare", "check", "contact", "figure", "predict", "recall", "report", "setup", "show"]

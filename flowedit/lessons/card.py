@@ -1,15 +1,18 @@
-"""`setup`: the first call of every lesson: house style, and a card that says where the lesson runs."""
+"""The cards of a lesson: where it runs, which its first call shows, and what its reader predicted before it."""
 
 import ctypes
 import html
+import json
 import platform
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import psutil
+from platformdirs import user_data_path
 
 from flowedit import __version__
+from flowedit.files import write_text
 from flowedit.lessons.look import use_house_style
 from flowedit.widgets._probe import host_name, nvidia_gpu
 
@@ -20,6 +23,8 @@ _DARK = (
 """By which JupyterLab's dark theme gets the lessons' line drawings on its own ground; photographs stay as they are."""
 _M_MMAP_THRESHOLD = -3
 """Number of the option in glibc's malloc.h."""
+_PREDICTIONS = user_data_path("flowedit") / "predictions.json"
+_GREY = "#8A8A8A"
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,26 @@ def _return_memory_at_once() -> None:
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+def predict(number: str, *answers: str) -> Card:
+    """Keep the answers to a lesson's first questions; nothing is kept while all are empty."""
+    if not any(answers):
+        todo = "Type an answer between each pair of quotes, then run this cell again."
+        return Card("… Your predictions", todo, _GREY)
+    _PREDICTIONS.parent.mkdir(parents=True, exist_ok=True)
+    write_text(_PREDICTIONS, json.dumps({**_kept(), number: answers}))
+    return Card("✓ Kept", "They come back at the end of the lesson.")
+
+
+def recall(number: str) -> Card:
+    """The reader's own predictions for a lesson, to read beside its answers."""
+    answers = _kept().get(number)
+    if not answers:
+        return Card("… Your predictions", "You typed none at the beginning of this lesson.", _GREY)
+    said = "  ".join(f"({i}) {answer or 'nothing'}" for i, answer in enumerate(answers, 1))
+    return Card("You predicted", said, "#0072B2")
+
+
+def _kept() -> dict[str, list[str]]:
+    return json.loads(_PREDICTIONS.read_text(encoding="utf-8")) if _PREDICTIONS.is_file() else {}

@@ -17,12 +17,10 @@ FILE = Path(__file__).parent / "recorded" / "gpu.json"
 
 
 class Outlook(NamedTuple):
-    """What one edit with a real model needs and takes."""
+    """The minutes that an edit takes, and in words its tokens, minutes and memory, and whether that is here."""
 
-    tokens: int  # length of the transformer's sequence
     minutes: float
-    gpu: str  # on which it takes them, as was recorded
-    words: str  # all of it for a reader, with the memory that the edit needs and whether that is here
+    words: str
 
 
 def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: int) -> Outlook:
@@ -51,7 +49,7 @@ def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: i
         f"which then takes {streamed.host / GB:.1f} GB\n"
         f"  here: {here if machine.gpu_total else 'no GPU, so this run is not for this machine'}"
     )
-    return Outlook(tokens, minutes, gpu, words)
+    return Outlook(minutes, words)
 
 
 CARDS = {"T4": 15, "RTX 3060": 12, "RTX 4090": 24, "A100": 40, "H100": 80}
@@ -75,15 +73,9 @@ def fits(names: Sequence[str], *, host: int = 64, keyframes: int = 5) -> str:
     return "\n".join(lines)
 
 
-def recorded_speed(size: str, path: Path = FILE) -> tuple[Speed, str]:
-    """The speed of a checkpoint's width on the GPU of the record, and that GPU's name.
-
-    Raises:
-        OutputError: there is no such record.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return Speed(**record["speeds"][resolve(size).name]), record["gpu"]
-    except (OSError, KeyError, ValueError) as error:
-        cure = "measure it with `python -m benchmarks gpu`, then build the lessons"
-        raise OutputError(f"No speed of {size} in {path.name}; {cure}.") from error
+def recorded_speed(size: str) -> tuple[Speed, str]:
+    """The speed of a checkpoint's width on the GPU of the record, and that GPU's name."""
+    record = json.loads(FILE.read_text(encoding="utf-8"))
+    if (name := resolve(size).name) not in record["speeds"]:
+        raise OutputError(f"No speed of {size} was recorded; measure it with `flowedit doctor --speed`.")
+    return Speed(**record["speeds"][name]), record["gpu"]

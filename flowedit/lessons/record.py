@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flowedit.errors import OutputError
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
 from flowedit.trace import Trace
@@ -69,26 +68,17 @@ class ThreeIdeas:
         return "\n".join(lines)
 
 
-def three_ideas(folder: Path = FOLDER) -> ThreeIdeas:
+def three_ideas() -> ThreeIdeas:
     """The record of the three ideas that comes with the package."""
-    values = json.loads((folder / IDEAS).read_text(encoding="utf-8"))
-    strips = _strip(folder / IDEA_STRIPS, values["height"])
+    values = json.loads((FOLDER / IDEAS).read_text(encoding="utf-8"))
+    strips = _strip(FOLDER / IDEA_STRIPS, values["height"])
     return ThreeIdeas(strips=strips, words=values["words"], noise=values["noise"])
 
 
 def recorded(folder: Path = FOLDER) -> RecordedEdit:
-    """The recorded edit that comes with the package.
-
-    Raises:
-        OutputError: there is no whole recording in the folder.
-    """
-    try:
-        values = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        height = int(values["manifest"]["height"])
-        source, edited, images = (_strip(folder / f"{name}.webp", height) for name in STRIPS)
-    except (OSError, KeyError, ValueError) as error:
-        cure = "make one with `python -m notebooks.publish record`"
-        raise OutputError(f"No whole recording in {folder.name}; {cure}.") from error
+    """The recorded edit that comes with the package."""
+    values = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    source, edited, images = (_strip(folder / f"{name}.webp", values["manifest"]["height"]) for name in STRIPS)
     return RecordedEdit(
         source=source,
         frames=edited,

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowedit.errors import OutputError
 from flowedit.lessons.material import LessonClip
 from flowedit.metrics import edge_agreement, psnr
 
@@ -65,14 +64,7 @@ def movement(frames: np.ndarray) -> float:
     return float(np.abs(np.diff(frames.astype(float), axis=0)).mean())
 
 
-def recorded_rows(path: Path = FILE) -> dict[str, dict[str, Row]]:
-    """Every row of the recorded benchmark, under keyframes that are "exact" and that are "disagreeing".
-
-    Raises:
-        OutputError: there is no table.
-    """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return {name: {kind: Row(**row) for kind, row in kinds.items()} for name, kinds in rows.items()}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise OutputError(f"No table in {path.name}; make it with `python -m notebooks.publish build`.") from error
+def recorded_rows() -> dict[str, dict[str, Row]]:
+    """Every row of the recorded benchmark, under keyframes that are "exact" and that are "disagreeing"."""
+    rows = json.loads(FILE.read_text(encoding="utf-8"))["rows"]
+    return {name: {kind: Row(**row) for kind, row in kinds.items()} for name, kinds in rows.items()}

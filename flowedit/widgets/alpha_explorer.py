@@ -76,16 +76,10 @@ class AlphaExplorer(JobWidget):
             self._take([*(old for old in self._kept if old[0] != run[0]), run])
             self.alpha = float(run[0])
 
-    def compute(self, alpha: float) -> None:
-        """Start computing a value, as the page's button does; watch `job`."""
-        work = self._compute
-        if work is None:
-            raise WidgetError("This explorer was given no compute= callable; pass one, or add(...) a finished run.")
-        self.worker.start(lambda: work(alpha), self.add)
-
     def _asked(self, content: dict) -> None:
-        if content.get("type") == "compute" and self._compute is not None:
-            self.compute(float(content["alpha"]))
+        work = self._compute
+        if content.get("type") == "compute" and work is not None:
+            self.worker.start(lambda: work(float(content["alpha"])), self.add)
 
     def _take(self, runs: Sequence[Run]) -> None:
         """Encode all runs within the widget's size."""

@@ -107,15 +107,6 @@ class ClipPicker(Column):
         self._source = Source.open(path, name or path.name, area=self._area)
         self._take_window(0)
 
-    def paint(self, index: int, image: np.ndarray) -> None:
-        """Give a keyframe's picture from code, uint8 (H, W, 3) at the size that is edited; picks the frame too."""
-        if self._frames is None or image.shape != self._frames.shape[1:] or image.dtype != np.uint8:
-            wanted = "a clip first" if self._frames is None else f"uint8 {self._frames.shape[1:]}"
-            raise WidgetError(f"The picture for frame {index} is {image.dtype} {image.shape}; it needs {wanted}.")
-        self._images[index] = image
-        self.map.keyframes = sorted({*self.map.keyframes, index})
-        self._judge()
-
     def fallback(self) -> str:
         """What was chosen, in words and on the map, where no script runs."""
         return self.facts.value + (_words(self.problem, tag="p") if self._frames is None else self.map.fallback())

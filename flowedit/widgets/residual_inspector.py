@@ -22,7 +22,7 @@ class ResidualInspector(FlowWidget):
         trace: a run, or the part of it done so far.
 
     Attributes:
-        trace: the run as plain values; assign `show(trace)`'s result of a longer run to follow it.
+        trace: the run as plain values.
         reading: one of `flowedit.trace.READINGS`.
         view: "heat" or "lines".
         step: position of the selected step.
@@ -46,11 +46,6 @@ class ResidualInspector(FlowWidget):
         first = trace.keyframes[0] if trace.keyframes else 0
         defaults = {"index": first, "step": max(len(trace.steps) - 1, 0), "heading": "Residuals per step and keyframe"}
         super().__init__(trace=_values(trace), **{**defaults, **traits})
-
-    def show(self, trace: Trace) -> None:
-        """Draw another trace, or a longer one of the same run, in place."""
-        self._trace = trace
-        self.trace = _values(trace)
 
     def _still(self) -> str:
         if not self._trace.array(self.reading).size:

@@ -74,10 +74,6 @@ class RunPanel(JobWidget):
         self.log, self.picture = [], ""
         return self.worker.start(self._watched, self._keep)
 
-    def cancel(self) -> None:
-        """Ask the run to stop after the step under way."""
-        self.worker.cancel()
-
     def run(self) -> object:
         """Start, wait, and return the result; raises what the run raised. For scripts."""
         self.start()

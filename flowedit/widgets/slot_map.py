@@ -115,9 +115,9 @@ class SlotMap(FlowWidget):
 
 def _frame_count(num_frames: int | None, frames: np.ndarray | None) -> int:
     if frames is not None:
-        num_frames = len(check_clip(frames, "clip")) if num_frames in (None, len(frames)) else None
+        num_frames = len(check_clip(frames, "clip"))
     if num_frames is None:
-        raise WidgetError("Pass num_frames, such as 33, or the frames; both only where they agree.")
+        raise WidgetError("Pass num_frames, such as 33, or the frames.")
     check_num_frames(num_frames)
     if num_frames > MAX_FRAMES:
         raise WidgetError(

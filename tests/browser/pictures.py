@@ -32,7 +32,7 @@ from flowedit.media.clip import write_video
 path = Path(mkdtemp()) / "scene.mp4"
 write_video(path, edit.source, 16)
 picker = widgets.ClipPicker(path, area=128 * 128)
-picker.paint(0, edit.keyframes[0].image)
+picker._images[0] = edit.keyframes[0].image
 picker.map.keyframes, picker.map.index = [0, 16, 32], 16
 picker
 """,

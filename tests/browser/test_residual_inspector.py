@@ -60,7 +60,7 @@ def test_a_click_moves_a_linked_scrubber_and_the_kernel_hears_it(open_notebook):
     book.kernel("widget.index = 32; widget.reading = 'r_k_norm'")
     book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '3,2'")
     assert root.get_by_role("button", name="r_k").get_attribute("aria-pressed") == "true"
-    book.kernel("from tests.browser.examples import run_trace as again; widget.show(again(steps=12))")
+    book.kernel("widget.trace = ResidualInspector(run_trace(steps=12)).trace")
     book.page.wait_for_function("document.querySelectorAll('.fe-residual-inspector .fe-hcell').length === 72")
     book.shut_down_kernel()
     root.locator(".fe-heat").press("ArrowUp")

@@ -48,7 +48,7 @@ def made_up():
 
 
 def test_a_recording_comes_back_as_it_was(tmp_path):
-    """Catches frames cut at the wrong place, keyframes under another index, readings lost, a part missing unseen."""
+    """Catches frames cut at the wrong place, keyframes under another index, readings lost."""
     edit, events = made_up(), [{"node": "sample", "seconds": 0.1}]
     record.save(edit, events, tmp_path)
     back = recorded(tmp_path)
@@ -58,9 +58,6 @@ def test_a_recording_comes_back_as_it_was(tmp_path):
     pairs = (back.source, edit.source), (back.frames, edit.frames), (back.keyframes[1].image, edit.keyframes[1].image)
     for a, b in pairs:
         assert np.abs(a.astype(float) - b).mean() < 6
-    (tmp_path / "edited.webp").unlink()
-    with pytest.raises(OutputError, match="publish record"):
-        recorded(tmp_path)
 
 
 def test_the_shipped_recording_is_whole_small_and_by_the_shipped_model():
@@ -113,7 +110,7 @@ def test_the_recorded_speed_gives_the_measured_forwards_back(size, keyframes):
 def test_an_outlook_says_whether_it_is_for_this_machine(monkeypatch, machine, says):
     monkeypatch.setattr(forecast, "measure_resources", lambda: machine)
     found = forecast.outlook("1.3B", CLIP, preset_settings("1.3B"), keyframes=3)
-    assert found.tokens == 32_760
+    assert "1.3B: 32760 tokens" in found.words
     assert 1 < found.minutes < 10
     assert says in found.words
     assert f"{found.minutes:.1f} minutes on NVIDIA H100" in found.words
@@ -131,11 +128,9 @@ def test_a_real_model_is_refused_in_one_line(monkeypatch, tmp_path):
     assert all(len(str(error.value).splitlines()) == 1 for error in (no_gpu, no_files))
 
 
-def test_missing_figures_are_said(tmp_path):
-    with pytest.raises(OutputError, match="benchmarks gpu"):
-        forecast.recorded_speed("1.3B", tmp_path / "none.json")
-    with pytest.raises(OutputError, match="publish build"):
-        scoring.recorded_rows(tmp_path / "none.json")
+def test_a_speed_that_was_not_recorded_is_said():
+    with pytest.raises(OutputError, match=r"No speed of Wan2\.1-VACE-14B was recorded; measure it with"):
+        forecast.recorded_speed("Wan2.1-VACE-14B")
 
 
 def test_a_score_is_the_nearness_at_its_places_and_the_movement():

@@ -27,7 +27,7 @@ def video(tmp_path):
 
 
 def request_for(*indices):
-    verdict = Verdict(index=0, attempt=0, structure=1.0, disagreement=0.0, change=9.0)
+    verdict = Verdict(structure=1.0, disagreement=0.0, change=9.0)
     files = {index: f"attempts/{index:04d}-0.png" for index in indices}
     return ApprovalRequest(files=files, sources=files, verdicts=dict.fromkeys(indices, verdict))
 

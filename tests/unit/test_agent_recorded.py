@@ -60,11 +60,11 @@ def answers(tmp_path, monkeypatch):
 def test_recorded_answers_replay_a_whole_run_without_a_server(tmp_path, answers, monkeypatch):
     """Catches a request that changed: its answer is then not found, and nobody answers at that address."""
 
-    def with_answers(held, *given):
-        record = opened_record(held, *given)
-        (held.root / "answers").mkdir()
+    def with_answers(root, *given):
+        record = opened_record(root, *given)
+        (root / "answers").mkdir()
         for file in answers:
-            shutil.copy(file, held.root / "answers")
+            shutil.copy(file, root / "answers")
         return record
 
     monkeypatch.setattr("flowedit.agent.run.opened_record", with_answers)

@@ -106,7 +106,7 @@ def test_a_rejected_keyframe_is_painted_as_the_judge_asked(tmp_path, monkeypatch
 
 def state_with(done, *faults, decision=None):
     card = card_of()
-    verdict = Verdict(index=8, attempt=done.attempt, structure=1.0, disagreement=0.0, change=1.0, faults=tuple(faults))
+    verdict = Verdict(structure=1.0, disagreement=0.0, change=1.0, faults=tuple(faults))
     state = {"card": card, "plan": Plan(prompt="", video_prompt=""), "styled": {8: done}, "verdicts": {8: verdict}}
     return state if decision is None else {**state, "decision": decision}
 

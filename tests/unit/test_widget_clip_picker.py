@@ -161,9 +161,8 @@ def test_colliding_keyframes_are_told_in_the_packages_words(picker):
 
 def test_another_window_lets_go_of_images_that_are_other_frames_now(picker):
     """Catches a painted frame that silently moves to another moment of the video."""
-    image = np.zeros((48, 80, 3), np.uint8)
-    picker.paint(4, image)
-    picker.paint(28, image)
+    picker.map.keyframes = [4, 28]
+    upload(picker.images, *((f"painted_{i}.png", png(np.zeros((96, 160, 3), np.uint8))) for i in (4, 28)))
     assert picker.ready
     picker.length.value = 17
     assert picker.map.keyframes == [4]
@@ -177,13 +176,6 @@ def test_the_window_ends_with_the_file(picker):
     assert picker.length.value == len(picker._frames) == 9
     picker.start.value = 39
     assert picker.length.value == 1
-
-
-def test_paint_refuses_another_size(picker):
-    with pytest.raises(WidgetError, match=r"needs uint8 \(48, 80, 3\)"):
-        picker.paint(0, np.zeros((96, 160, 3), np.uint8))
-    with pytest.raises(WidgetError, match="a clip first"):
-        ClipPicker().paint(0, np.zeros((48, 80, 3), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["../../evil.mp4", "..\\evil.mp4", "/etc/passwd", "", "..."])

@@ -42,7 +42,6 @@ REFUSED = [
     (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {})] * 49), "Got 49 runs.*1 to 48"),
     (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {}), (2.0, clip(4), EMPTY, {})]), "one shape"),
     (lambda: AlphaExplorer([(1.0, clip(2000), EMPTY, {})]), r"2000 frames.*at most 600"),
-    (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {})]).compute(2.0), "compute="),
     (lambda: AlphaExplorer([(1.0, clip(), EMPTY, {})], compute=abs), "'abs', which never yields"),
     (lambda: ClipPicker(window=1001), "window is 1001"),
     (lambda: CompareGrid([]), "Got rows"),
@@ -76,7 +75,6 @@ REFUSED = [
     (lambda: SlotMap(2000), r"4n \+ 1 frames; got 2000"),
     (lambda: SlotMap(2001), "2001 frames do not fit a map; use a window of 597"),
     (lambda: SlotMap(), "Pass num_frames"),
-    (lambda: SlotMap(33, frames=clip(17)), "only where they agree"),
     (lambda: SlotMap(frames=clip(6)), "got 6"),
 ]
 

@@ -73,7 +73,7 @@ def test_cancel_stops_the_run_itself():
     assert not panel.start()
     work.go.release(3)
     wait_until(lambda: work.steps == 3)
-    panel.cancel()
+    panel.worker.cancel()
     assert panel.job["state"] == "cancelling"
     work.go.release(50)
     panel.worker.wait(5)

@@ -27,7 +27,7 @@ def slowly(alpha):
         print("stopped", flush=True)
 widget = AlphaExplorer([alpha_run(3.0)], compute=slowly)
 widget.observe(lambda change: print("told", change["new"]["state"], flush=True), "job")
-widget.compute(5.0)
+widget._asked({"type": "compute", "alpha": 5.0})
 time.sleep(0.3)
 print("leaving", flush=True)
 """
