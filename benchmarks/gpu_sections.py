@@ -26,7 +26,7 @@ from benchmarks.gpu import (
     peaking,
     timed,
 )
-from benchmarks.segments import segment_rows
+from benchmarks.segments import segment_rows, spread_segment_rows
 from benchmarks.synthetic import (
     Sightless,
     Wordless,
@@ -106,6 +106,9 @@ def forward_rows(bench: Bench) -> Iterator[Row]:
 
 def parallel_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
     """Forwards on one GPU, and on all of them together, compared; every process builds the same transformer."""
+    if bench.checkpoint.image_route == "segments":
+        yield from spread_segment_rows(bench, spread)
+        return
     torch.manual_seed(0)
     pipe = synthetic_pipeline(bench, vae=False)
     for keyframes in (KEYFRAMES,) if bench.wide else (0, KEYFRAMES):

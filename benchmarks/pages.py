@@ -35,6 +35,8 @@ def figures() -> dict[str, Any]:
         "long_table": long_clips.to_markdown(long),
         "looks_table": looks.to_markdown(RESULTS / "looks.json"),
         "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
+        "gpu_bernini": read_record(RESULTS / "gpu_bernini.json"),
+        "gpu_bernini_x2": read_record(RESULTS / "gpu_bernini_x2.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
         **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table")},
         **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},

@@ -1,10 +1,11 @@
 """Source and keyframes as tokens of their own: a section of the GPU benchmark, and which cards hold such models."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, Bench, Record, Row, measured
@@ -18,6 +19,7 @@ from flowedit.wan.adapter import Trained
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.fast import use_fast_blocks
 from flowedit.wan.memory import Resources, forward_lengths, keyframes_in, token_count
+from flowedit.wan.parallel import Spread
 from flowedit.wan.placement import GB, needs_of, own_clip, placements
 
 ALONE, SOURCE, WHOLE, GUIDED = "clip alone", "source shown", "source and keyframes shown", "guided, all four forwards"
@@ -30,6 +32,37 @@ def segment_rows(bench: Bench) -> Iterator[Row]:
     """Velocities of the clip alone, and with more and more shown, plain and on the fast path."""
     if bench.checkpoint.image_route != "segments":
         return
+    with torch.inference_mode():
+        pipe, works = _works(bench)
+        expected: dict[str, Tensor] = {}
+        for path in (PLAIN, FAST):
+            if path == FAST:
+                use_fast_blocks(pipe.dit, backend=bench.backend)
+            for name, work in works.items():
+                found, expected[name] = measured(work, bench.device, expected.get(name), repeats=3)
+                yield _row(bench, f"{path}: {name}", name, **found)
+
+
+def spread_segment_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
+    """The forward with everything shown on one GPU, and on all of them together, compared."""
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        pipe, works = _works(bench)
+        expected = None
+        for where, shared in (("1 GPU", None), (f"{spread.size} GPUs", spread)):
+            use_fast_blocks(pipe.dit, shared, backend=bench.backend)
+            dist.barrier()
+            found, expected = measured(works[WHOLE], bench.device, expected, repeats=3)
+            yield _row(bench, f"{FAST}, {where}: {WHOLE}", WHOLE, **found)
+
+
+def _row(bench: Bench, said: str, name: str, **found: Any) -> Row:  # noqa: ANN401 - fields of a row
+    keyframes = KEYFRAMES if name in (WHOLE, GUIDED) else 0
+    return bench.row("segments", said, keyframes=keyframes, tflops=_operations(bench, name), **found)
+
+
+def _works(bench: Bench) -> tuple[Any, dict[str, Callable[[], Tensor]]]:
+    """A pipeline, and the velocities of its model by what is shown."""
     pipe: Any = synthetic_pipeline(bench)
     model = Wordless(pipe, name=bench.checkpoint.name, trained=Trained(segments=True))
     clip, keyframes = drawn_clip(bench.shape)
@@ -40,18 +73,9 @@ def segment_rows(bench: Bench) -> Iterator[Row]:
         WHOLE: Condition(shape=bench.shape, source=clip, images=pictures),
         GUIDED: Condition(shape=bench.shape, source=clip, images=pictures, guidance=bench.checkpoint.guidance),
     }
-    with torch.inference_mode():
-        prepared = {name: model.prepare(condition) for name, condition in conditions.items()}
-        noise, expected = torch.randn_like(model.encode(to_pixels(clip))), dict[str, Tensor]()
-        for path in (PLAIN, FAST):
-            if path == FAST:
-                use_fast_blocks(pipe.dit, backend=bench.backend)
-            for name, shown in prepared.items():
-                work = partial(model.velocity, noise, 0.7, shown, range(slots))
-                found, expected[name] = measured(work, bench.device, expected.get(name), repeats=3)
-                shown_keyframes = KEYFRAMES if name in (WHOLE, GUIDED) else 0
-                tflops = _operations(bench, name)
-                yield bench.row("segments", f"{path}: {name}", keyframes=shown_keyframes, tflops=tflops, **found)
+    noise = torch.randn_like(model.encode(to_pixels(clip)))
+    prepared = {name: model.prepare(condition) for name, condition in conditions.items()}
+    return pipe, {name: partial(model.velocity, noise, 0.7, one, range(slots)) for name, one in prepared.items()}
 
 
 def against_tokens(record: Record) -> str:

@@ -44,11 +44,6 @@ class Segment(NamedTuple):
     positions: tuple[int, ...]
 
 
-def source_ids(count: int) -> list[float]:
-    """Ids of so many segments, from 1."""
-    return np.linspace(1, min(count, LAST_ID), count).tolist()
-
-
 @dataclass(frozen=True)
 class Segments:
     """What a model is shown beside the noisy clip, source before references; neither for every other family."""
@@ -61,7 +56,8 @@ class Segments:
         """Number the segments: latents of a clip or None, and of pictures with the temporal position of each."""
         clip = [] if source is None else [(source, tuple(range(source.shape[2])))]
         pictures = [(latents, (at,)) for latents, at in zip(references, positions, strict=True)]
-        ids = source_ids(len(clip) + len(pictures))
+        count = len(clip) + len(pictures)
+        ids = np.linspace(1, min(count, LAST_ID), count).tolist()
         made = tuple(Segment(latents, one, at) for one, (latents, at) in zip(ids, clip + pictures, strict=True))
         return cls(made[: len(clip)], made[len(clip) :])
 

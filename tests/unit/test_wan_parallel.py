@@ -12,14 +12,15 @@ from flowedit.errors import SettingError
 from flowedit.wan.adapter import positions
 from flowedit.wan.fast import use_fast_blocks
 from flowedit.wan.parallel import Spread, together
+from flowedit.wan.segments import source_turned
 
 POSITIONS = (0, 1, 2, 0, 2)
 
 
-def whole(family, backend=None):
+def whole(family, backend=None, ids=(0.0,)):
     def run(dit, spread):
         use_fast_blocks(dit, spread, backend=backend)
-        with positions(dit, POSITIONS):
+        with positions(dit, POSITIONS), source_turned(dit, ids):
             return call(dit, family, frames=5)
 
     return run
@@ -30,6 +31,7 @@ RUNS = {
     "i2v": whole("i2v"),
     "flf2v": whole("flf2v"),
     "ti2v": whole("ti2v"),
+    "source ids": whole("t2v", ids=(0.0, 0.0, 0.0, 1.0, 1.8)),
     "compiled": whole("t2v", "aot_eager"),
 }
 

@@ -31,7 +31,7 @@ from flowedit.wan import files, loading, memory, segments
 from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import CHECKPOINTS, resolve
 from flowedit.wan.fast import use_fast_blocks
-from flowedit.wan.segments import source_ids, source_phases, source_turned
+from flowedit.wan.segments import Segments, source_phases, source_turned
 
 THETA, HEAD, GRID = 10_000, 24, (2, 3)
 SHAPE = ClipShape(num_frames=9, height=16 * GRID[0], width=16 * GRID[1])
@@ -78,8 +78,11 @@ def test_the_turn_is_the_formula_to_the_last_bits_and_none_for_the_clip():
 @pytest.mark.parametrize(("count", "last"), [(1, 1), (5, 5), (6, 5), (8, 5)])
 def test_ids_count_from_1_and_share_the_trained_range_beyond_it(count, last):
     exact = [1 + Fraction(n * (last - 1), max(count - 1, 1)) for n in range(count)]
-    assert source_ids(count) == pytest.approx(list(map(float, exact)), abs=1e-12)
-    assert source_ids(0) == []
+    for clip in (None, torch.zeros(1, 16, 3, 2, 2)):
+        pictures = [torch.zeros(1, 16, 1, 2, 2)] * (count - (clip is not None))
+        made = Segments.of(clip, pictures, [0] * len(pictures))
+        assert [one.source_id for one in made.all] == pytest.approx(list(map(float, exact)), abs=1e-12)
+        assert len(made.source) == (clip is not None)
 
 
 @pytest.mark.parametrize(("name", "starts"), [("zero", (0, 0)), ("shared", (0, 2))])
