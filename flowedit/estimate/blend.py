@@ -3,9 +3,9 @@
 The colour map knows what every colour becomes, occluded or not, but nothing of lines and texture; the map from a
 pixel's surroundings knows outlines and glow; propagation knows everything, but not behind an occlusion, and it carries
 each keyframe's own mistakes. So each keyframe is split into what the colour map explains, what a keyframe's own tint
-adds (dropped as far as keyframes painted one by one disagree in it), what the surroundings explain, and the detail
-that is left; the detail is carried, and counts as far as the motion can be trusted. Where the maps explain little and
-the motion is sure, the keyframe itself is carried in its place.
+adds (dropped as far as keyframes painted one by one disagree in it), what the surroundings explain, what stays on the
+screen while the clip moves, and the detail that is left; the detail is carried, and counts as far as the motion can be
+trusted. Where the maps explain little and the motion is sure, the keyframe itself is carried in its place.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ from flowedit.errors import VideoShapeError
 from flowedit.estimate.colour_map import Frame, checked_keyframes, fitted_map
 from flowedit.estimate.local_regression import LocalRegression
 from flowedit.estimate.propagation import Carried, carry
+from flowedit.estimate.texture import painted_anew, screen_layer
 
 _TINT_RIDGE = 4.0
 """Weight, in squared 8-bit levels, that draws a keyframe's tint towards none."""
@@ -164,27 +165,32 @@ class _Style:
         share = min(1.0, _KEPT_SIDE / max(frames.shape[1:3]))
         self.grid = max(1, round(frames.shape[2] * share)), max(1, round(frames.shape[1] * share))
         self._regression: LocalRegression | None = None
+        self._screen: Float32[np.ndarray, "H W 3"] | None = None
         self._fit_tints()
         details = {i: self._detail(i, 1.0) for i in keys}
         if np.mean([np.square(detail).mean() for detail in details.values()]) > _NOTHING**2:
+            self._screen = screen_layer(frames, details)
+            if self._screen is not None:
+                details = {i: detail - self._screen for i, detail in details.items()}
             regression = LocalRegression({i: frames[i] for i in keys}, details)
             if regression.belief > 0:
                 self._regression = regression
-                self._fit_tints()
+            self._fit_tints()
 
     def painted(self) -> Iterator[tuple[int, Frame, Float32[np.ndarray, "h w"]]]:
         """Each frame in order, with its index and its confidence; at a keyframe, that as far as keyframes agree."""
         disagreement = 1 - _agreement(self.tint)
-        details, wholes, power = dict[int, Frame](), dict[int, Frame](), 0.0
-        for i, image in self._keys.items():
-            detail = self._detail(i, disagreement)
-            power += float(np.square(detail).mean()) / len(self._keys)
-            # Half of it around mid grey fits a picture.
-            details[i] = np.rint(detail / 2 + _HALF).clip(0, 255).astype(np.uint8)
-            wholes[i] = np.rint(image - disagreement * self._tinted(i)).clip(0, 255).astype(np.uint8)
-        risk = np.float32(min(1.0, power / _UNEXPLAINED**2))
+        left = {i: self._detail(i, disagreement) for i in self._keys}
+        risk = np.float32(min(1.0, np.mean([np.square(one).mean() for one in left.values()]) / _UNEXPLAINED**2))
+        apart = painted_anew(self._frames, left, self._keys)
+        # Half of it around mid grey fits a picture.
+        details = {i: np.rint(left.pop(i) / 2 + _HALF).clip(0, 255).astype(np.uint8) for i in self._keys}
+        wholes = {
+            i: np.rint(image - disagreement * self._tinted(i)).clip(0, 255).astype(np.uint8)
+            for i, image in self._keys.items()
+        }
         sharpness = _SHARPEST + (_SOFTEST - _SHARPEST) * disagreement
-        for i, (detail, whole) in carry(self._frames, [details, wholes]):
+        for i, (detail, whole) in carry(self._frames, [details, wholes], apart):
             painted = whole.frame if i in self._keys else self._paint(i, detail, whole, sharpness)
             confidence = cv2.resize(detail.confidence, self.grid, interpolation=cv2.INTER_AREA)
             yield i, painted, 1 - (1 - confidence) * risk
@@ -206,7 +212,9 @@ class _Style:
     def _base(self, frame: Frame) -> Float32[np.ndarray, "H W 3"]:
         """What the maps know of a frame."""
         coloured = self._recolour(frame).astype(np.float32, order="C")  # OpenCV writes to no other layout
-        return coloured if self._regression is None else cv2.add(coloured, self._regression(frame), dst=coloured)
+        if self._regression is not None:
+            cv2.add(coloured, self._regression(frame), dst=coloured)
+        return coloured if self._screen is None else cv2.add(coloured, self._screen, dst=coloured)
 
     def _tinted(self, i: int) -> Float32[np.ndarray, "H W 3"]:
         """What a keyframe's own tint adds to it."""

@@ -135,10 +135,10 @@ def sample(image: np.ndarray, flow: Flow) -> np.ndarray:
     return read_at(image, _places(flow))
 
 
-def read_at(image: np.ndarray, places: Float32[np.ndarray, "h w 2"]) -> np.ndarray:
-    """`image` at some places, x then y, bilinear, edges repeated."""
+def read_at(image: np.ndarray, places: Float32[np.ndarray, "h w 2"], how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """`image` at some places, x then y, edges repeated; interpolated linearly unless OpenCV is told otherwise."""
     x, y = cv2.split(places)
-    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _places(flow: Flow) -> Flow:

@@ -1,5 +1,6 @@
 """Classical: carry the keyframes along the source's motion, from both sides, and know where that cannot be trusted."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -17,6 +18,9 @@ _SPREAD_TOLERANCE = 255 / 20
 """Disagreement of the candidates, in 8-bit levels, that lowers trust by the factor e."""
 _BLOCK = 20
 """Frames between two keyframes whose motion to the later one is kept at once."""
+_PATCH, _TIMES, _HASTE, _MOST_ODDS = 32, 3.0, 20.0, 4.0
+"""Of keyframes that are kept apart: sides, in pixels, of the patches that pass from one to the next at times of their
+own, how far those times differ, how fast a patch passes, and the most by which one is preferred; logarithms all."""
 _STRIP = 1 << 17
 """Pixels that are mixed at a time, for the memory of large frames."""
 
@@ -34,13 +38,17 @@ class Carried(NamedTuple):
     confidence: np.ndarray
 
 
-class _Candidate(NamedTuple):
-    """One way to fill a frame: the keyframe, where its pixels lie, how sure that is, (h, w), and its share."""
+class Candidate(NamedTuple):
+    """One way to fill a frame: the keyframe, where its pixels lie, how sure that is, and how much it counts."""
 
     keyframe: int
     places: Float32[np.ndarray, "H W 2"]
     surety: Float32[np.ndarray, "h w"]
-    nearness: float
+    nearness: Float32[np.ndarray, "H _"]
+
+    def preferred(self, odds: Float32[np.ndarray, "H W"]) -> "Candidate":
+        """The same with more weight, by the logarithm of the odds."""
+        return self._replace(nearness=self.nearness * np.exp(odds))
 
 
 def propagation(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> UInt8[np.ndarray, "F H W 3"]:
@@ -52,7 +60,7 @@ def propagation(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fr
 
 
 def carry(
-    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, Frame]]
+    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, Frame]], apart: float = 0.0
 ) -> Iterator[tuple[int, list[Carried]]]:
     """Fill each frame, in order, with pixels of the nearest keyframe before and after it, for several sets of pictures.
 
@@ -67,15 +75,29 @@ def carry(
     Args:
         frames: the source, uint8 (F, H, W, 3).
         sets: pictures at the keyframes by pixel index, checked; the same indices, in order, in each.
+        apart: how far keyframes with strokes of their own are kept apart, in [0, 1]: at 1 a place shows one of two, and
+            passes from the first to the second at a time of its own.
     """
-    motion = Motion(frames)
+    motion, size = Motion(frames), frames.shape[1:3]
+    times = _times(size) if apart else None
     for before, after in pairwise([None, *sets[0], None]):
         if before is not None:
-            sure = np.ones(frames.shape[1:3], np.float32)
+            sure = np.ones(size, np.float32)
             yield before, [Carried(images[before], sure) for images in sets]
         for i, ways in _stretch(motion, len(frames), before, after):
-            candidates = [_candidate(motion, i, k, each, frames.shape[1:3]) for k, each in ways]
+            candidates = [candidate(motion, i, k, each, size) for k, each in ways]
+            if times is not None and before is not None and after is not None:
+                later = math.log((1 + i - before) / (1 + after - i)) + times
+                odds = apart / 2 * np.clip(_HASTE * later, -_MOST_ODDS, _MOST_ODDS)
+                candidates = [each.preferred(odds if each.keyframe == after else -odds) for each in candidates]
             yield i, _mixed(frames, i, candidates, sets)
+
+
+def _times(size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
+    """When each place of a (height, width) passes to the later keyframe, around 0."""
+    height, width = size
+    drawn = np.random.default_rng(0).random((height // _PATCH + 2, width // _PATCH + 2), dtype=np.float32)
+    return _TIMES * (cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC) - np.float32(0.5))
 
 
 def _stretch(
@@ -108,32 +130,34 @@ def _stretch(
     motion.forget()
 
 
-def _candidate(motion: Motion, i: int, keyframe: int, motions: Motions, size: tuple[int, int]) -> _Candidate:
+def candidate(motion: Motion, i: int, keyframe: int, motions: Motions, size: tuple[int, int]) -> Candidate:
+    """Fill frame `i` of a (height, width) from a keyframe, along the motions between the two."""
     surety = cv2.resize(cv2.exp(motions.gap * (-1 / motion.tolerance)), size[::-1])
-    return _Candidate(keyframe, full_places(motions.there, size), surety, 1 / (1 + abs(i - keyframe)))
+    nearness = np.full((size[0], 1), 1 / (1 + abs(i - keyframe)), np.float32)
+    return Candidate(keyframe, full_places(motions.there, size), surety, nearness)
 
 
 def _mixed(
-    frames: np.ndarray, i: int, candidates: Sequence[_Candidate], sets: Sequence[Mapping[int, Frame]]
+    frames: np.ndarray, i: int, candidates: Sequence[Candidate], sets: Sequence[Mapping[int, Frame]]
 ) -> list[Carried]:
     """A frame of each set from all candidates, a strip of rows at a time."""
     height, width = frames.shape[1:3]
     made = [Carried(np.empty_like(frames[i]), np.empty((height, width), np.float32)) for _ in sets]
     step = max(1, _STRIP // width)
     for rows in (slice(top, top + step) for top in range(0, height, step)):
-        trusts = [_trust(frames, i, each, rows) for each in candidates]
+        trusts = [trust(frames, i, each, rows) for each in candidates]
         # The floor leaves a plain average where no candidate can be trusted.
-        weights = [trust * each.nearness + np.float32(1e-6) for trust, each in zip(trusts, candidates, strict=True)]
+        weights = [one * each.nearness[rows] + np.float32(1e-6) for one, each in zip(trusts, candidates, strict=True)]
         whole, best = np.sum(weights, axis=0), np.max(trusts, axis=0)
         shares = [weight / whole for weight in weights]
         for one, images in zip(made, sets, strict=True):
-            seen = [read_at(images[each.keyframe], each.places[rows]) for each in candidates]
+            seen = [read_at(images[each.keyframe], each.places[rows], cv2.INTER_CUBIC) for each in candidates]
             one.frame[rows], spread = _average(seen, shares)
             one.confidence[rows] = best * cv2.exp(spread * (-1 / _SPREAD_TOLERANCE))
     return made
 
 
-def _trust(frames: np.ndarray, i: int, candidate: _Candidate, rows: slice) -> Float32[np.ndarray, "h w"]:
+def trust(frames: np.ndarray, i: int, candidate: Candidate, rows: slice) -> Float32[np.ndarray, "h w"]:
     """How far some rows of frame `i` can be taken from a keyframe along a motion, whatever is painted there."""
     there = read_at(frames[candidate.keyframe], candidate.places[rows])
     return candidate.surety[rows] * cv2.exp(_apart(there, frames[i][rows]) * (-1 / _COLOUR_TOLERANCE))
