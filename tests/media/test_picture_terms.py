@@ -100,10 +100,8 @@ def test_hdr_is_brought_to_the_range_of_a_screen(tmp_path, trc, code, name):
     """Dark parts as they are on a 100-nit screen where white is 203 nits; 1000 nits the brightest; order kept."""
     nits = [5.0, 20.0, 50.0, 203.0, 600.0, 1000.0]
     frames = [grey_10bit(code(each), trc) for each in nits]
-    path = stored(
-        tmp_path / "hdr.mkv", frames, "yuv420p10le", colorspace=9, color_primaries=9, color_trc=trc, color_range=1
-    )
-    clip = read_video(path)
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": trc, "color_range": 1}
+    clip = read_video(stored(tmp_path / "hdr.mkv", frames, "yuv420p10le", **tags))
     levels = clip.frames[:, 8, 8].astype(int)
     assert np.ptp(levels, axis=1).max() <= 2, "grey stays grey"
     levels = levels.mean(axis=1)
@@ -196,22 +194,12 @@ def test_the_profile_of_a_keyframe_is_brought_to_srgb(tmp_path):
 
 
 def gamma_profile(gamma):
-    """A matrix profile with sRGB's primaries and one gamma: sRGB's own with its curves replaced."""
-    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    count = struct.unpack(">I", data[128:132])[0]
-    curve = struct.pack(">4sIIHH", b"curv", 0, 1, round(gamma * 256), 0)
-    for i in range(count):
-        at = 132 + 12 * i
+    """A matrix profile with sRGB's primaries and one gamma: sRGB's own under another name, its curves replaced."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for coding in ("ascii", "utf-16-be"):
+        data = data[:132] + data[132:].replace("sRGB".encode(coding), "Test".encode(coding))
+    data, curve = bytearray(data), struct.pack(">4sIIHH", b"curv", 0, 1, round(gamma * 256), 0)
+    for at in range(132, 132 + 12 * struct.unpack(">I", data[128:132])[0], 12):
         if data[at : at + 4] in (b"rTRC", b"gTRC", b"bTRC"):
             data[at + 4 : at + 12] = struct.pack(">II", len(data), len(curve))
-    description = data.find(b"sRGB", 132)
-    while description > 0:
-        data[description : description + 4] = b"Test"
-        description = data.find(b"sRGB", description)
-    wide = data.find("sRGB".encode("utf-16-be"))
-    while wide > 0:
-        data[wide : wide + 8] = "Test".encode("utf-16-be")
-        wide = data.find("sRGB".encode("utf-16-be"))
-    data += curve
-    data[0:4] = struct.pack(">I", len(data))
-    return bytes(data)
+    return struct.pack(">I", len(data) + len(curve)) + bytes(data[4:]) + curve

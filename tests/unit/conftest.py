@@ -29,10 +29,10 @@ def pytest_collection_modifyitems(items):
     for item in items:
         _, _, test = item.nodeid.partition("::")
         name = f"{item.path.name}::{test.split('[')[0]}"
-        if name in slow:
-            item.add_marker(pytest.mark.slow)
         if slow.get(name, 0.0) >= LONG:
             item.add_marker(pytest.mark.long)
+        if name in slow or item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: -files[item.path.name])
 
 

@@ -5,7 +5,7 @@ import contextlib
 import torch
 from diffsynth import configs
 from safetensors.torch import save_file
-from small_wan import FAMILIES, TEXT_DIM, SmallText, small_dit, small_vae
+from small_wan import FAMILIES, SIZES, SmallText, small_dit, small_vae
 
 from flowedit.models import load_model
 from flowedit.wan import files
@@ -13,8 +13,6 @@ from flowedit.wan.checkpoints import CHECKPOINTS, Checkpoint, Part, Width
 from flowedit.wan.lora import linear_layers
 from flowedit.wan.placement import Needs, Placement
 
-SIZES = {"dim": 48, "ffn_dim": 64, "out_dim": 16, "text_dim": TEXT_DIM, "freq_dim": 32, "eps": 1e-6}
-DEPTH = {"patch_size": (1, 2, 2), "num_heads": 2, "num_layers": 2}
 HALVES = {"kijai": ("lora_down", "lora_up", "diffusion_model."), "peft": ("lora_A.default", "lora_B.default", "")}
 
 
@@ -72,7 +70,7 @@ def small_checkpoint(family, folder, monkeypatch, dtype=torch.float32):
         "model_hash": fingerprint,
         "model_name": "wan_video_dit",
         "model_class": "diffsynth.models.wan_video_dit.WanModel",
-        "extra_kwargs": {**SIZES, **DEPTH, **FAMILIES[family]},
+        "extra_kwargs": {**SIZES, **FAMILIES[family]},
     }
     monkeypatch.setitem(CHECKPOINTS, name, entry)
     monkeypatch.setenv(files.BASE_PATH_VARIABLE, str(folder))

@@ -89,31 +89,18 @@ class Curved(PointMass):
         return v + torch.sin(3 * latents) + 0.5 * torch.stack(together, dim=2)
 
 
-def point_problem(sigmas, *, gain=None, beta=0.0, seed=0, slots=(0, 2), target=None, **changes):
-    """An edit between two point masses: the source's own clip, and `target` (random when not given)."""
-    generator = torch.Generator().manual_seed(seed)
+def point_problem(sigmas, *, gain=None, beta=0.0, slots=(0, 2), **changes):
+    """An edit between two point masses, the source's own clip and a target; and the target."""
+    generator = torch.Generator().manual_seed(0)
 
     def draw(frames):
         return torch.randn((1, 2, frames, 3, 4), generator=generator, dtype=torch.float64)
 
-    source, keys, source_keys, noise = draw(4), draw(len(slots)), draw(len(slots)), draw(4)
-    target = draw(4) if target is None else target
-    return EditProblem(
-        **{
-            "source": source,
-            "keys": keys,
-            "source_keys": source_keys,
-            "slots": slots,
-            "noise": noise,
-            "sigmas": sigmas,
-            "gain": gain or Constant(0.0),
-            "beta": beta,
-            "v_target": point_velocity(target),
-            "v_source": point_velocity(source),
-            "hook": lambda latents, sigma: latents,
-            **changes,
-        }
-    ), target
+    source, keys, source_keys, noise, target = (draw(count) for count in (4, len(slots), len(slots), 4, 4))
+    given = {"source": source, "keys": keys, "source_keys": source_keys, "slots": slots, "noise": noise}
+    given |= {"sigmas": sigmas, "gain": gain or Constant(0.0), "beta": beta, "hook": lambda latents, sigma: latents}
+    given |= {"v_target": point_velocity(target), "v_source": point_velocity(source)}
+    return EditProblem(**{**given, **changes}), target
 
 
 def point_velocity(centre):

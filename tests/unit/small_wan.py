@@ -14,6 +14,10 @@ from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_, WanVideoVAE, 
 from diffsynth.pipelines.wan_video import WanVideoPipeline
 
 TEXT_DIM = 32
+SIZES = {
+    "dim": 48, "ffn_dim": 64, "out_dim": 16, "text_dim": TEXT_DIM, "freq_dim": 32, "eps": 1e-6,
+    "patch_size": (1, 2, 2), "num_heads": 2, "num_layers": 2,
+}  # fmt: skip
 FAMILIES = {
     "t2v": {"in_dim": 16, "has_image_input": False},
     "i2v": {"in_dim": 36, "has_image_input": True},
@@ -89,10 +93,8 @@ class SmallText:
 
 def small_dit(family, seed=2, **changes):
     """Make the vendor's transformer of this family, two blocks deep."""
-    sizes = {"dim": 48, "ffn_dim": 64, "out_dim": 16, "text_dim": TEXT_DIM, "freq_dim": 32, "eps": 1e-6}
-    depth = {"patch_size": (1, 2, 2), "num_heads": 2, "num_layers": 2}
     with _no_init():
-        return randomise(WanModel(**{**sizes, **depth, **FAMILIES[family], **changes}), seed)
+        return randomise(WanModel(**{**SIZES, **FAMILIES[family], **changes}), seed)
 
 
 def small_pipeline(family, dtype=torch.float32):

@@ -79,19 +79,13 @@ def propagate(source, keys):
 def test_chained_and_direct_flow_find_a_pan():
     source = panned(step=3)
     motion = Motion(source)
-    direct = motion.direct(0, 4)
-    far = dict(motion.walk(8, -1))[0]
+    direct, far = motion.direct(0, 4), dict(motion.walk(8, -1))[0]
     inner = (slice(8, -8), slice(32, -8))  # what stays in sight: the ground moves 24 pixels to the left
-    assert (
-        np.median(
-            np.abs((full_places(direct.there, (64, 64)) - full_places(0 * direct.there, (64, 64)))[inner] - [-12, 0])
-        )
-        < 0.1
-    )
+    moved = full_places(direct.there, (64, 64)) - full_places(0 * direct.there, (64, 64))
+    assert np.median(np.abs(moved[inner] - [-12, 0])) < 0.1
     assert np.median(np.abs(far.there[inner] - [-24, 0])) < 0.1
     assert np.median(np.abs(far.back[8:-8, 8:-32] - [24, 0])) < 0.1
-    moved = sample(source[4].astype(np.float32), direct.there)
-    assert np.median(np.abs(moved - source[0])[inner]) < 1
+    assert np.median(np.abs(sample(source[4].astype(np.float32), direct.there) - source[0])[inner]) < 1
 
 
 @pytest.mark.parametrize("at", [(0,), (16,), (7,), (0, 16), (3, 4, 11)])
@@ -107,30 +101,27 @@ def test_propagation_carries_a_style_that_no_colour_map_knows(at):
 
 
 @pytest.mark.parametrize("at", [(0, 3, 16), (14,)])
-@pytest.mark.parametrize("block", [1, 4, 5, 16])
-def test_far_keyframes_are_carried_block_by_block_to_the_same_bit(monkeypatch, block, at):
-    """Catches a block walked from the wrong mark, a frame of the last one left out, and steps taken of another pair."""
-    source = panned()
+@pytest.mark.parametrize(
+    ("part", "size"), [("_BLOCK", 1), ("_BLOCK", 4), ("_BLOCK", 5), ("_BLOCK", 16), ("_STRIP", 448)]
+)
+def test_blocks_of_frames_and_strips_of_rows_change_no_bit(monkeypatch, part, size, at):
+    """Catches a block walked from the wrong mark, a frame or row of the last left out, steps taken of another pair."""
+    source = panned(height=50)
     keys = keyed(matrix(source), at)
     whole = propagate(source, keys)
-    monkeypatch.setattr(sys.modules[carry.__module__], "_BLOCK", block)
-    assert all(np.array_equal(*pair) for pair in zip(propagate(source, keys), whole, strict=True))
-
-
-def test_strips_change_no_bit(monkeypatch):  # catches: a row left out, or read from the place of another
-    source, keys = panned(5, height=50), keyed(matrix(panned(5, height=50)), (0, 4))
-    whole = propagate(source, keys)
-    monkeypatch.setattr(sys.modules[carry.__module__], "_STRIP", 64 * 7)
+    monkeypatch.setattr(sys.modules[carry.__module__], part, size)
     assert all(np.array_equal(*pair) for pair in zip(propagate(source, keys), whole, strict=True))
 
 
 def test_near_keyframes_need_each_step_once(monkeypatch):  # catches: motion of short stretches measured twice
     steps, measured = [], Motion._flow
-    monkeypatch.setattr(
-        Motion,
-        "_flow",
-        lambda self, how, i, j: (how is self._fine and steps.append((i, j)), measured(self, how, i, j))[1],
-    )
+
+    def flow(self, how, i, j):
+        if how is self._fine:
+            steps.append((i, j))
+        return measured(self, how, i, j)
+
+    monkeypatch.setattr(Motion, "_flow", flow)
     source = panned()
     propagation(source, keyed(matrix(source), (0, 16)))
     assert sorted(steps) == sorted([(i, i + 1) for i in range(16)] + [(i + 1, i) for i in range(16)])

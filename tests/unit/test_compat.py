@@ -74,43 +74,26 @@ Z, K = torch.zeros(1, 2, 5, 2, 2), torch.zeros(1, 2, 1, 2, 2)
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "given", "error", "words"),
     [
-        (lambda: construct_rope_ids(9, [0, 16]), KeyframeError, r"Slot 16 is outside the clip's 9 latents; .*slots_of"),
-        (lambda: prepare_coupled_noise((1, 4, 9, 4, 4), [-1], 0), KeyframeError, "Slot -1 is outside"),
-        (lambda: construct_rope_ids(9, [2, 2]), KeyframeError, "given twice in .*Keep one"),
-        (
-            lambda: compute_velocity_correction(Z, K, Z, K, [0, 1], 0.1, 1.0),
-            KeyframeError,
-            "2 slots came with 1 keyframe",
-        ),
-        (
-            lambda: compute_velocity_correction(Z, K, Z, K, [0], -0.1, 1.0),
-            SettingError,
-            r"dt is -0\.1; it must be posit",
-        ),
-        (lambda: compute_velocity_correction(Z, K, Z, K, [0], 0.1, -1.0), SettingError, r"alpha is -1\.0"),
+        (construct_rope_ids, (9, [0, 16]), KeyframeError, r"Slot 16 is outside the clip's 9 latents; .*slots_of"),
+        (prepare_coupled_noise, ((1, 4, 9, 4, 4), [-1], 0), KeyframeError, "Slot -1 is outside"),
+        (construct_rope_ids, (9, [2, 2]), KeyframeError, "given twice in .*Keep one"),
+        (compute_velocity_correction, (Z, K, Z, K, [0, 1], 0.1, 1.0), KeyframeError, "2 slots came with 1 keyframe"),
+        (compute_velocity_correction, (Z, K, Z, K, [0], -0.1, 1.0), SettingError, r"dt is -0\.1; it must be posit"),
+        (compute_velocity_correction, (Z, K, Z, K, [0], 0.1, -1.0), SettingError, r"alpha is -1\.0"),
     ],
 )
-def test_pixel_indices_and_corrections_that_cannot_be_meant_are_refused(call, error, words):
+def test_pixel_indices_and_corrections_that_cannot_be_meant_are_refused(call, given, error, words):
     with pytest.raises(error, match=words):
-        call()
+        call(*given)
 
 
 @pytest.mark.filterwarnings("ignore::flowedit.errors.UnusualSettingWarning")
 def test_the_call_takes_pictures_and_gives_pictures(pipe):  # catches: documented names, defaults or order that differ
-    video = pipe(
-        prompt="a red ball",
-        source_video=images(pictures(9)),
-        edited_keyframes=images(pictures(2, seed=5)),
-        keyframe_indices=[0, 8],
-        alpha=5.0,
-        beta=0.25,
-        tiled=False,
-        num_frames=9,
-        seed=3,
-        **{**FAST, "cfg_scale": 2.0},
-    )
+    words = {"prompt": "a red ball", "source_video": images(pictures(9)), "keyframe_indices": [0, 8], "seed": 3}
+    given = {"alpha": 5.0, "beta": 0.25, "tiled": False, "num_frames": 9, **FAST, "cfg_scale": 2.0}
+    video = pipe(edited_keyframes=images(pictures(2, seed=5)), **words, **given)
     assert [frame.size for frame in video] == [(48, 32)] * 9
     settings = pipe.result.settings
     assert (settings.alpha, settings.beta, settings.steps, settings.guidance, settings.seed) == (5.0, 0.25, 4, 2.0, 3)
@@ -249,9 +232,7 @@ def test_agent_and_editor_share_the_window_and_one_past_the_end_is_shortened_and
     editor = IntegratedVideoEditor("tiny")
     editor._choose(long_file, 120, 9)
     frames = editor.load_source_video(long_file, num_frames=9)
-    assert (
-        np.stack([np.array(frame) for frame in frames]) == read_video(long_file, start=120, num_frames=9).frames
-    ).all()
+    assert np.array_equal(list(map(np.array, frames)), read_video(long_file, start=120, num_frames=9).frames)
     editor._choose(long_file, 280, 17)
     with pytest.warns(UnusualSettingWarning, match="long.mp4 has 20 frames from frame 280; 17 of them are used"):
         assert len(editor.load_source_video(long_file)) == 17

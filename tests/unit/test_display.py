@@ -32,18 +32,14 @@ def clip(offset=0):
 
 
 def result(**changes):
-    return EditResult(
-        **{
-            "frames": clip(60),
-            "source": clip(),
-            "keyframes": (Keyframe(0, clip(9)[0]), Keyframe(4, clip(9)[4])),
-            "settings": EditSettings(prompt='a <b>"quoted"</b> & sunny look'),
-            "model": "tiny",
-            "trace": trace((0.5, 0.25), (0.125, NAN)),
-            "seconds": {"steps": 1.5},
-            **changes,
-        }
-    )
+    given = {
+        "frames": clip(60),
+        "source": clip(),
+        "keyframes": (Keyframe(0, clip(9)[0]), Keyframe(4, clip(9)[4])),
+        "settings": EditSettings(prompt='a <b>"quoted"</b> & sunny look'),
+        "trace": trace((0.5, 0.25), (0.125, NAN)),
+    }
+    return EditResult(**{"model": "tiny", "seconds": {"steps": 1.5}, **given, **changes})
 
 
 class Reader(HTMLParser):
@@ -137,6 +133,7 @@ def test_the_strip_shows_each_frame_under_its_number():
     np.testing.assert_array_equal(pictures[0], [0, 40, 80, 120, 160])
     np.testing.assert_array_equal(pictures[1], [9, -1, -1, -1, 169])
     np.testing.assert_array_equal(pictures[2], [60, 100, 140, 180, 220])
+    assert Keyframe(4, clip()[3])._repr_mimebundle_()["text/plain"] == "Keyframe at frame 4, slot 1, 16x32"
 
 
 def test_a_result_says_its_settings_and_what_is_left():
@@ -145,10 +142,6 @@ def test_a_result_says_its_settings_and_what_is_left():
     assert 'a <b>"quoted"</b> & sunny look' in cells
     assert cells[cells.index("final gap") + 1] == "0.125"
     assert cells[cells.index("negative_prompt") + 1] == "(empty)"
-
-
-def test_a_keyframe_is_one_line_of_text():
-    assert Keyframe(4, clip()[3])._repr_mimebundle_()["text/plain"] == "Keyframe at frame 4, slot 1, 16x32"
 
 
 def test_large_pictures_are_scaled_down():

@@ -69,12 +69,6 @@ def test_another_source_changes_the_edit_away_from_the_keyframes(method):  # cat
     assert (one - other)[:, :, 2].abs().mean() > 1e-4
 
 
-@pytest.mark.filterwarnings("ignore::flowedit.errors.UnusualSettingWarning")
-def test_pure_noise_forgets_the_source():
-    one, other = (edited(frames, strength=1.0, alpha=0.0, conditioning="none") for frames in (FRAMES, OTHER))
-    assert torch.equal(one, other)
-
-
 @pytest.mark.parametrize("conditioning", ["i2v", "tokens", "both", "none"])
 @pytest.mark.parametrize("encoding", ["still", "hold", "delta"])
 def test_unstyled_keyframes_give_the_source_back_to_the_bit_without_a_correction(conditioning, encoding):
@@ -129,12 +123,6 @@ def test_one_seed_gives_one_result_and_another_seed_another(method):  # catches:
     torch.rand(1)
     assert torch.equal(edited(method=method, seed=3), one)
     assert not torch.equal(edited(method=method, seed=4), one)
-
-
-def test_the_noise_is_the_one_that_the_vendor_draws_from_the_same_seed():
-    problem = prepared(seed=11).problem
-    expected = torch.randn(problem.source.shape, generator=torch.Generator().manual_seed(11), dtype=torch.float32)
-    assert torch.equal(problem.noise, expected.double())
 
 
 def test_the_source_velocity_sees_the_source_prompt_and_its_own_frames():
@@ -300,27 +288,17 @@ def test_inputs_that_do_not_fit_are_refused_before_anything_runs(method, frames,
     assert model.conditions == []
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "words"),
-    [
-        (lambda: prepared(frames=FRAMES[:, :7], keyframes=[]), VideoShapeError, "of 4; got 7x12. Use 4x12 or 8x12"),
-        (lambda: prepared(method="propagation"), SettingError, "'propagation' has no steps; call edit_video, or use c"),
-        (
-            lambda: edit_video(FRAMES, STYLED),
-            ModelError,
-            "Method coupled needs a model: load one, or use colour-map, p",
-        ),
-    ],
-)
-def test_a_method_that_has_no_steps_or_no_model_and_a_wrong_size_are_refused(call, error, words):
-    with pytest.raises(error, match=words):
-        call()
+def test_a_method_that_has_no_steps_or_no_model_and_a_wrong_size_are_refused():
+    with pytest.raises(VideoShapeError, match=r"of 4; got 7x12\. Use 4x12 or 8x12"):
+        prepared(frames=FRAMES[:, :7], keyframes=[])
+    with pytest.raises(SettingError, match="'propagation' has no steps; call edit_video, or use c"):
+        prepared(method="propagation")
+    with pytest.raises(ModelError, match="Method coupled needs a model: load one, or use colour-map, p"):
+        edit_video(FRAMES, STYLED)
 
 
 @BOTH
-def test_where_a_mask_is_black_the_latents_stay_the_sources(
-    method,
-):  # catches: a mask in the wrong slot, or a step late
+def test_where_a_mask_is_black_the_latents_stay_the_sources(method):  # catches: the wrong slot, or a step late
     mask = np.zeros((13, *SIZE), np.float32)
     mask[:, :, :4] = 1
     edit = prepared(Curved(), mask=mask, method=method)

@@ -16,12 +16,18 @@ LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 LIGHT_MODULES = ("errors", "settings", "flow", "schedule", "frames", "correction", "trace", "presets", "models", "toy")
 
 
+def fresh(code, **environment):
+    """What a fresh interpreter says after some code."""
+    there = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | environment
+    given = {"cwd": Path(flowedit.__file__).parents[1], "env": there}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, **given
+    ).stdout.split()
+
+
 def loaded_by(statement):
     """Top-level modules in a fresh interpreter after a statement."""
-    code = f"import sys; {statement}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
-    root = Path(flowedit.__file__).parents[1]
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    return set(run.stdout.split())
+    return set(fresh(f"import sys; {statement}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"))
 
 
 def test_importing_flowedit_loads_no_heavy_library():  # catches: an eager import among the public names
@@ -43,13 +49,8 @@ def faults_of_fresh_memory(statement, **given):
     """Pages that the system had to hand out one by one while torch filled fresh memory, after a statement."""
     touch = "a = usage(); torch.ones(12_000_000); print(usage() - a)"
     usage = "usage = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt"
-    code = f"import resource; {statement}; import torch; {usage}; torch.ones(1); {touch}"
-    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | given
-    root = Path(flowedit.__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root, env=environment
-    )
-    return int(run.stdout)
+    (count,) = fresh(f"import resource; {statement}; import torch; {usage}; torch.ones(1); {touch}", **given)
+    return int(count)
 
 
 @pytest.mark.skipif(
@@ -91,12 +92,9 @@ def test_the_examples_in_docstrings_run(module):  # catches: an example that has
     assert results.attempted > 0
 
 
-def test_a_command_computes_alike_on_any_number_of_cores():
+def test_a_command_computes_alike_on_any_number_of_cores(monkeypatch):
     """Catches threads that are set once NumPy is there: an edit then differed from machine to machine by 25 levels."""
+    for name in [name for name in os.environ if name.startswith(("OMP_", "OPENBLAS_"))]:
+        monkeypatch.delenv(name)
     code = "import sys, flowedit.cli; print('numpy' in sys.modules); import flowedit.cli.main, os"
-    said = subprocess.run(
-        [sys.executable, "-c", f"{code}; print(os.environ['OPENBLAS_NUM_THREADS'])"],
-        env={name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "OPENBLAS_"))},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert said.stdout.split() == ["False", "1"]
+    assert fresh(f"{code}; print(os.environ['OPENBLAS_NUM_THREADS'])") == ["False", "1"]

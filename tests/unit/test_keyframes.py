@@ -13,23 +13,12 @@ from flowedit.model import ClipShape, to_frames, to_pixels
 SHAPE = ClipShape(num_frames=9, height=SIZE[0], width=SIZE[1])
 
 
-class Recording(PointMass):
-    """Remembers what it was asked to encode."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoded = []
-
-    def encode(self, video):
-        self.encoded.append(to_frames(video))
-        return super().encode(video)
-
-
 @pytest.fixture
 def clip():
-    model, frames = Recording(), pictures(9)
-    source = model.encode(to_pixels(frames))
-    model.encoded.clear()
+    """A model that remembers what it was asked to encode, a clip and its latents."""
+    model, frames, encoded = PointMass(), pictures(9), []
+    source, encode = model.encode(to_pixels(frames)), model.encode
+    model.encoded, model.encode = encoded, lambda video: encoded.append(to_frames(video)) or encode(video)
     return model, frames, source
 
 

@@ -57,12 +57,8 @@ def test_drift_tells_windows_apart_from_what_wanders_within_one():
     stepped = drift(truth + grey([0] * 24 + [4] * 8 + [8] * 33), truth, 33)
     assert stepped.between == pytest.approx(8 - (8 * 4 + 8) / 33, abs=0.01)
     assert stepped.ratio > LIMIT
-
-
-def test_a_drift_that_rounding_can_cause_is_none():
-    assert Drift(between=0.0, within=0.0).ratio == 1
-    assert Drift(between=0.2, within=0.02).ratio < LIMIT
-    assert Drift(between=0.4, within=0.02).ratio > LIMIT
+    assert Drift(between=0.0, within=0.0).ratio == 1, "a drift that rounding can cause is none"
+    assert Drift(between=0.2, within=0.02).ratio < LIMIT < Drift(between=0.4, within=0.02).ratio
 
 
 def reading(**changes):
@@ -83,13 +79,7 @@ def test_readings_of_other_presets_and_styles_stay(tmp_path, monkeypatch):
 
 
 def test_colours_drift_no_more_over_all_windows_than_within_one():
-    """257 frames, 11 windows of 33, exact keyframes at 0, 64, ..., 256, preset `draft`, a camera that pans.
-
-    With `d(i)` the mean colour of edited frame i minus the truth's, in 8-bit levels, and everything as root mean square
-    over the channels: the mean of `d` over the last window minus that over the first one is at most 1.5 times what `d`
-    strays from its window's mean (root mean square over all frames of all windows), with half a level added to both:
-    what rounding can cause.
-    """
+    """257 frames, 11 windows of 33, exact keyframes at 0, 64, ..., 256, preset `draft`, a camera that pans."""
     clip, window = long_clip(Family.GLOBAL), model_defaults("tiny").window
     assert clip.frames.shape == (FRAMES, 128, 128, 3)
     assert [keyframe.index for keyframe in clip.keyframes] == list(range(0, FRAMES, EVERY))
@@ -105,15 +95,11 @@ def test_colours_drift_no_more_over_all_windows_than_within_one():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak that Linux keeps")
-@pytest.mark.parametrize(
-    ("method", "most"),
-    [("coupled", 2.5), ("difference", 2.5), ("refine", 4.5)],
-)
+@pytest.mark.parametrize(("method", "most"), [("coupled", 2.5), ("difference", 2.5), ("refine", 4.5)])
 def test_memory_grows_by_source_and_result_alone(method, most):
     """From 65 to 257 frames by at most 2.5 times their bytes: once the source, once the result, and half for the rest.
 
-    The keyframes are in that half. With a classical guess by at most 4.5 times: it keeps no more than a
-    window, and while it learns it takes 5 MB for each keyframe, of which the longer clip has three more.
+    An estimate takes 5 MB more for each keyframe while it learns, of which the longer clip has three more.
     """
     here = str(Path(__file__).parent)
     peaks = []

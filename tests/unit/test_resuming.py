@@ -37,13 +37,7 @@ def edit(model, settings=SETTINGS, seed=0):
     return prepare(frames, [Keyframe(0, 255 - frames[0]), Keyframe(8, 255 - frames[8])], model, settings)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        SETTINGS,
-        SETTINGS.with_(method="difference", guidance=1.0),
-    ],
-)
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS.with_(method="difference", guidance=1.0)])
 def test_the_remaining_steps_are_those_of_an_unbroken_run(model, tmp_path, settings):
     whole = list(edit_steps(edit(model, settings)))
     broken = edit(model, settings)
@@ -65,20 +59,13 @@ def test_the_remaining_steps_are_those_of_an_unbroken_run(model, tmp_path, setti
 def test_another_edits_state_is_refused(model, tmp_path):
     prepared = edit(model)
     keeper = StateKeeper(tmp_path, prepared, every=1)
+    assert keeper.load() is None, "nothing to go on with is no error"
     keeper.keep(next(edit_steps(prepared)))
-    others = [
-        StateKeeper(tmp_path, edit(model, SETTINGS.with_(alpha=5.0))),
-        StateKeeper(tmp_path, edit(model, seed=1)),
-        StateKeeper(tmp_path, prepared, np.ones((9, 32, 48), np.float32)),
-    ]
-    for other in others:
+    mask = np.ones((9, 32, 48), np.float32)
+    for other in ((edit(model, SETTINGS.with_(alpha=5.0)),), (edit(model, seed=1),), (prepared, mask)):
         with pytest.raises(ModelError, match="other settings"):
-            other.load()
+            StateKeeper(tmp_path, *other).load()
     assert keeper.load() is not None
-
-
-def test_nothing_to_go_on_with_is_no_error(model, tmp_path):
-    assert StateKeeper(tmp_path, edit(model)).load() is None
 
 
 SCRIPT = """
@@ -156,16 +143,11 @@ def test_every_part_of_an_edit_changes_the_digest():
     changed = frames.copy()
     changed[1, 0, 0, 0] = 1
     exact, euler = EditSettings().to_dict(), EditSettings.of(gain="euler").to_dict()
-    base = digest_of(exact, "1.3B", frames)
-    assert base == digest_of(exact, "1.3B", frames.copy())
-    others = [
-        digest_of(euler, "1.3B", frames),
-        digest_of(exact, "14B", frames),
-        digest_of(exact, "1.3B", changed),
-        digest_of(exact, "1.3B", frames.reshape(4, 2, 4, 3)),
-        digest_of("1.3B", exact, frames),
-    ]
-    assert len({base, *others}) == 6
+    base = (exact, "1.3B", frames)
+    assert digest_of(*base) == digest_of(exact, "1.3B", frames.copy())
+    others = [(euler, "1.3B", frames), (exact, "14B", frames), (exact, "1.3B", changed), ("1.3B", exact, frames)]
+    others.append((exact, "1.3B", frames.reshape(4, 2, 4, 3)))
+    assert len({digest_of(*parts) for parts in (base, *others)}) == 6
     assert digest_of("ab", "c") != digest_of("a", "bc")
     assert digest_of(b"x", b"y") != digest_of(b"xbytesy")
 

@@ -46,13 +46,16 @@ def test_a_folder_made_for_a_run_that_fails_goes_unless_something_is_in_it(tmp_p
     assert (tmp_path / "there").exists()
 
 
+def failing(error):
+    def fail(*_):
+        raise OSError(error, os.strerror(error))
+
+    return fail
+
+
 def test_full_disk_leaves_the_old_file_and_no_partial(tmp_path, monkeypatch):
     path = write_text(tmp_path / "trace.csv", "old")
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
     with pytest.raises(OutputError, match=r"trace.csv \(No space left on device\); free some space"):
         write_text(path, "new")
     assert held(tmp_path) == {"trace.csv": "old"}
@@ -76,6 +79,8 @@ def test_a_new_run_takes_the_places_of_an_old_one_all_together(tmp_path):
         write_text(new / TRACE, "new")
         raise KeyboardInterrupt
     assert held(tmp_path) == before
+    (tmp_path / ".flowedit-new").mkdir()
+    write_text(tmp_path / ".flowedit-new" / "edited.mp4", "of a run that was killed")
     with replacing(tmp_path) as new:
         for name in (MANIFEST, TRACE):
             write_text(new / name, "new")
@@ -83,23 +88,11 @@ def test_a_new_run_takes_the_places_of_an_old_one_all_together(tmp_path):
     assert held(tmp_path) == {MANIFEST: "new", TRACE: "new", "notes.txt": "old"}
 
 
-def test_what_a_killed_run_left_is_not_taken_for_the_next_ones(tmp_path):
-    (tmp_path / ".flowedit-new").mkdir()
-    (tmp_path / ".flowedit-new" / "edited.mp4").write_text("of the killed run")
-    with replacing(tmp_path) as new:
-        write_text(new / TRACE, "new")
-    assert held(tmp_path) == {TRACE: "new"}
-
-
 def test_while_files_move_no_manifest_says_that_the_run_is_whole(tmp_path, monkeypatch):
     write_text(tmp_path / MANIFEST, "old")
-
-    def full(self, target):
-        raise OSError(errno.EIO, "Input/output error")
-
     with pytest.raises(OutputError, match=r"Cannot write .*Input/output error"), replacing(tmp_path) as new:
         (new / TRACE).write_text("new")
-        monkeypatch.setattr("pathlib.Path.replace", full)
+        monkeypatch.setattr("pathlib.Path.replace", failing(errno.EIO))
     assert not holds_run(tmp_path)
 
 

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+import textwrap
 from itertools import groupby
 from pathlib import Path
 
@@ -31,9 +32,9 @@ def test_every_name_is_a_test(file):
 
 def test_what_is_on_the_list_is_left_out():
     """Catches: a hook that marks tests after they were chosen by their marks, or none that have cases."""
-    listed = [name.split("::")[1] for name in NAMES if name.startswith("test_video.py::")]
+    listed = [name.split("::")[1] for name in NAMES if name.startswith("test_baselines.py::")]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-o", "addopts=", "-q", "-m", "not slow"]
-    said = subprocess.run([*command, HERE / "test_video.py"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([*command, HERE / "test_baselines.py"], capture_output=True, text=True, check=True).stdout
     run = {line.split("[")[0].rpartition("::")[2] for line in said.splitlines() if "::" in line}
     assert listed
     assert run
@@ -54,14 +55,14 @@ def test_a_log_is_read_case_by_case():
     spec = importlib.util.spec_from_file_location("slow_tests", HERE.parents[1] / "tools" / "slow_tests.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    lines = (
-        "0.70s call     tests/unit/test_a.py::test_b[a case of two words]",
-        "0.40s setup    tests/unit/test_a.py::test_b[a case of two words]",
-        "0.90s call     tests/unit/test_a.py::test_c[1]",
-        "0.90s call     tests/unit/test_a.py::test_c[2]",
-        "1.10s call     tests/unit/test_a.py::TestD::test_e",
-        "9.00s call     tests/notebooks/test_f.py::test_g",
-        "2.00s call     tests/media/test_h.py::test_i",
-    )
+    log = """
+        0.70s call     tests/unit/test_a.py::test_b[a case of two words]
+        0.40s setup    tests/unit/test_a.py::test_b[a case of two words]
+        0.90s call     tests/unit/test_a.py::test_c[1]
+        0.90s call     tests/unit/test_a.py::test_c[2]
+        1.10s call     tests/unit/test_a.py::TestD::test_e
+        9.00s call     tests/notebooks/test_f.py::test_g
+        2.00s call     tests/media/test_h.py::test_i
+    """
     named = ["1.1 test_a.py::TestD::test_e", "1.1 test_a.py::test_b", "2.0 test_h.py::test_i"]
-    assert tool.slow_tests("\n".join(lines)) == named
+    assert tool.slow_tests(textwrap.dedent(log)) == named

@@ -15,30 +15,15 @@ from flowedit.tiny.load import build_pipeline, load_vae
 from flowedit.wan import vendor
 
 
-@pytest.fixture(scope="module")
-def small():
-    return random_pipeline(0)
-
-
 def run(pipe, image, **changes):
-    settings = {
-        "prompt": "red ball",
-        "height": 32,
-        "width": 32,
-        "num_frames": 5,
-        "num_inference_steps": 2,
-        "seed": 0,
-        "tiled": False,
-        "cfg_scale": 1.0,
-        "progress_bar_cmd": lambda steps: steps,
-        **changes,
-    }
-    return np.stack([np.asarray(f) for f in pipe(input_image=image, **settings)]).astype(int)
+    size = {"height": 32, "width": 32, "num_frames": 5, "num_inference_steps": 2, "cfg_scale": 1.0, "tiled": False}
+    given = {"prompt": "red ball", "seed": 0, "progress_bar_cmd": lambda steps: steps, **size, **changes}
+    return np.stack([np.asarray(f) for f in pipe(input_image=image, **given)]).astype(int)
 
 
-def test_the_vendors_own_call_runs_and_every_input_moves_the_output(small):
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
-    other = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8))
+def test_the_vendors_own_call_runs_and_every_input_moves_the_output():
+    small, drawn = random_pipeline(0), np.random.default_rng(0)
+    image, other = (Image.fromarray(drawn.integers(0, 255, (32, 32, 3), np.uint8)) for _ in range(2))
     base = run(small, image)
     assert base.shape == (5, 32, 32, 3)
     assert np.array_equal(base, run(small, image))
@@ -46,12 +31,9 @@ def test_the_vendors_own_call_runs_and_every_input_moves_the_output(small):
         assert np.abs(changed - base).max() > 0
 
 
-def test_missing_weights_are_named(tmp_path):
+def test_weights_that_are_missing_or_of_another_architecture_are_refused(tmp_path):
     with pytest.raises(ModelError, match="tiny_vae"):
         load_vae(tmp_path / VAE_FILE)
-
-
-def test_weights_of_another_architecture_are_refused():
     with pytest.raises(ModelError, match="do not fit"):
         load_vae(WEIGHTS / VAE_FILE, size=SMOKE)
 

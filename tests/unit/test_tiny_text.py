@@ -21,21 +21,18 @@ def test_known_words_pass_without_a_warning_and_padding_is_masked():
     assert int(ids[0, 0]) == START
 
 
-def test_the_warning_says_which_prompts_hold_the_words():
-    with pytest.warns(UnknownWordsWarning) as caught:
-        WordTokenizer()(["a red ball", "a zeppelin"])
-    assert caught[0].message.prompts == ("a zeppelin",)
-
-
-def test_unknown_words_are_named_and_change_nothing():
+def test_unknown_words_are_named_with_their_prompts_and_change_nothing():
     tokenizer = WordTokenizer()
-    with pytest.warns(UnusualSettingWarning, match="'zeppelin', 'quixotic'"):
-        strange = tokenizer("red zeppelin quixotic ball")
-    assert torch.equal(strange, tokenizer("red ball"))
+    with pytest.warns(UnusualSettingWarning, match="'zeppelin', 'quixotic'") as caught:
+        strange = tokenizer(["red ball", "red zeppelin quixotic ball"])
+    assert caught[0].message.prompts == ("red zeppelin quixotic ball",)
+    assert caught[0].category is UnknownWordsWarning
+    assert torch.equal(strange[1], strange[0])
 
 
-def test_spelling_plural_and_case_do_not_matter():
+def test_spelling_plural_and_case_do_not_matter_and_a_long_prompt_is_cut():
     assert split_words("RED Balls posterized") == (["red", "ball", "posterised"], [])
+    assert WordTokenizer()(" ".join(["red"] * 100)).shape == (1, TEXT_LENGTH)
 
 
 def test_word_order_and_words_reach_the_output():
@@ -54,11 +51,6 @@ def test_padding_neither_reaches_the_words_nor_the_output():
     torch.testing.assert_close(encoder(ids, mask)[words], encoder(changed, mask)[words])
     out = encode_prompts(encoder, ids)
     assert (out[:, int(mask.sum()) :] == 0).all()
-
-
-def test_a_long_prompt_is_cut_at_the_encoders_length():
-    ids = WordTokenizer()(" ".join(["red"] * 100))
-    assert ids.shape == (1, TEXT_LENGTH)
 
 
 def test_the_vocabulary_is_consistent():

@@ -66,18 +66,15 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another():
     assert (first - other).abs().mean() > 0.02
 
 
-@pytest.mark.parametrize("size", [(128, 128), (96, 176), (176, 96)])
+@pytest.mark.parametrize("size", [(96, 176), (176, 96)])
 def test_any_aspect_shows_the_same_scene_at_the_same_scale(size):
     scene = sample_scene(generator(Split.TEST, 5), 2, 5)
-    clip = render(scene, *size)
+    clip, square = render(scene, *size), render(scene, 128, 128)
     assert clip.rgb.shape == (2, 5, 3, *size)
-    square = render(scene, 128, 128)
-    middle = [slice(s // 2 - 32, s // 2 + 32) for s in size]
-    pixel = (128 * 128 / (size[0] * size[1])) ** 0.5
-    if abs(pixel - 1) < 1e-6:
-        return
-    cut = clip.rgb[..., middle[0], middle[1]].mean((-1, -2))
-    torch.testing.assert_close(cut, square.rgb[..., 32:96, 32:96].mean((-1, -2)), atol=0.03, rtol=0)
+    assert square.rgb.shape == (2, 5, 3, 128, 128)
+    rows, columns = (slice(s // 2 - 32, s // 2 + 32) for s in size)
+    middle, of_square = clip.rgb[..., rows, columns], square.rgb[..., 32:96, 32:96]
+    torch.testing.assert_close(middle.mean((-1, -2)), of_square.mean((-1, -2)), atol=0.03, rtol=0)
 
 
 def test_splits_share_no_seed_with_one_another_nor_with_the_reference_world():
@@ -89,13 +86,9 @@ def test_splits_share_no_seed_with_one_another_nor_with_the_reference_world():
     assert all(a[1] <= b[0] for a, b in pairwise(keys))
 
 
-def test_held_out_photographs_are_there():
-    assert load_images(list(HELD_OUT), side=32).shape == (2, 3, 32, 32)
-
-
-def test_a_filmed_photograph_is_a_scene_with_known_motion():
-    pictures = load_images([HELD_OUT[0]], side=256)
-    scene = natural_scene(generator(Split.TEST, 7), pictures, 9, shapes=0.0)
+@pytest.mark.parametrize("name", list(HELD_OUT))
+def test_a_filmed_photograph_is_a_scene_with_known_motion(name):
+    scene = natural_scene(generator(Split.TEST, 7), load_images([name], side=256), 9, shapes=0.0)
     clip = render(scene, 64, 64)
     position, visible = correspond(scene, clip, 8, 0)
     error = (warp(clip.rgb[:, 0], position) - clip.rgb[:, 8]).abs().mean(1)

@@ -13,16 +13,9 @@ from flowedit.trace import READINGS, StepTrace, Trace
 
 
 def step(number, gap=(0.5, 0.25)):
+    read = {"r_k_norm": (0.1, 1 / 3), "v_diff_norm": (0.2, 2 / 3), "z_diff_norm": (0.3, 1e-9), "gap_norm": gap}
     return StepTrace(
-        step=number,
-        sigma=1 - number / 7,
-        sigma_next=1 - (number + 1) / 7,
-        kappa=0.3,
-        r_k_norm=(0.1, 1 / 3),
-        v_diff_norm=(0.2, 2 / 3),
-        z_diff_norm=(0.3, 1e-9),
-        gap_norm=gap,
-        seconds=0.25,
+        step=number, sigma=1 - number / 7, sigma_next=1 - (number + 1) / 7, kappa=0.3, seconds=0.25, **read
     )
 
 

@@ -77,6 +77,14 @@ def steps_of(replay, monkeypatch, predict):
     return steps
 
 
+def finished_steps(replay, monkeypatch, predict):
+    """A step whose finished edits are the first ones that the ring holds."""
+    ring = replay.finished[SHAPE]
+    held = dict(ring.data)
+    monkeypatch.setattr(ring, "draw", lambda n: {"row": torch.arange(n), **{k: v[:n] for k, v in held.items()}})
+    return steps_of(replay, monkeypatch, predict)
+
+
 def test_the_photographs_ask_for_no_more_than_a_name_and_none_is_held_out():
     """Catches share-alike and GPL pictures on the card, and a held-out picture that is trained on."""
     lines = [line.split(" | ") for line in CARD.read_text().splitlines() if line.startswith("- ")]
@@ -98,17 +106,12 @@ def test_the_photographs_of_a_card_are_fetched_and_one_that_is_gone_is_named(tmp
 def test_pictures_are_read_out_of_qts_bundles():
     """A bundle of one folder and two files, one of them compressed."""
     names = b"".join(len(n).to_bytes(2, "big") + bytes(4) + n.encode("utf-16-be") for n in ("src", "a.jpg", "b.jpg"))
-    at = [0, 12, 28]
     packed = zlib.compress(b"two")
     contents = (3).to_bytes(4, "big") + b"one" + (4 + len(packed)).to_bytes(4, "big") + bytes(4) + packed
-    rows = [(0, 2, 1, 1), (at[0], 2, 2, 2), (at[1], 0, 0, 0), (at[2], 1, 0, 7)]
+    rows = [(0, 2, 1, 1), (0, 2, 2, 2), (12, 0, 0, 0), (28, 1, 0, 7)]  # the first number: where the name begins
     tree = b"".join(struct.pack(">IHII", *row) for row in rows)
-    start = 20
-    head = b"qres" + struct.pack(">4I", 1, start, start + len(tree), start + len(tree) + len(contents))
-    assert list(bundle(head + tree + contents + names)) == [
-        ("//src/a.jpg", b"one"),
-        ("//src/b.jpg", b"two"),
-    ]
+    head = b"qres" + struct.pack(">4I", 1, 20, 20 + len(tree), 20 + len(tree) + len(contents))
+    assert list(bundle(head + tree + contents + names)) == [("//src/a.jpg", b"one"), ("//src/b.jpg", b"two")]
 
 
 @pytest.mark.parametrize("route", dit.ROUTES)
@@ -128,23 +131,26 @@ def test_the_field_that_leads_straight_to_the_clip_has_no_loss(replay, monkeypat
     torch.testing.assert_close(kept[own], rows["z0"][own], atol=0.02, rtol=0.02)  # the answer is what comes next
 
 
-def test_the_plain_field_is_noise_minus_clip(replay, monkeypatch):
-    monkeypatch.setattr(examples, "BRIDGES", 0.0)
-    rows = rows_of(replay)
+def on_the_way(rows, monkeypatch, **shares):
+    """Examples of rows where training's shares of each kind are others, and their levels."""
+    for name, value in shares.items():
+        monkeypatch.setattr(examples, name, value)
     example = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
-    s = example.sigma.view(-1, 1, 1, 1, 1)
+    return example, example.sigma.view(-1, 1, 1, 1, 1)
+
+
+def test_the_plain_field_is_noise_minus_clip(replay, monkeypatch):
+    rows = rows_of(replay)
+    example, s = on_the_way(rows, monkeypatch, BRIDGES=0.0)
     torch.testing.assert_close(example.state, (1 - s) * rows["z0"] + s * example.noise)
     assert (example.weight == 1).all()
 
 
 def test_an_example_of_the_models_own_answer_tells_nothing_of_the_right_one(replay, monkeypatch):
     """Catches a state that holds what an edit cannot know; at its start it is the noised source, whatever was said."""
-    for name, value in (("PULLED", 0.0), ("BRIDGES", 1.0), ("OWN", 1.0)):
-        monkeypatch.setattr(examples, name, value)
     rows = rows_of(replay)
     rows["z0"], rows["zs"], rows["answer"] = (torch.full_like(rows["z0"], v) for v in (9.0, 1.0, 2.0))
-    example = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
-    s = example.sigma.view(-1, 1, 1, 1, 1)
+    example, s = on_the_way(rows, monkeypatch, PULLED=0.0, BRIDGES=1.0, OWN=1.0)
     held = (example.state - s * example.noise).mean((1, 2, 3, 4)) / (1 - example.sigma)
     assert example.own.all()
     assert ((held > 0.99) & (held < 2.01)).all()
@@ -152,12 +158,10 @@ def test_an_example_of_the_models_own_answer_tells_nothing_of_the_right_one(repl
 
 def test_a_pull_is_shown_at_marked_slots_alone(replay, monkeypatch):
     """Catches: examples near the answer where no keyframe is, which would tell the model that edits arrive there."""
-    for name, value in (("PULLED", 1.0), ("BRIDGES", 1.0), ("OWN", 0.0)):
-        monkeypatch.setattr(examples, name, value)
     rows = rows_of(replay)
     rows["z0"], rows["zs"], rows["ze"] = (torch.full_like(rows["z0"], v) for v in (0.0, 1.0, 1.0))
-    example = examples.on_the_way(rows, torch.zeros(len(rows["z0"]), dtype=torch.bool))
-    lean = (example.state - example.sigma.view(-1, 1, 1, 1, 1) * example.noise).mean((1, 3, 4))
+    example, s = on_the_way(rows, monkeypatch, PULLED=1.0, BRIDGES=1.0, OWN=0.0)
+    lean = (example.state - s * example.noise).mean((1, 3, 4))
     marked = rows["mask"].amax(1)[:, :, 0, 0] > 0
     most = lean.amax(1, keepdim=True).expand_as(lean)
     torch.testing.assert_close(lean[~marked], most[~marked], atol=1e-5, rtol=1e-4)
@@ -221,10 +225,7 @@ def test_rows_of_a_batch_may_have_different_slots():
 def test_a_finished_edit_is_judged_by_its_pixels_and_teaches_the_transformer(replay, monkeypatch):
     """Catches errors taken from latents, changes laid where none belongs, and a gradient that is lost on the way."""
     ring = replay.finished[SHAPE].data
-    steps = steps_of(replay, monkeypatch, lambda state, s: (state - ring["ze"].float()[:2]) / s)
-    monkeypatch.setattr(
-        replay.finished[SHAPE], "draw", lambda n: {"row": torch.arange(n), **{k: v[:n] for k, v in ring.items()}}
-    )
+    steps = finished_steps(replay, monkeypatch, lambda state, s: (state - ring["ze"].float()[:2]) / s)
     steps._velocity = lambda state, sigma, ids, shown, tables: (
         (state - shown[:, 4:]) / sigma.view(-1, 1, 1, 1, 1)
     ).requires_grad_()
@@ -241,10 +242,8 @@ def test_a_finished_edit_is_judged_by_its_pixels_and_teaches_the_transformer(rep
 
 def test_a_finished_step_of_the_method_lays_its_change_on_the_source(replay, monkeypatch):
     """Catches the answer shown to both velocities, a change that is laid on the decoded source, and a swapped pair."""
-    ring = replay.finished[SHAPE].data
-    steps = steps_of(replay, monkeypatch, None)
-    rows = {name: value[:2] for name, value in ring.items()}
-    monkeypatch.setattr(replay.finished[SHAPE], "draw", lambda n: {"row": torch.arange(2), **rows})
+    steps = finished_steps(replay, monkeypatch, None)
+    rows = replay.finished[SHAPE].draw(2)
     source, truth = (rows[name].float() / 127.5 - 1 for name in ("source", "truth"))
 
     def found(target):

@@ -8,11 +8,7 @@ import torch
 
 from flowedit.frames import slot_of
 from flowedit.wan.routes import keyframe_mask
-from training.keyframes import (
-    choose_keyframes,
-    choose_slots,
-    keyframe_clip,
-)
+from training.keyframes import choose_keyframes, choose_slots, keyframe_clip
 
 
 @pytest.mark.parametrize("frames", [5, 17, 33, 49])

@@ -1,6 +1,7 @@
 """Fetching: sizes first, room on the disk, the hubs' own clients, checked arrivals, `.pth` copied to safetensors."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -36,9 +37,8 @@ def arrive(repository, pattern, folder):
     path = folder / pattern.replace("*", "")
     if path.suffix == ".pth":
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(
-            {name: torch.full(shape, 0.5).bfloat16() for name, shape in official_shapes(part.hash).items()}, path
-        )
+        shapes = official_shapes(part.hash)
+        torch.save({name: torch.full(shape, 0.5).bfloat16() for name, shape in shapes.items()}, path)
     else:
         write_sparse(path, official_shapes(part.hash))
 
@@ -100,11 +100,7 @@ def test_a_stopped_download_goes_on_with_what_is_missing(tmp_path, hub):
     hub.download = arrive
     run(plan_for(tmp_path))
     names = [pattern.split(".")[0] for pattern in hub.asked]
-    assert names == [
-        "models_t5_umt5-xxl-enc-bf16",
-        "Wan2",
-        "google/umt5-xxl/*",
-    ]
+    assert names == ["models_t5_umt5-xxl-enc-bf16", "Wan2", "google/umt5-xxl/*"]
 
 
 def test_too_little_room_is_said_before_anything_is_downloaded(tmp_path, hub):
@@ -113,18 +109,13 @@ def test_too_little_room_is_said_before_anything_is_downloaded(tmp_path, hub):
         run(plan_for(tmp_path))
 
 
-def test_a_silent_hub_is_one_line(tmp_path, hub):
-    def offline(*_):
-        raise ConnectionError("no route")
-
-    hub.sizes = offline
-    with pytest.raises(ModelError, match=r"could not be fetched from modelscope \(no route\)"):
-        plan_for(tmp_path)
-
-
-def test_a_repository_that_lacks_the_file(tmp_path, hub):
-    hub.sizes = lambda *_: []
-    with pytest.raises(ModelError, match="has no file"):
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(ConnectionError("no route"), r"could not be fetched from modelscope \(no route\)"), ([], "has no file")],
+)
+def test_a_silent_hub_and_a_repository_that_lacks_the_file_are_one_line(tmp_path, hub, answer, words):
+    hub.sizes = Mock(side_effect=[answer])
+    with pytest.raises(ModelError, match=words):
         plan_for(tmp_path)
 
 
@@ -138,13 +129,8 @@ def test_what_came_is_checked(tmp_path, hub):
 
 
 def test_a_pth_becomes_the_same_safetensors(tmp_path):
-    state = {
-        "a": torch.randn(3, 4),
-        "b": torch.randn(5).bfloat16(),
-        "turned": torch.randn(2, 3).T,
-        "scalar": torch.tensor(2.5),
-        "ids": torch.arange(3),
-    }
+    state = {"a": torch.randn(3, 4), "b": torch.randn(5).bfloat16(), "turned": torch.randn(2, 3).T}
+    state |= {"scalar": torch.tensor(2.5), "ids": torch.arange(3)}
     torch.save({"model_state": state}, tmp_path / "x.pth")
     copied = load_file(fetch.convert_pth(tmp_path / "x.pth"))
     assert copied.keys() == state.keys()
@@ -156,7 +142,7 @@ def test_a_pth_becomes_the_same_safetensors(tmp_path):
 
 def test_a_pth_part_is_copied_and_found(tmp_path, hub):
     part = ENTRY.part("vae")
-    (repository, pattern) = part.huggingface
+    repository, pattern = part.huggingface
     item = fetch.Download(repository=repository, pattern=pattern, size=10, part=part, here=False)
     run(fetch.Plan(checkpoint=ENTRY, source="huggingface", folder=tmp_path, downloads=(item,)))
     assert [path.suffix for path in (tmp_path / repository).iterdir()] == [".safetensors"]

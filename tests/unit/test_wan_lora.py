@@ -48,6 +48,10 @@ def velocity(pipe, dit=None):
     return pipe.model_fn(dit=dit or pipe.dit, **inputs_of(pipe))
 
 
+def plain_velocity(name, kind=torch.float32, **given):
+    return velocity(loading.load_pipeline(name, dtype=kind, **given).pipe)
+
+
 @pytest.mark.filterwarnings("ignore:Alpha detected")
 def test_every_forward_is_the_vendors_with_the_lora_it_loaded_itself(every):
     # catches: a strength that is lost, an expert left out, an alpha read otherwise
@@ -65,7 +69,7 @@ def test_every_forward_is_the_vendors_with_the_lora_it_loaded_itself(every):
 
 def test_strength_is_how_far_it_changes_and_none_at_all_is_no_lora(every):
     name, path = every
-    plain = velocity(loading.load_pipeline(name, dtype=torch.float32).pipe)
+    plain = plain_velocity(name)
     changed = [velocity(loaded(name, Lora(path=path, strength=s)).pipe) for s in (0.0, 0.5, 1.0)]
     assert torch.equal(changed[0], plain)
     near, far = (float((v - plain).norm()) for v in changed[1:])
@@ -100,8 +104,7 @@ def test_every_level_adds_the_same_change(family, level, dtype, tolerance, tmp_p
             path = write_pairs(tmp_path / "turbo.safetensors", part, alpha=3, gain=3.0)
             lora = Lora(path=path, strength=0.8)
             kind = getattr(torch, dtype)
-            without = velocity(loading.load_pipeline(name, dtype=kind).pipe)
-            plain = velocity(loading.load_pipeline(name, dtype=kind, loras=[lora]).pipe)
+            without, plain = plain_velocity(name, kind), plain_velocity(name, kind, loras=[lora])
             pipe = loading.load_pipeline(name, placement_on_cpu(level, dtype), loras=[lora]).pipe
             assert pipe.dit.vram_management_enabled
             bring(pipe)
@@ -168,12 +171,11 @@ def _wrong_files(folder):
     layers = layers_of("t2v")
     one = {BLOCK: layers[BLOCK]}
     save_file({f"{BLOCK}.weight": torch.zeros(48, 48)}, folder / "whole.safetensors")
-    half = pairs_for(one)
-    half.pop(f"diffusion_model.{BLOCK}.lora_down.weight")
-    save_file(half, folder / "half.safetensors")
-    other = pairs_for(one)
-    other.pop(f"diffusion_model.{BLOCK}.lora_up.weight")
-    save_file({**other, **pairs_for({"blocks.1.ffn.0": (64, 48)})}, folder / "other.safetensors")
+    for name, lost in (("half", "down"), ("other", "up")):
+        pair = pairs_for(one)
+        pair.pop(f"diffusion_model.{BLOCK}.lora_{lost}.weight")
+        more = pairs_for({"blocks.1.ffn.0": (64, 48)}) if name == "other" else {}
+        save_file({**pair, **more}, folder / f"{name}.safetensors")
     write_pairs(folder / "wide.safetensors", {BLOCK: (96, 96)})
     write_pairs(folder / "image.safetensors", {"blocks.0.cross_attn.k_img": (48, 48), **one})
     write_pairs(folder / "kohya.safetensors", {"lora_unet_blocks_0_self_attn_q": (48, 48)})

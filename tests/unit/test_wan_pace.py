@@ -30,12 +30,7 @@ def model_of(family, name="wan"):
 def edited(model, settings=GUIDED):
     """The edit's frames, and the prompt of each forward."""
     calls, inner = [], model.pipe.model_fn
-
-    def spy(**given):
-        calls.append(id(given["context"]))
-        return inner(**given)
-
-    model.pipe.model_fn = spy
+    model.pipe.model_fn = lambda **given: calls.append(id(given["context"])) or inner(**given)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -14,15 +14,9 @@ SHAPE = ClipShape(num_frames=81, height=480, width=832)
 
 
 def machine(gpu, host, capability=(8, 9)):
-    return Resources(
-        device="cuda" if gpu else "cpu",
-        gpu_total=int(gpu * GB),
-        gpu_free=int(gpu * GB * 0.97),
-        capability=capability,
-        host_total=int(host * GB),
-        host_free=int(host * GB),
-        disk_free=200 * GB,
-    )
+    memory_of = {"gpu_total": gpu, "gpu_free": gpu * 0.97, "host_total": host, "host_free": host, "disk_free": 200}
+    free = {name: int(size * GB) for name, size in memory_of.items()}
+    return Resources(device="cuda" if gpu else "cpu", capability=capability, **free)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +52,10 @@ def test_more_keyframes_need_more():
 
 def test_the_text_encoder_is_streamed_where_the_host_is_short():
     plenty, short = (
-        placement.placement_at(resolve("1.3B"), SHAPE, machine(16, host), "resident") for host in (32, 12.5)
+        placement.placement_at(resolve("1.3B"), SHAPE, machine(16, host), "resident").arguments("text")
+        for host in (32, 12.5)
     )
-    assert plenty.arguments("text")["offload_device"] == "cpu"
-    assert short.arguments("text")["offload_device"] == "disk"
-    assert short.arguments("text")["preparing_device"] == "cuda"
+    assert (plenty["offload_device"], short["offload_device"], short["preparing_device"]) == ("cpu", "disk", "cuda")
 
 
 def test_an_old_gpu_gets_float16_and_its_text_encoder_float32():
@@ -86,18 +79,17 @@ def test_each_level_rests_the_weights_where_it_says():
 
 
 def test_what_cannot_fit_is_refused_with_a_clip_that_would():
+    def fit(frames):
+        shape = ClipShape(num_frames=frames, height=720, width=1280)
+        return placement.placements(resolve("14B"), shape, machine(24, 64))
+
     with pytest.raises(ModelError, match=r"GB are missing\. Use \d+ frames") as caught:
-        placement.placements(resolve("14B"), ClipShape(num_frames=401, height=720, width=1280), machine(24, 64))
+        fit(401)
     frames = int(str(caught.value).split("Use ")[1].split()[0])
     assert frames % 4 == 1
-    shape = ClipShape(num_frames=frames, height=720, width=1280)
-    assert placement.placements(resolve("14B"), shape, machine(24, 64))
-    longer = ClipShape(num_frames=frames + 4, height=720, width=1280)
+    assert fit(frames)
     with pytest.raises(ModelError):
-        placement.placements(resolve("14B"), longer, machine(24, 64))
-
-
-def test_too_little_host_memory_is_said():
+        fit(frames + 4)
     with pytest.raises(ModelError, match="host memory"):
         placement.placements(resolve("14B"), SHAPE, machine(24, 2))
 

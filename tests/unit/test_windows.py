@@ -40,24 +40,19 @@ def test_windows_that_cannot_move_on_are_refused():
         window_starts(34, 17)
 
 
+FIRST = [Keyframe(0, pictures(1, seed=5)[0])]
+
+
 def test_clip_of_one_window_is_the_plain_edit():
-    frames, styled = pictures(17), [Keyframe(0, pictures(1, seed=5)[0])]
-    whole = edit_video(frames, styled, Curved(), SETTINGS)
-    long = edit_long_video(frames, styled, Curved(), SETTINGS, window=17)
+    frames = pictures(17)
+    whole = edit_video(frames, FIRST, Curved(), SETTINGS)
+    long = edit_long_video(frames, FIRST, Curved(), SETTINGS, window=17)
     np.testing.assert_array_equal(long.frames, whole.frames)
     assert long.trace.to_dict()["keyframes"] == whole.trace.to_dict()["keyframes"]
 
 
-def test_windows_share_one_noise():  # catches: each window drawing its own
-    frames, model = pictures(33), Curved()
-    whole = prepare(frames, [], model, SETTINGS)
-    part = draw_noise(whole.problem.source[:, :, 4:9], SETTINGS.seed, first=4, slots=9)
-    torch.testing.assert_close(part, whole.problem.noise[:, :, 4:9], rtol=0, atol=0)
-
-
-def long_edit(num_frames):
+def long_edit(num_frames, keyframes=FIRST):
     """One of windows of 25 frames."""
-    keyframes = [Keyframe(0, pictures(1, seed=5)[0])]
     return LongEdit(frames=pictures(num_frames), keyframes=keyframes, model=Curved(), settings=SETTINGS, window=25)
 
 
@@ -105,10 +100,9 @@ def by_hand(frames, styled, model, settings):
 @pytest.mark.parametrize("changes", [{}, {"method": "difference"}], ids=["coupled", "difference"])
 def test_two_windows_are_the_two_edits_to_the_bit(changes):
     """Catches a window that lets go of something it still needs, or of a reading that the result shows."""
-    frames, styled = pictures(41), [Keyframe(0, pictures(1, seed=5)[0])]
-    settings = replace(SETTINGS, **changes)
-    result = edit_long_video(frames, styled, Curved(), settings, window=25)
-    expected, first, second = by_hand(frames, styled, Curved(), settings)
+    frames, settings = pictures(41), replace(SETTINGS, **changes)
+    result = edit_long_video(frames, FIRST, Curved(), settings, window=25)
+    expected, first, second = by_hand(frames, FIRST, Curved(), settings)
     np.testing.assert_array_equal(result.frames, expected)
     assert result.trace.keyframes == (0, 16, 24)
     for name in ("r_k_norm", "v_diff_norm", "delta_v_norm", "gap_norm"):
@@ -120,10 +114,8 @@ def test_two_windows_are_the_two_edits_to_the_bit(changes):
 
 def test_windows_between_keyframes_are_held_from_both_sides_and_fade_both_ways():
     """Catches a style that is handed on from window to window although the user gave it again at the end."""
-    frames = pictures(89)
     styled = [Keyframe(index, picture) for index, picture in zip((0, 88), pictures(2, seed=5), strict=True)]
-    edit = LongEdit(frames=frames, keyframes=styled, model=Curved(), settings=SETTINGS, window=25)
-    laid = []
+    edit, laid = long_edit(89, styled), []
     for done, _, _ in edit.steps():
         if done % 4 == 1:
             laid.append(edit._edited.copy())
@@ -171,15 +163,17 @@ def test_a_window_is_let_go_before_the_next_is_encoded(monkeypatch):
         return prepared
 
     monkeypatch.setattr(windows, "prepare", counted)
-    frames, styled = pictures(89), [Keyframe(0, pictures(1, seed=5)[0])]
-    result = edit_long_video(frames, styled, Curved(), SETTINGS, window=25)
+    frames = pictures(89)
+    result = edit_long_video(frames, FIRST, Curved(), SETTINGS, window=25)
     assert alive == [0] * 5
     gc.collect()
     assert result.frames.shape == frames.shape
     assert not any(ref() for ref in born), "the result keeps a window alive"
 
 
-def test_a_windows_noise_is_not_a_view_of_the_whole_clips():  # catches: each window holding the noise of all slots
+def test_windows_share_one_noise_of_which_each_holds_its_part():  # catches: each window drawing its own, or a view
     # Float64 models get a copy by the cast; those in float32, as the noise is drawn, would get a view.
-    noise = draw_noise(torch.zeros(1, 2, 5, 3, 4), 0, first=4, slots=99)
-    assert noise.untyped_storage().nbytes() == noise.nbytes
+    whole = draw_noise(torch.zeros(1, 2, 9, 3, 4), 0, first=0, slots=9)
+    part = draw_noise(torch.zeros(1, 2, 5, 3, 4), 0, first=4, slots=9)
+    assert torch.equal(part, whole[:, :, 4:9])
+    assert part.untyped_storage().nbytes() == part.nbytes
