@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowedit.agent.card import StyleCard
 from flowedit.agent.colour import Picture
 from flowedit.agent.events import Status, Usage, read_record
 from flowedit.agent.folder import MANIFEST
@@ -45,12 +44,6 @@ class StyleResult:
     def prompt(self) -> str:
         """What the editor is told about the clip."""
         return str(self.metadata.get("prompt", ""))
-
-    @property
-    def card(self) -> StyleCard | None:
-        """The style card; None before the keyframes are handed on."""
-        style = self.metadata.get("style")
-        return None if style is None else StyleCard.model_validate(style)
 
 
 def read_result(folder: str | Path) -> StyleResult:

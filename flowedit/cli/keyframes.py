@@ -34,10 +34,8 @@ def given_keyframes(
     from flowedit.agent.sample import file_identity
 
     made_before = read_result(sources[0])
-    made, (start, num_frames, every) = (
-        made_before.metadata,
-        (request[name] for name in ("start", "num_frames", "every")),
-    )
+    made = made_before.metadata
+    start, num_frames, every = (request[name] for name in ("start", "num_frames", "every"))
     own = start in (0, made["start"]) and num_frames in (None, made["num_frames"]) and every in (1, made["every"])
     if at or not own:
         raise SettingError(

@@ -119,6 +119,8 @@ def _usage_line(error: Any) -> str:  # noqa: ANN401 - a UsageError, whose class 
     else:
         found = findings()[0]
         rule = found["msg"].removeprefix("Input should be ").split(", ")[0]
+        if " is not one of " in found["msg"]:
+            rule = "one of " + found["msg"].partition(" is not one of ")[2].rstrip(".").replace("'", "")
         sentence = f"{error.param.opts[0]} is {found['input']!r}; it must be {_RULES.get(rule, rule)}"
     path = "flowedit" if context is None else context.command_path
     return f"{sentence}{'' if sentence[-1] in '.?' else '.'} See {path} --help."

@@ -1,13 +1,13 @@
 """`flowedit models`: the Wan checkpoints there are, what they need, and how to get them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from flowedit.errors import ModelError, SettingError
+from flowedit.errors import ModelError
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, Checkpoint, resolve
 from flowedit.wan.files import BASE_PATH_VARIABLE, is_fetched, models_folder
 
@@ -67,7 +67,7 @@ def show(name: Name) -> None:
 def fetch(
     name: Name,
     to: Annotated[Path | None, typer.Option("--to", help="Folder to keep it in.")] = None,
-    source: Annotated[str, typer.Option(help="modelscope or huggingface.")] = "modelscope",
+    source: Annotated[Literal["modelscope", "huggingface"], typer.Option(help="The hub.")] = "modelscope",
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before downloading.")] = False,
 ) -> None:
@@ -76,8 +76,6 @@ def fetch(
     from flowedit.wan.fetch import make_plan
     from flowedit.wan.memory import measure_resources
 
-    if source not in ("modelscope", "huggingface"):
-        raise SettingError(f"source is {source!r}; use modelscope or huggingface.")
     plan = make_plan(_resolved(name), source=source, folder=to)
     free = measure_resources(plan.folder).disk_free
     for item in plan.downloads:

@@ -58,10 +58,14 @@ def test_both_steps_in_one_go(video, capsys, monkeypatch):
     manifest = made(video, "style/keyframes.json")
     assert [row["index"] for row in manifest["keyframes"]] == [0, 8, 16]
     assert manifest["num_frames"] == 17
-    assert made(video)["settings"]["prompt"] == manifest["prompt"]
+    prompts = "prompt", "negative_prompt"
+    assert [made(video)["settings"][name] for name in prompts] == [manifest[name] for name in prompts]
+    assert manifest["negative_prompt"] != ""
     assert {"edited.mp4", "report.html", "contact-sheet.png"} <= {p.name for p in (video.parent / "out").iterdir()}
     assert "does not know" not in capsys.readouterr().err + page(video)
-    assert edit(video, "--steps", 1, "--overwrite", "--prompt", "a zyzzyva, watercolour", method="refine") == 0
+    own = "--prompt", "a zyzzyva, watercolour", "--negative-prompt", "red"
+    assert edit(video, "--steps", 1, "--overwrite", *own, method="refine") == 0
+    assert made(video)["settings"]["negative_prompt"] == "red"
     assert "advice: The small model does not know 'zyzzyva': ignored." in capsys.readouterr().err
     assert "zyzzyva" in page(video)
 
@@ -123,18 +127,9 @@ def test_an_edit_spends_no_more_than_it_may_and_says_what_it_spent(video, capsys
     assert made(video)["styling"]["usage"]["calls"] == 5
     assert re.search(r"<p>Gemini: 5 calls, about 0\.\d\d USD\.</p>", page(video))
     assert edit(video, "--overwrite", style="pencil") == 0
-    earlier = (
-        f"note: These keyframes are an earlier run's; delete {video.parent / 'out' / 'style'} to have them painted"
-    )
+    styled = video.parent / "out" / "style"
+    earlier = f"note: These keyframes are an earlier run's; delete {styled} to have them painted"
     assert earlier in capsys.readouterr().err
-
-
-def test_the_stylers_negative_prompt_reaches_the_editor_unless_the_user_has_one(video):
-    assert edit(video) == 0
-    asked, taken = made(video, "style/keyframes.json")["negative_prompt"], made(video)["settings"]["negative_prompt"]
-    assert asked == taken != ""
-    assert edit(video, "--overwrite", "--negative-prompt", "red") == 0
-    assert made(video)["settings"]["negative_prompt"] == "red"
 
 
 def test_an_edit_starts_from_a_styled_folder_and_warns_of_another_video(video, capsys):
@@ -150,10 +145,8 @@ def test_an_edit_starts_from_a_styled_folder_and_warns_of_another_video(video, c
     warned = f"warning: The keyframes in {styled} were painted from another video (clip.mp4) than {other};"
     assert capsys.readouterr().err.count(warned) == 1
     assert run("edit", video, "-o", video.parent / "third", "--frames", 9, *given) == 2
-    assert (
-        "was styled for 17 frames from frame 0; leave out --at, --start, --every and --frames"
-        in capsys.readouterr().err
-    )
+    window = "was styled for 17 frames from frame 0; leave out --at, --start, --every and --frames"
+    assert window in capsys.readouterr().err
 
 
 def test_a_style_that_is_refused_leaves_no_folder(video, capsys):

@@ -77,8 +77,3 @@ def test_recorded_answers_replay_a_whole_run_without_a_server(tmp_path, answers,
     assert result.usage.calls == len(answers) == 4
     assert result.usage.usd > 0.1
     assert all(event.outcome == "done" for event in read_record(tmp_path / "run").events)
-
-
-def test_without_the_recorded_answers_the_run_is_offline(tmp_path, monkeypatch):
-    result = style(tmp_path / "run", "http://127.0.0.1:9", monkeypatch)
-    assert {row["by"] for row in result.metadata["keyframes"]} == {"offline"}

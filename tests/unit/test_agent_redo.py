@@ -33,15 +33,11 @@ IMAGE = picture(size=(96, 160))
         ("less yellow and much brighter", {"yellow": -9, "lightness": 8}),
         ("the look is too strong", {"share": 0.75}),
         ("more colourful", {"chroma": 1.3}),
+        *((words, None) for words in ("the left ear is missing", "delightful", "the highlight is lost", "")),
     ],
 )
-def test_words_of_light_colour_and_strength_are_heard(words, asked):
-    assert heard(words) == ColourAdjustment(**asked)
-
-
-@pytest.mark.parametrize("words", ["the left ear is missing", "delightful", "the highlight is lost", ""])
-def test_other_words_are_not_guessed_at(words):
-    assert heard(words) is None
+def test_words_of_light_colour_and_strength_are_heard_and_others_not_guessed_at(words, asked):
+    assert heard(words) == (asked and ColourAdjustment(**asked))
 
 
 def test_adjustments_add_up_within_bounds():

@@ -123,33 +123,25 @@ def test_unreadable_video_is_named(edit, job, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line"),
+    ("arguments", "said", "see"),
     [
-        ("edit clip.mp4 -o x --steps abc", "--steps is 'abc'; it must be a whole number. See flowedit edit --help."),
-        ("edit clip.mp4 -o x --alpha much", "--alpha is 'much'; it must be a number. See flowedit edit --help."),
-        (
-            "style clip.mp4 -o x --max-frames 1.5",
-            "--max-frames is '1.5'; it must be a whole number. See flowedit style --help.",
-        ),
-        (
-            "doctor --keyframes -1",
-            "--keyframes is '-1'; it must be greater than or equal to 0. See flowedit doctor --help.",
-        ),
-        ("edit clip.mp4", "Missing option '--output' / '-o'. See flowedit edit --help."),
-        ("models show", "Missing argument 'name'. See flowedit models show --help."),
-        (
-            "edit clip.mp4 --stepz 3",
-            "No such option: --stepz (Possible options: --steps, --style, --sweep). See flowedit edit --help.",
-        ),
-        ("edit clip.mp4 -o x --steps", "Option '--steps' requires an argument. See flowedit --help."),
-        ("improve", "No such command 'improve'. See flowedit --help."),
-        ("doctor now", "Got unexpected extra argument(s) (now). See flowedit doctor --help."),
+        ("edit clip.mp4 -o x --steps abc", "--steps is 'abc'; it must be a whole number.", "flowedit edit"),
+        ("edit clip.mp4 -o x --alpha much", "--alpha is 'much'; it must be a number.", "flowedit edit"),
+        ("style clip.mp4 -o x --max-frames 1.5", "--max-frames is '1.5'; it must be a whole number.", "flowedit style"),
+        ("doctor --keyframes -1", "--keyframes is '-1'; it must be greater than or equal to 0.", "flowedit doctor"),
+        ("demo --clip x", "--clip is 'x'; it must be one of coffee, mountain.", "flowedit demo"),
+        ("edit clip.mp4", "Missing option '--output' / '-o'.", "flowedit edit"),
+        ("models show", "Missing argument 'name'.", "flowedit models show"),
+        ("edit a --stepz 3", "No such option: --stepz (Possible options: --steps, --style, --sweep).", "flowedit edit"),
+        ("edit clip.mp4 -o x --steps", "Option '--steps' requires an argument.", "flowedit"),
+        ("improve", "No such command 'improve'.", "flowedit"),
+        ("doctor now", "Got unexpected extra argument(s) (now).", "flowedit doctor"),
     ],
 )
-def test_a_wrong_command_line_is_one_line_with_status_2(capsys, arguments, line):  # catches: usage and a box around it
+def test_a_wrong_command_line_is_one_line_with_status_2(capsys, arguments, said, see):  # catches: usage and a box
     assert run(*arguments.split()) == 2
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", f"flowedit: {line}\n")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"flowedit: {said} See {see} --help.\n")
 
 
 @pytest.mark.parametrize(

@@ -153,12 +153,6 @@ def test_what_is_not_a_video_is_refused_and_the_clip_stays(picker):
     assert "nowhere.mp4" in picker.verdict.value
 
 
-def test_colliding_keyframes_are_told_in_the_packages_words(picker):
-    picker.map.keyframes = [13, 16]
-    assert picker.problem == picker.map.problem != ""
-    assert not picker.ready
-
-
 def test_another_window_lets_go_of_images_that_are_other_frames_now(picker):
     """Catches a painted frame that silently moves to another moment of the video."""
     picker.map.keyframes = [4, 28]
@@ -171,9 +165,12 @@ def test_another_window_lets_go_of_images_that_are_other_frames_now(picker):
     assert picker.problem == "No image yet for frame 4."
 
 
-def test_the_window_ends_with_the_file(picker):
+def test_the_window_ends_with_the_file_and_keyframes_that_collide_are_no_value(picker):
     picker.start.value = 30
     assert picker.length.value == len(picker._frames) == 9
+    picker.map.keyframes = [5, 8]
+    assert picker.problem == picker.map.problem != ""
+    assert not picker.ready
     picker.start.value = 39
     assert picker.length.value == 1
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -100,22 +99,13 @@ def test_many_large_keyframes_stay_within_a_widgets_size():
     assert 300_000 < len(json.dumps(KeyframeGallery(pairs).packed().state)) < 1_000_000
 
 
-@pytest.mark.parametrize(
-    ("decisions", "says"),
-    [
-        ({"0": {"action": "approve"}}, r"\[4\] are open"),
-        (
-            {"0": {"action": "approve"}, "4": {"action": "redo", "reason": " "}},
-            r"\[4\] are open",
-        ),
-    ],
-)
-def test_an_answer_with_open_questions_is_refused(decisions, says):
+@pytest.mark.parametrize("open_one", [{}, {"4": {"action": "redo", "reason": " "}}])
+def test_an_answer_with_open_questions_is_refused(open_one):
     """Catches a keyframe sent back to the agent, or passed over, without a word."""
     asked = []
     gallery = KeyframeGallery([(textured(i), textured(i), i, {}) for i in (0, 4)], resume=asked.append)
-    gallery._asked({"type": "resume", "decisions": decisions})
+    gallery._asked({"type": "resume", "decisions": {"0": {"action": "approve"}, **open_one}})
     gallery.worker.wait(5)
     assert gallery.job["state"] == "failed"
-    assert re.search(says, gallery.job["text"])
+    assert "[4] are open" in gallery.job["text"]
     assert asked == []
