@@ -166,9 +166,11 @@ class _Style:
         self.grid = max(1, round(frames.shape[2] * share)), max(1, round(frames.shape[1] * share))
         self._regression: LocalRegression | None = None
         self._screen: Float32[np.ndarray, "H W 3"] | None = None
+        self._known = {i: self._recolour(frames[i]) for i in keys}
         self._fit_tints()
         details = {i: self._detail(i, 1.0) for i in keys}
         if np.mean([np.square(detail).mean() for detail in details.values()]) > _NOTHING**2:
+            self._left.clear()
             self._screen = screen_layer(frames, details)
             if self._screen is not None:
                 details = {i: detail - self._screen for i, detail in details.items()}
@@ -180,7 +182,10 @@ class _Style:
     def painted(self) -> Iterator[tuple[int, Frame, Float32[np.ndarray, "h w"]]]:
         """Each frame in order, with its index and its confidence; at a keyframe, that as far as keyframes agree."""
         disagreement = 1 - _agreement(self.tint)
-        left = {i: self._detail(i, disagreement) for i in self._keys}
+        left = dict[int, np.ndarray]()
+        for i in self._keys:
+            left[i] = self._detail(i, disagreement)
+            del self._left[i]
         risk = np.float32(min(1.0, np.mean([np.square(one).mean() for one in left.values()]) / _UNEXPLAINED**2))
         apart = painted_anew(self._frames, left, self._keys)
         # Half of it around mid grey fits a picture.
@@ -196,37 +201,37 @@ class _Style:
             yield i, painted, 1 - (1 - confidence) * risk
 
     def _fit_tints(self) -> None:
-        """The affine change of the recoloured frame's colours that is nearest to what is left of each keyframe."""
+        """The affine change of the recoloured frame's colours nearest to what the maps leave of each keyframe."""
+        self._left = {i: image - self._base(i) for i, image in self._keys.items()}
         self._tints, powers = dict[int, np.ndarray](), list[float]()
-        for i, image in self._keys.items():
-            thin = slice(None, None, max(1, image[..., 0].size // _FIT_PIXELS))
-            base = self._recolour(self._frames[i])
-            left = image - self._base(self._frames[i])
-            terms = np.insert(base.reshape(-1, 3)[thin] / 255, 3, 1.0, axis=1)
+        for i, left in self._left.items():
+            thin = slice(None, None, max(1, left[..., 0].size // _FIT_PIXELS))
+            terms = np.insert(self._known[i].reshape(-1, 3)[thin] / 255, 3, 1.0, axis=1)
             gram = terms.T @ terms / len(terms) + _TINT_RIDGE / 255**2 * np.eye(4)
             tint = np.linalg.solve(gram, terms.T @ left.reshape(-1, 3)[thin] / len(terms))
             self._tints[i] = (tint.T / [255, 255, 255, 1]).astype(np.float32)
             powers.append(float(np.sqrt(np.square(terms @ tint).mean())))
         self.tint = float(np.mean(powers))
 
-    def _base(self, frame: Frame) -> Float32[np.ndarray, "H W 3"]:
+    def _base(self, i: int) -> Float32[np.ndarray, "H W 3"]:
         """What the maps know of a frame."""
-        coloured = self._recolour(frame).astype(np.float32, order="C")  # OpenCV writes to no other layout
+        known = self._known[i] if i in self._known else self._recolour(self._frames[i])
+        coloured = known.astype(np.float32, order="C")  # OpenCV writes to no other layout
         if self._regression is not None:
-            cv2.add(coloured, self._regression(frame), dst=coloured)
+            cv2.add(coloured, self._regression(self._frames[i]), dst=coloured)
         return coloured if self._screen is None else cv2.add(coloured, self._screen, dst=coloured)
 
     def _tinted(self, i: int) -> Float32[np.ndarray, "H W 3"]:
         """What a keyframe's own tint adds to it."""
-        return cv2.transform(self._recolour(self._frames[i]).astype(np.float32), self._tints[i])
+        return cv2.transform(self._known[i].astype(np.float32), self._tints[i])
 
     def _detail(self, i: int, dropped: float) -> Float32[np.ndarray, "H W 3"]:
         """What the maps, and a share of its own tint, leave of a keyframe, in 8-bit levels."""
-        return self._keys[i] - self._base(self._frames[i]) - np.float32(dropped) * self._tinted(i)
+        return self._left[i] - np.float32(dropped) * self._tinted(i)
 
     def _paint(self, i: int, detail: Carried, whole: Carried, sharpness: float) -> Frame:
         """The carried detail on the base, as far as it is trusted, or the carried keyframe where that is surer."""
-        base, painted = self._base(self._frames[i]), np.empty_like(whole.frame)
+        base, painted = self._base(i), np.empty_like(whole.frame)
         share = _whole_share(base, detail, whole)
         for rows in _strips(base.shape, 1):
             left, slip = _parts(base, detail, whole, rows)

@@ -34,7 +34,8 @@ _Timed = tuple[Picture, tuple[Fraction, Fraction]]
 _BT709, _LIMITED_RANGE = 1, 1
 _LOOKAHEAD = "rc-lookahead=8"
 """Frames that the encoder looks ahead, and holds: by default 40, which at 3840x2160 are 0.7 GB more."""
-_CRF = "15"
+_CRF, _PRESET = "14", "veryfast"
+"""As near to the pictures as a slower encoder at 15, in two fifths of its time."""
 
 
 def write_video(
@@ -116,7 +117,7 @@ def _write_animated(path: Path, pictures: Iterator[Picture], spans: Iterator[tup
 
 def _video_stream(output: OutputContainer, shape: tuple[int, ...], rate: Fraction, *, lossless: bool) -> VideoStream:
     height, width = shape[:2]
-    codec, options = ("libx264rgb", {"crf": "0"}) if lossless else ("libx264", {"crf": _CRF})
+    codec, options = ("libx264rgb", {"crf": "0"}) if lossless else ("libx264", {"crf": _CRF, "preset": _PRESET})
     stream = output.add_stream(codec, rate=rate, options={**options, "x264-params": _LOOKAHEAD})
     stream.width, stream.height = width, height
     if lossless:
