@@ -5,6 +5,7 @@ same rotation in real float32 agrees to 1e-6.
 """
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +17,28 @@ IMAGE_TOKENS = 257
 """Tokens of a CLIP image, which come before the text where the block has a place for them."""
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Queries, keys, values, each `(b, heads, tokens, d)` -> `(b, heads, tokens, d)`."""
+Expand = Callable[[Any, Tensor], Tensor]
+"""The first product of a feed-forward, `(..., dim)` -> `(..., ffn)`, and GELU."""
 Rotation = tuple[Tensor, Tensor]
-"""Cosine and sine of the rotary table, float32, `(tokens, 1, head_dim / 2)` each."""
+"""Cosine and signed sine of the rotary table, float32, `(tokens, 1, head_dim)` each; see `real_tables`."""
+
+
+class Kernels(NamedTuple):
+    """What a block is computed by: attention of the tokens to one another, to the context, and the feed-forward."""
+
+    tokens: Attend = F.scaled_dot_product_attention
+    context: Attend = F.scaled_dot_product_attention
+    expand: Expand = lambda ffn, x: ffn[:2](x)
+
+
+PLAIN = Kernels()
+"""PyTorch's own choice, on any device."""
 
 
 def real_tables(table: Tensor) -> Rotation:
-    """Cosine and sine, float32, of a complex rotary table in any shape."""
-    return table.real.float(), table.imag.float()
+    """Factors of each channel and of its neighbour, float32, `(..., d)`, of a complex rotary table, `(..., d / 2)`."""
+    cosine, sine = table.real.float(), table.imag.float()
+    return cosine.repeat_interleave(2, dim=-1), torch.stack([-sine, sine], dim=-1).flatten(-2)
 
 
 def block_forward(
@@ -31,7 +47,7 @@ def block_forward(
     context: Tensor,
     modulation: Tensor,
     rotation: Rotation,
-    attend: tuple[Attend, Attend] = (F.scaled_dot_product_attention, F.scaled_dot_product_attention),
+    kernels: Kernels = PLAIN,
 ) -> Tensor:
     """Apply one transformer block to `x`, `(b, tokens, dim)`.
 
@@ -41,21 +57,21 @@ def block_forward(
         context: `(b, text, dim)`, the tokens of a CLIP image first where the block takes them.
         modulation: `(b, 6, dim)` from the timestep, or `(b, tokens, 6, dim)` where each token has its own time.
         rotation: of the tokens.
-        attend: attention of the tokens to one another, and to the context.
+        kernels: what attention and the feed-forward are computed by.
     """
     rows = (block.modulation.to(modulation.dtype) + modulation).chunk(6, dim=-2)
     # One row for all tokens broadcasts as it is; rows of each token lose the axis of the six.
     shift1, scale1, gate1, shift2, scale2, gate2 = (row.squeeze(-2) if row.dim() == 4 else row for row in rows)
-    x = x + gate1 * _self_attention(block.self_attn, block.norm1(x) * (1 + scale1) + shift1, rotation, attend[0])
-    x = x + _cross_attention(block.cross_attn, block.norm3(x), context, attend[1])
-    return x + gate2 * block.ffn(block.norm2(x) * (1 + scale2) + shift2)
+    x = x + gate1 * _self_attention(block.self_attn, block.norm1(x) * (1 + scale1) + shift1, rotation, kernels.tokens)
+    x = x + _cross_attention(block.cross_attn, block.norm3(x), context, kernels.context)
+    return x + gate2 * block.ffn[2](kernels.expand(block.ffn, block.norm2(x) * (1 + scale2) + shift2))
 
 
 def _self_attention(attention: "vendor.SelfAttention", x: Tensor, rotation: Rotation, attend: Attend) -> Tensor:
     """Self-attention with rotated queries and keys."""
     heads = (attention.num_heads, attention.head_dim)
-    q = _rotate(_rms(attention.norm_q, attention.q(x)).unflatten(2, heads), rotation).transpose(1, 2)
-    k = _rotate(_rms(attention.norm_k, attention.k(x)).unflatten(2, heads), rotation).transpose(1, 2)
+    q = _rotate(_rms(attention.norm_q, attention.q(x)).unflatten(2, heads), rotation).to(x.dtype).transpose(1, 2)
+    k = _rotate(_rms(attention.norm_k, attention.k(x)).unflatten(2, heads), rotation).to(x.dtype).transpose(1, 2)
     v = attention.v(x).unflatten(2, heads).transpose(1, 2)
     return attention.o(attend(q, k, v).transpose(1, 2).flatten(2))
 
@@ -64,13 +80,13 @@ def _cross_attention(attention: "vendor.CrossAttention", x: Tensor, context: Ten
     """Attention to the text, and beside it to the image where the block takes one."""
     heads = (attention.num_heads, attention.head_dim)
     image = IMAGE_TOKENS if attention.has_image_input else 0
-    q = _rms(attention.norm_q, attention.q(x)).unflatten(2, heads).transpose(1, 2)
+    q = _rms(attention.norm_q, attention.q(x)).to(x.dtype).unflatten(2, heads).transpose(1, 2)
     words = context[:, image:]
-    k = _rms(attention.norm_k, attention.k(words)).unflatten(2, heads).transpose(1, 2)
+    k = _rms(attention.norm_k, attention.k(words)).to(x.dtype).unflatten(2, heads).transpose(1, 2)
     out = attend(q, k, attention.v(words).unflatten(2, heads).transpose(1, 2))
     if image:
         pixels = context[:, :image]
-        k = _rms(attention.norm_k_img, attention.k_img(pixels)).unflatten(2, heads).transpose(1, 2)
+        k = _rms(attention.norm_k_img, attention.k_img(pixels)).to(x.dtype).unflatten(2, heads).transpose(1, 2)
         out = out + attend(q, k, attention.v_img(pixels).unflatten(2, heads).transpose(1, 2))
     return attention.o(out.transpose(1, 2).flatten(2))
 
@@ -78,11 +94,10 @@ def _cross_attention(attention: "vendor.CrossAttention", x: Tensor, context: Ten
 def _rms(norm: "vendor.RMSNorm", x: Tensor) -> Tensor:
     """RMS norm over all heads together, in float32."""
     wide = x.float()
-    return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + norm.eps)).to(x.dtype) * norm.weight.to(x.dtype)
+    return wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + norm.eps) * norm.weight.float()
 
 
 def _rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Rotate pairs of neighbouring channels of `(b, tokens, heads, d)`."""
-    cosine, sine = rotation
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2).to(x.dtype)
+    """Rotate pairs of neighbouring channels of `(b, tokens, heads, d)`, float32."""
+    own, neighbour = rotation
+    return x * own + x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2) * neighbour

@@ -84,9 +84,12 @@ def remember_encodings(vae: Any, cache: EncodingCache, *weights: Path) -> None: 
         if not isinstance(videos, Tensor):
             return encode(videos, **how)
         tiles = [(name, str(value)) for name, value in sorted(how.items()) if name != "device"]
-        shown = videos.detach().cpu().contiguous()
+        # Of a grey clip that keyframes stand in, a keyframe is all there is to read.
+        marked = videos.ne(0).any(dim=4).any(dim=3).any(dim=1).any(dim=0)
+        shown = videos.detach()[:, :, marked].cpu().contiguous()
         pixels = sha256(shown.view(torch.uint8).numpy().data).hexdigest()
-        key = ("latents", source, (str(shown.dtype), list(shown.shape), pixels), videos.device.type, tiles)
+        size = [str(shown.dtype), list(videos.shape), marked.nonzero().flatten().tolist()]
+        key = ("latents", source, (size, pixels), videos.device.type, tiles)
         return cache.get(key, lambda: encode(videos, **how)).to(how.get("device", videos.device))
 
     vae.encode = remembered

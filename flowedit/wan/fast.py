@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowedit.errors import ModelError
-from flowedit.wan.blocks import Attend, Rotation, block_forward, real_tables
+from flowedit.wan.blocks import Attend, Kernels, Rotation, block_forward, real_tables
 
 if TYPE_CHECKING:
     from flowedit.wan.parallel import Spread
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FLASH3 = ("flash_attn_interface", "fa3_fwd_interface")
 """Modules that FlashAttention-3 comes in: its own build, and the packaged forward half (`pip install fa3-fwd`)."""
 _HOPPER = (9, 0)
+_SHAPES = 256
+"""Shapes that one function is compiled for: more than any session meets."""
 Run = Callable[[Any, Tensor, Tensor, Tensor, Rotation], Tensor]
 
 
@@ -39,15 +41,24 @@ def use_fast_blocks(dit: Any, spread: "Spread | None" = None, *, backend: str | 
         )
     weights: Tensor = next(dit.parameters())
     kernel = KERNELS[_suited(weights)]
-    run = attending((kernel if spread is None else partial(spread.attend, kernel), kernel))
+    kernels = Kernels(kernel if spread is None else partial(spread.attend, kernel), kernel)
+    if weights.is_cuda and weights.dtype == torch.bfloat16:
+        kernels = kernels._replace(expand=lambda ffn, x: gelu_linear(x, ffn[0].weight, ffn[0].bias))
+    run = computing(kernels)
     if backend is not None:
-        run = torch.compile(run, dynamic=False, backend=backend)
+        run = compiled(run, backend)
     # On the host, a forward spends tens of milliseconds on the rotary tables.
     dit.freqs = tuple(table.to(weights.device) for table in dit.freqs)
     path = _Path(run, spread, last=len(dit.blocks) - 1)
     for number, block in enumerate(dit.blocks):
         # An attribute of the instance hides the class's method: module tree, names and weights stay as they are.
         block.forward = partial(path.forward, block, number)
+
+
+def compiled(function: Callable[..., Any], backend: str) -> Callable[..., Any]:
+    """`torch.compile`, one code for each shape; after eight shapes PyTorch would run the rest uncompiled in silence."""
+    torch._dynamo.config.cache_size_limit = max(_SHAPES, torch._dynamo.config.cache_size_limit)
+    return torch.compile(function, dynamic=False, backend=backend)
 
 
 def use_plain_blocks(dit: Any) -> None:  # noqa: ANN401 - the vendor's transformer
@@ -139,11 +150,24 @@ KERNELS: dict[str, Attend] = {
 """Attention by name; all but the first run in two-byte floats on a GPU that has them, and say so themselves."""
 
 
-def attending(attend: tuple[Attend, Attend]) -> Run:
-    """`block_forward` with these attentions, as one function of positional arguments to compile."""
+@torch.library.custom_op("flowedit::gelu_linear", mutates_args=())
+def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`x @ weight.T + bias` and GELU (tanh) in one kernel, which a compiler would take apart, as one operator."""
+    rows = torch._addmm_activation(bias, x.flatten(0, -2), weight.t(), use_gelu=True)
+    return rows.view(*x.shape[:-1], len(weight))
+
+
+@gelu_linear.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    del bias
+    return x.new_empty(*x.shape[:-1], len(weight))
+
+
+def computing(kernels: Kernels) -> Run:
+    """`block_forward` with these kernels, as one function of positional arguments to compile."""
 
     def run(block: Any, x: Tensor, context: Tensor, modulation: Tensor, rotation: Rotation) -> Tensor:  # noqa: ANN401
-        return block_forward(block, x, context, modulation, rotation, attend)
+        return block_forward(block, x, context, modulation, rotation, kernels)
 
     return run
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,6 +84,7 @@ def load_pipeline(
     import torch
 
     from flowedit.wan import vendor
+    from flowedit.wan.vae import encode_clips
 
     located = locate(name_or_path, roles)
     check_loras(loras, located.checkpoint)
@@ -108,6 +110,8 @@ def load_pipeline(
             **without,
         )
     pipe.height_division_factor = pipe.width_division_factor = located.checkpoint.size_multiple
+    if pipe.vae is not None:
+        vars(pipe.vae)["encode"] = partial(encode_clips, pipe.vae)
     load_loras(pipe, loras)
     return Loaded(pipe, located.checkpoint)
 

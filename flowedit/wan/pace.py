@@ -49,9 +49,9 @@ def set_pace(model: "WanVideo", pace: str, *, spread: "Spread | None" = None) ->
         use_fast_vae(pipe.vae)
     blocks = "blocks compiled" if on_gpu else "blocks in real arithmetic"
     kernel = attention_name(next(transformers[0].parameters()))
-    norms = ", the VAE's norms in one pass" if on_gpu else ""
+    vae = ", the VAE by pairs of frames and whole norms" if on_gpu else ""
     lazy = f", the negative prompt every {LAZY} steps" if pace == "lazy" else ""
-    return f"pace {pace}: {blocks}, attention by {kernel}{norms}{lazy}"
+    return f"pace {pace}: {blocks}, attention by {kernel}{vae}{lazy}"
 
 
 def _check_spread(model: "WanVideo", pace: str) -> None:

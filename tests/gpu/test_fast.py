@@ -5,7 +5,6 @@ import torch
 from small_wan import FAMILIES, is_fast, small_dit
 from test_wan_fast import call
 
-from flowedit.wan import vendor
 from flowedit.wan.fast import use_fast_blocks
 
 DEVICE = "cuda"
@@ -16,14 +15,8 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"vace"}))
-def test_a_compiled_forward_is_the_vendors_to_rounding(family, monkeypatch):
-    inner = vendor.model_fn_wan_video
-
-    def moved(**given):
-        tensors = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
-        return inner(**{**given, **{name: value.to(DEVICE, torch.bfloat16) for name, value in tensors.items()}})
-
-    monkeypatch.setattr(vendor, "model_fn_wan_video", moved)
+@pytest.mark.usefixtures("moved")
+def test_a_compiled_forward_is_the_vendors_to_rounding(family):
     # Heads of 128 channels, as all the official transformers have: kernels are chosen by it.
     dit = small_dit(family, dim=256).to(DEVICE, torch.bfloat16)
     expected = call(dit, family)

@@ -7,6 +7,7 @@ from small_wan import FAMILIES, small_dit
 from flowedit.errors import ModelError
 from flowedit.wan import fast, vendor
 from flowedit.wan.adapter import positions
+from flowedit.wan.blocks import Kernels
 from flowedit.wan.fast import KERNELS, use_fast_blocks
 
 
@@ -52,9 +53,9 @@ def test_repeated_positions_reach_the_fast_blocks():
 def test_the_block_compiles_without_a_graph_break():
     dit = small_dit("i2v")
     kernel = KERNELS["default"]
-    whole = torch.compile(fast.attending((kernel, kernel)), fullgraph=True, backend="eager")
+    whole = torch.compile(fast.computing(Kernels(kernel, kernel)), fullgraph=True, backend="eager")
     x, context = torch.randn(1, 12, 48), torch.randn(1, 257 + 8, 48)
-    rotation = torch.randn(12, 1, 12), torch.randn(12, 1, 12)
+    rotation = torch.randn(12, 1, 24), torch.randn(12, 1, 24)
     with torch.no_grad():
         assert whole(dit.blocks[0], x, context, torch.randn(1, 6, 48), rotation).shape == x.shape
 

@@ -61,9 +61,9 @@ def test_a_gpu_gets_its_kernels_with_the_pace_and_loses_them_with_it(monkeypatch
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or function)
     said = set_pace(model, "fast")
-    assert said == "pace fast: blocks compiled, attention by default, the VAE's norms in one pass"
+    assert said == "pace fast: blocks compiled, attention by default, the VAE by pairs of frames and whole norms"
     assert any("forward" in vars(module) for module in model.pipe.vae.modules())
-    assert len(compiled) == 2, "block and norm"
+    assert len(compiled) == 6, "the block, and five passes of the VAE"
     set_pace(model, "plain")
     assert not any("forward" in vars(module) for module in model.pipe.vae.modules())
 
