@@ -122,25 +122,39 @@ def parallel_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
 
 
 def edit_rows(bench: Bench) -> Iterator[Row]:
-    """Whole edits with joint keyframes on the fast path, a row for each stage; then the default preset's."""
+    """A short edit with joint keyframes on the fast path, a row for each stage; and what comes before a preset's."""
+    model = _edited_model(bench)
+    yield from _stages(bench, model, *FEW)
+    settings = preset_settings(bench.checkpoint.name)
+    seconds = timed(lambda: prepare(*drawn_clip(bench.shape), model, settings), bench.device, repeats=3)
+    yield bench.row("edit", "default preset: prepare", keyframes=KEYFRAMES, seconds=seconds)
+
+
+def preset_rows(bench: Bench) -> Iterator[Row]:
+    """A whole edit by the default preset at the pace lazy; minutes where the transformer is wide."""
+    model, settings = _edited_model(bench), preset_settings(bench.checkpoint.name)
+    set_pace(model, "lazy")
+    yield from _stages(bench, model, DEFAULT_LAZY, settings.with_(steps=2) if bench.small else settings)
+
+
+def _edited_model(bench: Bench) -> Wordless:
     pipe: Any = synthetic_pipeline(bench)
     use_fast_blocks(pipe.dit, backend=bench.backend)
     if not bench.small:
         use_fast_vae(pipe.vae)
     pipe.image_encoder = Sightless()
-    model = Wordless(pipe, name=bench.checkpoint.name)
-    preset = preset_settings(bench.checkpoint.name)
-    edits = [FEW] if bench.wide else [FEW, (DEFAULT_LAZY, preset.with_(steps=2) if bench.small else preset)]
-    for name, settings in edits:
-        set_pace(model, "lazy") if name == DEFAULT_LAZY else None
-        # What is compiled, and which kernels suit, is settled by one step before the clock starts.
-        begun = time.perf_counter()
-        next(edit_steps(prepare(*drawn_clip(bench.shape), model, settings)))
-        first = time.perf_counter() - begun
-        yield bench.row("edit", f"{name}: loaded, to its first step", keyframes=KEYFRAMES, seconds=first)
-        seconds, peak = peaking(partial(_edit, bench, model, settings), bench.device)
-        for stage, taken in seconds.items():
-            yield bench.row("edit", f"{name}: {stage}", keyframes=KEYFRAMES, seconds=taken, peak_gb=peak)
+    return Wordless(pipe, name=bench.checkpoint.name)
+
+
+def _stages(bench: Bench, model: Wordless, name: str, settings: EditSettings) -> Iterator[Row]:
+    row = partial(bench.row, "edit", keyframes=KEYFRAMES)
+    begun = time.perf_counter()
+    # What is compiled, and which kernels suit, is settled by one step before the clock starts.
+    next(edit_steps(prepare(*drawn_clip(bench.shape), model, settings)))
+    yield row(f"{name}: loaded, to its first step", seconds=time.perf_counter() - begun)
+    seconds, peak = peaking(partial(_edit, bench, model, settings), bench.device)
+    for stage, taken in seconds.items():
+        yield row(f"{name}: {stage}", seconds=taken, peak_gb=peak)
 
 
 def _edit(bench: Bench, model: Wordless, settings: EditSettings) -> dict[str, float]:
@@ -157,14 +171,17 @@ def vae_rows(bench: Bench) -> Iterator[Row]:
     vae: Any = synthetic_vae(bench)
     shape, place = bench.shape, {"device": bench.device, "dtype": bench.dtype}
     clip = torch.rand(1, 3, shape.num_frames, shape.height, shape.width).to(**place) * 2 - 1
-    encode, decode = (torch.inference_mode()(partial(do, device=bench.device)) for do in (vae.encode, vae.decode))
-    latents, expected = encode(clip).to(**place), dict[str, Tensor]()
-    for kind in ("", WHOLE, f"{WHOLE}, in tiles"):
-        if kind == WHOLE:
+
+    @torch.inference_mode()
+    def run(name: str, given: Tensor) -> Tensor:
+        return getattr(vae, name)(given, device=bench.device)
+
+    latents, expected = run("encode", clip).to(**place), dict[str, Tensor]()
+    for kind in ("", WHOLE):
+        if kind:
             use_fast_vae(vae, backend=bench.backend)
-        for name, work in {"encode": partial(encode, clip), "decode": partial(decode, latents)}.items():
-            work = partial(work, tiled="tiles" in kind)
-            found, made = measured(work, bench.device, expected.get(name), repeats=1 if "tiles" in kind else 3)
+        for name, given in {"encode": clip, "decode": latents}.items():
+            found, made = measured(partial(run, name, given), bench.device, expected.get(name), repeats=3)
             expected.setdefault(name, made)
             yield bench.row("vae", f"VAE {name}{kind}", **found)
 
@@ -269,6 +286,7 @@ SECTIONS: dict[str, Section] = {
     "machine": machine_rows,
     "forward": forward_rows,
     "edit": edit_rows,
+    "preset": preset_rows,
     "offload": offload_rows,
     "prediction": prediction_rows,
     "vae": vae_rows,

@@ -25,7 +25,8 @@ def use_fast_vae(vae: Any, *, backend: str = "inductor") -> None:  # noqa: ANN40
     Memory is laid out channels last. Pairs of frames share their sums over time as in `use_conv2d`, a frame is never
     laid out with zeros around it, and norm and activation, bias, and enlarging take one pass over memory each.
     """
-    vars(vae).setdefault("encode", partial(encode_clips, vae))
+    if isinstance(vae, vendor.WanVideoVAE):
+        vars(vae).setdefault("encode", partial(encode_clips, vae))
     norm, add, double = (_Sized(each, backend, axes) for each, axes in ((_norm, (0,)), (_add, (0,)), (_double, (0, 1))))
     pairs = (_Sized(_spread, backend, (2,)), _Sized(_gather, backend, (1,)), partial(_causal, add))
     for module in vae.modules():
