@@ -124,9 +124,10 @@ def parallel_rows(bench: Bench, spread: Spread) -> Iterator[Row]:
 def edit_rows(bench: Bench) -> Iterator[Row]:
     """A short edit with joint keyframes on the fast path, a row for each stage; and what comes before a preset's."""
     model = _edited_model(bench)
-    yield from _stages(bench, model, *FEW)
+    yield from _stages(bench, model, "edit", *FEW)
     settings = preset_settings(bench.checkpoint.name)
-    seconds = timed(lambda: prepare(*drawn_clip(bench.shape), model, settings), bench.device, repeats=3)
+    clip = drawn_clip(bench.shape)
+    seconds = timed(lambda: prepare(*clip, model, settings), bench.device, repeats=3)
     yield bench.row("edit", "default preset: prepare", keyframes=KEYFRAMES, seconds=seconds)
 
 
@@ -134,7 +135,7 @@ def preset_rows(bench: Bench) -> Iterator[Row]:
     """A whole edit by the default preset at the pace lazy; minutes where the transformer is wide."""
     model, settings = _edited_model(bench), preset_settings(bench.checkpoint.name)
     set_pace(model, "lazy")
-    yield from _stages(bench, model, DEFAULT_LAZY, settings.with_(steps=2) if bench.small else settings)
+    yield from _stages(bench, model, "preset", DEFAULT_LAZY, settings.with_(steps=2) if bench.small else settings)
 
 
 def _edited_model(bench: Bench) -> Wordless:
@@ -146,11 +147,11 @@ def _edited_model(bench: Bench) -> Wordless:
     return Wordless(pipe, name=bench.checkpoint.name)
 
 
-def _stages(bench: Bench, model: Wordless, name: str, settings: EditSettings) -> Iterator[Row]:
-    row = partial(bench.row, "edit", keyframes=KEYFRAMES)
-    begun = time.perf_counter()
+def _stages(bench: Bench, model: Wordless, section: str, name: str, settings: EditSettings) -> Iterator[Row]:
+    row = partial(bench.row, section, keyframes=KEYFRAMES)
+    clip, begun = drawn_clip(bench.shape), time.perf_counter()
     # What is compiled, and which kernels suit, is settled by one step before the clock starts.
-    next(edit_steps(prepare(*drawn_clip(bench.shape), model, settings)))
+    next(edit_steps(prepare(*clip, model, settings)))
     yield row(f"{name}: loaded, to its first step", seconds=time.perf_counter() - begun)
     seconds, peak = peaking(partial(_edit, bench, model, settings), bench.device)
     for stage, taken in seconds.items():
@@ -159,8 +160,8 @@ def _stages(bench: Bench, model: Wordless, name: str, settings: EditSettings) ->
 
 def _edit(bench: Bench, model: Wordless, settings: EditSettings) -> dict[str, float]:
     """Edit a drawn clip; seconds of each stage and of all."""
-    begun = time.perf_counter()
-    prepared = prepare(*drawn_clip(bench.shape), model, settings)
+    clip, begun = drawn_clip(bench.shape), time.perf_counter()
+    prepared = prepare(*clip, model, settings)
     last = deque(edit_steps(prepared), maxlen=1).pop()
     result = finish(prepared, last.latents)
     return {**result.seconds, "total": time.perf_counter() - begun}

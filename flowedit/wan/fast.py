@@ -153,7 +153,8 @@ KERNELS: dict[str, Attend] = {
 @torch.library.custom_op("flowedit::gelu_linear", mutates_args=())
 def gelu_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`x @ weight.T + bias` and GELU (tanh) in one kernel, which a compiler would take apart, as one operator."""
-    rows = torch._addmm_activation(bias, x.flatten(0, -2), weight.t(), use_gelu=True)
+    op: Any = torch.ops.aten._addmm_activation
+    rows = op(bias, x.flatten(0, -2), weight.t(), use_gelu=True)
     return rows.view(*x.shape[:-1], len(weight))
 
 

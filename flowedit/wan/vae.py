@@ -4,7 +4,7 @@ Its 3-D convolutions run as 2-D ones: on a processor over stacked frames or pair
 everything between the convolutions in as few passes over memory as there can be.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -33,12 +33,7 @@ def use_fast_vae(vae: Any, *, backend: str = "inductor") -> None:  # noqa: ANN40
         if (order := _channels_last(module)) is not None:
             module.weight.data = module.weight.data.contiguous(memory_format=order)
         # An attribute of the instance hides the class's method: module tree, names and weights stay.
-        if isinstance(module, nn.Sequential):
-            for before, activation in pairwise(module):
-                if isinstance(before, vendor.RMS_norm) and before.channel_first and isinstance(activation, nn.SiLU):
-                    vars(before)["forward"] = _Fast(_whole_norm, norm, before)
-                    vars(activation)["forward"] = _Fast(_unchanged)
-        elif isinstance(module, nn.Upsample):
+        if isinstance(module, nn.Upsample):
             vars(module)["forward"] = _Fast(_enlarged, double)
         elif isinstance(module, nn.Conv2d):
             vars(module)["forward"] = _Fast(_framewise, add, module)
@@ -46,6 +41,16 @@ def use_fast_vae(vae: Any, *, backend: str = "inductor") -> None:  # noqa: ANN40
             vars(module)["forward"] = _Fast(_in_pairs, module, _pair_kernels(module), *pairs)
         elif isinstance(module, vendor.CausalConv3d):
             vars(module)["forward"] = _Fast(_causal, add, module)
+    for before, activation in _activated_norms(vae):
+        vars(before)["forward"] = _Fast(_whole_norm, norm, before)
+        vars(activation)["forward"] = _Fast(_unchanged)
+
+
+def _activated_norms(vae: Any) -> Iterator[tuple[Any, nn.SiLU]]:  # noqa: ANN401 - the vendor's VAE
+    for module in vae.modules():
+        for before, after in pairwise(module) if isinstance(module, nn.Sequential) else ():
+            if isinstance(before, vendor.RMS_norm) and before.channel_first and isinstance(after, nn.SiLU):
+                yield before, after
 
 
 def encode_clips(vae: Any, videos: Any, device: str, *, tiled: bool = False, **tiles: Any) -> Tensor:  # noqa: ANN401
@@ -182,7 +187,8 @@ def use_conv2d(vae: nn.Module) -> None:
     Where a chunk has an even number of frames, two share their sums over time (Winograd's F(2, 3), "Arithmetic
     Complexity of Computations", 1980): a third less work, and rounds no worse.
     """
-    for conv in filter(_is_cube, vae.modules()):
+    cubes: list[Any] = [module for module in vae.modules() if _is_cube(module)]
+    for conv in cubes:
         # The order in memory in which the 2-D convolution reads its weights; their shape and values are untouched.
         order = conv.weight.data.permute(0, 3, 4, 2, 1).contiguous()
         conv.weight.data = order.permute(0, 4, 3, 1, 2)
