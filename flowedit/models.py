@@ -164,7 +164,7 @@ def _load_checkpoint(
     kind = placement.torch_type(dtype or ("bfloat16" if isinstance(place, str) else place.dtype_name))
     checkpoint = loading.checkpoint_of(name)
     segments = checkpoint.image_route == "segments"
-    told = [TASKS[True, True] + prompt for prompt in prompts if segments]
+    told = [TASKS[True, references] + prompt for prompt in prompts for references in (True, False) if segments]
     words = _words(name, [*prompts, *told], place) if prompts else None
     roles: Any = ("dit", "vae", "image") if prompts else None
     loaded = loading.load_pipeline(name, place, dtype=kind, roles=roles, loras=loras)

@@ -90,12 +90,13 @@ class Segments:
         elif self.references:  # r2v_apg
             shown, scales = [(), self.all], [REFERENCE_SCALE, scale]
         projected = bool(self.source) != bool(self.references)
-        velocities = [*map(unprompted, shown), v]
+        # The weights would magnify what bfloat16 rounds off; stock Wan has its own type.
+        velocities = [each.float() if self.all else each for each in (*map(unprompted, shown), v)]
         guided = velocities[0]
         for (weaker, stronger), share in zip(pairwise(velocities), scales, strict=True):
             change = stronger - weaker
             if projected:
-                change = project(change.float(), predict_data(x, stronger, sigma), _LONGEST / sigma)
+                change = project(change, predict_data(x, stronger, sigma), _LONGEST / sigma)
             guided = guided + share * change
         return guided
 

@@ -329,7 +329,8 @@ def test_the_turn_reaches_blocks_that_are_replaced_or_moved(way, small_bernini):
     assert (found - expected).norm() / expected.norm() < (0.15 if way == "disk" else 1e-5)
 
 
-def test_the_command_edits_from_file_to_file(small_bernini, tmp_path, monkeypatch):
+@pytest.mark.parametrize("conditioning", ["i2v", "tokens"])
+def test_the_command_edits_from_file_to_file(small_bernini, conditioning, tmp_path, monkeypatch):
     """Two steps by the authors' route: what is said in advance is what the model then asks for, and nothing else."""
     said, asked_for, load = [], {}, loading.load_pipeline
 
@@ -346,14 +347,27 @@ def test_the_command_edits_from_file_to_file(small_bernini, tmp_path, monkeypatc
         write_image(tmp_path / f"key-{index}.png", image)
     keys = [part for index in IMAGES for part in ("-k", str(tmp_path / f"key-{index}.png"))]
     size = f"{SHAPE.height}x{SHAPE.width}"
-    options = ["--at", "0,8", "--model", small_bernini, "--size", size, "--steps", "4", "--prompt", "a"]
+    options = [
+        "--conditioning",
+        conditioning,
+        "--at",
+        "0,8",
+        "--model",
+        small_bernini,
+        "--size",
+        size,
+        "--steps",
+        "4",
+        "--prompt",
+        "a",
+    ]
     out = tmp_path / "out"
     ran = CliRunner().invoke(app, ["edit", str(tmp_path / "clip.mp4"), "-o", str(out), *keys, *options])
     assert ran.exit_code == 0, ran.output
     settings = json.loads((out / "run.json").read_text())["settings"]
-    assert (settings["positions"], settings["conditioning"]) == ("zero", "i2v")
-    assert (asked_for["keyframes"], asked_for["conditioning"]) == (2, "i2v")
-    assert segments.TASKS[True, True] + "a" in said
+    assert (settings["positions"], settings["conditioning"]) == ("zero", conditioning)
+    assert (asked_for["keyframes"], asked_for["conditioning"]) == (2, conditioning)
+    assert segments.TASKS[True, conditioning == "i2v"] + "a" in said
 
 
 class Known(SmallText):
