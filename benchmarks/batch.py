@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from shutil import copy
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
@@ -187,11 +186,11 @@ def _clips(folder: Path) -> list[Path]:
 
 
 def _manifest(folder: Path, clip: Path) -> Path:
-    """A manifest of as many files as lines."""
+    """A manifest of as many names of one clip as lines."""
     lines = []
     for i in range(LINES):
-        copy(clip / "source.mp4", folder / f"{i}.mp4")
-        copy(clip / "key-0.png", folder / f"{i}-0.png")
+        (folder / f"{i}.mp4").hardlink_to(clip / "source.mp4")
+        (folder / f"{i}-0.png").hardlink_to(clip / "key-0.png")
         lines.append(json.dumps({"video": f"{i}.mp4", "keyframes": [f"{i}-0.png"]}))
     path = folder / "clips.jsonl"
     path.write_text("\n".join(lines))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.error import BlockingIOError as NotYetError
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation
 
@@ -123,7 +124,8 @@ def _wide(frame: VideoFrame) -> str:
 
 def _upright(picture: np.ndarray, frame: VideoFrame) -> np.ndarray:
     """The picture after the file's display matrix: any quarter turn, mirrored or not."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # By `frame.side_data` each would hold the other, and the decoder's threads, until the garbage collector comes.
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # pyright: ignore[reportCallIssue]
     if matrix is None:
         return picture
     # A point goes to (a x + c y, b x + d y): ISO 14496-12; what is negative runs backwards.

@@ -1,10 +1,12 @@
 """Reading and writing files: frame-exact, sound in step, one-line refusals, nothing half-written."""
 
+import gc
 import resource
 from fractions import Fraction
 
 import av
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -71,6 +73,20 @@ def test_a_window_converts_no_more_than_itself_and_says_where_it_is(tmp_path, mo
     assert len(seen) <= 4
     assert (clip.start, clip.start_s, clip.total) == (30, Fraction(30, 25), 40)
     assert np.array_equal(list(stream_video(tmp_path / "a.mp4", start=30, num_frames=3)), clip.frames)
+
+
+def test_decoders_end_with_what_they_read(tmp_path):
+    """Catches: frames that keep each other and their decoder, with its threads, until the garbage collector comes."""
+    write_video(tmp_path / "clip.mp4", np.zeros((5, 32, 32, 3), np.uint8), 8)
+    gc.disable()
+    try:
+        read_video(tmp_path / "clip.mp4")
+        before = psutil.Process().num_threads()
+        for _ in range(3):
+            read_video(tmp_path / "clip.mp4")
+        assert psutil.Process().num_threads() == before
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="module")
