@@ -19,7 +19,7 @@ import psutil
 from benchmarks.gpu import Record
 from benchmarks.gpu_tables import Times
 from benchmarks.tables import markdown
-from flowedit.batch.jobs import INDEX_S, POLLED
+from flowedit.batch.jobs import INDEX_S, POLL_S
 from flowedit.batch.record import RECORD
 from flowedit.environment import machine, peak_memory_mb, versions
 from flowedit.files import make_folder, write_json
@@ -136,7 +136,8 @@ def ask() -> dict[str, float]:
     for _ in range(50):
         ray.get([actor.now.remote() for _ in range(20)])
     poll = time.process_time() - begun
-    pending = [remote(time.sleep).options(resources={"none": 1}).remote(0) for _ in range(PENDING)]
+    never = remote(lambda: None).options(resources={"none": 1})
+    pending = [never.remote() for _ in range(PENDING)]
     begun = time.process_time()
     for _ in range(100):
         ray.wait(pending, timeout=0, fetch_local=False)
@@ -283,16 +284,16 @@ def estimate(held: Mapping[str, Any], gpus: Record) -> str:
 def _asked(driver: Mapping[str, float], workers: int, seconds: float, film: float) -> dict[str, float]:
     """What so many workers ask, whose clips take so many seconds and are `film` times as large as those measured."""
     rate = workers / seconds
-    # Each clip that ends wakes the driver, which then looks at all workers; how far they are it asks 50 a second.
+    # Each clip that ends wakes the driver, which then looks at all workers.
     ends = rate * (driver["clip_ms"] + driver["wait_ms"] * workers / PENDING) / 1000
-    polls, page = min(workers, POLLED) * driver["poll_ms"] / 1000, driver["page_s"] / INDEX_S
+    polls, page = workers * driver["poll_ms"] / 1000 / POLL_S, driver["page_s"] / INDEX_S
     return {
         "seconds of a worker a clip": seconds,
         "clips a second": rate,
         "cores of the driver: clips that begin and end": ends,
         "cores of the driver: how far they are": polls,
         f"cores of the driver: the page of {LINES} clips": page,
-        "nodes that keep one core of the driver busy": NODES * (1 - polls - page) / ends,
+        "nodes that keep one core of the driver busy": NODES / (ends + polls + page),
         "seconds of the driver to start all workers": workers * driver["start_ms"] / 1000,
         "MB/s read from the shared storage": rate * film * driver["read_mb"],
         "MB/s written to it": rate * film * driver["written_mb"],

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, gpu_tables, long_clips, looks, paces, segments, speed, tables
+from benchmarks import RESULTS, batch, gpu_tables, long_clips, looks, paces, segments, speed, tables
 from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
@@ -25,6 +25,7 @@ def figures() -> dict[str, Any]:
     """What expressions may name: `q` and `v`, the scores of test and validation scenes; other records; tables."""
     scores = read_scores(RESULTS / "quality.csv.gz")
     long = long_clips.read_readings(RESULTS / "long_clips.json")
+    many, gpu = batch.read_batch(RESULTS / "batch.json"), read_record(RESULTS / "gpu_h200_flash3.json")
     return {
         "q": BenchTable(scores),
         "v": BenchTable(scores, "validation"),
@@ -34,7 +35,7 @@ def figures() -> dict[str, Any]:
         "long": {(reading.preset, reading.family): reading for reading in long},
         "long_table": long_clips.to_markdown(long),
         "looks_table": looks.to_markdown(RESULTS / "looks.json"),
-        "gpu": read_record(RESULTS / "gpu_h200_flash3.json"),
+        "gpu": gpu,
         "gpu_bernini": read_record(RESULTS / "gpu_bernini.json"),
         "gpu_bernini_x2": read_record(RESULTS / "gpu_bernini_x2.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
@@ -42,6 +43,10 @@ def figures() -> dict[str, Any]:
         **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
+        "batch": many,
+        "batch_share": batch.share,
+        "batch_table": batch.to_markdown(many),
+        "batch_estimate": batch.estimate(many, gpu),
         "paces_table": paces.to_markdown(paces.read_paces(RESULTS / "paces.json")),
     }
 

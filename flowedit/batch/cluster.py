@@ -14,6 +14,8 @@ from flowedit.wan.memory import HOST_BASE_BYTES
 
 STARTS = 3
 """How often Ray is started where it is not up within the 30 s that it gives itself."""
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_prestart_worker_first_driver": "0"}
+"""Ray would report every start to its makers, and start workers that none of ours could be."""
 _STORE_BYTES = 80_000_000
 """Ray's store of objects: manifest lines and records go through it, never frames."""
 
@@ -41,7 +43,8 @@ def connected(address: str | None) -> Iterator[Any]:
         ModelError: Ray is not installed, or does not start.
         SettingError: no such cluster.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report every start to its makers
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ModuleNotFoundError:
@@ -81,11 +84,7 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # where no signal is heard
         yield
         return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

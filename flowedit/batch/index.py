@@ -15,9 +15,14 @@ from flowedit.runfolder import REPORT, SHEET
 from flowedit.show.page import POLICY, STYLE, document
 
 INDEX, FAILURES = "index.html", "failures.jsonl"
-_COLUMNS = ("clip", "state", "seconds", "starts", "node", "what it says", "frames")
+_COLUMNS = ("clip", "state", "seconds", "starts", "node", "result")
 # Contact sheets lie beside the page: thousands of them inside it would be too much.
-_CSS = "main { overflow-x: auto; } td img { max-height: 9rem; }"
+_CSS = """
+body { max-width: 80rem; } main { overflow-x: auto; } a { color: inherit; }
+td, thead th { white-space: nowrap; } tbody th { min-width: 8rem; overflow-wrap: anywhere; }
+td:last-child { white-space: normal; min-width: 20rem; } td img { height: 9rem; max-width: none; display: block; }
+.quarantined, .failed { color: var(--accent); } .waiting, .skipped { color: var(--soft); }
+"""
 _POLICY = POLICY.replace("img-src data:", "img-src 'self' file: data:")
 
 
@@ -49,5 +54,7 @@ def _row(folder: str, record: Record) -> str:
     if record.state in ("done", "skipped"):
         image = f'<img loading="lazy" alt="Frames of {name}" src="{folder}/{SHEET}">'
         name = f'<a href="{folder}/{REPORT}">{name}</a>'
-    cells = record.state, f"{record.seconds:.1f}", record.starts, *map(html.escape, (record.node, record.reason)), image
-    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    took, said = f"{record.seconds:.1f}" if record.seconds else "", image + html.escape(record.reason)
+    cells = record.state, took, record.starts or "", html.escape(record.node), said
+    row = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr class="{record.state}"><th scope="row">{name}</th>{row}</tr>'

@@ -22,8 +22,6 @@ from flowedit.wan.placement import LEVELS
 LEAVE_S, POLL_S, INDEX_S = 4.0, 1.0, 60.0
 """How long workers may take to end their step when the batch is stopped; how often they are asked how far they are; how
 often the page of all clips is written while the batch runs."""
-POLLED = 50
-"""Workers that are asked in `POLL_S` at most, for the driver's time."""
 _GONE_S = 40.0
 """How long Ray takes to notice that a node is gone, which its workers' silence comes before."""
 _THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -148,7 +146,7 @@ class _Batch:
             yield from self._news()
             if time.monotonic() >= due:
                 yield from self._progress()
-                due = time.monotonic() + POLL_S * max(1, len(self._groups) / POLLED)
+                due = time.monotonic() + POLL_S
 
     def _busy(self) -> list[_Group]:
         return [group for group in self._groups if group.entry is not None]

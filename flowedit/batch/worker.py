@@ -1,15 +1,12 @@
 """What a worker does with a clip: see whether it is done, edit it where it is not, and write down what became of it."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -20,7 +17,7 @@ from flowedit.batch.record import Record, is_done, read_record
 from flowedit.errors import OutputError
 from flowedit.files import make_folder
 from flowedit.run.inputs import Inputs, read_inputs
-from flowedit.run.outputs import Watch, asked_of
+from flowedit.run.outputs import Watch, asked_of, following
 from flowedit.run.request import EditRequest
 from flowedit.runfolder import STATE
 
@@ -123,11 +120,10 @@ class Worker:
     def _follow(self, entry: Entry, retries: int) -> None:
         """The share of an edit that the worker of rank 0 leads, whose folder it leaves alone."""
         request, kept = self._request(entry), read_record(entry)
-        if not is_done(request.output, asked_of(request)) and kept.failures <= retries:
-            with TemporaryDirectory() as name:
-                if state := (request.output / STATE).is_file():
-                    shutil.copy(request.output / STATE, name)
-                self._edit(replace(request, output=Path(name), resume=state), self._watch)
+        asked = asked_of(request)
+        if not is_done(request.output, asked) and kept.failures <= retries:
+            with following(replace(request, resume=kept.asked == asked)) as share:
+                self._edit(share, self._watch)
 
     def _watch(self, stage: str, done: int, total: int, step: object) -> None:
         del step

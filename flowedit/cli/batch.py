@@ -1,15 +1,17 @@
 """`flowedit batch`: many clips, on this machine or on a Ray cluster."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flowedit.agent.settings import StyleSettings
 from flowedit.batch.options import FOUND_OUT, STYLE, BatchOptions
@@ -109,32 +111,34 @@ def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record | None, R
     if as_json or not console.is_terminal:
         yield say
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, speed_estimate_period=3600
-    ) as progress:
+    steps, words = TextColumn("{task.fields[steps]}"), TextColumn("{task.description}", markup=False)
+    with Progress(BarColumn(), steps, TimeElapsedColumn(), words, console=console, transient=True) as progress:
         yield _Bars(progress, total).show
 
 
 class _Bars:
-    """A bar for each clip at work, and one over all, by whose pace the time left is told."""
+    """A bar over all clips, by whose pace the time left is told, and one for each clip at work."""
 
     def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._left, self._clips = progress, total, dict[str, Any]()
-        self._whole = progress.add_task("clips", total=total)
+        self._progress, self._clips, self._ended, self._worked, self._began = progress, dict[str, Any](), 0, 0, 0.0
+        self._whole = progress.add_task("starting", total=total, steps=f"0/{total}")
 
     def show(self, before: "Record | None", record: "Record") -> None:
+        del before
+        self._began = self._began or time.monotonic()
         if record.state == "running":
             if record.id not in self._clips:
-                self._clips[record.id] = self._progress.add_task(record.id, total=None)
-            words, total = f"{record.id}: {record.stage or 'starting'}", record.total or None
-            self._progress.update(self._clips[record.id], description=words, completed=record.done, total=total)
-            return
-        if record.id in self._clips:
-            self._progress.remove_task(self._clips.pop(record.id))
-        self._progress.console.print(printable(record.line()), highlight=False, markup=False)
-        if record.state == "skipped":  # took no time, so that it says nothing of the others'
-            self._left -= 1
-            self._progress.update(self._whole, total=self._left)
-        elif record.state != "failed":
-            self._progress.advance(self._whole)
+                self._clips[record.id] = self._progress.add_task("", total=None, steps="")
+            steps = {"steps": f"{record.done}/{record.total}", "total": record.total} if record.total else {}
+            words = printable(f"{record.id}: {record.stage or 'starting'}")
+            self._progress.update(self._clips[record.id], description=words, completed=record.done, **steps)
+        else:
+            if record.id in self._clips:
+                self._progress.remove_task(self._clips.pop(record.id))
+            self._progress.console.print(printable(record.line()), highlight=False, markup=False, soft_wrap=True)
+        self._ended += record.ended
+        self._worked += record.ended and record.state != "skipped"  # what was skipped took no time
+        total = int(self._progress.tasks[0].total or 0)
+        pace = (time.monotonic() - self._began) / self._worked if self._worked else 0.0
+        left = f"about {timedelta(seconds=round(pace * (total - self._ended)))} left" if pace else "clips"
+        self._progress.update(self._whole, completed=self._ended, steps=f"{self._ended}/{total}", description=left)

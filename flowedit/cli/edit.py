@@ -1,11 +1,9 @@
 """`flowedit edit`: carry the style of keyframes through a video."""
 
-import shutil
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +20,7 @@ from flowedit.errors import KeyframeError, SettingError, UnusualSettingWarning
 from flowedit.models import check_loras
 from flowedit.presets import preset_settings
 from flowedit.run.request import CALLED, EditRequest
-from flowedit.runfolder import REPORT, STATE
+from flowedit.runfolder import REPORT
 from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:
@@ -127,18 +125,15 @@ def run_shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *,
     if not launched():
         return _shown(request, runs, verbose=verbose)
     from flowedit.run.job import run_edits  # loads torch
+    from flowedit.run.outputs import following
     from flowedit.wan.parallel import together
 
     with together() as spread:
         request = replace(request, spread=spread)
         if spread.rank == 0:
             return _shown(request, runs, verbose=verbose)
-        with TemporaryDirectory() as name:
-            folder = Path(name) / "run"
-            if request.resume and (request.output / STATE).is_file():
-                folder.mkdir()
-                shutil.copy(request.output / STATE, folder / STATE)
-            return run_edits(replace(request, output=folder), runs)
+        with following(request) as share:
+            return run_edits(share, runs)
 
 
 def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, verbose: bool) -> "list[EditOutcome]":

@@ -1,10 +1,12 @@
 """What a run leaves in its folder: videos, sheet, trace and report, and the manifest that says where they are from."""
 
+import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +164,16 @@ def manifest_of(
             for i, (frame, time) in enumerate(zip(inputs.window, clip.times, strict=False))
         ],
     }
+
+
+@contextmanager
+def following(request: EditRequest) -> Generator[EditRequest, None, None]:
+    """The request of a process that does its share of an edit and leaves nothing, in a folder that goes."""
+    with TemporaryDirectory() as name:
+        folder, state = make_folder(Path(name) / "run"), request.output / runfolder.STATE
+        if request.resume and state.is_file():
+            shutil.copy(state, folder)
+        yield replace(request, output=folder, overwrite=True)
 
 
 def asked_of(request: EditRequest) -> str:

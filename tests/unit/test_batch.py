@@ -264,7 +264,7 @@ def test_the_page_shows_every_clip_and_failures_are_lines(clips, tmp_path):  # c
         Record(id="c2", state="stopped"),
     ]
     page = write_index(tmp_path, entries, {record.id: record for record in records}).read_text()
-    assert page.count("<tr>") == 4
+    assert page.count("<tr") == 4
     assert '<a href="c0/report.html">' in page
     assert "&lt;b&gt; broke" in page
     assert "<caption>1 done, 1 quarantined, 1 stopped</caption>" in page
