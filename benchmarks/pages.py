@@ -45,6 +45,7 @@ def figures() -> dict[str, Any]:
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
         "batch": many,
         "batch_share": batch.share,
+        "batch_nodes": batch.NODES,
         "batch_table": batch.to_markdown(many),
         "batch_estimate": batch.estimate(many, gpu),
         "paces_table": paces.to_markdown(paces.read_paces(RESULTS / "paces.json")),

@@ -31,8 +31,8 @@ class RunPanel(JobWidget):
             item per step; a str among them is a line of news.
         total: steps of the run.
         preview: a step's item as frames, uint8 (F, H, W, 3), such as `latent_preview(latents, frames)`.
-        finish: makes the result from the last step, such as `lambda step: finish(prepared, step.latents)`; a result
-            that is a clip, or has `frames`, is shown.
+        finish: makes the result from the last step, such as `lambda step: finish(prepared, step.latents)`; else it is
+            what the generator returns, or its last step. A result that is a clip, or has `frames`, is shown.
 
     Attributes:
         picture: frames of the last preview, or of the result, side by side; `preview_note` says which.
@@ -88,11 +88,15 @@ class RunPanel(JobWidget):
 
     def _watched(self) -> Generator[object, None, object]:
         """The run as the job sees it: what it yields, with log, preview and result added."""
-        last, done = None, 0
+        last, done, made = None, 0, list[object]()
+
+        def steps(work: Generator[object, None, object]) -> Generator[object, None, None]:
+            made.append((yield from work))
+
         try:
             yield 0, self._total
             with closing(self._work()) as items:
-                for item in items:
+                for item in steps(items):
                     if self.worker.closed:
                         return None
                     if isinstance(item, str):
@@ -108,7 +112,7 @@ class RunPanel(JobWidget):
             if self._finish is not None:
                 yield "finishing"
                 last = self._finish(last)
-            return last
+            return last if self._finish is not None or made[0] is None else made[0]
         except Exception as error:
             self.error = error
             if not self.worker.closed:

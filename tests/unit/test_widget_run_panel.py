@@ -65,6 +65,14 @@ def wait_until(condition, seconds=5.0):
     assert condition()
 
 
+def test_what_a_run_returns_is_its_result():  # catches: the last clip of a batch in place of all its records
+    def work():
+        yield from (1, 2)
+        return ["all"]
+
+    assert RunPanel(work, total=2).run() == ["all"]
+
+
 def test_cancel_stops_the_run_itself():
     """Catches a cancel that only hides the run: its generator is closed and no further step is taken."""
     work = Slow()
