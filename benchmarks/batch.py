@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 import psutil
 
-from benchmarks.gpu import Record
-from benchmarks.gpu_tables import Times
 from benchmarks.tables import markdown
 from flowedit.batch.jobs import INDEX_S, POLL_S
 from flowedit.batch.record import RECORD
@@ -26,9 +24,10 @@ from flowedit.files import make_folder, write_json
 from flowedit.media.clip import read_image, read_video, write_image, write_video
 from flowedit.run.demo import make_demo
 
-CLIPS, LINES, PENDING = 12, 10_000, 800
-NODES = 100
-"""Of the cluster that the estimate is for."""
+if TYPE_CHECKING:
+    from benchmarks.gpu import Record
+
+CLIPS, LINES, PENDING, NODES = 12, 10_000, 800, 100
 EDIT = "Wan2.1-Fun-1.3B-InP", "edit of 8 steps, unguided: total", 5
 """The edit that the estimate has GPUs make: the checkpoint, the row of the GPU benchmark, and its keyframes."""
 PIXELS, FILM_PIXELS = 33 * 288 * 432, 81 * 480 * 832
@@ -68,8 +67,7 @@ class Pretended:
 def measure_batch(store: Path) -> Iterator[str]:
     """Measure everything and keep it; a line on each as it is done.
 
-    Half of the single edits come before the batch and half after it, so that other programs slow down both. Workers run
-    at the priority of the command, which Ray would lower: all that is compared competes alike.
+    Half of the single edits come before the batch, half after it, and workers keep the priority that Ray would lower.
     """
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
     with TemporaryDirectory() as name:
@@ -257,28 +255,30 @@ def read_batch(store: Path) -> dict[str, Any]:
 
 def to_markdown(held: Mapping[str, Any]) -> str:
     """The rows of a record as a table."""
-    heads = ("what", "seconds", "processor seconds", "other programs' meanwhile", "memory of the driver, MB")
-    lines = [
-        (row.name, f"{row.seconds:.1f}", f"{row.processor:.1f}", f"{row.others:.1f}", f"{row.megabytes:.0f}")
-        for row in held["rows"].values()
-    ]
+    heads = ("what", "seconds", "processor seconds", "other programs' meanwhile", "memory of the command, MB")
+    figures = ("seconds", "processor", "others", "megabytes")
+    lines = [(row.name, *(f"{getattr(row, each):.0f}" for each in figures)) for row in held["rows"].values()]
     return markdown(heads, lines)
 
 
-def share(held: Mapping[str, Any], of: str = "seconds") -> float:
-    """What a batch takes of the same edits one by one."""
-    return getattr(held["rows"]["batch"], of) / getattr(held["rows"]["one by one"], of)
+def share(held: Mapping[str, Any]) -> float:
+    """What a batch takes of the time of the same edits one by one."""
+    return held["rows"]["batch"].seconds / held["rows"]["one by one"].seconds
 
 
-def estimate(held: Mapping[str, Any], gpus: Record) -> str:
+def estimate(held: Mapping[str, Any], gpus: "Record") -> str:
     """What a batch on many nodes would ask of its driver and of the storage, from what was measured, as a table."""
+    from benchmarks.gpu_tables import Times  # loads torch, which the driver does without
+
     driver, cores, film = held["driver"], held["machine"]["cores"], FILM_PIXELS / PIXELS
     kinds = {
         f"{NODES} nodes of {cores} cores, drafts of 33 frames": _asked(driver, cores * NODES, driver["clip_s"], 1.0),
         f"{NODES} nodes of 8 GPUs, 1.3B, 81 frames": _asked(driver, 8 * NODES, Times(gpus)(*EDIT), film),
     }
-    named = [[name, *(f"{kind[name]:.3g}" for kind in kinds.values())] for name in next(iter(kinds.values()))]
-    return markdown(("", *kinds), named)
+    rows = [[name, *(kind[name] for kind in kinds.values())] for name in next(iter(kinds.values()))]
+    return markdown(
+        ("", *kinds), [[name, *(f"{v:,.0f}" if v > 99 else f"{v:.2g}" for v in row)] for name, *row in rows]
+    )
 
 
 def _asked(driver: Mapping[str, float], workers: int, seconds: float, film: float) -> dict[str, float]:

@@ -7,13 +7,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 from batch_clips import Pretended, entries_in, make_clips
 
 from flowedit.batch.jobs import BatchOptions, batch_steps
 from flowedit.batch.record import read_record
+from flowedit.run.job import run_edit
 
 HERE = Path(__file__).parent
 TRIES = 5
@@ -148,26 +152,33 @@ from flowedit.batch import jobs
 from flowedit.cli.main import main
 
 inner = jobs.batch_steps
-jobs.batch_steps = lambda *given: inner(*given, Pretended({("c1", 1): "hang", ("c2", 1): "hang"}))
-main(["batch", sys.argv[2], "--preset", "draft", "-o", sys.argv[3], "--json", "--address", sys.argv[4]])
+if "--preset" in sys.argv:
+    jobs.batch_steps = lambda *given: inner(*given, Pretended({("c1", 1): "hang", ("c2", 1): "hang"}))
+main(["batch", *sys.argv[2:], "--json"])
 """
+
+
+@contextmanager
+def driver(*arguments):
+    """A driver of its own; then its lines."""
+    command = [sys.executable, "-c", DRIVER, str(HERE), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process, map(json.loads, process.stdout)
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_driver_that_ends_leaves_what_is_done_and_the_next_goes_on(cluster, clips, tmp_path, ended_by):
     """Catches: work that goes on behind a dead driver, a folder that stays locked, and a signal that is waited out."""
-    arguments = [str(HERE), str(clips), str(tmp_path), cluster.address]
-    with subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.PIPE, text=True) as driver:
+    with driver(clips, "--preset", "draft", "-o", tmp_path, "--address", cluster.address) as (process, records):
         seen = {}
-        for line in driver.stdout:
-            record = json.loads(line)
+        for record in records:
             seen[record["id"]] = record
             if all(seen.get(name, {}).get("done") == 4 for name in ("c1", "c2")):
                 break
         asked = time.monotonic()
-        driver.send_signal(ended_by)
-        driver.stdout.close()
-        status = driver.wait(60)
+        process.send_signal(ended_by)
+        process.stdout.close()
+        status = process.wait(60)
         took = time.monotonic() - asked
     assert status == (-signal.SIGKILL if ended_by == signal.SIGKILL else 130)
     entries, last = run(clips, tmp_path, Pretended(), retries=0)
@@ -175,3 +186,29 @@ def test_a_driver_that_ends_leaves_what_is_done_and_the_next_goes_on(cluster, cl
     assert started(tmp_path) == {"c0": 1, "c1": 2, "c2": 2, "c3": 1, "c4": 1, "c5": 1}
     agree(entries, tmp_path)
     assert took < 10
+
+
+def test_edits_whose_driver_and_workers_are_killed_are_single_edits_to_the_bit(cluster, tmp_path):
+    """Catches: a state that another process left and that leads to another result, and a start that nobody counts."""
+    clips, steps = make_clips(tmp_path, 2), 60
+    rows = [{**json.loads(line), "preset": "method", "steps": steps, "lossless": True} for line in clips.open()]
+    clips.write_text("\n".join(map(json.dumps, rows)))
+    deep = lambda record: record["stage"] == "denoising" and record["done"] > 4  # noqa: E731
+    with driver(clips, "-o", tmp_path / "out", "--address", cluster.address) as (process, records):
+        next(record for record in records if deep(record))
+        process.kill()
+    entries, last, killed = entries_in(clips, tmp_path / "out"), {}, 0
+    for record in batch_steps(entries, tmp_path / "out", BatchOptions(retries=2)):
+        last[record.id] = record
+        if not killed and deep(asdict(record)):
+            workers = [one for one in psutil.Process().children(recursive=True) if "ray::Worker" in one.name()]
+            killed = len([one.kill() for one in workers])
+    assert {record.state for record in last.values()} == {"done"}
+    assert killed > 0
+    kept = [read_record(entry) for entry in entries]
+    assert sum(record.failures for record in kept) in range(1, killed + 1)
+    assert sum(record.starts for record in kept) in range(3, 2 * 3 + 1)
+    for entry, single in zip(entries, entries_in(clips, tmp_path / "single"), strict=True):
+        run_edit(single.request)
+        made, alone = (each.request.output / "edited.mp4" for each in (entry, single))
+        assert made.read_bytes() == alone.read_bytes()
