@@ -22,16 +22,10 @@ _STORE_BYTES = 80_000_000
 
 @dataclass(frozen=True)
 class Room:
-    """What one edit takes of a node, and how many edits fit on all nodes.
+    """What one edit takes: `size` workers, each a `share` of a node in Ray's names; `slots` edits fit at once."""
 
-    Attributes:
-        gpus: of one edit; `cpus` and `memory`, in bytes, are of each of its workers, one a GPU.
-        slots: edits side by side.
-    """
-
-    gpus: int
-    cpus: int
-    memory: int
+    size: int
+    share: dict[str, int]
     slots: int
 
 
@@ -113,13 +107,12 @@ def room_on(ray: Any, models: set[str], options: BatchOptions) -> Room:  # noqa:
             memory = ray.get(predicted.remote(large))
         except ray.exceptions.RayTaskError as error:
             raise ModelError(str(error.cause)) from None
-    workers = max(1, gpus)
-    needs = {"CPU": cpus * workers, "memory": memory * workers, **({"GPU": gpus} if gpus else {})}
-    slots = sum(int(min(node.get(name, 0) // need for name, need in needs.items())) for node in nodes)
-    if slots < 1:
-        words = f"{needs['CPU']} cores, {gpus} GPUs and {needs['memory'] / 1e9:.1f} GB of memory"
+    size, share = max(1, gpus), {"CPU": cpus, "memory": memory, **({"GPU": 1} if gpus else {})}
+    fits = [min(node.get(name, 0) // (need * size) for name, need in share.items()) for node in nodes]
+    if sum(fits) < 1:
+        words = f"{cpus * size} cores, {gpus} GPUs and {memory * size / 1e9:.1f} GB of memory"
         raise SettingError(f"No node has room for one edit: {words}. Lower --cpus-per-edit or --gpus-per-edit.")
-    return Room(gpus, cpus, memory, slots)
+    return Room(size, share, int(sum(fits)))
 
 
 def _predicted(models: Sequence[str]) -> int:

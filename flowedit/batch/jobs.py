@@ -85,22 +85,19 @@ class _Group:
     """
 
     def __init__(self, ray: Any, room: Room, given: _Given) -> None:  # noqa: ANN401
-        size = max(1, room.gpus)
-        share: dict[str, Any] = {"num_cpus": room.cpus, "num_gpus": min(1, room.gpus), "memory": room.memory}
-        self._ray, self._place, names = ray, None, dict[str, object]()
-        if size > 1:
-            bundle = {"CPU": room.cpus, "GPU": 1, "memory": room.memory}
-            self._place = ray.util.placement_group([bundle] * size, strategy="STRICT_PACK")
+        how: dict[str, Any] = {f"num_{name.lower()}s": room.share.get(name, 0) for name in ("CPU", "GPU")}
+        how |= {"memory": room.share["memory"], "max_concurrency": 3}  # the edit, and what is asked of it meanwhile
+        self._ray, self._place, told = ray, None, _THREADS
+        if room.size > 1:
+            self._place = ray.util.placement_group([room.share] * room.size, strategy="STRICT_PACK")
             inside = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(self._place)
-            share["scheduling_strategy"] = inside
-            port = random.randint(20_000, 32_000)
-            names = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            how["scheduling_strategy"] = inside
+            port = str(random.randint(20_000, 32_000))
+            told = {**told, "WORLD_SIZE": str(room.size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         self.actors = []
-        for rank in range(size):
-            told = {name: str(value) for name, value in {**names, "RANK": rank}.items()} if names else {}
-            # A thread for the edit, and others for what is asked of it meanwhile.
-            how = {**share, "max_concurrency": 3, "runtime_env": {"env_vars": {**_THREADS, **told}}}
-            self.actors.append(ray.remote(Worker).options(**how).remote(*given, rank=rank, size=size))
+        for rank in range(room.size):
+            how["runtime_env"] = {"env_vars": {**told, "RANK": str(rank)} if room.size > 1 else told}
+            self.actors.append(ray.remote(Worker).options(**how).remote(*given, rank=rank, size=room.size))
         self.entry: Entry | None = None
         self.node, self.last, self.lost = "", Record(id=""), 0.0
         self.refs = [each.ready.remote() for each in self.actors]

@@ -167,7 +167,7 @@ def test_a_gpu_that_an_orphan_holds_is_waited_for_then_reported(monkeypatch):
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
     listed = SimpleNamespace(stdout=f"{os.getpid()}, 500 MiB\n4321, 90000 MiB\n")
     monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: listed)
-    assert wait_for_gpu() == ""
+    assert (wait_for_gpu(), list(free)) == ("", [])
     free = iter([10])
     assert wait_for_gpu(patience=-1) == "other processes hold 90.0 of 100.0 GB of the GPU (4321, 90000 MiB)"
 
