@@ -28,6 +28,7 @@ GB = 1e9
 PLAIN, FAST = "vendor's plain path", "fast path (compiled)"
 DEFAULT_LAZY = "default preset, guided, at the pace lazy"
 PREDICTED = ", as predicted"
+WHOLE = ", by pairs of frames and whole norms"
 FULL, REHEARSAL = ClipShape(num_frames=81, height=480, width=832), ClipShape(num_frames=17, height=32, width=48)
 KEYFRAMES = 5
 """Joint keyframes of the longer sequence; at the full size they stand at frames 0, 20, 40, 60 and 80."""

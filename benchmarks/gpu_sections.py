@@ -19,6 +19,7 @@ from benchmarks.gpu import (
     KEYFRAMES,
     PLAIN,
     PREDICTED,
+    WHOLE,
     Bench,
     Row,
     Section,
@@ -55,7 +56,6 @@ from flowedit.wan.speed import measure_speed, predict_minutes
 from flowedit.wan.vae import use_fast_vae
 
 FEW = ("edit of 8 steps, unguided", EditSettings(conditioning="tokens", steps=8))
-WHOLE = ", by pairs of frames and whole norms"
 _NARROW_CARD, _WIDE_CARD = 8_000_000_000, 24_000_000_000
 """Bytes of the card that a transformer is to run on with the rest of its weights on the host."""
 

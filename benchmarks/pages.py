@@ -4,6 +4,7 @@ A page says where a figure comes from, in a comment that no reader sees: `<!--= 
 the figure, and `<!--/-->`. `python -m benchmarks pages` writes the figures anew; a test holds every page against them.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ def figures() -> dict[str, Any]:
     """What expressions may name: `q` and `v`, the scores of test and validation scenes; other records; tables."""
     scores = read_scores(RESULTS / "quality.csv.gz")
     long = long_clips.read_readings(RESULTS / "long_clips.json")
-    many, gpu = batch.read_batch(RESULTS / "batch.json"), read_record(RESULTS / "gpu_h200_flash3.json")
+    many, gpu = batch.read_batch(RESULTS / "batch.json"), read_record(RESULTS / "gpu_h200_fast.json")
     return {
         "q": BenchTable(scores),
         "v": BenchTable(scores, "validation"),
@@ -36,10 +37,12 @@ def figures() -> dict[str, Any]:
         "long_table": long_clips.to_markdown(long),
         "looks_table": looks.to_markdown(RESULTS / "looks.json"),
         "gpu": gpu,
+        "gpu_ways": read_record(RESULTS / "gpu_h200_ways.json"),
+        "gpu_tests": json.loads((RESULTS / "gpu_tests.json").read_text()),
         "gpu_bernini": read_record(RESULTS / "gpu_bernini.json"),
         "gpu_bernini_x2": read_record(RESULTS / "gpu_bernini_x2.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
-        **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table")},
+        **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table", "passed_tests")},
         **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},

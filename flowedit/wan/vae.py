@@ -156,13 +156,10 @@ def _in_pairs(  # noqa: PLR0913 - four of them are given once, and two by the ve
     b, _, t, height, width = x.shape
     if t % 2:
         return odd(conv, x, cache_x)
-    frames = _with_past(x, cache_x, 2).movedim(1, -1).contiguous()
-    parts = spread(frames.flatten(2))
+    parts = [*spread(_with_past(x, cache_x, 2).movedim(1, -1).contiguous().flatten(2))]
     size = (b, t // 2, height, width, -1)
-    made = [
-        _flat(part.view(size), kernel, None).flatten(1, 2).contiguous()
-        for part, kernel in zip(parts, kernels, strict=True)
-    ]
+    # Each part is let go of once it is read: at the full size of a clip it has hundreds of megabytes.
+    made = [_flat(parts.pop(0).view(size), kernel, None).flatten(1, 2).contiguous() for kernel in kernels]
     out = gather(*made, conv.bias)
     return out.view(b, t, height, width, -1).movedim(-1, 1)
 
