@@ -8,21 +8,14 @@ from flowedit.tiny.model import build_dit
 from flowedit.tiny.skeleton import Skeleton
 
 
-def test_weights_take_no_memory_and_tables_are_computed():
+def test_weights_take_no_memory_tables_are_computed_and_outside_everything_is_as_ever():
     expected = build_dit(SMOKE)
     state = torch.get_rng_state()
     with Skeleton():
-        dit = build_dit(SMOKE)
+        dit, placed = build_dit(SMOKE), torch.empty(2, device="cpu")
     assert torch.equal(torch.get_rng_state(), state)
     assert dit.blocks[0].ffn[0].weight.is_meta
     assert [tuple(p.shape) for p in dit.parameters()] == [tuple(p.shape) for p in expected.parameters()]
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(dit.freqs, expected.freqs, strict=True))
-
-
-def test_outside_it_everything_is_as_ever():
-    with Skeleton():
-        hollow = nn.Linear(3, 4)
-        placed = torch.empty(2, device="cpu")
-    assert hollow.weight.is_meta
     assert not placed.is_meta
     assert not nn.Linear(3, 4).weight.is_meta
