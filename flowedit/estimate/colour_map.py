@@ -68,10 +68,12 @@ def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
     moment, keys = np.zeros((len(gram), 3)), checked_keyframes(frames, keyframes)
     for index, image in keys.items():
         thinned = slice(None, None, max(1, image[..., 0].size // _FIT_PIXELS))
-        terms = monomials(frames[index].reshape(-1, 3)[thinned]).astype(np.float64)
-        share = 1 / (terms.shape[1] * len(keys))
-        gram += share * (terms @ terms.T)
-        moment += share / 255 * (terms @ image.reshape(-1, 3)[thinned])
+        pixels, styled = (picture.reshape(-1, 3)[thinned] for picture in (frames[index], image))
+        share = 1 / (len(pixels) * len(keys))
+        for start in range(0, len(pixels), AT_ONCE):
+            terms = monomials(pixels[start : start + AT_ONCE]).astype(np.float64)
+            gram += share * (terms @ terms.T)
+            moment += share / 255 * (terms @ styled[start : start + AT_ONCE])
     return partial(_apply, np.linalg.solve(gram, moment))
 
 

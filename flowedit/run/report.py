@@ -1,7 +1,7 @@
 """The report of a run: one page that needs no network and no other file, with its video and contact sheet."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +101,14 @@ def _list(items: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>" if items else ""
 
 
-def comparison_frames(source: Video, edited: Video, keyframes: Sequence[Keyframe]) -> Video:
+def comparison_frames(source: Video, edited: Video, keyframes: Sequence[Keyframe]) -> Iterator[Picture]:
     """Source and edit, in the source's size, side by side under a caption, marked at keyframes; both sides even."""
     marked, size = {keyframe.index for keyframe in keyframes}, _shown_size(source)
-    frames = []
     for index, (left, right) in enumerate(zip(source, edited, strict=True)):
         note = f"edited, frame {index}{', keyframe' if index in marked else ''}"
-        frames.append(_beside([_cell(left, "source", size), _cell(right, note, size, accent=index in marked)]))
-    height, width = (side // 2 * 2 for side in frames[0].shape[:2])
-    return np.stack(frames)[:, :height, :width]
+        frame = _beside([_cell(left, "source", size), _cell(right, note, size, accent=index in marked)])
+        height, width = (side // 2 * 2 for side in frame.shape[:2])
+        yield frame[:height, :width]
 
 
 def contact_sheet(source: Video, edited: Video, keyframes: Sequence[Keyframe], *, columns: int = 5) -> Picture:

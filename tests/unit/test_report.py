@@ -50,7 +50,7 @@ def test_pictures_stand_under_their_names(size):
     for row in np.split(sheet, 3):
         assert row[:band].min() < 100
         assert row[band:].min() == 255
-    frames = comparison_frames(white, white, [Keyframe(4, white[4])])
+    frames = np.stack([*comparison_frames(white, white, [Keyframe(4, white[4])])])
     assert frames.shape[0] == 5
     assert all(side % 2 == 0 for side in frames.shape[1:3])
     marked = [int((frame[:band] == (214, 96, 38)).all(axis=-1).sum()) for frame in frames]
