@@ -54,11 +54,12 @@ def _machine_table(resources: "Resources") -> Table:
     gpu = f"{resources.gpu_name}, {resources.gpu_free / 1e9:.1f} of {resources.gpu_total / 1e9:.1f} GB free"
     table.add_row("GPU", gpu if resources.gpu_total else "none: the real models run, slowly; the small one is quick")
     if resources.gpu_total and sys.platform == "linux":
-        from flowedit.wan.fast import find_flash3, lacks_flash3
+        from flowedit.wan.fast import HOPPER, find_flash3
 
-        if lacks_flash3(resources.capability):
-            cure = "pip install 'flowedit\\[hopper]' adds it, the fastest on this GPU"
-            table.add_row("attention", f"{find_flash3().said}; {cure}")
+        if resources.capability == HOPPER:
+            found = find_flash3()
+            cure = "; pip install 'flowedit\\[hopper]' adds it, the fastest on this GPU" if found.call is None else ""
+            table.add_row("attention", found.said + cure)
     table.add_row("memory", f"{resources.host_free / 1e9:.1f} of {resources.host_total / 1e9:.1f} GB free")
     table.add_row("disk", f"{resources.disk_free / 1e9:.1f} GB free for checkpoints")
     return table

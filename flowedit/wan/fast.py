@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FLASH3 = ("flash_attn_interface", "fa3_fwd_interface")
 """Modules that FlashAttention-3 comes in: its own build, and the packaged forward half (`pip install fa3-fwd`)."""
-_HOPPER = (9, 0)
+HOPPER = (9, 0)
 _SHAPES = 256
 """Shapes that one function is compiled for: more than any session meets."""
 Run = Callable[[Any, Tensor, Tensor, Tensor, Rotation], Tensor]
@@ -70,8 +70,10 @@ def use_plain_blocks(dit: Any) -> None:  # noqa: ANN401 - the vendor's transform
 def attention_name(like: Tensor) -> str:
     """The kernel that is taken for tensors like this one, and, where FlashAttention-3 would suit and is not, why."""
     kernel = _suited(like)
-    missed = like.is_cuda and lacks_flash3(torch.cuda.get_device_capability(like.device))
-    return f"{kernel} ({find_flash3().said})" if kernel == "flash3" or missed else kernel
+    hopper = like.is_cuda and torch.cuda.get_device_capability(like.device) == HOPPER
+    return (
+        f"{kernel} ({find_flash3().said})" if hopper and (kernel == "flash3" or find_flash3().call is None) else kernel
+    )
 
 
 def _suited(like: Tensor) -> str:
@@ -82,9 +84,9 @@ def _suited(like: Tensor) -> str:
     if not like.is_cuda or like.dtype not in (torch.bfloat16, torch.float16):
         return "default"
     capability = torch.cuda.get_device_capability(like.device)
-    if capability == _HOPPER and like.dtype == torch.bfloat16 and find_flash3().call is not None:
+    if capability == HOPPER and like.dtype == torch.bfloat16 and find_flash3().call is not None:
         return "flash3"
-    return "cudnn" if capability >= _HOPPER else "default"
+    return "cudnn" if capability >= HOPPER else "default"
 
 
 class Flash3(NamedTuple):
@@ -106,11 +108,6 @@ def find_flash3() -> Flash3:
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             said = f"FlashAttention-3 ({name}) is installed and does not load: {str(error).splitlines()[0]}"
     return Flash3(None, said)
-
-
-def lacks_flash3(capability: tuple[int, int]) -> bool:
-    """Whether FlashAttention-3 would make a GPU of this compute capability faster, and is not there."""
-    return capability == _HOPPER and find_flash3().call is None
 
 
 @torch.library.custom_op("flowedit::flash3", mutates_args=())

@@ -95,3 +95,27 @@ def test_the_shipped_model_takes_the_2d_form_on_a_processor(monkeypatch):
     with torch.inference_mode():
         vae.encode(torch.zeros(1, 3, 1, 16, 16), device="cpu")
     assert len(seen) > 10
+
+
+def test_no_bar_of_the_vendors_shows_beside_the_runs_own(capsys):
+    """Of a clip in tiles the vendor draws two, `VAE encoding` and `VAE decoding`."""
+    vae = small_vae()
+    tiles = {"device": "cpu", "tiled": True, "tile_size": (2, 2), "tile_stride": (1, 1)}
+    with torch.no_grad():
+        latents = vae.encode(clip(1), **tiles)
+        assert vae.decode(latents, **tiles).shape == (1, 3, 1, 32, 32)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_clip_goes_straight_to_its_latents(monkeypatch):
+    """The vendor's numbers without its copy on the host; in tiles its own code."""
+    vae = small_vae()
+    with torch.no_grad():
+        expected = vae.encode(clip(5), device="cpu")
+        given = torch.cat([clip(5), -clip(5)])
+        assert torch.equal(fast_vae.encode_clips(vae, given, "cpu")[:1], expected)
+        assert torch.equal(fast_vae.encode_clips(vae, given, "cpu"), vae.encode(given, device="cpu"))
+        seen = []
+        monkeypatch.setattr(type(vae), "tiled_encode", lambda *given: seen.append(given[3:]) or expected)
+        fast_vae.encode_clips(vae, clip(5), "cpu", tiled=True, tile_size=(2, 2), tile_stride=(1, 1))
+    assert seen == [((16, 16), (8, 8))]
