@@ -331,10 +331,12 @@ def image_pixels(image: Locator) -> np.ndarray:
     """What an <img> shows, at its natural size, uint8 (height, width, 3)."""
     drawn = image.evaluate(
         """async (node) => {
-            await node.decode();
-            const [width, height] = [node.naturalWidth, node.naturalHeight];
+            const shown = new Image();  // a copy: the next step's picture may replace the node's while it decodes
+            shown.src = node.currentSrc;
+            await shown.decode();
+            const [width, height] = [shown.naturalWidth, shown.naturalHeight];
             const pen = new OffscreenCanvas(width, height).getContext("2d");
-            pen.drawImage(node, 0, 0);
+            pen.drawImage(shown, 0, 0);
             return { width, height, data: JSON.stringify([...pen.getImageData(0, 0, width, height).data]) };
         }"""
     )
