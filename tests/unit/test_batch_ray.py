@@ -15,6 +15,7 @@ import psutil
 import pytest
 from batch_clips import Pretended, entries_in, make_clips
 
+from flowedit.batch import jobs
 from flowedit.batch.jobs import BatchOptions, batch_steps
 from flowedit.batch.record import read_record
 from flowedit.run.job import run_edit
@@ -119,11 +120,13 @@ def test_a_node_that_goes_away_is_no_failure_of_its_clip(cluster, clips, tmp_pat
     agree(entries, tmp_path)
 
 
-def test_a_full_disk_retires_a_worker_and_is_no_failure_of_a_clip(cluster, clips, tmp_path):
-    """Catches: one full node that eats the whole queue."""
+def test_a_full_disk_retires_a_worker_and_is_no_failure_of_a_clip(cluster, clips, tmp_path, monkeypatch):
+    """Catches: one full node that eats the whole queue, by one new worker after the other."""
+    made, group = [], jobs._Group
+    monkeypatch.setattr(jobs, "_Group", lambda *given: made.append(given) or group(*given))
     entries, last = run(clips, tmp_path, Pretended({("c0", 1): "disk"}), retries=0)
     assert {record.state for record in last.values()} == {"done"}
-    assert started(tmp_path)["c0"] == 2
+    assert (started(tmp_path)["c0"], len(made)) == (2, 2)
     assert read_record(entries[0]).failures == 0
 
 
