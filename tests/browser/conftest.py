@@ -19,6 +19,9 @@ import pytest
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
+from flowedit import widgets as fe
+from flowedit.widgets._base import FlowWidget
+
 CHROMIUM = os.environ.get("FLOWEDIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 AXE = os.environ.get("FLOWEDIT_AXE") or Path(sys.prefix) / "share/axe/node_modules/axe-core/axe.min.js"
 DASH = "\N{EN DASH}"
@@ -114,9 +117,6 @@ class Notebook(Watched):
             assert time.monotonic() < deadline, f"{code} still prints {said!r} after {seconds} s, not {expected!r}"
             self.page.wait_for_timeout(50)
 
-    def cell_count(self) -> int:
-        return self.page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.length")
-
     def place(self) -> dict:
         """What a stray key would change: the number of cells, the active one, and the notebook's mode."""
         return self.page.evaluate(
@@ -145,8 +145,10 @@ class Notebook(Watched):
     def close(self) -> None:
         """End the kernel and close the page; a second call does nothing."""
         if not self.page.is_closed():
+            said = [*self.errors]
             self.shut_down_kernel()
             self.page.close()
+            self.errors[:] = said  # what a page says of its own end is no fault
 
     def set_theme(self, name: str) -> None:
         self.page.evaluate(
@@ -275,34 +277,56 @@ def open_notebook(lab: tuple[str, Path], lab_window: BrowserContext, request: py
     yield start
     for notebook in opened:
         notebook.close()
+    for notebook in opened:
+        notebook.check_quiet()
 
 
 @pytest.fixture
 def open_page(chromium: Browser, tmp_path: Path) -> Iterator:
-    """`open_page(html, ...)`: write an exported page to disk and open it from there."""
-    contexts = []
+    """`open_page(html, ...)`: write an exported page to disk and open it from there; in the end none complained."""
+    opened: list[Watched] = []
 
     def start(html: str, *, scripts: bool = True, theme: str = "light", width: int = 1000) -> Watched:
-        path = tmp_path / f"page{len(contexts)}.html"
+        path = tmp_path / f"page{len(opened)}.html"
         path.write_text(html, encoding="utf-8")
         context = chromium.new_context(
-            java_script_enabled=scripts,
-            color_scheme=theme,
-            viewport={"width": width, "height": 900},
-            bypass_csp=False,
+            java_script_enabled=scripts, color_scheme=theme, viewport={"width": width, "height": 900}
         )
-        contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(1000 * PATIENCE)
-        watched = Watched(page)
+        opened.append(Watched(page))
         page.goto(path.as_uri())
         if scripts:
             page.wait_for_selector("html[data-fe-ready]", state="attached")
-        return watched
+        return opened[-1]
 
     yield start
-    for context in contexts:
-        context.close()
+    for watched in opened:
+        watched.page.context.close()
+    for watched in opened:
+        watched.check_quiet()
+
+
+@pytest.fixture
+def drawn(open_page: Callable) -> Callable[..., Locator]:
+    """`drawn(widget)`: the widget on its exported page, its clips decoded; of several, all on one page."""
+
+    def start(*widgets: FlowWidget, **options: object) -> Locator:
+        root = open_page(fe.page(widgets, "drawn"), **options).page.locator(".fe-root")
+        for nth, widget in enumerate(widgets):
+            if isinstance(widget, fe.AlphaExplorer | fe.CompareGrid | fe.FrameScrubber):
+                until(root.page, "(one) => 'drawn' in one.dataset", root.nth(nth).element_handle())
+        return root
+
+    return start
+
+
+def shows(root: Locator, **said: object) -> None:
+    """Wait until a widget's root says this in its data attributes."""
+    for name, value in said.items():
+        until(
+            root.page, "([one, name, value]) => one.dataset[name] === value", [root.element_handle(), name, str(value)]
+        )
 
 
 def until(page: Page, condition: str, argument: object = None, seconds: float = PATIENCE) -> None:
@@ -322,26 +346,32 @@ def nothing_left(look: Callable[[], list[str]], seconds: float = 30) -> list[str
     return found
 
 
-def frame_pixels(canvas: Locator, height: int, width: int) -> np.ndarray:
-    """A canvas as uint8 (height, width, 3)."""
-    return np.array(canvas_pixels(canvas), np.uint8).reshape(height, width, 4)[..., :3]
-
-
-def image_pixels(image: Locator) -> np.ndarray:
-    """What an <img> shows, at its natural size, uint8 (height, width, 3)."""
-    drawn = image.evaluate(
+def pixels(picture: Locator) -> np.ndarray:
+    """What a canvas or an <img> shows on white, at its own size, uint8 (height, width, 3)."""
+    height, width, data = picture.evaluate(
         """async (node) => {
-            const shown = new Image();  // a copy: the next step's picture may replace the node's while it decodes
-            shown.src = node.currentSrc;
-            await shown.decode();
-            const [width, height] = [shown.naturalWidth, shown.naturalHeight];
+            let shown = node;
+            if (node.currentSrc) {
+                shown = new Image();  // a copy: the next step's picture may replace the node's while it decodes
+                shown.src = node.currentSrc;
+                await shown.decode();
+            }
+            const [height, width] = [shown.naturalHeight ?? shown.height, shown.naturalWidth ?? shown.width];
             const pen = new OffscreenCanvas(width, height).getContext("2d");
+            pen.fillStyle = "white";
+            pen.fillRect(0, 0, width, height);
             pen.drawImage(shown, 0, 0);
-            return { width, height, data: JSON.stringify([...pen.getImageData(0, 0, width, height).data]) };
+            return [height, width, JSON.stringify([...pen.getImageData(0, 0, width, height).data])];
         }"""
     )
-    values = np.array(json.loads(drawn["data"]), np.uint8)
-    return values.reshape(drawn["height"], drawn["width"], 4)[..., :3]
+    return np.array(json.loads(data), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def check_like(picture: Locator, frame: np.ndarray) -> None:
+    """Catches a picture that is not this frame, within what its encoding loses."""
+    difference = np.abs(pixels(picture) - frame.astype(int))
+    assert difference.mean() < 4
+    assert np.quantile(difference, 0.99) < 32
 
 
 POOR_CONTRAST = """(root) => {
@@ -383,15 +413,6 @@ POOR_CONTRAST = """(root) => {
 def poor_contrast(root: Locator) -> list[str]:
     """Texts whose contrast to what lies behind them is under 4.5 (axe passes over these inside a scrolled notebook)."""
     return root.evaluate(POOR_CONTRAST)
-
-
-def canvas_pixels(canvas: Locator) -> list[int]:
-    """The RGBA bytes of a canvas, row by row."""
-    return json.loads(
-        canvas.evaluate(
-            "(node) => JSON.stringify([...node.getContext('2d').getImageData(0, 0, node.width, node.height).data])"
-        )
-    )
 
 
 def axe_findings(watched: Watched, selector: str) -> list[str]:

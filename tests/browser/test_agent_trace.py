@@ -8,7 +8,7 @@ from PIL import Image
 
 from flowedit.widgets import AgentTrace
 
-from .conftest import image_pixels, until
+from .conftest import check_like, shows
 from .examples import EXAMPLES, demo_clip
 
 USAGE = {"calls": 1, "tokens_in": 100, "tokens_out": 20, "usd": 0.25}
@@ -24,10 +24,6 @@ widget
 """
 
 
-def at(root, position):
-    until(root.page, "([n, p]) => n.dataset.position === String(p)", [root.element_handle(), position])
-
-
 def totals(root) -> str:
     return " ".join(root.locator("output.fe-readout").inner_text().split())
 
@@ -39,48 +35,37 @@ def test_keys_clicks_kernel_and_two_views(open_notebook):
     assert totals(root) == "event 1 of 3 1.5 s of 4 s of work 1 calls 120 tokens $0.2500"
     assert root.locator("pre").inner_text() == EVENTS[0]["prompt"]  # shown as text, not as markup
     root.get_by_label("Event", exact=True).press("ArrowRight")
-    at(second, 1)
+    shows(second, position=1)
     assert totals(second) == "event 2 of 3 2 s of 4 s of work 1 calls 127 tokens $0.7500"
     root.get_by_role("button", name="judge").click()
-    at(second, 2)
+    shows(second, position=2)
     assert "The judge gave up." in root.inner_text()
     root.get_by_role("button", name="judge").press("Home")
-    at(root, 0)
+    shows(root, position=0)
     assert root.locator("[aria-current=step]").inner_text().startswith("✓")
     root.get_by_role("button", name="judge").press("PageDown")
-    at(root, 2)
+    shows(root, position=2)
     book.wait_for_kernel("print(widget.position)", "2")
     book.kernel("widget.position = 1")
-    at(root, 1)
+    shows(root, position=1)
     book.shut_down_kernel()
     root.get_by_label("Event", exact=True).press("Space")
     root.get_by_role("button", name="Pause").wait_for()
-    at(root, 2)
+    shows(root, position=2)
     root.get_by_role("button", name="Play").wait_for()
-    book.check_quiet()
 
 
-def test_pictures_from_arrays_and_files_and_those_that_are_gone(open_page, tmp_path):
-    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(tmp_path / "kept.png")
-    event = {"node": "style", "images": [np.zeros((8, 8, 3), np.uint8), "kept.png", "gone.png"], "values": {"a": None}}
-    watched = open_page(AgentTrace([event], folder=tmp_path).to_html())
-    root = watched.root("agent-trace")
-    assert root.locator("img").count() == 2
-    assert root.locator("img").nth(1).evaluate("(image) => image.complete && image.naturalWidth") == 30
-    assert "gone.png is no longer there" in root.inner_text()
-    assert root.get_by_label("Event", exact=True).is_disabled()
-    watched.check_quiet()
-
-
-def test_pictures_are_the_frames(open_page):
-    """Catches a picture looked up under another's key."""
+def test_pictures_from_arrays_and_files_and_those_that_are_gone(drawn, tmp_path):
+    """Catches a picture looked up under another's key, too."""
     source, styled = (clip[16] for clip in demo_clip())
-    events = [{"node": "a", "images": [source, styled]}, {"node": "b", "images": [styled, source]}]
-    root = open_page(AgentTrace(events).to_html()).root("agent-trace")
-    for place, frame in enumerate((styled, source)):
-        difference = np.abs(image_pixels(root.locator("img").nth(place)) - frame.astype(int))
-        assert difference.mean() < 4
-        assert np.quantile(difference, 0.99) < 32
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(tmp_path / "kept.png")
+    images = [styled, source, "kept.png", "gone.png"]
+    events = [{"node": "a", "images": [source, styled]}, {"node": "style", "images": images, "values": {"a": None}}]
+    root = drawn(AgentTrace(events, folder=tmp_path))
+    for place, frame in enumerate((styled, source, np.full((20, 30, 3), 200, np.uint8))):
+        check_like(root.locator("img").nth(place), frame)
+    assert root.locator("img").count() == 3
+    assert "gone.png is no longer there" in root.inner_text()
 
 
 CUT_OFF = """(root) => [...root.querySelectorAll(".fe-eventname")].filter((name) => {
@@ -97,26 +82,19 @@ CUT_OFF = """(root) => [...root.querySelectorAll(".fe-eventname")].filter((name)
 
 
 @pytest.mark.parametrize("width", [1200, 860, 620, 320])
-def test_a_recorded_run_tells_its_keyframes_apart(open_page, width):
+def test_a_recorded_run_tells_its_keyframes_apart(drawn, width):
     """Catches rows that all read "style_keyfram...", with the keyframe's number beyond the dots."""
-    root = open_page(EXAMPLES["AgentTrace"]().to_html(), width=width).root("agent-trace")
-    names = root.locator(".fe-eventname").all_text_contents()
-    assert [name for name in names if name.startswith("style_keyframe")][:5] == [
-        f"style_keyframe {index}" for index in (8, 0, 24, 16, 32)
-    ]
-    assert root.evaluate(CUT_OFF) == []
+    long = AgentTrace([{"node": "a_very_long_name_of_a_node" * 3, "keyframe": 1024}])
+    root = drawn(EXAMPLES["AgentTrace"](), long, width=width)
+    names = root.first.locator(".fe-eventname").all_text_contents()
+    painted = [name for name in names if name.startswith("style_keyframe")]
+    assert painted[:5] == [f"style_keyframe {index}" for index in (8, 0, 24, 16, 32)]
+    assert [root.nth(nth).evaluate(CUT_OFF) for nth in (0, 1)] == [[], []]
 
 
-def test_a_long_name_gives_way_to_the_number(open_page):
-    root = open_page(AgentTrace([{"node": "a_very_long_name_of_a_node" * 3, "keyframe": 1024}]).to_html()).root(
-        "agent-trace"
-    )
-    assert root.evaluate(CUT_OFF) == []
-
-
-def test_verdicts_of_a_recorded_run_are_a_table(open_page):
+def test_verdicts_of_a_recorded_run_are_a_table(drawn):
     """Catches a list of records shown as raw JSON."""
-    root = open_page(EXAMPLES["AgentTrace"]().to_html()).root("agent-trace")
+    root = drawn(EXAMPLES["AgentTrace"]())
     detail = root.locator(".fe-detail")
     assert detail.locator("tbody tr").count() == 5
     assert detail.locator("th").all_inner_texts() == [
@@ -127,22 +105,19 @@ def test_verdicts_of_a_recorded_run_are_a_table(open_page):
     slider = root.get_by_label("Event", exact=True)
     slider.press("Home")
     for place in range(EXAMPLES["AgentTrace"]().position + 8):
-        at(root, place)
+        shows(root, position=place)
         assert not re.search(r"[{}\[\]]|object Object|undefined", detail.inner_text()), place
         slider.press("ArrowRight")
 
 
-def test_nothing_recorded_is_said(open_page):
-    watched = open_page(AgentTrace([]).to_html())
-    assert "Nothing was recorded yet" in watched.root("agent-trace").inner_text()
-    watched.check_quiet()
-
-
-def test_long_runs_keep_the_event_in_view(open_page):
-    watched = open_page(AgentTrace([{"node": f"n{i}"} for i in range(60)], position=0).to_html())
-    root = watched.root("agent-trace")
-    root.get_by_label("Event", exact=True).press("End")
-    at(root, 59)
-    shown, inside = root.locator("ol").bounding_box(), root.locator("[aria-current=step]").bounding_box()
+def test_no_event_is_said_one_cannot_be_moved_and_of_many_the_one_shown_is_in_view(drawn):
+    root = drawn(
+        AgentTrace([]), AgentTrace([{"node": "a"}]), AgentTrace([{"node": f"n{i}"} for i in range(60)], position=0)
+    )
+    assert "Nothing was recorded yet" in root.first.inner_text()
+    assert root.nth(1).get_by_label("Event", exact=True).is_disabled()
+    root.last.get_by_label("Event", exact=True).press("End")
+    shows(root.last, position=59)
+    shown, inside = (root.last.locator(one).bounding_box() for one in ("ol", "[aria-current=step]"))
     assert shown["y"] <= inside["y"]
     assert inside["y"] + inside["height"] <= shown["y"] + shown["height"] + 1

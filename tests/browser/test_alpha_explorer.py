@@ -8,7 +8,7 @@ import pytest
 
 from flowedit.widgets import AlphaExplorer
 
-from .conftest import frame_pixels, until
+from .conftest import pixels, shows
 from .examples import EXAMPLES, run_trace
 
 SETUP = """
@@ -54,29 +54,10 @@ def book(open_notebook):
     return book
 
 
-@pytest.fixture
-def drawn(open_page):
-    def start(*runs, **traits):
-        watched = open_page(AlphaExplorer(list(runs), **traits).to_html())
-        watched.page.wait_for_selector(".fe-alpha-explorer[data-drawn]")
-        return watched, watched.root("alpha-explorer")
-
-    return start
-
-
 def colour(root, which=-1) -> int:
-    canvas = root.locator("canvas").nth(which)
-    pixels = frame_pixels(canvas, 24, 32)
-    assert pixels.min() == pixels.max()
-    return int(pixels[0, 0, 0])
-
-
-def wait_drawn(root, what):
-    until(root.page, "([n, w]) => n.dataset.drawn === w", [root.element_handle(), what])
-
-
-def job_is(book, state):
-    book.page.wait_for_selector(f".fe-alpha-explorer[data-job={state}]")
+    shown = pixels(root.locator("canvas").nth(which))
+    assert shown.min() == shown.max()
+    return int(shown[0, 0, 0])
 
 
 def test_moving_changes_picture_numbers_and_curves_and_reaches_the_kernel(book):
@@ -84,13 +65,13 @@ def test_moving_changes_picture_numbers_and_curves_and_reaches_the_kernel(book):
     slider = root.get_by_label("Alpha", exact=True)
     assert colour(root) == 50
     slider.press("ArrowRight")
-    wait_drawn(root, "10@0")
+    shows(root, drawn="10@0")
     assert (colour(root), colour(second)) == (100, 100)
     assert root.locator("output.fe-readout").last.inner_text().startswith("score 5")
     assert slider.get_attribute("aria-valuetext") == "alpha 10, 3 of 3"
     book.wait_for_kernel("print(widget.alpha)", "10.0")
     book.kernel("widget.alpha = 0.0; widget.index = 4")
-    wait_drawn(root, "0@4")
+    shows(root, drawn="0@4")
     assert colour(root) == 0
 
 
@@ -98,16 +79,16 @@ def test_a_new_value_is_computed_with_progress_and_joins_the_grid(book):
     root = book.root("alpha-explorer")
     root.get_by_label("New alpha").fill("7")
     root.get_by_role("button", name="Compute this alpha").click()
-    job_is(book, "running")
+    shows(book.root("alpha-explorer"), job="running")
     assert root.locator(".fe-job").evaluate(MOVED) == 0  # or a press on Cancel while the words change would miss it
     root.get_by_label("Alpha", exact=True).press("End")  # the page is not frozen meanwhile
-    wait_drawn(root, "10@4")
+    shows(root, drawn="10@4")
     assert book.kernel("print(len(widget.runs))") == "3"  # nor is the kernel
     book.page.wait_for_function("document.querySelector('.fe-alpha-explorer progress').value > 0")
     assert re.search(r"\d+ of 40", root.locator(".fe-job").inner_text())
     book.kernel("go.append(1)")
-    job_is(book, "done")
-    wait_drawn(root, "7@4")
+    shows(book.root("alpha-explorer"), job="done")
+    shows(root, drawn="7@4")
     assert colour(root) == 70
     assert book.kernel("print([run['alpha'] for run in widget.runs])") == "[0.0, 5.0, 7.0, 10.0]"
 
@@ -117,15 +98,15 @@ def test_cancel_stops_the_work_and_a_failure_is_said(book):
     book.kernel("go.clear()")
     root.get_by_label("New alpha").fill("8")
     root.get_by_role("button", name="Compute this alpha").click()
-    job_is(book, "running")
+    shows(book.root("alpha-explorer"), job="running")
     clicked = time.monotonic()
     root.get_by_role("button", name="Cancel").click()
-    job_is(book, "cancelled")
+    shows(book.root("alpha-explorer"), job="cancelled")
     assert time.monotonic() - clicked < 3
     assert book.kernel("widget.worker.wait(5); print(widget.worker.running, len(widget.runs))") == "False 4"
     root.get_by_label("New alpha").fill("13")
     root.get_by_role("button", name="Compute this alpha").click()
-    job_is(book, "failed")
+    shows(book.root("alpha-explorer"), job="failed")
     assert "Failed: ValueError: thirteen is refused" in root.locator(".fe-job").inner_text()
 
 
@@ -135,15 +116,14 @@ def test_a_metric_of_a_run_that_joins_can_be_chosen(open_notebook):
     book.page.wait_for_selector(".fe-alpha-explorer[data-drawn]")
     root = book.root("alpha-explorer")
     book.kernel("widget.add((*make(2)[:3], {'score': 1, 'flicker': 7}))")
-    wait_drawn(root, "2@0")
+    shows(root, drawn="2@0")
     root.get_by_role("combobox", name="Metric").select_option("flicker")
     assert root.locator(".fe-plot").first.locator("circle").count() == 1
-    book.check_quiet()
 
 
-def test_it_fits_a_laptop(open_page):
+def test_it_fits_a_laptop(drawn):
     """Catches picture, curves and table one below the other, so that nobody sees what the slider does."""
-    root = open_page(EXAMPLES["AlphaExplorer"]().to_html(), width=860).root("alpha-explorer")
+    root = drawn(EXAMPLES["AlphaExplorer"](), width=860)
     assert root.bounding_box()["height"] < 700
     plots, picture = root.locator(".fe-plot"), root.locator("canvas").last.bounding_box()
     assert all(plots.nth(i).bounding_box()["x"] > picture["x"] + picture["width"] for i in (0, 1))
@@ -151,7 +131,7 @@ def test_it_fits_a_laptop(open_page):
 
 def test_every_curve_is_named_and_lies_within_the_axis(drawn):
     """Catches grey curves that nobody can tell apart, and a curve that ends above the last number of its axis."""
-    watched, root = drawn(*(run(alpha) for alpha in (0, 0.5, 2, 5, 10, 25)), alpha=2.0)
+    root = drawn(AlphaExplorer([run(alpha) for alpha in (0, 0.5, 2, 5, 10, 25)], alpha=2.0))
     plot = root.get_by_role("slider", name="Reading over the steps")
     tags = plot.locator("text.fe-tag")
     assert set(tags.all_text_contents()) == {f"\u03b1 {alpha:g}" for alpha in (0, 0.5, 2, 5, 10, 25)}
@@ -173,12 +153,11 @@ def test_every_curve_is_named_and_lies_within_the_axis(drawn):
     assert words.startswith("step 1, ")
     assert "alpha 25: " in words
     assert all(f"alpha {alpha:g}: " in plot.locator(".fe-tip").inner_text() for alpha in (0, 0.5, 2, 5, 10, 25))
-    watched.check_quiet()
 
 
 def test_source_stands_beside_and_the_metric_curve_passes_its_values(drawn):
     source = np.full((5, 24, 32, 3), 7, np.uint8)
-    watched, root = drawn(run(0), run(2), run(9), source=source)
+    root = drawn(AlphaExplorer([run(0), run(2), run(9)], source=source))
     assert colour(root, 0) == 7
     dots = (
         root.locator(".fe-plot")
@@ -187,5 +166,4 @@ def test_source_stands_beside_and_the_metric_curve_passes_its_values(drawn):
     )
     (x2, y2) = dots[2]
     root.locator(".fe-plot").first.click(position={"x": x2, "y": y2 + 5})
-    wait_drawn(root, "9@0")
-    watched.check_quiet()
+    shows(root, drawn="9@0")

@@ -91,7 +91,6 @@ def test_the_whole_way_in_the_page(book, video, tmp_path):
     assert said == "(33, 48, 80, 3) 24 [16] (48, 80, 3)"
     inverted = book.kernel("print(abs(value.keyframes[0].image.astype(int) + value.frames[16] - 255).max())")
     assert int(inverted) <= 1
-    book.check_quiet()
 
 
 def test_a_refusal_stands_beside_the_controls(book, tmp_path):
@@ -119,7 +118,6 @@ def test_keys_stay_in_every_control(book):
     for control in controls.all():
         with contextlib.suppress(PlaywrightTimeout), book.page.expect_file_chooser(timeout=1):
             book.check_keys_stay(control)
-    book.check_quiet()
 
 
 def test_it_fits_a_narrow_screen(book):
@@ -165,7 +163,6 @@ def test_from_a_real_clip_through_a_look_to_an_edit(open_notebook, tmp_path):
         "mine = picker.panel.result; print(mine.frames.shape[0], len(mine.keyframes), float(picker.fps))"
     )
     assert said == "33 2 25.0"
-    book.check_quiet()
 
 
 @pytest.mark.parametrize("lesson", [CATALOG[0], CATALOG[5]], ids=["00", "05"])

@@ -6,16 +6,14 @@ import pytest
 
 from flowedit.widgets import EnvCard
 
+from .conftest import shows
+
 
 @pytest.fixture(scope="module")
 def book(open_notebook):
     notebook = open_notebook("from flowedit.widgets import EnvCard\nwidget = EnvCard()\nwidget", "widget")
     notebook.page.wait_for_function("document.querySelectorAll('.fe-env-card[data-kernel=ok]').length === 2")
     return notebook
-
-
-def kernel_is(book, state):
-    book.page.wait_for_function(f"document.querySelector('.fe-env-card').dataset.kernel === '{state}'")
 
 
 def test_the_light_goes_on_in_a_notebook(book):
@@ -55,17 +53,14 @@ def test_changes_that_do_not_come_back_and_a_dead_kernel_turn_the_light_off(book
     book.kernel("widget.unobserve_all('ask')")
     again = book.root("env-card").get_by_role("button", name="Test again")
     again.click()
-    kernel_is(book, "busy")
+    shows(book.root("env-card"), kernel="busy")
     book.shut_down_kernel()
     again.click()
-    kernel_is(book, "wait")
-    kernel_is(book, "busy")
-    book.check_quiet()
+    shows(book.root("env-card"), kernel="wait")
+    shows(book.root("env-card"), kernel="busy")
 
 
-def test_an_exported_card_says_that_it_is_a_record(open_page):
-    watched = open_page(EnvCard().to_html())
-    root = watched.root("env-card")
+def test_an_exported_card_says_that_it_is_a_record(drawn):
+    root = drawn(EnvCard())
     assert root.get_attribute("data-kernel") == "off"
     assert "when this was saved" in root.inner_text()
-    watched.check_quiet()

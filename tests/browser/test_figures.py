@@ -36,4 +36,3 @@ def test_a_drawing_follows_the_theme_and_a_photograph_keeps_its_colours(open_not
         assert red > green > blue  # the line is orange on both grounds
     one, other = (shown[theme]["photographs"][:-2] for theme in ("Light", "Dark"))  # below lies the page
     np.testing.assert_allclose(one, other, atol=0.02)
-    book.check_quiet()

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from flowedit.toy import SCENES, Mixture, Scene
-from flowedit.widgets import page
 from flowedit.widgets.flow_field_2d import FlowField2D
 from notebooks.publish.catalog import FOLDER
+
+from .conftest import pixels, shows
 
 UNEVEN = Scene(
     title="Uneven weights and spreads",
@@ -21,12 +22,12 @@ UNEVEN = Scene(
 SCENE_SET = {**SCENES, "uneven": UNEVEN}
 
 
-def saved_paths(watched, nth=0) -> np.ndarray:
+def saved_paths(root) -> np.ndarray:
     """Positions (steps + 1, particles, 2) that the page draws."""
-    return np.array(watched.root("flow-field-2d", nth).evaluate("(root) => root.feValues()")).swapaxes(0, 1)
+    return np.array(root.evaluate("(root) => root.feValues()")).swapaxes(0, 1)
 
 
-def test_particles_equal_numpy_to_1e_9(open_page):
+def test_particles_equal_numpy_to_1e_9(drawn):
     """Catches a wrong posterior, a Heun step past 0, a source field read at the wrong point, a swapped velocity."""
     cases = [
         {"scene": scene, "mode": mode, "solver": solver, "steps": steps, "shift": shift}
@@ -38,28 +39,25 @@ def test_particles_equal_numpy_to_1e_9(open_page):
     ]
     assert {case["steps"] for case in cases if case["mode"] == "edit"} > {1}
     widgets = [FlowField2D(SCENE_SET, particles=16, seed=nth, **case) for nth, case in enumerate(cases)]
-    watched = open_page(page(widgets, "all"))
-    moved = 0.0
+    root, moved = drawn(*widgets), 0.0
     for nth, widget in enumerate(widgets):
         expected = widget.trajectories()
-        np.testing.assert_allclose(saved_paths(watched, nth), expected, rtol=0, atol=1e-9, err_msg=str(cases[nth]))
+        np.testing.assert_allclose(saved_paths(root.nth(nth)), expected, rtol=0, atol=1e-9, err_msg=str(cases[nth]))
         moved = max(moved, np.abs(expected[-1] - expected[0]).max())
     assert moved > 1
-    watched.check_quiet()
 
 
-def test_a_button_has_the_name_that_the_lesson_uses(open_page):
+def test_a_button_has_the_name_that_the_lesson_uses(drawn):
     """Catches a reader who looks for a *difference* flow among buttons called otherwise."""
     text = (FOLDER / "_src" / "02_flows_by_hand.py").read_text(encoding="utf-8")
     name = re.search(r"switch to the \*(\w+)\* flow", text)[1]
-    root = open_page(FlowField2D(particles=3).to_html()).root("flow-field-2d")
+    root = drawn(FlowField2D(particles=3))
     root.get_by_role("button", name=f"{name} flow").click()
     assert "source to target" in root.locator("canvas").get_attribute("aria-label")
 
 
-def test_equal_fields_are_said_to_be_the_identity(open_page):
-    watched = open_page(FlowField2D(scene="same", mode="edit", particles=10).to_html())
-    root = watched.root("flow-field-2d")
+def test_equal_fields_are_said_to_be_the_identity(drawn):
+    root = drawn(FlowField2D(scene="same", mode="edit", particles=10))
     assert "equal fields are the identity" in root.inner_text()
     root.get_by_role("button", name="Noise to target").click()
     assert "identity" not in root.inner_text()
@@ -72,29 +70,18 @@ def test_a_state_without_numbers_is_refused_in_place(open_page):
     assert "could not be drawn: its state holds no numbers" in watched.root("flow-field-2d").inner_text()
     watched.page.wait_for_timeout(300)
     assert len(watched.errors) == 1  # what the console is told
+    watched.errors.clear()
 
 
-def test_the_picture_shows_the_particles_where_they_are(open_page):
+def test_the_picture_shows_the_particles_where_they_are(drawn):
     """Catches an axis drawn upside down: one particle, and the coloured pixels' centre is where it should be."""
     scene = Scene(title="one", source=Mixture.even([(-1.0, 0.5)]), target=Mixture.even([(1.0, 0.5)]))
-    watched = open_page(FlowField2D({"one": scene}, particles=1, mode="edit", at=0, steps=4).to_html())
-    root = watched.root("flow-field-2d")
+    root = drawn(FlowField2D({"one": scene}, particles=1, mode="edit", at=0, steps=4))
 
     def centre():
-        return watched.page.evaluate(
-            """(node) => {
-                const { width, data } = node.getContext("2d").getImageData(0, 0, node.width, node.height);
-                let [x, y, n] = [0, 0, 0];
-                for (let i = 0; i < data.length; i += 4) {
-                    if (data[i + 3] < 250 || data[i + 2] < 100 || data[i] > 60) continue;
-                    x += (i / 4) % width;
-                    y += Math.floor(i / 4 / width);
-                    n += 1;
-                }
-                return n && [x / n / width, y / n / width];
-            }""",
-            root.locator("canvas").element_handle(),
-        )
+        shown = pixels(root.locator("canvas"))
+        rows, columns = np.nonzero((shown[..., 2] >= 100) & (shown[..., 0] <= 60))
+        return columns.mean() / shown.shape[1], rows.mean() / shown.shape[0]
 
     start = centre()
     root.locator("canvas").press("End")
@@ -128,21 +115,19 @@ def test_keys_and_gestures_reach_the_kernel_and_both_views(book):
     assert second.get_by_label("Scene").input_value() == "ring"
     canvas.press("Home")
     canvas.press("Space")
-    book.page.wait_for_function("document.querySelector('.fe-flow-field-2d').dataset.at === '10'")
+    shows(first, at=10)
     first.get_by_role("button", name="Play").wait_for()
 
 
 def test_the_kernel_moves_the_view_and_refuses_nonsense(book):
     book.kernel("widget.scene = 'rows'; widget.steps = 6; widget.at = 3")
-    book.page.wait_for_function("document.querySelector('.fe-flow-field-2d').dataset.at === '3'")
+    shows(book.root("flow-field-2d"), at=3)
     expected = FlowField2D(particles=20, scene="rows", mode="edit", solver="euler", steps=6)
-    np.testing.assert_allclose(saved_paths(book), expected.trajectories(), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(saved_paths(book.root("flow-field-2d")), expected.trajectories(), rtol=0, atol=1e-9)
     assert "No scene 'nowhere'" in book.kernel("widget.scene = 'nowhere'")
 
 
-def test_extremes_draw(open_page):
-    widgets = [FlowField2D(particles=1, steps=1), FlowField2D(particles=400, steps=200, solver="heun", mode="edit")]
-    watched = open_page(page(widgets, "both"))
-    for nth in (0, 1):
-        assert re.search(r"end [\d.e-]+ from a fine solution", watched.root("flow-field-2d", nth).inner_text())
-    watched.check_quiet()
+def test_extremes_draw(drawn):
+    many = {"particles": 400, "steps": 200, "solver": "heun", "mode": "edit"}
+    for text in drawn(FlowField2D(particles=1, steps=1), FlowField2D(**many)).all_inner_texts():
+        assert re.search(r"end [\d.e-]+ from a fine solution", text)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from flowedit.widgets import FrameScrubber
 
-from .conftest import frame_pixels, until
+from .conftest import pixels, shows
 from .examples import decode_frame, demo_clip
 
 SETUP = """
@@ -42,10 +42,6 @@ def frame_of(root) -> int:
     return int(root.get_attribute("data-frame"))
 
 
-def at(root, frame: int) -> None:
-    until(root.page, "([node, frame]) => node.dataset.drawn === String(frame)", [root.element_handle(), frame])
-
-
 def seen_until(look, page, enough, seconds=30) -> set:
     """All that `look` gave, looking often, until it was enough or the time is over."""
     seen, until_when = set(), time.monotonic() + seconds
@@ -55,37 +51,23 @@ def seen_until(look, page, enough, seconds=30) -> set:
     return seen
 
 
-def pixels(canvas, shape) -> np.ndarray:
-    return frame_pixels(canvas, *shape[:2])
-
-
 def test_pixels_equal_the_frame_in_python(book):
     source, edited = demo_clip(33, 48, 64)
     root = book.root("frame-scrubber")
     for place, clip in enumerate((source, edited)):
-        shown = pixels(root.locator("canvas").nth(place), (48, 64))
-        np.testing.assert_array_equal(shown, clip[frame_of(root)])
+        np.testing.assert_array_equal(pixels(root.locator("canvas").nth(place)), clip[frame_of(root)])
 
 
 def test_keys_move_and_the_trait_reaches_the_kernel_and_comes_back(book):
     root = book.root("frame-scrubber")
     slider = root.get_by_label("Frame", exact=True)
-    for key, frame in (
-        ("Home", 0),
-        ("ArrowRight", 1),
-        ("PageUp", 5),
-        ("]", 16),
-        ("]", 32),
-        ("ArrowLeft", 31),
-        ("PageDown", 27),
-        ("[", 16),
-        ("End", 32),
-    ):
+    keys = ["Home", "ArrowRight", "PageUp", "]", "]", "ArrowLeft", "PageDown", "[", "End"]
+    for key, frame in zip(keys, (0, 1, 5, 16, 32, 31, 27, 16, 32), strict=True):
         slider.press(key)
-        at(root, frame)
+        shows(root, drawn=frame)
     book.wait_for_kernel("print(widget.index)", "32")
     book.kernel("widget.index = 12")
-    at(root, 12)
+    shows(root, drawn=12)
     assert slider.get_attribute("aria-valuetext") == "frame 12 of 32, latent slot 3, 0.75 s"
 
 
@@ -93,7 +75,7 @@ def test_scrubbing_sends_few_messages(book):
     """Forty steps in a row reach the kernel as the last value, not as forty messages."""
     book.kernel("widget.index = 0; seen.clear()")
     root = book.root("frame-scrubber")
-    at(root, 0)
+    shows(root, drawn=0)
     slider = root.get_by_label("Frame", exact=True)
     slider.focus()
     book.page.evaluate(
@@ -109,13 +91,13 @@ def test_two_views_a_link_and_a_jslink_agree(book):
     first, second, other = (book.root("frame-scrubber", i) for i in range(3))
     second.get_by_label("Frame", exact=True).press("Home")
     second.get_by_label("Frame", exact=True).press("PageUp")
-    at(first, 4)
-    at(second, 4)
-    at(other, 4)
+    shows(first, drawn=4)
+    shows(second, drawn=4)
+    shows(other, drawn=4)
     assert book.page.locator(".widget-slider .widget-readout").inner_text() == "4"
     second.get_by_label("Frame", exact=True).press("End")
-    at(first, 32)
-    at(other, 8)  # the shorter clip stops at its last frame
+    shows(first, drawn=32)
+    shows(other, drawn=8)  # the shorter clip stops at its last frame
     second.get_by_role("button", name="Difference").click()
     assert first.locator(".fe-stage").get_attribute("data-mode") == "difference"
     second.get_by_role("button", name="Side by side").click()
@@ -124,7 +106,7 @@ def test_two_views_a_link_and_a_jslink_agree(book):
 def test_play_begins_anew_at_the_end_and_space_stops_it(book):
     root = book.root("frame-scrubber")
     book.kernel("widget.index = 30")
-    at(root, 30)
+    shows(root, drawn=30)
     slider = root.get_by_label("Frame", exact=True)
     slider.press("Space")
     root.get_by_role("button", name="Pause").wait_for()
@@ -143,32 +125,20 @@ def test_still_scrubs_after_the_kernel_is_gone(book):
     first, second = book.root("frame-scrubber"), book.root("frame-scrubber", 1)
     first.get_by_label("Frame", exact=True).press("Home")
     first.get_by_label("Frame", exact=True).press("ArrowRight")
-    at(first, 1)
-    at(second, 1)
+    shows(first, drawn=1)
+    shows(second, drawn=1)
     source, _ = demo_clip(33, 48, 64)
-    np.testing.assert_array_equal(pixels(first.locator("canvas").first, (48, 64)), source[1])
+    np.testing.assert_array_equal(pixels(first.locator("canvas").first), source[1])
     assert book.page.locator(".widget-slider .widget-readout").inner_text() == "1"  # jslink lives in the page
-    book.check_quiet()
-
-
-@pytest.fixture
-def page_of(open_page):
-    def start(*clips, **options):
-        widget = FrameScrubber(dict(zip("ab", clips, strict=False)), **options)
-        watched = open_page(widget.to_html())
-        watched.page.wait_for_selector(".fe-frame-scrubber[data-drawn]")
-        return widget, watched, watched.root("frame-scrubber")
-
-    return start
 
 
 def comparison(root) -> np.ndarray:
-    return pixels(root.locator(".fe-both canvas"), (48, 64)).astype(int)
+    return pixels(root.locator(".fe-both canvas")).astype(int)
 
 
-def test_modes_draw_what_they_say(page_of):
+def test_modes_draw_what_they_say(drawn):
     source, edited = demo_clip(9, 48, 64)
-    _, watched, root = page_of(source, edited, index=4)
+    root = drawn(FrameScrubber({"a": source, "b": edited}, index=4))
     root.get_by_role("button", name="Difference").click()
     root.get_by_label("Gain").select_option("2")
     expected = np.minimum(2 * np.abs(source[4].astype(int) - edited[4]), 255)
@@ -182,29 +152,27 @@ def test_modes_draw_what_they_say(page_of):
         root.get_by_label("Wipe position").press("PageDown")
     np.testing.assert_array_equal(comparison(root)[:, :31], source[4][:, :31])
     np.testing.assert_array_equal(comparison(root)[:, 33:], edited[4][:, 33:])
-    watched.check_quiet()
 
 
-def test_a_large_clip_shows_what_its_lossy_sheet_holds(page_of):
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (40, 120, 160, 3), dtype=np.uint8)
-    widget, _, root = page_of(noise, index=33)
+def test_a_large_clip_shows_what_its_lossy_sheet_holds(drawn):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 120, 160, 3), dtype=np.uint8)
+    widget = FrameScrubber({"a": noise}, index=33)
+    root = drawn(widget)
     held = decode_frame(widget.clips[0], 33)
     assert widget.clips[0]["bytes"] < 330_000
-    shown = pixels(root.locator("canvas").first, held.shape[:2])
-    np.testing.assert_allclose(shown.astype(int), held.astype(int), atol=2)
+    np.testing.assert_allclose(pixels(root.locator("canvas").first).astype(int), held.astype(int), atol=2)
     width, height = widget.clips[0]["cell"]
     assert width < 160
     assert re.search(f"160 . 120, shown at {width} . {height}", root.inner_text())
 
 
-def test_what_is_saved_are_the_frames_with_their_caption(page_of, tmp_path):
+def test_what_is_saved_are_the_frames_with_their_caption(drawn, tmp_path):
     """Catches a GIF with frames out of order, false colours or another speed, and a picture without its words."""
     source, edited = demo_clip(9, 48, 64)
-    _, watched, root = page_of(source, edited, index=4, fps=25, heading="A clip", note="computed")
+    root = drawn(FrameScrubber({"a": source, "b": edited}, index=4, fps=25, heading="A clip", note="computed"))
     saved = {}
     for kind in ("PNG", "GIF"):
-        with watched.page.expect_download() as waiting:
+        with root.page.expect_download() as waiting:
             root.get_by_role("button", name=kind).click()
         assert waiting.value.suggested_filename == f"A_clip_computed.{kind.lower()}"
         waiting.value.save_as(tmp_path / kind)
@@ -212,9 +180,9 @@ def test_what_is_saved_are_the_frames_with_their_caption(page_of, tmp_path):
     scale = 4  # of a clip 64 pixels wide
 
     def shown(picture):
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
-        boxes = (pixels[8 : 8 + 48 * scale, left : left + 64 * scale] for left in (8, 16 + 64 * scale))
-        assert pixels[-20:].min() < 90  # the caption below, dark on white
+        whole = np.asarray(picture.convert("RGB")).astype(int)
+        boxes = (whole[8 : 8 + 48 * scale, left : left + 64 * scale] for left in (8, 16 + 64 * scale))
+        assert whole[-20:].min() < 90  # the caption below, dark on white
         return [box.reshape(48, scale, 64, scale, 3).mean(axis=(1, 3)) for box in boxes]
 
     for got, clip in zip(shown(saved["PNG"]), (source, edited), strict=True):
@@ -228,4 +196,3 @@ def test_what_is_saved_are_the_frames_with_their_caption(page_of, tmp_path):
             assert np.abs(got - clip[index]).mean() < 6
     assert sum(durations) == 360  # ms of 9 frames at 25 a second
     assert frame_of(root) == 4
-    watched.check_quiet()

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from flowedit.widgets import page
 from flowedit.widgets.gap_explorer import GapExplorer
+
+from .conftest import shows
 
 MINUS = "\N{MINUS SIGN}"
 SETTINGS = [
@@ -20,8 +21,8 @@ SETTINGS = [
 ]
 
 
-def saved_rows(watched, nth=0) -> np.ndarray:
-    return np.array(watched.root("gap-explorer", nth).evaluate("(root) => root.feValues()"))
+def saved_rows(root) -> np.ndarray:
+    return np.array(root.evaluate("(root) => root.feValues()"))
 
 
 def expected_rows(widget) -> np.ndarray:
@@ -31,24 +32,21 @@ def expected_rows(widget) -> np.ndarray:
     return np.column_stack([np.arange(widget.steps), sigmas[:-1], sigmas[:-1] - sigmas[1:], *columns])
 
 
-def test_the_browser_equals_python_to_1e_9(open_page):
+def test_the_browser_equals_python_to_1e_9(drawn):
     """Catches a grid in double precision, a gain without beta, a field that does not read where it is."""
     widgets = [GapExplorer(**settings) for settings in SETTINGS]
-    watched = open_page(page(widgets, "all"))
+    root = drawn(*widgets)
     for nth, widget in enumerate(widgets):
         expected = expected_rows(widget)
         scale = max(1.0, np.abs(expected).max())
-        np.testing.assert_allclose(saved_rows(watched, nth) / scale, expected / scale, rtol=0, atol=1e-9)
-        unstable = watched.root("gap-explorer", nth).get_attribute("data-unstable")
-        assert unstable == " ".join(map(str, widget.curves().unstable))
-    watched.check_quiet()
+        np.testing.assert_allclose(saved_rows(root.nth(nth)) / scale, expected / scale, rtol=0, atol=1e-9)
+        assert root.nth(nth).get_attribute("data-unstable") == " ".join(map(str, widget.curves().unstable))
 
 
-def test_it_says_where_euler_diverges_and_what_is_forgotten(open_page):
+def test_it_says_where_euler_diverges_and_what_is_forgotten(drawn):
     ideal = GapExplorer(steps=20, gain="euler", spread=0.0)
     wide = GapExplorer(steps=20, gain="exact", spread=0.5)
-    watched = open_page(page([ideal, wide], "both"))
-    first, second = (watched.root("gap-explorer", nth) for nth in (0, 1))
+    first, second = drawn(ideal, wide).all()
     assert re.search(r"Diverges at step 19: .* reaches 2\.083.*under 9\.600", first.locator(".fe-verdict").inner_text())
     assert "every push but the last is forgotten; the two ends are equal" in first.inner_text()
     assert "Stable for every alpha" in second.locator(".fe-verdict").inner_text()
@@ -91,9 +89,9 @@ def test_gestures_reach_the_kernel_and_both_views(book):
 def test_the_kernel_moves_the_view_and_refuses_nonsense(book):
     book.kernel("widget.set_trait('gain', 'exact'); widget.alpha = 7.3; widget.steps = 5")
     root = book.root("gap-explorer")
-    book.page.wait_for_function("document.querySelector('.fe-gap-explorer').dataset.step === '4'")
+    shows(root, step=4)
     assert root.get_by_label("alpha, the rate").get_attribute("aria-valuetext") == "7.3"
     assert "should not be less than 0.0" in book.kernel("widget.alpha = -1.0")
     assert book.kernel("print(widget.alpha)") == "7.3"
     widget = GapExplorer(steps=5, alpha=7.3, spread=0.5)
-    np.testing.assert_allclose(saved_rows(book), expected_rows(widget), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(saved_rows(root), expected_rows(widget), rtol=0, atol=1e-9)

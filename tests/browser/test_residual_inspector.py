@@ -10,11 +10,11 @@ import pytest
 from nbclient import NotebookClient
 
 from flowedit.trace import READINGS, StepTrace, Trace
-from flowedit.widgets import ResidualInspector, page
+from flowedit.widgets import ResidualInspector
 from flowedit.widgets.export import place, script_of, style_of
 from notebooks.publish.site import Widgets
 
-from .conftest import DASH, until
+from .conftest import DASH, shows
 from .examples import run_trace
 
 SETUP = """
@@ -28,15 +28,6 @@ ipywidgets.VBox([widget, scrubber])
 """
 
 
-@pytest.fixture
-def drawn(open_page):
-    def start(trace, **traits):
-        watched = open_page(ResidualInspector(trace, **traits).to_html())
-        return watched, watched.root("residual-inspector")
-
-    return start
-
-
 def said(root) -> str:
     return " ".join(root.locator("output.fe-readout").inner_text().split())
 
@@ -48,47 +39,42 @@ def cell(root, step, k):
 def test_a_click_moves_a_linked_scrubber_and_the_kernel_hears_it(open_notebook):
     book = open_notebook(SETUP, "widget", "1 + 1")
     book.page.wait_for_function("document.querySelectorAll('.fe-residual-inspector .fe-hcell').length === 48")
-    root, second, scrubber = (
-        book.root("residual-inspector"),
-        book.root("residual-inspector", 1),
-        book.root("frame-scrubber"),
-    )
+    root, second = (book.root("residual-inspector", nth) for nth in (0, 1))
+    scrubber = book.root("frame-scrubber")
     cell(root, 3, 1).click()
-    book.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '16'")
+    shows(scrubber, drawn=16)
     assert second.get_attribute("data-cell") == "3,1"
     book.wait_for_kernel("print(widget.step, widget.index)", "3 16")
     book.kernel("widget.index = 32; widget.reading = 'r_k_norm'")
-    book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '3,2'")
+    shows(root, cell="3,2")
     assert root.get_by_role("button", name="r_k").get_attribute("aria-pressed") == "true"
     book.kernel("widget.trace = ResidualInspector(run_trace(steps=12)).trace")
     book.page.wait_for_function("document.querySelectorAll('.fe-residual-inspector .fe-hcell').length === 72")
     book.shut_down_kernel()
     root.locator(".fe-heat").press("ArrowUp")
     root.locator(".fe-heat").press("End")
-    book.page.wait_for_function("document.querySelector('.fe-frame-scrubber').dataset.drawn === '16'")
+    shows(scrubber, drawn=16)
     assert second.get_attribute("data-cell") == "11,1"
     scrubber.get_by_label("Frame", exact=True).press("Home")
-    book.page.wait_for_function("document.querySelector('.fe-residual-inspector').dataset.cell === '11,0'")
+    shows(root, cell="11,0")
     scrubber.get_by_label("Frame", exact=True).press("ArrowRight")
     root.get_by_text("Frame 1 is no keyframe").wait_for()
-    book.check_quiet()
 
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_every_reading_says_the_number_of_the_trace(drawn, reading):
     trace = run_trace(steps=6)
-    watched, root = drawn(trace, reading=reading)
+    root = drawn(ResidualInspector(trace, reading=reading))
     cell(root, 4, 2).hover()
     name = {"gap_norm": "gap left", "r_k_norm": "r_k", "v_diff_norm": "v_diff", "delta_v_norm": "Δv"}[reading]
     shown = re.search(rf"{name} (\S+)", said(root))
     assert float(shown[1]) == pytest.approx(trace.array(reading)[4, 2], rel=1e-3)
-    watched.check_quiet()
 
 
 def test_brighter_cells_hold_larger_values(drawn):
     trace = run_trace(steps=10)
     values = trace.array("r_k_norm")
-    _, root = drawn(trace, reading="r_k_norm")
+    root = drawn(ResidualInspector(trace, reading="r_k_norm"))
     fills = root.locator(".fe-hcell").evaluate_all(
         "(all) => all.map((c) => [+c.dataset.step, +c.dataset.keyframe,"
         " c.getAttribute('fill').match(/\\d+/g).map(Number).reduce((a, b) => a + b)])"
@@ -100,7 +86,7 @@ def test_brighter_cells_hold_larger_values(drawn):
 
 def test_lines_pass_through_the_values_and_the_rule_is_drawn(drawn):
     trace = run_trace(steps=10)
-    watched, root = drawn(trace, reading="r_k_norm", view="lines")
+    root = drawn(ResidualInspector(trace, reading="r_k_norm", view="lines"))
     path = root.locator("path[data-series='keyframe 16 (slot 4)']").first
     points = [tuple(map(float, p.split())) for p in re.split("[ML]", path.get_attribute("d")) if p]
     ys = np.array([y for _, y in points])
@@ -116,22 +102,18 @@ def test_lines_pass_through_the_values_and_the_rule_is_drawn(drawn):
     assert "step 1," in plot.locator(".fe-tip").inner_text()
     root.get_by_role("button", name="v_diff").click()
     assert root.locator(".fe-plot").first.locator("line.fe-rule").count() == 0
-    watched.check_quiet()
 
 
 NOWHERE = (math.nan, math.nan)
 
 
-def test_each_view_has_its_own_hatching(open_page):
+def test_each_view_has_its_own_hatching(drawn):
     """Catches one id for all: cells of a second view are blank where the first one is hidden."""
     trace = Trace(keyframes=(0, 4), slots=(0, 1), steps=[_step(NOWHERE), _step(NOWHERE, 1)])
-    watched = open_page(page([ResidualInspector(trace), ResidualInspector(trace)], "two"))
-    used = [watched.root("residual-inspector", i).locator(".fe-hcell").first.get_attribute("fill") for i in (0, 1)]
+    roots = drawn(ResidualInspector(trace), ResidualInspector(trace)).all()
+    used = [root.locator(".fe-hcell").first.get_attribute("fill") for root in roots]
     assert len(set(used)) == 2
-    for nth, name in enumerate(used):
-        pattern = watched.root("residual-inspector", nth).locator("pattern")
-        assert name == f"url(#{pattern.get_attribute('id')})"
-    assert watched.page.evaluate("document.querySelectorAll('pattern').length") == 2
+    assert used == [f"url(#{root.locator('pattern').get_attribute('id')})" for root in roots]
 
 
 def _step(values, step=0):
@@ -148,20 +130,12 @@ def _step(values, step=0):
         (Trace(keyframes=(), slots=()), "No step was recorded yet"),
         (Trace(keyframes=(), slots=(), steps=[_step(())]), "no keyframe"),
         (Trace(keyframes=(4,), slots=(1,), alpha=None, steps=[_step((0.25,))]), "0.25"),
-        (
-            Trace(keyframes=(0, 4), slots=(0, 1), alpha=3.0, steps=[_step((math.nan, 1.0)), _step((math.inf, 0.0), 1)]),
-            DASH,
-        ),
-        (
-            Trace(keyframes=(0, 4), slots=(0, 1), steps=[_step(NOWHERE, i) for i in range(3)]),
-            f"gap left {DASH}",
-        ),
+        (Trace(keyframes=(0, 4), slots=(0, 1), steps=[_step((math.nan, 1.0)), _step((math.inf, 0.0), 1)]), DASH),
+        (Trace(keyframes=(0, 4), slots=(0, 1), steps=[_step(NOWHERE, i) for i in range(3)]), f"gap left {DASH}"),
     ],
 )
 def test_extreme_traces_are_drawn_or_named(drawn, trace, words, view):
-    watched, root = drawn(trace, view=view)
-    root.get_by_text(words).first.wait_for()
-    watched.check_quiet()
+    drawn(ResidualInspector(trace, view=view)).get_by_text(words).first.wait_for()
 
 
 def test_widgets_are_read_out_of_an_executed_notebook(open_page):
@@ -172,14 +146,13 @@ def test_widgets_are_read_out_of_an_executed_notebook(open_page):
     places = place(0, "<p>first</p>") + place(1)
     watched = open_page(f"<html><head>{style_of(packed)}</head>{places}{script_of(packed)}</html>")
     watched.root("frame-scrubber").get_by_label("Frame", exact=True).press("End")
-    until(watched.page, "() => document.querySelector('.fe-frame-scrubber').dataset.drawn === '32'")
+    shows(watched.root("frame-scrubber"), drawn=32)
     assert watched.root("residual-inspector").locator(".fe-hcell").count() == 24
-    watched.check_quiet()
 
 
 def test_colours_of_the_gap_are_the_same_in_every_run(drawn):
     """Catches a run that left 0.08 of the gap and looks as bright as one that left all of it."""
-    _, root = drawn(Trace(keyframes=(0,), slots=(0,), steps=[_step((0.08,)), _step((0.04,), 1)]))
+    root = drawn(ResidualInspector(Trace(keyframes=(0,), slots=(0,), steps=[_step((0.08,)), _step((0.04,), 1)])))
     assert root.locator(".fe-colourbar span").all_inner_texts()[:2] == ["0", "1"]
     red, green, blue = map(int, re.findall(r"\d+", cell(root, 0, 0).get_attribute("fill")))
     assert red + green + blue < 200

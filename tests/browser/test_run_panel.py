@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from .conftest import image_pixels
+from .conftest import pixels, shows
 from .examples import EXAMPLES
 
 CELL = """
@@ -40,14 +40,10 @@ def book(open_notebook):
     return notebook
 
 
-def state(book, expected):
-    book.page.wait_for_selector(f".fe-run-panel[data-job={expected}]")
-
-
 def test_it_runs_without_blocking_and_shows_where_it_is(book):
     root, other = book.root("run-panel"), book.root("run-panel", 1)
     root.get_by_role("button", name="Start").press("Enter")
-    state(book, "running")
+    shows(root, job="running")
     book.page.wait_for_function("document.querySelector('.fe-run-panel progress').value > 0.001")
     assert int(book.kernel("print(len(events))")) > 0  # the kernel answers while the run goes on
     assert re.search(r"\d+ of 4000, about [\d mins]+ left, [\d.]+ GiB", root.inner_text())
@@ -63,16 +59,16 @@ def test_the_preview_shows_the_step(book):
     book.page.wait_for_function(
         "(text) => document.querySelector('.fe-run-panel figcaption').innerText !== text", arg=before
     )
-    pixels = image_pixels(root.locator("img")).astype(int)
-    assert pixels.shape == (16, 48, 3)  # three frames side by side
-    assert abs(np.diff(pixels[:, :16, 0], axis=1).mean() - 8) < 1  # the ramp that the run drew, not a blank
+    shown = pixels(root.locator("img")).astype(int)
+    assert shown.shape == (16, 48, 3)  # three frames side by side
+    assert abs(np.diff(shown[:, :16, 0], axis=1).mean() - 8) < 1  # the ramp that the run drew, not a blank
 
 
 def test_cancel_stops_the_run(book):
     """Catches a cancel that hides the run: no step is taken after it, and the generator is closed."""
     root = book.root("run-panel")
     root.get_by_role("button", name="Cancel").click()
-    state(book, "cancelled")
+    shows(root, job="cancelled")
     assert book.kernel("print(events[-1], panel.worker.running)") == "closed False"
     assert root.get_by_role("button", name="Start again").is_enabled()
     assert root.get_by_role("button", name="Cancel").count() == 0
@@ -81,23 +77,20 @@ def test_cancel_stops_the_run(book):
 def test_a_lost_kernel_is_noticed_and_the_preview_stays(book):
     root = book.root("run-panel")
     root.get_by_role("button", name="Start again").click()
-    state(book, "running")
+    shows(root, job="running")
     root.locator("figcaption", has_text="preview at step").wait_for()
     book.kernel("import os, threading; threading.Timer(0.3, os._exit, (1,)).start()")  # as a kernel out of memory ends
-    state(book, "lost")
+    shows(root, job="lost")
     assert "No kernel answered" in root.locator(".fe-job").inner_text()
     dialog = book.page.locator(".jp-Dialog button")
     if dialog.count():
         dialog.first.click()
     assert root.locator("img").evaluate("(image) => image.complete && image.naturalWidth") == 48
-    book.check_quiet()
 
 
-def test_an_exported_panel_says_that_no_kernel_answers(open_page):
-    watched = open_page(EXAMPLES["RunPanel"]().to_html())
-    root = watched.root("run-panel")
+def test_an_exported_panel_says_that_no_kernel_answers(drawn):
+    root = drawn(EXAMPLES["RunPanel"]())
     assert root.get_attribute("data-job") == "done"
     root.get_by_role("button", name="Start again").click()
     assert "No kernel answered" in root.locator(".fe-job").inner_text()
     assert root.locator("img").is_visible()
-    watched.check_quiet()

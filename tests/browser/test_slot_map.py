@@ -5,24 +5,12 @@ import pytest
 
 from flowedit.errors import KeyframeError
 from flowedit.frames import group_of, slot_count, slots_of
-from flowedit.widgets import page
 from flowedit.widgets.slot_map import SlotMap
 
-from .conftest import canvas_pixels
+from .conftest import pixels, shows
 from .examples import scene
 
-COLLISIONS = [
-    [],
-    [0, 16, 32],
-    [0, 5, 6],
-    [29, 32],
-    [1, 2, 3, 4],
-    [3, 33],
-    [-1, 4],
-    [8, 8],
-    [8, 4],
-    [0, 4, 13, 16, 17, 18],
-]
+COLLISIONS = [[], [0, 16, 32], [0, 5, 6], [29, 32], [1, 2, 3, 4], [3, 33], [-1, 4], [8, 8], [8, 4], [0, 4, 13, 16, 17]]
 
 
 def message_of(keyframes, num_frames=33):
@@ -33,29 +21,25 @@ def message_of(keyframes, num_frames=33):
     return ""
 
 
-def test_collisions_are_named_as_the_package_names_them(open_page):
+def test_collisions_are_named_as_the_package_names_them(drawn):
     """Catches a rule of slots_of that the browser does not know, and words that differ."""
-    watched = open_page(page([SlotMap(33, keyframes=keys) for keys in COLLISIONS], "all"))
+    roots = drawn(*(SlotMap(33, keyframes=keys) for keys in COLLISIONS)).all()
     expected = [message_of(keys) for keys in COLLISIONS]
     assert len(set(expected)) >= 8
-    for nth, text in enumerate(expected):
-        root = watched.root("slot-map", nth)
+    for root, text in zip(roots, expected, strict=True):
         message = root.locator(".fe-collision")
         assert message.inner_text() == text if text else not message.is_visible()
         assert root.get_attribute("data-problem") == text
-    watched.check_quiet()
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 33, 81])
-def test_every_frame_stands_in_its_slot(open_page, num_frames):
+def test_every_frame_stands_in_its_slot(drawn, num_frames):
     """Catches groups of the wrong size: 1, 4, 4, ..."""
-    watched = open_page(SlotMap(num_frames).to_html())
-    drawn = watched.root("slot-map").evaluate(
+    stand = drawn(SlotMap(num_frames)).evaluate(
         """node => [...node.querySelectorAll('.fe-slot')].map(
             slot => [...slot.querySelectorAll('.fe-frame')].map(frame => Number(frame.dataset.frame)))"""
     )
-    assert drawn == [list(group_of(slot)) for slot in range(slot_count(num_frames))]
-    watched.check_quiet()
+    assert stand == [list(group_of(slot)) for slot in range(slot_count(num_frames))]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +56,9 @@ def book(open_notebook):
 
 def test_keys_choose_keyframes_and_reach_the_kernel(book):
     first, second = book.root("slot-map"), book.root("slot-map", 1)
-    cells = book.cell_count()
+    cells = book.place()["cells"]
     frames = first.get_by_role("listbox")
-    for key in (
+    for key in [
         "Home",
         "Space",
         "PageDown",
@@ -87,15 +71,11 @@ def test_keys_choose_keyframes_and_reach_the_kernel(book):
         "b",
         "d",
         "d",
-    ):
+    ]:
         frames.press(key)
     book.wait_for_kernel("print(widget.keyframes, widget.index)", "[0, 14, 28] 28")
-    assert book.cell_count() == cells
-    assert second.locator("[aria-selected=true]").evaluate_all("nodes => nodes.map(n => n.textContent)") == [
-        "0",
-        "14",
-        "28",
-    ]
+    assert book.place()["cells"] == cells
+    assert second.locator("[aria-selected=true]").all_text_contents() == ["0", "14", "28"]
     second.locator("[data-frame='16']").click()
     book.wait_for_kernel("print(widget.problem)", message_of([0, 14, 16, 28]))
     assert first.locator(".fe-collision").inner_text() == message_of([0, 14, 16, 28])
@@ -108,11 +88,10 @@ def test_keys_choose_keyframes_and_reach_the_kernel(book):
 def test_hover_reads_out_the_frame_and_shows_it(book):
     root = book.root("slot-map")
     root.locator("[data-frame='23']").hover()
-    book.page.wait_for_selector(".fe-slot-map[data-drawn='23']")
+    shows(root, drawn=23)
     assert "frame 23 → slot 6" in root.inner_text()
     assert "shares it with frames 21, 22, 24" in root.inner_text()
-    pixels = np.array(canvas_pixels(root.locator("canvas"))).reshape(48, 64, 4)[..., :3]
-    np.testing.assert_array_equal(pixels, scene(33, 48, 64)[23])
+    np.testing.assert_array_equal(pixels(root.locator("canvas")), scene(33, 48, 64)[23])
 
 
 def test_hover_moves_nothing(book):
@@ -122,7 +101,7 @@ def test_hover_moves_nothing(book):
     root.get_by_role("listbox").press("Home")
     book.wait_for_kernel("print(widget.index)", "0")
     root.locator("[data-frame='23']").hover(position={"x": 6, "y": 6})
-    book.page.wait_for_selector(".fe-slot-map[data-drawn='23']")
+    shows(root, drawn=23)
     book.page.wait_for_timeout(400)  # longer than a gesture takes to be sent
     assert book.kernel("print(widget.index)") == "0"
     assert second.get_attribute("data-frame") == "0"
@@ -131,9 +110,9 @@ def test_hover_moves_nothing(book):
     book.wait_for_kernel("print(widget.index)", "1")
     assert "frame 1 → slot 1" in root.inner_text()
     root.locator("[data-frame='22']").hover()
-    book.page.wait_for_selector(".fe-slot-map[data-drawn='22']")
+    shows(root, drawn=22)
     root.locator(".fe-heading, .fe-slotread strong").last.hover()
-    book.page.wait_for_selector(".fe-slot-map[data-drawn='1']")
+    shows(root, drawn=1)
 
 
 def test_another_clip_drops_what_it_cannot_hold(book):
@@ -148,5 +127,5 @@ def test_another_clip_drops_what_it_cannot_hold(book):
     ("keyframes", "said"),
     [([4], "Keyframe 4 in slot 1."), ([0, 8], "Keyframes 0, 8 in slots 0, 2."), ([], "No keyframe")],
 )
-def test_the_keyframes_are_said_in_words(open_page, keyframes, said):
-    assert said in open_page(SlotMap(9, keyframes=keyframes).to_html()).root("slot-map").inner_text()
+def test_the_keyframes_are_said_in_words(drawn, keyframes, said):
+    assert said in drawn(SlotMap(9, keyframes=keyframes)).inner_text()
