@@ -40,6 +40,8 @@ def test_a_run_leaves_keyframes_a_manifest_and_a_record(tmp_path):
     events = read_record(tmp_path / "run").events
     assert tuple(dict.fromkeys(event.node for event in events)) == NODES
     assert sorted(event.keyframe for event in events if event.node == "style_keyframe") == [0, 8, 16]
+    (judged,) = (event.values["verdicts"] for event in events if event.node == "judge")
+    assert [(verdict["index"], verdict["attempt"]) for verdict in judged] == [(0, 0), (8, 0), (16, 0)]
     for event in events:
         assert all((tmp_path / "run" / name).is_file() for name in event.images)
         assert bool(event.images) == (event.node in ("select_keyframes", "style_keyframe", "approve", "export"))
