@@ -56,6 +56,8 @@ class Pretended:
             time.sleep(self._seconds / 4)
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        while fault == "deaf":
+            time.sleep(0.05)
         while fault == "hang" or (folder.parent / "hold").exists():
             watch("denoising", 4, 4, None)
             time.sleep(0.05)
