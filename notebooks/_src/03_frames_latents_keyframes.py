@@ -190,7 +190,8 @@ lessons.show(fig)
 # %% [markdown] tags=["see"]
 # **What you should see.** Left, each hand turns on with every position, the first one fastest: together they tell each
 # position from every other. Right, the slots of the clip whose hands agree best with the keyframe's: with a shared
-# position that is slot 2, where it belongs; appended, it seems to stand after the last slot; restarted, at the first.
+# position that is slot 2, where it belongs; appended, it seems to stand after the last slot; restarted, at the first, and
+at *zero* too, where every keyframe would stand (one real model is trained so, and tells them apart by other marks).
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.2: shared positions
@@ -230,7 +231,7 @@ for name in POSITIONS:
     print(f"{name:10} {near[name]:.1f} dB")
 
 # %% tags=["proof"]
-assert near["shared"] == max(near.values())
+assert near["shared"] > max(near["appended"], near["restarted"])
 
 # %% tags=["predict"]
 lessons.recall("03")
@@ -243,7 +244,7 @@ lessons.recall("03")
 # - A keyframe after the first slot must be encoded as a group: held still (`hold`), or as a change of the source's group
 #   (`delta`).
 # - Tokens of a keyframe carry their slot's position: rotary positions tell the transformer distances in time. On this
-#   clip the other two choices cost little.
+#   clip the other choices cost little, and *zero* next to nothing.
 #
 # **Answers to the predictions.** (1) Slot 4. (2) No: both lie in slot 5. (3) A flash: for the four frames of its group
 # the picture jumps to wrong colours and back.
