@@ -20,8 +20,10 @@ from flowedit.tiny.splits import Split
 
 FRAMES = 17
 OUTLINES, TEXTURE = 5, 9
-FLOORS = {OUTLINES: {"joint": 29.5, "default": 26.8}, TEXTURE: {"joint": 29.5, "default": 29.0}}
-"""dB at the keyframes and far from them; measured on a processor: 31.7 and 31.3 dB at them, 27.1 and 31.0 dB far."""
+FLOORS = {OUTLINES: 29.5, TEXTURE: 29.5}
+"""dB at the keyframes with tokens and a correction; measured on a processor: 31.7 and 31.3 dB."""
+REFINED = {OUTLINES: 26.7, 3: 34.1}
+"""dB far from the keyframes; measured: 27.0 and 34.3 dB by default, 26.4 and 33.9 by the estimate alone."""
 POSITIONED = {12: 29.1, 18: 26.4}
 """dB far from the keyframes of two global colours; measured: 29.6 and 26.8 dB, appended 27.4 and 25.8."""
 JOINT = {"conditioning": "tokens", "keyframe_encoding": "hold", "alpha": 10.0, "steps": 2, "detail": "plain"}
@@ -56,13 +58,13 @@ def joint(case, model):
 
 
 def test_the_correction_reaches_the_keyframes(case, model, joint):
-    assert joint["psnr_key"] > FLOORS[case.scene]["joint"]
-    assert figures(case, model, **{**JOINT, "alpha": 0.0})["psnr_key"] < FLOORS[case.scene]["joint"] - 3
+    assert joint["psnr_key"] > FLOORS[case.scene]
+    assert figures(case, model, **{**JOINT, "alpha": 0.0})["psnr_key"] < FLOORS[case.scene] - 3
 
 
 def test_a_keyframe_stands_for_its_whole_group(case, model, joint):
     broken = figures(case, model, **{**JOINT, "keyframe_encoding": "still"})
-    assert broken["psnr_key"] < FLOORS[case.scene]["joint"] < joint["psnr_key"]
+    assert broken["psnr_key"] < FLOORS[case.scene] < joint["psnr_key"]
 
 
 @pytest.mark.parametrize("scene", POSITIONED)
@@ -77,11 +79,12 @@ def test_a_new_colour_travels_from_tokens_at_their_slots_positions(scene, model)
     assert far["appended"] < POSITIONED[scene] - 0.5
 
 
-def test_the_default_refines_its_estimate(case, model):
+@pytest.mark.parametrize("scene", REFINED)
+def test_the_default_refines_its_estimate(scene, model):
+    case = first_half(scene)
     ours = figures(case, model, "default")
     estimate = figures(case, model, "default", method="estimate")
-    assert ours["psnr_far"] > FLOORS[case.scene]["default"]
-    assert estimate["psnr_far"] < FLOORS[case.scene]["default"]
+    assert estimate["psnr_far"] < REFINED[scene] < ours["psnr_far"]
     assert ours["psnr_key"] > 39
 
 
