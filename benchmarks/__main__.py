@@ -158,11 +158,20 @@ def paces(
 
 
 @app.command()
-def batch(out: Annotated[Path, typer.Option(help="Where the record goes.")] = RESULTS / "batch.json") -> None:
+def batch(
+    out: Annotated[Path, typer.Option(help="Where the record goes.")] = RESULTS / "batch.json",
+    gpus: Annotated[int, typer.Option(help="Instead: a real model's edits on so many GPUs, and on one.")] = 0,
+) -> None:
     """Edit twelve clips one by one and as a batch, check a long manifest, and measure what the driver takes."""
-    from benchmarks.batch import measure_batch
+    if gpus:
+        from benchmarks.batch_gpus import measure_gpus
 
-    for line in measure_batch(out):
+        found = measure_gpus(out, gpus)
+    else:
+        from benchmarks.batch import measure_batch
+
+        found = measure_batch(out)
+    for line in found:
         typer.echo(line)
 
 

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 import torch
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -27,11 +29,13 @@ def pytest_configure(config):
 
 
 class Recorder:
-    """Writes the record after each test: a machine that is lost takes nothing with it, nor does a run of some tests."""
+    """Writes the record after each test: a machine that is lost takes nothing with it, nor does a run of some tests.
+
+    Runs of several processes, each on a GPU of its own, may share one record.
+    """
 
     def __init__(self, path):
         self.path = path
-        self.tests = json.loads(path.read_text())["tests"] if path.exists() else {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self):
@@ -39,15 +43,16 @@ class Recorder:
         if report.when == "call" or report.outcome != "passed":
             run = {"date": datetime.now(UTC).date().isoformat(), "commit": commit()}
             outcome = {"outcome": report.outcome, "seconds": round(report.duration, 1)}
-            self.tests[report.nodeid.rpartition("/")[2]] = outcome | run
-            self.write()
+            self.add({report.nodeid.rpartition("/")[2]: outcome | run})
         return report
 
-    def write(self):
+    def add(self, tests):
         from flowedit.environment import machine, versions
         from flowedit.files import write_json
 
-        write_json(self.path, {"machine": machine(), "versions": versions(), "tests": self.tests}, indent=1)
+        with FileLock(Path(gettempdir()) / f"{self.path.name}.lock"):
+            held = json.loads(self.path.read_text())["tests"] if self.path.exists() else {}
+            write_json(self.path, {"machine": machine(), "versions": versions(), "tests": held | tests}, indent=1)
 
 
 @functools.cache
