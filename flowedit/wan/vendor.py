@@ -2,7 +2,8 @@
 """The one place where diffsynth is imported: what flowedit uses of it, by name.
 
 Its files name transformers, torchvision, pandas and others at their top, and an edit uses none of them: loading them
-costs more processor time than three steps of an edit, and 150 MB. They wait here until something uses them.
+costs more processor time than three steps of an edit, and 150 MB. They also mark functions for PyTorch's compiler,
+whose import takes 1.8 s of processor time and 195 MB. All of it waits here until something uses it.
 """
 
 import io
@@ -13,11 +14,14 @@ from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+
+import torch
 
 WAITING = ("accelerate", "ftfy", "huggingface_hub", "imageio", "modelscope", "pandas", "torchvision", "transformers")
 """What the vendor's files name and an edit does not use."""
+FLEX = "torch.nn.attention.flex_attention"
 
 
 class Deferred:
@@ -63,7 +67,8 @@ class _Finder(MetaPathFinder, Loader):
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """A stand-in for a module that is to wait; None leaves the others to Python."""
         del path, target
-        return ModuleSpec(fullname, self, is_package=True) if fullname.partition(".")[0] in self._modules else None
+        waits = fullname in self._modules or fullname.partition(".")[0] in self._modules
+        return ModuleSpec(fullname, self, is_package=True) if waits else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The stand-in."""
@@ -75,7 +80,7 @@ class _Finder(MetaPathFinder, Loader):
 
 @contextmanager
 def deferring(*modules: str) -> Iterator[None]:
-    """Within the block, an import of these top-level modules gives stand-ins; after it, the real ones again.
+    """Within the block, an import of these modules gives stand-ins; after it, the real ones again.
 
     What is already loaded stays what it is.
     """
@@ -87,9 +92,32 @@ def deferring(*modules: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
         for name in [name for name, module in sys.modules.items() if isinstance(module, DeferredModule)]:
             del sys.modules[name]
+            package, _, part = name.rpartition(".")
+            if package in sys.modules:
+                delattr(sys.modules[package], part)
 
 
-with deferring(*WAITING):
+@contextmanager
+def compiling_later() -> Iterator[None]:
+    """Within the block, what is marked for PyTorch's compiler is compiled when it is first called.
+
+    What is marked as not to be compiled stays unmarked: the fast path compiles none of the vendor's functions. Where
+    the compiler is loaded already, nothing waits.
+    """
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    now, names = torch.compile, vars(torch)
+    names["compile"] = lambda function, **how: Deferred(lambda: now(function, **how))
+    names["_dynamo"] = SimpleNamespace(disable=lambda function: function)
+    try:
+        yield
+    finally:
+        names["compile"] = now
+        del names["_dynamo"]  # PyTorch imports the real one when it is asked for
+
+
+with deferring(*WAITING, FLEX), compiling_later():
     from diffsynth.configs import MODEL_CONFIGS, VRAM_MANAGEMENT_MODULE_MAPS
     from diffsynth.core import enable_vram_management
     from diffsynth.core.loader.file import convert_keys_dict_to_single_str

@@ -23,13 +23,14 @@ def test_loading_the_small_model_loads_none_of_the_heavy_libraries():  # catches
         import sys
         from flowedit.models import load_model
         load_model("tiny")
-        print(*[name for name in {WAITING} if name in sys.modules])
+        print(*[name for name in {(*WAITING, "torch._dynamo", "sympy", "triton")} if name in sys.modules])
     """
     assert run(code) == []
 
 
 def test_afterwards_the_real_ones_are_imported_and_the_vendors_names_work():
     code = """
+        import sys
         from flowedit.wan import vendor
         from diffsynth.models import wan_video_text_encoder, wan_video_image_encoder
         from diffsynth.core.vram.layers import AutoTorchModule
@@ -39,9 +40,28 @@ def test_afterwards_the_real_ones_are_imported_and_the_vendors_names_work():
         print(wan_video_text_encoder.AutoTokenizer.from_pretrained.__func__.__qualname__)
         print(type(wan_video_image_encoder.T.ToTensor()).__name__)
         print(attention.FLEX_ATTN_AVAILABLE)
+        import torch.nn.attention.flex_attention
+        print(torch.nn.attention.flex_attention.flex_attention.__name__)
+        print(torch.compile(abs, backend="eager")(torch.tensor(-3)).item(), "torch._dynamo" in sys.modules)
     """
-    said = "AutoTokenizer AutoTokenizer.from_pretrained ToTensor True"
+    said = "AutoTokenizer AutoTokenizer.from_pretrained ToTensor True flex_attention 3 True"
     assert run(code) == said.split()
+
+
+def test_what_is_marked_for_the_compiler_is_compiled_when_it_is_first_called():
+    code = """
+        import sys, torch
+        from flowedit.wan.vendor import compiling_later
+        compiled = []
+        with compiling_later():
+            double = torch.compile(lambda x: 2 * x, backend=lambda graph, _: compiled.append(graph) or graph.forward)
+            same = torch._dynamo.disable(abs)
+        print("torch._dynamo" in sys.modules, len(compiled))
+        print(double(torch.ones(1)).item(), same(-3), len(compiled))
+        with compiling_later():  # it is loaded now, and stays what it is
+            print(torch._dynamo.disable.__module__)
+    """
+    assert run(code) == ["False", "0", "2.0", "3", "1", "torch._dynamo.decorators"]
 
 
 @pytest.fixture
