@@ -30,7 +30,7 @@ _FAN_IN = 8
 _RIDGE = 1e-3
 _FIT_PIXELS, _ALL_PIXELS = 1 << 14, 1 << 16
 """Of each keyframe, and of all together, at most."""
-_AT_ONCE = 1024
+_AT_ONCE = 2048
 """Pixels whose terms are computed at a time: they stay in the processor's cache."""
 _BLURS = (1.0, 2.0, 4.0, 8.0)
 _EDGE_BLURS = (0.7, 1.5)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -148,7 +149,7 @@ def _mixed(
         trusts = [trust(frames, i, each, rows) for each in candidates]
         # The floor leaves a plain average where no candidate can be trusted.
         weights = [one * each.nearness[rows] + np.float32(1e-6) for one, each in zip(trusts, candidates, strict=True)]
-        whole, best = np.sum(weights, axis=0), np.max(trusts, axis=0)
+        whole, best = reduce(np.add, weights), reduce(np.maximum, trusts)
         shares = [weight / whole for weight in weights]
         for one, images in zip(made, sets, strict=True):
             seen = [read_at(images[each.keyframe], each.places[rows], cv2.INTER_CUBIC) for each in candidates]
@@ -166,10 +167,9 @@ def trust(frames: np.ndarray, i: int, candidate: Candidate, rows: slice) -> Floa
 def _average(pictures: Sequence[Frame], shares: Sequence[np.ndarray]) -> tuple[Frame, Float32[np.ndarray, "h w"]]:
     """Pictures mixed by shares that add up to 1, and how far they lie from the mixture, in 8-bit levels."""
     planes = zip(*(cv2.split(picture) for picture in pictures), strict=True)
-    sums = [sum(share * plane for share, plane in zip(shares, each, strict=True)) for each in planes]
-    mixed = cv2.merge([np.rint(plane).clip(0, 255).astype(np.uint8) for plane in sums])
-    apart = [share * _apart(picture, mixed) for share, picture in zip(shares, pictures, strict=True)]
-    return mixed, np.sum(apart, axis=0)
+    sums = [reduce(np.add, map(np.multiply, shares, each)) for each in planes]
+    mixed = cv2.convertScaleAbs(cv2.merge(sums))
+    return mixed, reduce(np.add, [share * _apart(one, mixed) for share, one in zip(shares, pictures, strict=True)])
 
 
 def _apart(one: Frame, other: Frame) -> Float32[np.ndarray, "h w"]:

@@ -19,6 +19,8 @@ Video = UInt8[np.ndarray, "F H W 3"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What is opened, whatever the suffix: some of Pillow's other formats start programs."""
+_PNG_LEVEL = 2
+"""Of compression: 4 % larger than at the usual 6, in less than half the time."""
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -73,7 +75,7 @@ def write_image(path: str | Path, image: Picture) -> None:
     path, image = Path(path), _checked_picture(image)
     try:
         with atomic_write(path) as part:
-            Image.fromarray(image).save(part)
+            Image.fromarray(image).save(part, compress_level=_PNG_LEVEL)
     except ValueError as error:
         raise OutputError(f"Cannot write {path} ({_one_line(error)}); name it .png, .jpg or .webp.") from None
 

@@ -107,7 +107,7 @@ def compiling_later() -> Iterator[None]:
     if "torch._dynamo" in sys.modules:
         yield
         return
-    now, names = torch.compile, vars(torch)
+    now, names = torch.compile, torch.__dict__
     names["compile"] = lambda function, **how: Deferred(lambda: now(function, **how))
     names["_dynamo"] = SimpleNamespace(disable=lambda function: function)
     try:
