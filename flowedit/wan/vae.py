@@ -156,8 +156,7 @@ def _in_pairs(  # noqa: PLR0913 - four of them are given once, and two by the ve
     b, _, t, height, width = x.shape
     if t % 2:
         return odd(conv, x, cache_x)
-    past = _with_past(x[:, :, :0], cache_x, 2)
-    parts = [*spread(*(frames.movedim(1, -1).contiguous().flatten(2) for frames in (past, x)))]
+    parts = [*spread(_with_past(x, cache_x, 2).movedim(1, -1).contiguous().flatten(2))]
     size = (b, t // 2, height, width, -1)
     # Each part is let go of once it is read: at the full size of a clip it has hundreds of megabytes.
     made = [_flat(parts.pop(0).view(size), kernel, None).flatten(1, 2).contiguous() for kernel in kernels]
@@ -165,9 +164,8 @@ def _in_pairs(  # noqa: PLR0913 - four of them are given once, and two by the ve
     return out.view(b, t, height, width, -1).movedim(-1, 1)
 
 
-def _spread(past: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the four convolutions of pairs of frames are of: `(b, 2, n)` and `(b, t, n)` to four of `(b, t / 2, n)`."""
-    frames = torch.cat([past, frames], dim=1)
+def _spread(frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the four convolutions of pairs of frames are of: `(b, 2 + t, n)` to four of `(b, t / 2, n)`."""
     first, second, third, fourth = frames[:, :-2:2], frames[:, 1:-1:2], frames[:, 2::2], frames[:, 3::2]
     return first - third, second + third, third - second, second - fourth
 
