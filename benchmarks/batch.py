@@ -122,13 +122,13 @@ def ask() -> dict[str, float]:
     """Milliseconds of the driver to start a worker, to ask one how far it is, and to wait for one of many."""
     import ray
 
-    from flowedit.batch.painting import Painter
+    from flowedit.agent.settings import GeminiSettings
     from flowedit.batch.worker import Worker
 
     ray.init(address="local", include_dashboard=False, num_cpus=4, object_store_memory=80_000_000, log_to_driver=False)
     begun = time.process_time()
     remote: Any = ray.remote
-    actors = [remote(Worker).options(max_concurrency=3).remote(Painter(Path(), 0.0, 0)) for _ in range(4)]
+    actors = [remote(Worker).options(max_concurrency=3).remote(GeminiSettings()) for _ in range(4)]
     ray.get([actor.ready.remote() for actor in actors])
     start, actor, begun = (time.process_time() - begun) / 4, actors[0], time.process_time()
     for _ in range(50):

@@ -13,7 +13,7 @@ def run_batch(
     out: Path | str,
     *,
     common: Mapping[str, Any] | None = None,
-    **options: Any,  # noqa: ANN401 - those of `BatchOptions`
+    **options: Any,  # noqa: ANN401
 ) -> "list[Record]":
     """Edit every clip of a manifest, and say what became of each.
 

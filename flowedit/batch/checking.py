@@ -1,19 +1,24 @@
 """Check every line of a batch before any work: files, sizes, rates, windows, settings, model and disk."""
 
+import io
+import pickle
 import shutil
-from collections.abc import Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from flowedit.batch.manifest import Entry, Faults, Rows, entries_of
-from flowedit.batch.painting import Painter
-from flowedit.errors import FlowEditError, KeyframeError, OutputError, SettingError
+from flowedit.agent.settings import StyleSettings, find_key
+from flowedit.batch.manifest import Entry, Rows, entries_of
+from flowedit.errors import FlowEditError, KeyframeError, OutputError, SettingError, VideoFileError
 from flowedit.keyframes import check_shape
-from flowedit.media.clip import VideoInfo
+from flowedit.media.clip import VideoInfo, probe
 from flowedit.media.glance import glance
 from flowedit.media.images import FORMATS
 from flowedit.models import checkpoint_files, placements
@@ -25,6 +30,13 @@ _LOOKS = 4
 """Videos looked at side by side: storage that is shared answers late."""
 PIXEL_BYTES, LOSSLESS_BYTES = 0.5, 3.0
 """What the results take on the disk a pixel of the window, rather too much."""
+_CHILD = """
+import pickle, sys
+from flowedit.batch.checking import probed
+for video in pickle.load(sys.stdin.buffer):
+    pickle.dump(probed(video), sys.stdout.buffer)
+    sys.stdout.flush()
+"""
 
 
 def checked_entries(
@@ -36,20 +48,8 @@ def checked_entries(
         SettingError: a line for each line of the manifest that cannot be run, with its number.
     """
     entries, faults = entries_of(base, rows, out, common, mirror=mirror)
-    if entries:
-        faults += check_entries(entries, Painter.of(entries, out, 0.0))
-    if faults:
-        raise SettingError("\n".join(["nothing is begun:", *(f"  {said}" for _, said in sorted(faults))]))
-    return entries
-
-
-def check_entries(entries: Sequence[Entry], painter: Painter) -> Faults:
-    """A sentence for each of some clips that cannot be run. A video is opened once, of pictures the header is read."""
-    check_model, check_style = lru_cache(None)(_check_model), lru_cache(None)(lambda style: painter.check(dict(style)))
-    faults, needed = Faults(), 0.0
-    videos = list(dict.fromkeys(entry.request.video for entry in entries))
-    with ThreadPoolExecutor(_LOOKS) as pool:
-        infos = dict(zip(videos, pool.map(_seen, videos), strict=True))
+    check_model, check_style = lru_cache(None)(_check_model), lru_cache(None)(_check_style)
+    infos, needed = _looked_at([entry.request.video for entry in entries]), 0.0
     for entry in entries:
         request, info = entry.request, infos[entry.request.video]
         try:
@@ -62,16 +62,42 @@ def check_entries(entries: Sequence[Entry], painter: Painter) -> Faults:
             needed += _check(entry, info)
         except FlowEditError as error:
             faults.append((entry.line, f"line {entry.line} ({entry.id}): {error}"))
-    free = shutil.disk_usage(existing_parent(entries[0].request.output)).free
+    free = shutil.disk_usage(existing_parent(out)).free
     if needed > free:
         said = f"the results may take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; free some."
-        faults.append((entries[-1].line + 1, said))
-    return faults
+        faults.append((rows[-1][0] + 1, said))
+    if faults:
+        raise SettingError("\n".join(["nothing is begun:", *(f"  {said}" for _, said in sorted(faults))]))
+    return entries
 
 
-def _seen(video: Path) -> VideoInfo | FlowEditError:
+def _looked_at(videos: Sequence[Path]) -> dict[Path, VideoInfo | FlowEditError]:
+    """What each video holds, or why it is none; each is opened once."""
+    videos = list(dict.fromkeys(videos))
+    with ThreadPoolExecutor(_LOOKS) as pool:
+        found = {video: info for video, info in zip(videos, pool.map(glance, videos), strict=True) if info}
+    doubtful = [video for video in videos if video not in found]
+    return {**found, **dict(zip(doubtful, _probed_apart(doubtful), strict=True))}
+
+
+def _probed_apart(videos: Sequence[Path]) -> Iterator[VideoInfo | FlowEditError]:
+    """What `probed` says of each video, in a process of its own: a film may end the process that decodes it."""
+    while videos:
+        child = subprocess.run([sys.executable, "-c", _CHILD], input=pickle.dumps(videos), capture_output=True)
+        answers = io.BytesIO(child.stdout)
+        with suppress(EOFError):
+            while True:
+                yield pickle.load(answers)
+                videos = videos[1:]
+        if videos:
+            yield VideoFileError(f"{videos[0]} ends the program that decodes it (status {child.returncode}).")
+            videos = videos[1:]
+
+
+def probed(video: Path) -> VideoInfo | FlowEditError:
+    """What `probe` says, or raises."""
     try:
-        return glance(video)
+        return probe(video)
     except FlowEditError as error:
         return error
 
@@ -82,6 +108,15 @@ def _check_model(model: str, placement: str) -> None:
         placements(model, level=placement)
     else:
         checkpoint_files(model)
+
+
+def _check_style(style: tuple[tuple[str, Any], ...]) -> None:
+    from flowedit.agent.painting import chosen_look, read_style_image  # clips with keyframes do without the agent
+
+    settings = StyleSettings(**dict(style))
+    read_style_image(settings)
+    if settings.style is not None or settings.backend == "offline" or not find_key():
+        chosen_look(settings)
 
 
 def _check(entry: Entry, info: VideoInfo) -> float:

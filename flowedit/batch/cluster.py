@@ -14,8 +14,11 @@ from flowedit.wan.memory import HOST_BASE_BYTES
 
 STARTS = 3
 """How often Ray is started where it is not up within the 30 s that it gives itself."""
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_prestart_worker_first_driver": "0"}
-"""Ray would report every start to its makers, and start workers that none of ours could be."""
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray would report every start to its makers,
+    "RAY_prestart_worker_first_driver": "0",  # start workers that none of ours could be,
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # and say of each worker that died a page, among the lines of `--json`
+}
 _STORE_BYTES = 80_000_000
 """Ray's store of objects: manifest lines and records go through it, never frames."""
 
@@ -43,13 +46,16 @@ def connected(address: str | None) -> Iterator[Any]:
         import ray
     except ModuleNotFoundError:
         raise ModelError("Ray is not installed, and runs a batch: pip install 'flowedit[cluster]'.") from None
-    ours = not ray.is_initialized()
-    if ours:
+    if ours := not ray.is_initialized():
         _start(ray, address)
+    # SIGTERM ends the batch as Ctrl-C does; Ray has it end the program on the spot. Other threads hear no signal.
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
-        with _terminable():
-            yield ray
+        yield ray
     finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
         if ours:
             ray.shutdown()
 
@@ -72,34 +78,15 @@ def _start(ray: Any, address: str | None) -> None:  # noqa: ANN401
                 raise ModelError(f"Ray does not start: {str(error).splitlines()[0]}") from None
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does; Ray, when it starts, has it end the program on the spot."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal is heard
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def room_on(ray: Any, models: set[str], options: BatchOptions) -> Room:  # noqa: ANN401
-    """How many edits the nodes have room for at once, by what `flowedit doctor` predicts of these models.
-
-    Args:
-        ray: as connected.
-        models: those that are loaded; none for edits without one.
-        options: what one edit may take.
+    """How many edits the nodes have room for at once, by what `flowedit doctor` predicts of the models to be loaded.
 
     Raises:
         SettingError: no node has room for one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    most = [int(node.get("GPU", 0)) for node in nodes]
-    gpus = int(any(most)) if options.gpus_per_edit is None else options.gpus_per_edit
-    shares = [int(node.get("CPU", 0)) // count for node, count in zip(nodes, most, strict=True) if count and gpus]
+    gpus = int(any(node.get("GPU") for node in nodes)) if options.gpus_per_edit is None else options.gpus_per_edit
+    shares = [int(node.get("CPU", 0) // node["GPU"]) for node in nodes if gpus and node.get("GPU")]
     cpus, memory = options.cpus_per_edit or max(1, min(shares, default=1)), HOST_BASE_BYTES
     if large := sorted(models - {"tiny"}):
         predicted = ray.remote(_predicted).options(num_gpus=min(gpus, 1))
@@ -108,11 +95,11 @@ def room_on(ray: Any, models: set[str], options: BatchOptions) -> Room:  # noqa:
         except ray.exceptions.RayTaskError as error:
             raise ModelError(str(error.cause)) from None
     size, share = max(1, gpus), {"CPU": cpus, "memory": memory, **({"GPU": 1} if gpus else {})}
-    fits = [min(node.get(name, 0) // (need * size) for name, need in share.items()) for node in nodes]
-    if sum(fits) < 1:
+    slots = sum(min(int(node.get(name, 0) // (need * size)) for name, need in share.items()) for node in nodes)
+    if slots < 1:
         words = f"{cpus * size} cores, {gpus} GPUs and {memory * size / 1e9:.1f} GB of memory"
         raise SettingError(f"No node has room for one edit: {words}. Lower --cpus-per-edit or --gpus-per-edit.")
-    return Room(size, share, int(sum(fits)))
+    return Room(size, share, slots)
 
 
 def _predicted(models: Sequence[str]) -> int:

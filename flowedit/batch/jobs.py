@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flowedit.agent.settings import GeminiSettings
 from flowedit.batch.cluster import Room, connected, room_on
 from flowedit.batch.index import write_index
 from flowedit.batch.manifest import Entry
 from flowedit.batch.options import BatchOptions
-from flowedit.batch.painting import Painter
 from flowedit.batch.record import Record, read_record
-from flowedit.batch.worker import Edit, Worker
+from flowedit.batch.worker import Edit, Worker, budget_of
 from flowedit.errors import ModelError, OutputError
 from flowedit.wan.placement import LEVELS
 
@@ -28,7 +28,7 @@ _THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """As at the command line, whose results are to come out."""
 _UNBORN = 3
 """Workers in a row that die before they are ready, after which something is wrong with all."""
-_Given = tuple[Painter, Edit | None]
+_Given = tuple[GeminiSettings, Edit | None]
 """What workers are made of."""
 
 
@@ -48,9 +48,10 @@ def batch_steps(
         SettingError: no such cluster, or no node with room for one edit.
     """
     options = options or BatchOptions()
+    budget = budget_of(entries, out, options.max_usd)
     with connected(options.address) as ray:
         records = {entry.id: read_record(entry) for entry in entries}
-        batch = _Batch(ray, entries, options, (Painter.of(entries, out, options.max_usd), edit))
+        batch = _Batch(ray, entries, options, (budget, edit))
         due = time.monotonic()
         try:
             for record in batch.steps():
@@ -73,16 +74,7 @@ def lowered(entry: Entry, record: Record) -> Entry:
 
 
 class _Group:
-    """The workers of one edit: one, or one a GPU where several share it.
-
-    Attributes:
-        actors: their handles.
-        refs: what is waited for; none while idle.
-        entry: the clip in hand; None at the start.
-        last: how far it is.
-        node: where the first runs, in Ray's name for it.
-        lost: when it is given up, once it is silent.
-    """
+    """The workers of one edit: one, or one a GPU where several share it; the first leads."""
 
     def __init__(self, ray: Any, room: Room, given: _Given) -> None:  # noqa: ANN401
         how: dict[str, Any] = {f"num_{name.lower()}s": room.share.get(name, 0) for name in ("CPU", "GPU")}
@@ -98,14 +90,15 @@ class _Group:
         for rank in range(room.size):
             how["runtime_env"] = {"env_vars": {**told, "RANK": str(rank)} if room.size > 1 else told}
             self.actors.append(ray.remote(Worker).options(**how).remote(*given, rank=rank, size=room.size))
-        self.entry: Entry | None = None
-        self.node, self.last, self.lost = "", Record(id=""), 0.0
-        self.refs = [each.ready.remote() for each in self.actors]
+        self.entry: Entry | None = None  # the clip in hand
+        self.before = self.last = Record(id="")  # its record when it was given, and how far it is
+        self.node, self.lost = "", 0.0  # where they run; when they are given up, once they are silent
+        self.refs = {each.ready.remote(): i for i, each in enumerate(self.actors)}  # what is waited for, if anything
 
     def begin(self, entry: Entry, retries: int) -> Record:
         """Give it a clip."""
-        self.entry, self.last = entry, Record(id=entry.id, state="running")
-        self.refs = [actor.work.remote(entry, retries) for actor in self.actors]
+        self.entry, self.before, self.last = entry, read_record(entry), Record(id=entry.id, state="running")
+        self.refs = {actor.work.remote(entry, retries): i for i, actor in enumerate(self.actors)}
         return self.last
 
     def end(self) -> None:
@@ -152,16 +145,16 @@ class _Batch:
         """Workers that are ready, have ended a clip, or have died; waits for one for a while."""
         of = {ref: group for group in self._groups for ref in group.refs}
         ended = self._ray.wait(list(of), timeout=POLL_S, fetch_local=False)[0] if of else time.sleep(POLL_S)
-        for group in {of[ref] for ref in ended or ()}:
-            yield from self._heard(group)
-        for group in list(self._groups):
+        for ref in ended or ():
+            yield from self._heard(of[ref], ref)
+        for group in self._busy():
             if group.entry and group.lost and (time.monotonic() > group.lost or not self._alive(group.node)):
-                yield self._died(group, group.entry, "", "it is silent")
+                yield self._given_up(group, group.entry, "it is silent")
 
-    def _heard(self, group: _Group) -> Generator[Record, None, None]:
-        entry, errors = group.entry, self._ray.exceptions
+    def _heard(self, group: _Group, ref: object) -> Generator[Record, None, None]:
+        errors, rank, entry = self._ray.exceptions, group.refs.pop(ref), group.entry
         try:
-            found = self._ray.get(group.refs, timeout=None if len(group.refs) == 1 else 60)
+            found = self._ray.get(ref)
         except errors.RayError as error:
             said = str(error).strip().splitlines()
             if entry is None:
@@ -170,36 +163,47 @@ class _Batch:
                 if getattr(error, "actor_init_failed", False) or self._unborn >= _UNBORN:
                     raise ModelError(f"A worker does not start: {said[-1]}") from None
             elif isinstance(error, errors.ActorUnavailableError):
-                group.refs, group.lost = [], time.monotonic() + _GONE_S
+                group.refs, group.lost = {}, time.monotonic() + _GONE_S
             else:
                 cause = "memory" if isinstance(error, errors.OutOfMemoryError) else ""
-                yield self._died(group, entry, cause, said[0])
+                yield self._given_up(group, entry, said[0], cause)
             return
-        group.refs, group.entry, self._unborn = [], None, 0
+        self._unborn = 0
         if entry is None:
-            group.node = found[0]
-            return
-        if found[0].cause:  # memory that is in pieces is whole in a fresh process; a full disk is left alone
-            self._drop(group)
-            self._slots -= found[0].cause == "disk"
-        yield self._settled(entry, found[0])
+            group.node = found
+        elif rank and found.state == "failed" and group.last.state == "running":  # the leader waits for it in vain
+            group.last = found
+            yield self._given_up(group, entry)
+        else:
+            group.last = group.last if rank else found
+            if group.last.state != "running" and not (group.refs and group.last.state in ("done", "skipped")):
+                group.entry = None
+                if group.refs or group.last.cause:  # memory that is in pieces is whole in a fresh process
+                    self._drop(group)
+                yield self._settled(entry, group.last)
 
     def _alive(self, node: str) -> bool:
         return any(each["Alive"] and each["NodeID"] == node for each in self._ray.nodes())
 
-    def _died(self, group: _Group, entry: Entry, cause: str, said: str) -> Record:
-        """The record of a clip whose worker is gone: its own failure, unless the whole node went."""
+    def _given_up(self, group: _Group, entry: Entry, said: str = "", cause: str = "") -> Record:
+        """The record of a clip whose worker is gone: its own failure, unless the node went, or its disk was full."""
         self._drop(group)
-        kept = replace(read_record(entry), level=group.last.level)
-        if self._alive(group.node):
-            reason = f"its process died at: {group.last.stage or 'start'} ({said})"
-            kept = kept.failed(reason, self._retries, cause)
-        else:
-            kept = replace(kept, state="failed", reason=f"its node {kept.node} went away")
-        return self._settled(entry, kept.kept(entry))
+        last, kept = group.last, read_record(entry)
+        if kept.state == "stopped" or kept == group.before:  # else the worker had written what became of the clip
+            reason, cause = last.reason or f"its process died at: {last.stage or 'start'} ({said})", last.cause or cause
+            kept, gone = replace(kept, level=last.level), not self._alive(group.node)
+            if gone:
+                kept = replace(kept, state="failed", reason=f"its node {kept.node} went away")
+            elif cause == "disk":
+                kept = replace(kept, state="failed", reason=reason, cause=cause)
+            else:
+                kept = kept.failed(reason, self._retries, cause)
+            kept.kept(entry)
+        return self._settled(entry, kept)
 
     def _settled(self, entry: Entry, record: Record) -> Record:
-        """A clip that failed waits for its next turn."""
+        """A clip that failed waits for its next turn; a worker whose disk is full gets no other."""
+        self._slots -= record.cause == "disk"
         if record.state == "failed":
             self._waiting.append(lowered(entry, record))
         return record
@@ -215,7 +219,7 @@ class _Batch:
         for ref in answered:
             with suppress(self._ray.exceptions.RayError):
                 group, record = asked[ref], self._ray.get(ref)
-                if record.id == group.last.id:
+                if record.id == group.last.id and group.last.state == "running" and record != group.last:
                     group.last = record
                     yield record
 

@@ -4,21 +4,24 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from flowedit.agent.settings import GeminiSettings, StyleSettings
 from flowedit.batch.manifest import Entry
-from flowedit.batch.painting import Painter
 from flowedit.batch.record import Record, is_done, read_record
 from flowedit.errors import OutputError
 from flowedit.files import make_folder
-from flowedit.run.inputs import Inputs, read_inputs
+from flowedit.media.clip import probe
+from flowedit.presets import model_defaults
+from flowedit.run.inputs import Inputs, choose_window, read_inputs
 from flowedit.run.outputs import Watch, asked_of, following
-from flowedit.run.request import EditRequest
+from flowedit.run.request import EditRequest, styled
 from flowedit.runfolder import STATE
 
 if TYPE_CHECKING:
@@ -39,9 +42,9 @@ class Worker:
     Several share each edit where `size` is above 1; the one of rank 0 writes.
     """
 
-    def __init__(self, painter: Painter, edit: Edit | None = None, *, rank: int = 0, size: int = 1) -> None:
+    def __init__(self, budget: GeminiSettings, edit: Edit | None = None, *, rank: int = 0, size: int = 1) -> None:
         """Begin with no model; `edit` stands in for the edit with one."""
-        self._painter, self._edit, self._rank, self._size = painter, edit or self._edited, rank, size
+        self._budget, self._edit, self._rank, self._size = budget, edit or self._edited, rank, size
         self._key: Any = None
         self._loaded: Loaded | None = None
         self._together, self._spread = ExitStack(), None
@@ -65,65 +68,62 @@ class Worker:
     def work(self, entry: Entry, retries: int) -> Record:
         """Edit one clip unless it is done or has failed too often; whatever goes wrong is in the record."""
         self._at = Record(id=entry.id, state="running", stage="reading")
-        if self._rank:
-            with suppress(Exception, KeyboardInterrupt):  # the leader says what became of the clip
-                self._follow(entry, retries)
-            return self._at
         try:
+            if self._rank:
+                return self._work(entry, retries)
             with FileLock(make_folder(entry.request.output) / LOCK, timeout=PATIENCE_S):
                 return self._work(entry, retries)
         except Timeout:
             return Record(id=entry.id, state="quarantined", reason=f"{entry.request.output} is another process's")
         except KeyboardInterrupt:
-            return replace(read_record(entry), state="stopped").kept(entry)
+            stopped = replace(read_record(entry), state="stopped")
+            return stopped if self._rank else stopped.kept(entry)
         except Exception as error:
             return self._failed(entry, error, retries)
 
     def _work(self, entry: Entry, retries: int) -> Record:
         request = self._request(entry)
-        kept, asked = read_record(entry), asked_of(request)
+        before, asked = read_record(entry), asked_of(request)
+        kept = before if before.asked == asked else Record(id=entry.id, asked=asked)
         if is_done(request.output, asked):
-            return replace(kept, state="skipped", asked=asked)
-        if kept.asked != asked:
-            (request.output / STATE).unlink(missing_ok=True)
-            kept = Record(id=entry.id, asked=asked)
+            return replace(kept, state="skipped")
         if kept.failures > retries:
             return replace(kept, state="quarantined")
+        state = request.output / STATE
+        request = replace(request, overwrite=True, resume=kept is before and state.is_file())
+        if self._rank:
+            with following(request) as share:
+                self._edit(share, self._watch)
+            return self._at
+        if kept is not before:
+            state.unlink(missing_ok=True)
         node = socket.gethostname()
         kept = replace(kept, state="running", starts=kept.starts + 1, node=node, reason="", cause="").kept(entry)
         begun = time.perf_counter()
-        self._edit(replace(request, resume=(request.output / STATE).is_file()), self._watch)
+        self._edit(request, self._watch)
         seconds = round(time.perf_counter() - begun, 3)
         return replace(kept, state="done", seconds=seconds, reason=self._note, level=self._level).kept(entry)
 
     def _failed(self, entry: Entry, error: Exception, retries: int) -> Record:
         """The record of a clip after an error; what is for want of memory or disk is no fault of its saved state."""
         cause, kept = _cause(error), replace(read_record(entry), level=self._level)
-        if cause == "disk":  # not the clip's failure, and nothing can be written down
-            return replace(kept, state="failed", cause=cause, reason=str(error))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if self._rank or cause == "disk":  # the leader's to write; not the clip's failure, nor to be written down
+            return replace(kept, state="failed", cause=cause, reason=reason)
         try:
             if not cause:
                 (entry.request.output / STATE).unlink(missing_ok=True)
-            return kept.failed(str(error) or type(error).__name__, retries, cause).kept(entry)
+            return kept.failed(reason, retries, cause).kept(entry)
         except (OSError, OutputError):  # it would be tried for ever
-            return replace(kept, state="quarantined", reason=str(error))
+            return replace(kept, state="quarantined", reason=reason)
 
     def _request(self, entry: Entry) -> EditRequest:
         """The request with its keyframes; of several workers the first to come paints them."""
-        request = entry.request
-        if entry.style:
-            self._at = replace(self._at, stage="painting keyframes")
-            with FileLock(make_folder(request.output) / PAINT_LOCK):
-                request = self._painter.painted(entry)
-        return replace(request, overwrite=True)
-
-    def _follow(self, entry: Entry, retries: int) -> None:
-        """The share of an edit that the worker of rank 0 leads, whose folder it leaves alone."""
-        request, kept = self._request(entry), read_record(entry)
-        asked = asked_of(request)
-        if not is_done(request.output, asked) and kept.failures <= retries:
-            with following(replace(request, resume=kept.asked == asked)) as share:
-                self._edit(share, self._watch)
+        if not entry.style:
+            return entry.request
+        self._at = replace(self._at, stage="painting keyframes")
+        with FileLock(make_folder(entry.request.output) / PAINT_LOCK):
+            return painted(entry, self._budget)
 
     def _watch(self, stage: str, done: int, total: int, step: object) -> None:
         del step
@@ -164,6 +164,26 @@ class Worker:
             watch("loading the model", 0, 0, None)
             self._key, self._loaded = (key, room), load_at(placement, request)
         return self._loaded
+
+
+def budget_of(entries: Sequence[Entry], out: Path, max_usd: float) -> GeminiSettings:
+    """What all painting may cost, by whichever worker and on whichever day; its count lies in `out`."""
+    calls = GeminiSettings.max_calls * sum(bool(entry.style) for entry in entries)
+    return GeminiSettings(max_usd=max_usd, max_calls=calls, answers=out.absolute() / "answers")
+
+
+def painted(entry: Entry, budget: GeminiSettings) -> EditRequest:
+    """The clip's request with keyframes, those painted before where they are of the same clip and style."""
+    from flowedit.agent.run import style_or_reuse  # clips with keyframes do without the agent
+
+    request, own = entry.request, entry.request.settings
+    total, longest = probe(request.video).num_frames, model_defaults(request.model).window
+    taken = choose_window(total, request.start, request.num_frames, longest, request.every)
+    style: dict[str, Any] = {**entry.style, "start": taken.start, "every": taken.step, "num_frames": len(taken)}
+    settings = StyleSettings(**style, gemini=budget)
+    found = styled(style_or_reuse(request.video, settings, request.output / "style", replace=True))
+    said = {name: getattr(own, name) or getattr(found["styling"], name) for name in ("prompt", "negative_prompt")}
+    return replace(request, settings=own.with_(**said), **found)
 
 
 def wait_for_gpu(patience: float = PATIENCE_S) -> str:

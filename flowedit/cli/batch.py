@@ -1,17 +1,16 @@
 """`flowedit batch`: many clips, on this machine or on a Ray cluster."""
 
 import json
-import time
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flowedit.agent.settings import StyleSettings
 from flowedit.batch.options import FOUND_OUT, STYLE, BatchOptions
@@ -84,7 +83,7 @@ def batch(
         closing(batch_steps(entries, output, BatchOptions(**where))) as steps,
     ):
         for record in steps:
-            show(records.get(record.id), record)
+            show(record)
             records[record.id] = record
     typer.echo(summary(records.values()), err=own.as_json)
     typer.echo(output / INDEX, err=own.as_json)
@@ -93,52 +92,46 @@ def batch(
 
 
 @contextmanager
-def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record | None, Record], None]]":
-    """A watcher of records, told the last one of the same clip, too.
-
-    Bars at a terminal; elsewhere a line for what begins and ends, or JSON of all that changes.
-    """
+def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record], None]]":
+    """A watcher of records: bars at a terminal, elsewhere a line for what begins and ends, or JSON of every change."""
     console, ended = Console(stderr=True), 0
 
-    def say(before: "Record | None", record: "Record") -> None:
+    def say(record: "Record") -> None:
         nonlocal ended
         ended += record.ended
-        if as_json and record != before:
+        if as_json:
             typer.echo(json.dumps(asdict(record)))
-        elif not as_json and not record.stage:
+        elif not record.stage:
             typer.echo(printable(f"{ended}/{total} {record.line()}"), err=True)
 
     if as_json or not console.is_terminal:
         yield say
-        return
-    steps, words = TextColumn("{task.fields[steps]}"), TextColumn("{task.description}", markup=False)
-    with Progress(BarColumn(), steps, TimeElapsedColumn(), words, console=console, transient=True) as progress:
-        yield _Bars(progress, total).show
+    else:
+        with _Bars(console, total) as bars:
+            yield bars.show
 
 
-class _Bars:
-    """A bar over all clips, by whose pace the time left is told, and one for each clip at work."""
+class _Bars(Progress):
+    """A bar over all clips, with the time left by the pace of those that were not skipped, and one for each at work."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._clips, self._ended, self._worked, self._began = progress, dict[str, Any](), 0, 0, 0.0
-        self._whole = progress.add_task("starting", total=total, steps=f"0/{total}")
+    def __init__(self, console: Console, total: int) -> None:
+        words = TextColumn("{task.description}", markup=False)
+        columns = BarColumn(), TextColumn("{task.fields[steps]}"), TimeElapsedColumn(), TimeRemainingColumn(), words
+        super().__init__(*columns, console=console, transient=True, speed_estimate_period=math.inf)
+        self._clips, self._total, self._ended, self._skipped = dict[str, TaskID](), total, 0, 0
+        self._whole = self.add_task("clips: time taken, time left", total=total, steps=f"0/{total}")
 
-    def show(self, before: "Record | None", record: "Record") -> None:
-        del before
-        self._began = self._began or time.monotonic()
+    def show(self, record: "Record") -> None:
         if record.state == "running":
             if record.id not in self._clips:
-                self._clips[record.id] = self._progress.add_task("", total=None, steps="")
+                self._clips[record.id] = self.add_task("", total=None, steps="")
             steps = {"steps": f"{record.done}/{record.total}", "total": record.total} if record.total else {}
             words = printable(f"{record.id}: {record.stage or 'starting'}")
-            self._progress.update(self._clips[record.id], description=words, completed=record.done, **steps)
-        else:
-            if record.id in self._clips:
-                self._progress.remove_task(self._clips.pop(record.id))
-            self._progress.console.print(printable(record.line()), highlight=False, markup=False, soft_wrap=True)
-        self._ended += record.ended
-        self._worked += record.ended and record.state != "skipped"  # what was skipped took no time
-        total = int(self._progress.tasks[0].total or 0)
-        pace = (time.monotonic() - self._began) / self._worked if self._worked else 0.0
-        left = f"about {timedelta(seconds=round(pace * (total - self._ended)))} left" if pace else "clips"
-        self._progress.update(self._whole, completed=self._ended, steps=f"{self._ended}/{total}", description=left)
+            self.update(self._clips[record.id], description=words, completed=record.done, **steps)
+            return
+        if record.id in self._clips:
+            self.remove_task(self._clips.pop(record.id))
+        self.console.print(printable(record.line()), highlight=False, markup=False, soft_wrap=True)
+        self._ended, self._skipped = self._ended + record.ended, self._skipped + (record.state == "skipped")
+        worked, steps = self._ended - self._skipped, f"{self._ended}/{self._total}"
+        self.update(self._whole, completed=worked, total=self._total - self._skipped, steps=steps)

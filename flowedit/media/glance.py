@@ -11,7 +11,8 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from flowedit.media.clip import VideoInfo, probe
+from flowedit.errors import FlowEditError
+from flowedit.media.clip import VideoInfo
 from flowedit.media.colour import square_size
 from flowedit.media.footage import UNREADABLE, video_stream
 
@@ -21,24 +22,24 @@ _PLACES = {0: (12, 40), 1: (20, 52)}
 _UPRIGHT = bytes.fromhex("00010000 00000000 00000000 00000000 00010000 00000000 00000000 00000000 40000000")
 
 
-def glance(path: Path) -> VideoInfo:
-    """What `probe` says, by the index of an MP4 or MOV alone; by `probe` where there is none, or it leaves a doubt.
+def glance(path: Path) -> VideoInfo | None:
+    """What `probe` says, by the index of an MP4 or MOV alone; None where there is none, or it leaves a doubt.
 
     The frames that the index names are believed to decode, and the rate is their average.
     """
-    found = None
-    if path.is_file():
-        # FFmpeg would decode frames to learn of pictures what the index does not say.
-        undecoded: list[Any] = [{"skip_frame": "all"}] * _STREAMS
-        with (
-            suppress(FFmpegError, OSError, ValueError, LookupError),
-            path.open("rb") as file,
-            av.open(file, metadata_errors="replace", stream_options=undecoded) as container,
-            mmap(file.fileno(), 0, access=ACCESS_READ) as held,
-        ):
-            if isinstance(container, InputContainer) and container.format.name.startswith("mov,"):
-                found = _indexed(path, container, held)
-    return found or probe(path)
+    if not path.is_file():
+        return None
+    # FFmpeg would decode frames to learn of pictures what the index does not say.
+    undecoded: list[Any] = [{"skip_frame": "all"}] * _STREAMS
+    with (
+        suppress(FlowEditError, FFmpegError, OSError, ValueError, LookupError),
+        path.open("rb") as file,
+        av.open(file, metadata_errors="replace", stream_options=undecoded) as container,
+        mmap(file.fileno(), 0, access=ACCESS_READ) as held,
+    ):
+        if isinstance(container, InputContainer) and container.format.name.startswith("mov,"):
+            return _indexed(path, container, held)
+    return None
 
 
 def _indexed(path: Path, container: InputContainer, held: mmap) -> VideoInfo | None:

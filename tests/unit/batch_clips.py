@@ -1,6 +1,6 @@
 """Clips for tests of the batch, and edits that stand in for those with a model, in workers of their own."""
 
-import errno
+import ctypes
 import json
 import os
 import signal
@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from flowedit.batch.manifest import entries_of, read_rows
-from flowedit.files import unwritten, write_json
-from flowedit.media.clip import write_image, write_video
+from flowedit.batch.worker import Worker
+from flowedit.files import write_json
+from flowedit.media import footage
+from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.run.outputs import asked_of
 
 
@@ -30,7 +32,11 @@ def make_clips(folder: Path, count: int, frames: int = 9) -> Path:
 
 
 def entries_in(manifest: Path, out: Path, **common):
-    entries, faults = entries_of(*read_rows(manifest), out, {"preset": "draft", **common})
+    """The clips of a manifest; those of its videos, to be painted, where a style is common."""
+    base, rows = read_rows(manifest)
+    if "style" in common:
+        rows = [(number, {**json.loads(row), "keyframes": None, **common}) for number, row in rows]
+    entries, faults = entries_of(base, rows, out, {"preset": "draft", **common})
     assert not faults
     return entries
 
@@ -38,7 +44,7 @@ def entries_in(manifest: Path, out: Path, **common):
 class Pretended:
     """An edit in a worker that leaves `run.json`, once `hold` is gone; `faults` has what a clip's n-th start meets.
 
-    Every start and end is noted in `starts.txt`, beside the clips' folders: what really happened, for comparison.
+    Every start is noted in `starts.txt`, beside the clips' folders, with process and placement: what really happened.
     """
 
     def __init__(self, faults=None, seconds=0.05):
@@ -46,31 +52,77 @@ class Pretended:
 
     def __call__(self, request, watch):
         folder, name = request.output, request.output.name
-        log = folder.parent / "starts.txt"
-        start = (log.read_text() if log.exists() else "").split().count(name) + 1
-        with log.open("a") as file:
-            file.write(f"{name}\n")
+        start = note(folder.parent / "starts.txt", name, os.getpid(), request.placement)
         fault = self._faults.get((name, start)) or self._faults.get((name, "always"))
         for step in range(4):
             watch("denoising", step, 4, None)
             time.sleep(self._seconds / 4)
-        if fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
         while fault == "deaf":
             time.sleep(0.05)
         while fault == "hang" or (folder.parent / "hold").exists():
             watch("denoising", 4, 4, None)
             time.sleep(0.05)
+        if fault:
+            self._meet(fault, request, watch)
+        (folder / "edited.mp4").write_bytes(b"edited")
+        write_json(folder / "run.json", {"asked": asked_of(request)})
+
+    def _meet(self, fault, request, watch):
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "crash":
+            footage._decoded = lambda *_: ctypes.string_at(0)
+            read_video(request.video)
         if fault == "memory":
+            watch.__self__._level = "resident"
             raise MemoryError("out of memory")
         if fault == "disk":
-            raise unwritten(folder / "edited.mp4", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        if fault:
-            raise ValueError(fault)
-        leave_run(request)
+            (request.output / f".edited.{os.getpid()}.part.mp4").symlink_to("/dev/full")
+            write_video(request.output / "edited.mp4", np.zeros((9, 64, 64, 3), np.uint8), 8)
+        raise ValueError(fault)
 
 
-def leave_run(request):
-    """What a run leaves, as far as the batch looks at it."""
-    (request.output / "edited.mp4").write_bytes(b"edited")
-    write_json(request.output / "run.json", {"asked": asked_of(request)})
+class Sharing(Worker):
+    """A worker whose model asks its whole group at every forward; the second's has no memory at the first level."""
+
+    def __init__(self, *given, **how):
+        super().__init__(*given, **how)
+        from flowedit.agent import run
+        from flowedit.run import job
+        from flowedit.wan.placement import Needs, Placement
+
+        def styled(video, settings, folder, **more):
+            note(folder.parents[1] / "painted.txt", folder.parent.name)
+            return style(video, settings, folder, **more)
+
+        def placements(name, level, **_):
+            needs = Needs(gpu=0, host=0)
+            return [Placement(level=level.replace("auto", "resident"), device="cpu", dtype_name="float32", needs=needs)]
+
+        style, run.style_video = run.style_video, styled
+        job.placements, job.load_at = placements, self._load
+
+    def _load(self, placement, request):
+        import torch
+        from oracles import Curved
+
+        class Asking(Curved):
+            def velocity(self, *given):
+                torch.distributed.all_reduce(torch.zeros(1))
+                return super().velocity(*given)
+
+        if self._rank and placement.level == "resident":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return named(Asking()), "pace plain"
+
+
+def named(model):
+    model.name = "tiny"
+    return model
+
+
+def note(path, name, *more):
+    """Note a line of a name, and say how many there are."""
+    with path.open("a") as file:
+        print(name, *more, file=file)
+    return [line.split()[0] for line in path.read_text().splitlines()].count(name)

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import av
 import pytest
-from batch_clips import entries_in, leave_run, make_clips
+from batch_clips import Pretended, entries_in, make_clips
 
 from flowedit.batch import checking, jobs
 from flowedit.batch.checking import checked_entries
 from flowedit.batch.index import write_index
 from flowedit.batch.manifest import entries_of, find_rows, read_rows
-from flowedit.batch.painting import Painter
 from flowedit.batch.record import Record, is_done, read_record
+from flowedit.batch.worker import budget_of, painted
 from flowedit.cli.main import main
 from flowedit.errors import SettingError
 from flowedit.media import footage
+from flowedit.media.clip import read_video, write_video
 from flowedit.run.outputs import asked_of
 
 BROKEN = (
@@ -66,9 +67,9 @@ def test_keyframes_count_the_files_frames_where_every_nth_is_edited(clips, tmp_p
     rows = [{"video": "c0.mp4", "style": "oil", **last}]
     (styled,), faults = read(clips, rows, {"backend": "offline"}, tmp_path)
     assert not faults
-    painted = Painter.of([styled], tmp_path, 2.0).painted(styled)
-    assert (painted.start, painted.every, painted.num_frames) == (0, 2, 5)
-    assert {index for index, _ in painted.keyframes} <= set(range(5))
+    found = painted(styled, budget_of([styled], tmp_path, 2.0))
+    assert (found.start, found.every, found.num_frames) == (0, 2, 5)
+    assert {index for index, _ in found.keyframes} <= set(range(5))
 
 
 def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that stay words, and lists of one
@@ -190,6 +191,29 @@ def test_the_check_opens_a_video_once_and_decodes_no_frame(clips, monkeypatch, t
     }
 
 
+def test_a_film_that_ends_its_decoder_is_named_by_its_line(clips, monkeypatch):
+    """Catches: a check that dies (SIGSEGV) with the film, which its own process decodes, and films after it unseen."""
+    for name in "abc":
+        write_video(clips / f"{name}.mkv", read_video(clips / "c0.mp4").frames, 8)
+    crash = "import ctypes\nfrom flowedit.batch import checking\nprobe = checking.probe\n"
+    crash += "checking.probe = lambda video: ctypes.string_at(0) if video.stem == 'b' else probe(video)\n"
+    monkeypatch.setattr(checking, "_CHILD", crash + checking._CHILD)
+    rows = [(i, {**LINE, "video": f"{name}.mkv", "start": 40 * (i == 3)}) for i, name in enumerate("abc", start=1)]
+    with pytest.raises(SettingError) as refused:
+        checked_entries(clips, rows, clips / "out", {})
+    _, crashed, late = str(refused.value).splitlines()
+    assert crashed == f"  line 2 (b): {clips / 'b.mkv'} ends the program that decodes it (status -11)."
+    assert late.startswith("  line 3 (c): --start is 40")
+
+
+def test_words_that_only_gemini_reads_need_its_key(clips, monkeypatch):  # catches: refused where a key is there
+    rows = [(1, {"video": "c0.mp4", "describe": "as my aunt would have it"})]
+    with pytest.raises(SettingError, match=r"line 1 .*no look matches"):
+        checked_entries(clips, rows, clips / "out", {})
+    monkeypatch.setenv("GOOGLE_API_KEY", "a key")
+    assert checked_entries(clips, rows, clips / "out", {})
+
+
 def test_the_command_checks_all_lines_before_any_work(clips, monkeypatch, capsys):
     """Catches: work beside a line at fault, and a check that leaves something behind."""
     monkeypatch.setattr(jobs, "batch_steps", lambda *_: pytest.fail("work has begun"))
@@ -225,7 +249,7 @@ def test_done_is_what_was_asked_for_by_content(clips, tmp_path):
     request = entry.request
     assert not is_done(request.output, asked_of(request))
     request.output.mkdir(parents=True)
-    leave_run(request)
+    Pretended(seconds=0)(request, print)
     assert is_done(request.output, asked_of(request))
     assert is_done(request.output, asked_of(replace(request, placement="cpu")))
     others = [
@@ -238,7 +262,7 @@ def test_done_is_what_was_asked_for_by_content(clips, tmp_path):
     for broken in BROKEN:
         (request.output / "run.json").write_bytes(broken)
         assert not is_done(request.output, asked_of(request)), broken[:40]
-    leave_run(request)
+    Pretended(seconds=0)(request, print)
     (request.output / "edited.mp4").unlink()
     assert not is_done(request.output, asked_of(request))
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,9 +18,8 @@ from flowedit.agent.settings import GeminiSettings
 from flowedit.batch import worker as module
 from flowedit.batch.jobs import lowered
 from flowedit.batch.manifest import entries_of
-from flowedit.batch.painting import Painter
 from flowedit.batch.record import read_record
-from flowedit.batch.worker import Worker, wait_for_gpu
+from flowedit.batch.worker import Worker, budget_of, wait_for_gpu
 from flowedit.files import unwritten
 from flowedit.run import job
 from flowedit.run.job import run_edit
@@ -54,7 +52,7 @@ def loads(monkeypatch):
 
 
 def worker(**given):
-    return Worker(Painter(Path(), 0.0, 0), **given)
+    return Worker(GeminiSettings(), **given)
 
 
 def frames_of(folder):
@@ -88,10 +86,9 @@ def test_a_stopped_clip_goes_on_from_its_saved_step(clips, tmp_path, loads):
                 self.cancel()
             super()._watch(stage, done, total, step)
 
-    painter = Painter(tmp_path, 0.0, 0)
-    assert Watched(painter).work(entry, 0).state == "stopped"
+    assert Watched(GeminiSettings()).work(entry, 0).state == "stopped"
     assert (entry.request.output / STATE).is_file()
-    assert (Watched(painter).work(entry, 0).state, read_record(entry).starts) == ("done", 2)
+    assert (Watched(GeminiSettings()).work(entry, 0).state, read_record(entry).starts) == ("done", 2)
     assert seen == [*range(1, 8), *range(6, seen[-1] + 1)]
     run_edit(single.request)
     assert frames_of(entry.request.output) == frames_of(single.request.output)
@@ -186,13 +183,13 @@ def test_painted_clips_have_one_budget_and_pay_once(clips, tmp_path, monkeypatch
         rows = [{"video": f"c{i}.mp4", "style": "watercolour", "size": "64x64"} for i in (0, 1)]
         entries, faults = entries_of(clips.parent, list(enumerate(rows, start=1)), tmp_path, {"preset": "draft"})
         assert not faults
-        painter = Painter.of(entries, tmp_path, usd)
+        budget = budget_of(entries, tmp_path, usd)
         for entry in entries:
-            assert Worker(painter).work(entry, 0).state == "done"
+            assert Worker(budget).work(entry, 0).state == "done"
         assert (server.calls > 0) == paid
         spent, calls = tmp_path / "answers" / "spent", server.calls
         assert not paid or json.loads(spent.read_text())["calls"] == calls
         (tmp_path / "c0" / "run.json").unlink()
         shutil.rmtree(tmp_path / "c0" / "style")
-        assert Counter(Worker(painter).work(entry, 0).state for entry in entries) == {"done": 1, "skipped": 1}
+        assert Counter(Worker(budget).work(entry, 0).state for entry in entries) == {"done": 1, "skipped": 1}
         assert server.calls == calls
