@@ -10,7 +10,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONDONTWRITEBYTECODE :=
 
 # Plugins that the environment's packages bring load for seconds in every worker; the unit tests need two of them.
-UNIT_PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTEST_PLUGINS=xdist.plugin,pytest_timeout $(PY) -m pytest -n 2
+# A thread a worker: two of each would wait for the other worker's.
+UNIT_PYTEST := OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTEST_PLUGINS=xdist.plugin,pytest_timeout $(PY) -m pytest -n 2
 
 # Two workers, which begin with the files that take longest (tests/unit/slow.txt).
 PYTEST := $(UNIT_PYTEST) --dist loadfile --no-loadscope-reorder --durations 20
