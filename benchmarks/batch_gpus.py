@@ -36,7 +36,7 @@ from flowedit.wan.checkpoints import TEXT, Part, resolve
 from flowedit.wan.encodings import EncodingCache
 from flowedit.wan.files import BASE_PATH_VARIABLE
 
-NAME, CLIPS = "Wan2.1-T2V-1.3B", 12
+NAME, CLIPS = "Wan2.1-T2V-1.3B", 8
 SETTINGS = {"method": "coupled", "conditioning": "tokens", "steps": "8", "cfg": "1"}
 _PROMPTS = "a", "b"
 
@@ -69,7 +69,7 @@ class GpuRow:
 
 
 def measure_gpus(store: Path, gpus: int) -> Iterator[str]:
-    """Run one batch on all GPUs, on one of them, and with all of them at each edit; add to the record what was found.
+    """Run one batch on all GPUs, on one of them, and with all of them at each edit; what the record has is kept.
 
     Workers have the same share of the processor cores in each. What is compiled on the way lies on the disk from the
     first of these batches on, which is no help to it.
@@ -79,26 +79,32 @@ def measure_gpus(store: Path, gpus: int) -> Iterator[str]:
     """
     if torch.cuda.device_count() < gpus or gpus < 2:
         raise SettingError(f"--gpus is {gpus}, and there are {torch.cuda.device_count()} GPUs here. Use 2 or more.")
+    held = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+    about = {"machine": machine(), "versions": versions()}
+    rows = read_gpus(store) if held.get("gpus", {}).items() >= about.items() else {}
     with TemporaryDirectory() as name:
-        folder, rows = Path(name), list[GpuRow]()
+        folder = Path(name)
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # its GPU memory goes with it
             pool.submit(lay_out, folder).result()
-        manifests = [drawn_manifest(folder, count) for count in (CLIPS, CLIPS // 2)]
+        whole = drawn_manifest(folder / "clips", CLIPS)
+        half = whole.with_name("half.jsonl")
+        half.write_text("\n".join(whole.read_text().splitlines()[: CLIPS // 2]))
         options = ["--cpus-per-edit", str((os.cpu_count() or gpus) // gpus), "--model", NAME]
         options += [word for each, value in SETTINGS.items() for word in (f"--{each}", value)]
         options += ["--prompt", _PROMPTS[0], "--negative-prompt", _PROMPTS[1]]
         for title, manifest, used, each in (
-            (f"{gpus} GPUs", manifests[0], gpus, 1),
-            ("1 GPU", manifests[0], 1, 1),
-            (f"{gpus} GPUs an edit", manifests[1], gpus, gpus),
+            (f"{gpus} GPUs", whole, gpus, 1),
+            ("1 GPU", whole, 1, 1),
+            (f"{gpus} GPUs an edit", half, gpus, gpus),
         ):
+            if title in rows:
+                continue
             seen = {**variables(folder), "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(used)))}
             command = [str(manifest), "-o", str(folder / title), "--gpus-per-edit", str(each), *options]
-            rows.append(timed_batch(title, used // each, command, seen))
-            held = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-            found = {"rows": [asdict(row) for row in rows], "machine": machine(), "versions": versions()}
+            rows[title] = row = timed_batch(title, used // each, command, seen)
+            found = {**about, "rows": [asdict(row) for row in rows.values()]}
             write_json(store, {**held, "gpus": found}, indent=1)
-            yield f"{title}: {rows[-1].seconds:.1f} s, {rows[-1].pace:.2f} s a clip after {rows[-1].first:.1f} s"
+            yield f"{title}: {row.seconds:.1f} s, {row.pace:.2f} s a clip after {row.first:.1f} s"
 
 
 def timed_batch(name: str, workers: int, command: Sequence[str], seen: dict[str, str]) -> GpuRow:
@@ -161,7 +167,7 @@ def _write_hole(path: Path, shapes: dict[str, list[int]]) -> None:
 def drawn_manifest(folder: Path, count: int, shape: ClipShape = FULL) -> Path:
     """A manifest of so many clips of moving bands, no two the same, with five keyframes each."""
     clip, keyframes = drawn_clip(shape)
-    place, lines = make_folder(folder / f"clips{count}"), list[str]()
+    place, lines = make_folder(folder), list[str]()
     for i in range(count):
         write_video(place / f"{i}.mp4", np.roll(clip, 16 * i, axis=2), 16)
         for key in keyframes:

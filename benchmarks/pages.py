@@ -40,7 +40,7 @@ def figures() -> dict[str, Any]:
         "gpu_ways": read_record(RESULTS / "gpu_h200_ways.json"),
         "gpu_tests": json.loads((RESULTS / "gpu_tests.json").read_text()),
         "gpu_bernini": read_record(RESULTS / "gpu_bernini.json"),
-        "gpu_bernini_x2": read_record(RESULTS / "gpu_bernini_x2.json"),
+        "gpu_x2": read_record(RESULTS / "gpu_h200_x2.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
         **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table", "passed_tests")},
         **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
