@@ -21,7 +21,7 @@ def run_batch(
         manifest: the file, in JSON Lines or CSV.
         out: folder for the results; the same call again goes on where it was stopped.
         common: what stands where a line says nothing, in the words of a line.
-        options: attributes of `flowedit.batch.options.BatchOptions`.
+        options: attributes of `flowedit.batch.cluster.BatchOptions`.
 
     Raises:
         SettingError: lines that cannot be run, before any work.
@@ -52,9 +52,9 @@ def batch_news(
         >>> RunPanel(lambda: batch_news("clips.jsonl", "out"), total=12)  # doctest: +SKIP
     """
     from flowedit.batch.checking import checked_entries  # the command line, which imports this, starts without these
+    from flowedit.batch.cluster import BatchOptions
     from flowedit.batch.jobs import batch_steps
     from flowedit.batch.manifest import read_rows
-    from flowedit.batch.options import BatchOptions
 
     out, found = Path(out), dict[str, "Record"]()
     entries = checked_entries(*read_rows(Path(manifest)), out, common or {})

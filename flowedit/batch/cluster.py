@@ -1,4 +1,4 @@
-"""Ray for a batch: found or started, and how many edits its nodes have room for."""
+"""Where a batch runs: Ray, found or started, and how many edits its nodes have room for."""
 
 import os
 import signal
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from flowedit.batch.options import BatchOptions
 from flowedit.errors import ModelError, SettingError
 from flowedit.wan.memory import HOST_BASE_BYTES
 
@@ -21,6 +20,26 @@ _QUIET = {
 }
 _STORE_BYTES = 80_000_000
 """Ray's store of objects: manifest lines and records go through it, never frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """Where and how a batch runs.
+
+    Attributes:
+        address: a Ray cluster whose nodes share the folders: HOST:PORT, or auto for the one that this machine is in;
+            this machine alone unless given.
+        gpus_per_edit: GPUs of one edit, which share each step if there are several; one where there are any.
+        cpus_per_edit: processor cores of one edit; an even share of a GPU's machine, else one.
+        retries: how often a clip that failed is tried again, this time and later; then it is set aside.
+        max_usd: most US dollars that all painted keyframes of the batch may cost, earlier calls of it included.
+    """
+
+    address: str | None = None
+    gpus_per_edit: int | None = None
+    cpus_per_edit: int | None = None
+    retries: int = 2
+    max_usd: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from flowedit.agent.settings import GeminiSettings
-from flowedit.batch.cluster import Room, connected, room_on
+from flowedit.batch.cluster import BatchOptions, Room, connected, room_on
 from flowedit.batch.index import write_index
 from flowedit.batch.manifest import Entry
-from flowedit.batch.options import BatchOptions
 from flowedit.batch.record import Record, read_record
 from flowedit.batch.worker import Edit, Worker, budget_of
 from flowedit.errors import ModelError, OutputError
@@ -37,15 +36,8 @@ def batch_steps(
 ) -> Generator[Record, None, None]:
     """Edit clips side by side; a record when one begins or ends, and now and then of those at work. Closing ends it.
 
-    Args:
-        entries: the clips; those that are done already are skipped.
-        out: gets `index.html` and `failures.jsonl`.
-        options: where and how.
-        edit: stands in for the edit.
-
-    Raises:
-        ModelError: Ray is not installed, or does not start.
-        SettingError: no such cluster, or no node with room for one edit.
+    Clips that are done are skipped; `out` gets `index.html` and `failures.jsonl`; `edit` stands in for the edit. Errors
+    are those of `connected` and `room_on`.
     """
     options = options or BatchOptions()
     budget = budget_of(entries, out, options.max_usd)
@@ -186,19 +178,14 @@ class _Batch:
         return any(each["Alive"] and each["NodeID"] == node for each in self._ray.nodes())
 
     def _given_up(self, group: _Group, entry: Entry, said: str = "", cause: str = "") -> Record:
-        """The record of a clip whose worker is gone: its own failure, unless the node went, or its disk was full."""
+        """The record of a clip whose worker is gone: its own failure, unless the whole node went."""
         self._drop(group)
         last, kept = group.last, read_record(entry)
         if kept.state == "stopped" or kept == group.before:  # else the worker had written what became of the clip
             reason, cause = last.reason or f"its process died at: {last.stage or 'start'} ({said})", last.cause or cause
             kept, gone = replace(kept, level=last.level), not self._alive(group.node)
-            if gone:
-                kept = replace(kept, state="failed", reason=f"its node {kept.node} went away")
-            elif cause == "disk":
-                kept = replace(kept, state="failed", reason=reason, cause=cause)
-            else:
-                kept = kept.failed(reason, self._retries, cause)
-            kept.kept(entry)
+            away = replace(kept, state="failed", reason=f"its node {kept.node} went away")
+            kept = (away if gone else kept.failed(reason, self._retries, cause)).kept(entry)
         return self._settled(entry, kept)
 
     def _settled(self, entry: Entry, record: Record) -> Record:

@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from flowedit.batch.options import FOUND_OUT, STYLE
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.models import check_loras
 from flowedit.presets import preset_settings
 from flowedit.run.inputs import pair_keyframes
-from flowedit.run.request import CALLED, EditRequest
+from flowedit.run.request import CALLED, FOUND_OUT, STYLE, EditRequest
 from flowedit.settings import EditSettings
 
 Rows = list[tuple[int, Any]]
@@ -68,11 +67,7 @@ class Entry:
 
 
 def read_rows(path: Path) -> tuple[Path, Rows]:
-    """The folder of a manifest and its lines: JSON Lines, or CSV where its name says so.
-
-    Raises:
-        SettingError: the file cannot be read.
-    """
+    """The folder of a manifest and its lines: JSON Lines, or CSV where its name says so."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -86,12 +81,8 @@ def read_rows(path: Path) -> tuple[Path, Rows]:
 def find_rows(pattern: str, keyframes: str | None) -> tuple[Path, Rows]:
     """The folder that a pattern such as `in/**/*.mp4` begins in, and every file that it matches, as rows.
 
-    Args:
-        pattern: of the videos, from the working folder.
-        keyframes: of each, from the video's own folder; `{stem}` is the video's name without its suffix.
-
-    Raises:
-        SettingError: nothing matches.
+    `keyframes` are those of each, from its own folder, `{stem}` being its name without the suffix. Where nothing
+    matches, there is a `SettingError`.
     """
     parts = Path(pattern).absolute().parts
     fixed = next((i for i, part in enumerate(parts) if "*" in part or "?" in part), len(parts) - 1)

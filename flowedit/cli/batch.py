@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flowedit.agent.settings import StyleSettings
-from flowedit.batch.options import FOUND_OUT, STYLE, BatchOptions
+from flowedit.batch.cluster import BatchOptions
 from flowedit.cli.options import options_of, with_options
 from flowedit.cli.progress import counted, printable
 from flowedit.correction import gain_from
 from flowedit.errors import SettingError
-from flowedit.run.request import CALLED, EditRequest
+from flowedit.run.request import CALLED, FOUND_OUT, STYLE, EditRequest
 from flowedit.settings import EditSettings
 
 if TYPE_CHECKING:

@@ -21,6 +21,10 @@ CALLED = {
     "source_guidance": "source-cfg",
 }
 """Attribute -> what users call it, at the command line and in a manifest, where that is not its own name."""
+FOUND_OUT = ("keyframes", "output", "settings", "overwrite", "resume", "spread", "styling")
+"""Attributes of a request that a batch finds out."""
+STYLE = ("style", "style_image", "describe", "backend")
+"""What a line of a manifest says of keyframes that are to be painted."""
 
 
 @dataclass(frozen=True, kw_only=True)

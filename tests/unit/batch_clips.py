@@ -15,6 +15,7 @@ from flowedit.files import write_json
 from flowedit.media import footage
 from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.run.outputs import asked_of
+from flowedit.wan.placement import Needs, Placement
 
 
 def make_clips(folder: Path, count: int, frames: int = 9) -> Path:
@@ -89,18 +90,13 @@ class Sharing(Worker):
         super().__init__(*given, **how)
         from flowedit.agent import run
         from flowedit.run import job
-        from flowedit.wan.placement import Needs, Placement
 
         def styled(video, settings, folder, **more):
             note(folder.parents[1] / "painted.txt", folder.parent.name)
             return style(video, settings, folder, **more)
 
-        def placements(name, level, **_):
-            needs = Needs(gpu=0, host=0)
-            return [Placement(level=level.replace("auto", "resident"), device="cpu", dtype_name="float32", needs=needs)]
-
         style, run.style_video = run.style_video, styled
-        job.placements, job.load_at = placements, self._load
+        job.placements, job.load_at = placed, self._load
 
     def _load(self, placement, request):
         import torch
@@ -114,6 +110,12 @@ class Sharing(Worker):
         if self._rank and placement.level == "resident":
             raise torch.OutOfMemoryError("CUDA out of memory")
         return named(Asking()), "pace plain"
+
+
+def placed(name, level, **_):
+    """One placement: where it is asked for, or else resident."""
+    needs = Needs(gpu=0, host=0)
+    return [Placement(level=level.replace("auto", "resident"), device="cpu", dtype_name="float32", needs=needs)]
 
 
 def named(model):

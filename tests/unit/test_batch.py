@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import av
 import pytest
 from batch_clips import Pretended, entries_in, make_clips
+from rich.console import Console
 
 from flowedit.batch import checking, jobs
 from flowedit.batch.checking import checked_entries
@@ -17,6 +19,7 @@ from flowedit.batch.index import write_index
 from flowedit.batch.manifest import entries_of, find_rows, read_rows
 from flowedit.batch.record import Record, is_done, read_record
 from flowedit.batch.worker import budget_of, painted
+from flowedit.cli.batch import _Bars
 from flowedit.cli.main import main
 from flowedit.errors import SettingError
 from flowedit.media import footage
@@ -45,55 +48,44 @@ LINE = {"video": "c0.mp4", "keyframes": ["c0-key-0.png"]}
 
 
 def test_a_line_stands_over_what_is_common_and_an_option_has_one_name_everywhere(clips):
-    """Catches: a common setting that wins, a key that only the command knows, and paths from the working folder."""
-    common = {"guidance": 3.0, "steps": 4, "preset": "method", "lossless": True}
-    (entry,), faults = read(clips, [{**LINE, "cfg": 2, "frames": 5, "size": "32x48", "id": "a b"}], common)
+    """Catches: a common setting that wins, a key that only the command knows, and paths from the working folder.
+
+    And a common style that paints a clip with keyframes of its own.
+    """
+    common = {"guidance": 3.0, "steps": 4, "preset": "method", "lossless": True, "style": "comic"}
+    rows = [{**LINE, "cfg": 2, "frames": 5, "size": "32x48", "id": "a b"}, {"video": "c1.mp4"}]
+    (entry, styled), faults = read(clips, rows, common)
     assert not faults
     request = entry.request
     assert (request.settings.guidance, request.settings.steps, request.settings.method) == (2.0, 4, "difference")
     assert (request.num_frames, request.size, request.lossless) == (5, (32, 48), True)
-    assert request.video == clips / "c0.mp4"
-    assert request.keyframes == [(0, clips / "c0-key-0.png")]
-    assert (entry.id, request.output) == ("a b", clips / "out" / "a b")
+    assert (request.video, request.keyframes) == (clips / "c0.mp4", [(0, clips / "c0-key-0.png")])
+    assert (entry.id, request.output, entry.style) == ("a b", clips / "out" / "a b", {})
+    assert (styled.style["style"], styled.request.keyframes) == ("comic", ())
 
 
 def test_keyframes_count_the_files_frames_where_every_nth_is_edited(clips, tmp_path):
     """Catches: a clip's own count for keyframes, and keyframes painted on a window of all frames."""
-    key, last = "c0-key-0.png", {"every": 2, "id": "b"}
-    (own,), faults = read(clips, [{"video": "c0.mp4", "keyframes": {"4": key}, **last}])
-    assert (faults, own.request.every, own.request.keyframes) == ([], 2, [(2, clips / key)])
-    (fault,) = read(clips, [{"video": "c0.mp4", "keyframes": {"3": key}, **last}])[1]
-    assert "at no frame that --every 2 takes" in fault
-    rows = [{"video": "c0.mp4", "style": "oil", **last}]
-    (styled,), faults = read(clips, rows, {"backend": "offline"}, tmp_path)
-    assert not faults
+    key, last = "c0-key-0.png", {"video": "c0.mp4", "every": 2}
+    rows = [{**last, "keyframes": {"4": key}, "id": "a"}, {**last, "keyframes": {"3": key}}, {**last, "style": "oil"}]
+    (own, styled), (fault,) = read(clips, rows, {"backend": "offline"}, tmp_path)
+    assert (own.request.every, own.request.keyframes) == (2, [(2, clips / key)])
+    assert fault.startswith("line 2: Keyframe 3 is at no frame that --every 2 takes")
     found = painted(styled, budget_of([styled], tmp_path, 2.0))
     assert (found.start, found.every, found.num_frames) == (0, 2, 5)
     assert {index for index, _ in found.keyframes} <= set(range(5))
 
 
-def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that stay words, and lists of one
-    (tmp_path / "a.csv").write_text(
-        "video,keyframes,at,steps,strength,gain,lossless\nc0.mp4,c0-key-0.png,0,4,0.5,euler,true\n"
-    )
-    _, rows = read_rows(tmp_path / "a.csv")
-    (tmp_path / "a.jsonl").write_text(
-        json.dumps({**LINE, "at": [0], "steps": 4, "strength": 0.5, "gain": "euler", "lossless": True})
-    )
-    found = [
-        entries_of(clips, each, clips, {"preset": "method"}) for each in (rows, read_rows(tmp_path / "a.jsonl")[1])
-    ]
-    assert [faults for _, faults in found] == [[], []]
-    one, other = (
-        replace(entries[0], line=0, request=replace(entries[0].request, keyframes=())) for entries, _ in found
-    )
-    assert one == other
-
-
-def test_a_line_with_its_own_keyframes_is_not_painted_too(clips):  # catches: a common style beside own keyframes
-    (own, styled), faults = read(clips, [LINE, {"video": "c1.mp4"}], {"style": "comic"})
-    assert not faults
-    assert (own.style, styled.style["style"], styled.request.keyframes) == ({}, "comic", ())
+def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that stay words or are empty, lists of one
+    csv = "video,keyframes,at,steps,seed,strength,gain,lossless\nc0.mp4,c0-key-0.png,0,4,,0.5,euler,true\n"
+    line = json.dumps({**LINE, "at": [0], "steps": 4, "strength": 0.5, "gain": "euler", "lossless": True})
+    found = []
+    for name, text in (("a.csv", csv), ("a.jsonl", line)):
+        (tmp_path / name).write_text(text)
+        (entry,), faults = entries_of(clips, read_rows(tmp_path / name)[1], clips, {"preset": "method"})
+        assert not faults
+        found.append(replace(entry, line=0, request=replace(entry.request, keyframes=tuple(entry.request.keyframes))))
+    assert found[0] == found[1]
 
 
 BAD = [
@@ -130,17 +122,17 @@ def test_two_lines_for_one_folder_are_refused(clips):  # catches: two edits that
 def test_a_rule_of_folders_finds_clips_and_mirrors_them(tmp_path, monkeypatch):
     """Catches: results of two folders in one, keyframes looked for in the working folder, and files that are none."""
     for name in ("a", "b"):
-        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "c0").mkdir(parents=True)
         make_clips(tmp_path / "in" / name, 1)
-        (tmp_path / "in" / name / "c0").mkdir()
         (tmp_path / "in" / name / "c0-key-0.png").rename(tmp_path / "in" / name / "c0" / "k-4.png")
     monkeypatch.chdir(tmp_path)
     base, rows = find_rows("in/**/*.mp4", "{stem}/")
     entries, faults = entries_of(base, rows, tmp_path / "out", {}, mirror=True)
     assert not faults
     assert [entry.id for entry in entries] == ["a/c0", "b/c0"]
-    assert entries[1].request.output == tmp_path / "out" / "b" / "c0"
-    assert entries[1].request.keyframes == [(4, tmp_path / "in" / "b" / "c0" / "k-4.png")]
+    request = entries[1].request
+    assert request.output == tmp_path / "out" / "b" / "c0"
+    assert request.keyframes == [(4, tmp_path / "in" / "b" / "c0" / "k-4.png")]
     assert len(entries_of(base, rows, tmp_path / "out", {})[1]) == 2
     with pytest.raises(SettingError, match="matches no file"):
         find_rows("none/*.mp4", None)
@@ -151,21 +143,13 @@ def test_a_rule_of_folders_finds_clips_and_mirrors_them(tmp_path, monkeypatch):
 def test_the_check_names_every_line(clips, monkeypatch, tmp_path):  # catches: a check that ends at the first fault
     (clips / "broken.mp4").write_bytes(b"no video")
     (clips / "broken-0.png").write_bytes(b"no picture")
-    small = {**LINE, "keyframes": {"0": "c0-key-0.png"}, "size": "32x32", "id": "fits"}
-    rows = [
-        LINE,
-        small,
-        {**LINE, "video": "gone.mp4", "id": "1"},
-        {**LINE, "video": "broken.mp4", "id": "2"},
-        {**LINE, "start": 9, "id": "3"},
-        {**LINE, "frames": 8, "id": "4"},
-        {**LINE, "steps": 0, "id": "5"},
-        {**LINE, "keyframes": {"9": "c0-key-0.png"}, "id": "6"},
-        {**LINE, "keyframes": {"0": "broken-0.png"}, "id": "7"},
-        {**LINE, "size": "50x50", "id": "8"},
-        {**LINE, "mask": "none.png", "id": "9"},
-        {"video": "c1.mp4", "style": "no such look", "id": "10"},
+    faulty = [
+        *({"video": "gone.mp4"}, {"video": "broken.mp4"}, {"start": 9}, {"frames": 8}, {"steps": 0}),
+        *({"keyframes": {"9": "c0-key-0.png"}}, {"keyframes": {"0": "broken-0.png"}}, {"size": "50x50"}),
+        *({"mask": "none.png"}, {"keyframes": None, "style": "no such look"}),
     ]
+    rows = [LINE, {**LINE, "keyframes": {"0": "c0-key-0.png"}, "size": "32x32", "id": "fits"}]
+    rows += [{**LINE, **fault, "id": str(i)} for i, fault in enumerate(faulty)]
     with pytest.raises(SettingError) as refused:
         checked_entries(clips, list(enumerate(rows, start=1)), tmp_path, {})
     first, *faults = str(refused.value).splitlines()
@@ -180,15 +164,13 @@ def test_the_check_opens_a_video_once_and_decodes_no_frame(clips, monkeypatch, t
     """Catches: a video opened once a line, or twice, and a frame decoded to learn what the header says."""
     opened, by_path, by_name = Counter(), Path.open, av.open
     monkeypatch.setattr(Path, "open", lambda path, *how: opened.update([path.name]) or by_path(path, *how))
-    monkeypatch.setattr(av, "open", lambda file, **how: opened.update([f"as film {file.name}"]) or by_name(file, **how))
+    monkeypatch.setattr(av, "open", lambda file, **how: opened.update([f"film {file.name}"]) or by_name(file, **how))
     monkeypatch.setattr(footage, "_decoded", lambda *_: pytest.fail("a frame is decoded"))
+    monkeypatch.setattr(checking.subprocess, "run", lambda *_, **__: pytest.fail("a frame may be decoded"))
     rows = [{**LINE, "video": f"c{i % 3}.mp4", "keyframes": [f"c{i % 3}-key-0.png"], "id": f"{i}"} for i in range(9)]
     assert len(checked_entries(clips, list(enumerate(rows, start=1)), tmp_path, {})) == 9
-    films = [str(clips / f"c{i}.mp4") for i in range(3)]
-    assert opened == {
-        **dict.fromkeys((Path(film).name for film in films), 1),
-        **{f"as film {film}": 1 for film in films},
-    }
+    films = [f"c{i}.mp4" for i in range(3)]
+    assert opened == dict.fromkeys([*films, *(f"film {clips / film}" for film in films)], 1)
 
 
 def test_a_film_that_ends_its_decoder_is_named_by_its_line(clips, monkeypatch):
@@ -214,24 +196,46 @@ def test_words_that_only_gemini_reads_need_its_key(clips, monkeypatch):  # catch
     assert checked_entries(clips, rows, clips / "out", {})
 
 
-def test_the_command_checks_all_lines_before_any_work(clips, monkeypatch, capsys):
-    """Catches: work beside a line at fault, and a check that leaves something behind."""
+def test_the_command_checks_all_lines_before_any_work_and_says_what_becomes_of_them(clips, monkeypatch, capsys):
+    """Catches: work beside a line at fault, a check that leaves something behind, and status 0 for a clip set aside."""
     monkeypatch.setattr(jobs, "batch_steps", lambda *_: pytest.fail("work has begun"))
-    manifest = clips / "two.jsonl"
-    for lines, status, said in (
-        (
-            f"{json.dumps(LINE)}\n\n{json.dumps({**LINE, 'id': 'x', 'start': 40})}\n",
-            2,
-            "  line 3 (x): --start is 40 and",
-        ),
-        (json.dumps(LINE), 0, "1 clip, nothing amiss"),
-    ):
-        manifest.write_text(lines)
+
+    def said(lines, *options):
+        (clips / "two.jsonl").write_text("\n\n".join(map(json.dumps, lines)))
         with pytest.raises(SystemExit) as end:
-            main(["batch", str(manifest), "-o", str(clips / "o"), "--dry-run", "--steps", "2"])
-        assert end.value.code == status
-        assert said in "".join(capsys.readouterr())
+            main(["batch", str(clips / "two.jsonl"), "-o", str(clips / "o"), "--steps", "2", *options])
+        return end.value.code, *capsys.readouterr()
+
+    status, _, err = said([LINE, {**LINE, "id": "x", "start": 40}])
+    assert (status, "  line 3 (x): --start is 40 and" in err) == (2, True)
+    assert said([LINE], "--dry-run") == (0, "1 clip, nothing amiss\n", "")
     assert not (clips / "o").exists()
+    running = Record(id="c0", state="running")
+    news = [running, replace(running, stage="denoising"), Record(id="c0", state="quarantined", reason="broke")]
+    monkeypatch.setattr(jobs, "batch_steps", lambda *_: (each for each in news))
+    status, out, err = said([LINE])
+    assert (status, out) == (1, f"1 quarantined\n{clips / 'o' / 'index.html'}\n")
+    assert err == "0/1 c0: starting\n1/1 c0: quarantined (broke)\n"
+    _, out, err = said([LINE], "--json")
+    assert ([json.loads(line)["state"] for line in out.splitlines()], "index.html" in err) == (
+        ["running", "running", "quarantined"],
+        True,
+    )
+
+
+def test_the_bars_tell_the_time_left_by_clips_that_were_not_skipped(monkeypatch):
+    """Catches: a time left that 90 skipped clips make short, and a bar that stays behind its clip."""
+    console = Console(force_terminal=True, file=StringIO())
+    bars, now = _Bars(console, 100), [0.0]
+    monkeypatch.setattr(bars, "get_time", lambda: now[0])
+    for i in range(98):
+        if i >= 90:
+            bars.show(Record(id=f"c{i}", state="running", stage="denoising", done=1, total=4))
+            assert [task.description for task in bars.tasks[1:]] == [f"c{i}: denoising"]
+            now[0] += 10
+        bars.show(Record(id=f"c{i}", state="done" if i >= 90 else "skipped"))
+    (whole,) = bars.tasks
+    assert (whole.fields["steps"], whole.time_remaining) == ("98/100", 20)
 
 
 def test_without_ray_one_line_says_how_to_get_it(clips):

@@ -10,21 +10,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 from agent_server import KEY, serving
-from batch_clips import Pretended, entries_in, make_clips
+from batch_clips import Pretended, entries_in, make_clips, named, placed
 from filelock import FileLock
 from oracles import Curved
 
 from flowedit.agent.settings import GeminiSettings
 from flowedit.batch import worker as module
 from flowedit.batch.jobs import lowered
-from flowedit.batch.manifest import entries_of
 from flowedit.batch.record import read_record
 from flowedit.batch.worker import Worker, budget_of, wait_for_gpu
 from flowedit.files import unwritten
 from flowedit.run import job
 from flowedit.run.job import run_edit
 from flowedit.runfolder import STATE
-from flowedit.wan.placement import Needs, Placement
 
 STEPS = {"preset": "method", "steps": 12, "lossless": True}
 
@@ -43,12 +41,16 @@ def loads(monkeypatch):
         seen.levels.append(placement and placement.level)
         if placement and placement.level in seen.short:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        made = Curved()
-        made.name = "tiny"
-        return made, "pace plain"
+        return named(Curved()), "pace plain"
 
     monkeypatch.setattr(job, "load_at", load_at)
     return seen
+
+
+@pytest.fixture
+def levels(monkeypatch):
+    """A machine where the model is resident, or as low as is asked for."""
+    monkeypatch.setattr(job, "placements", placed)
 
 
 def worker(**given):
@@ -59,12 +61,17 @@ def frames_of(folder):
     return (folder / "edited.mp4").read_bytes()
 
 
-def test_results_are_those_of_single_edits_and_the_model_is_loaded_once(clips, tmp_path, loads):
-    """Catches: a model that remembers the clip before, one loaded with every clip, and a done clip edited again."""
+def test_results_are_those_of_single_edits_and_the_model_is_loaded_once(clips, tmp_path, loads, monkeypatch):
+    """Catches: a model that remembers the clip before, one loaded with every clip, and a done clip edited again.
+
+    And one that is loaded where nobody asked who holds the GPU.
+    """
+    monkeypatch.setattr(module, "wait_for_gpu", lambda: f"{len(loads.levels)} loaded, 4321 holds the GPU")
     entries, one = entries_in(clips, tmp_path / "batch", **STEPS), worker()
     singles = entries_in(clips, tmp_path / "single", **STEPS)
     assert [one.work(entry, 0).state for entry in entries] == ["done", "done"]
     assert loads.levels == [None]
+    assert {read_record(entry).reason for entry in entries} == {"0 loaded, 4321 holds the GPU"}
     for entry, single in zip(entries, singles, strict=True):
         run_edit(single.request)
         assert frames_of(entry.request.output) == frames_of(single.request.output)
@@ -94,15 +101,8 @@ def test_a_stopped_clip_goes_on_from_its_saved_step(clips, tmp_path, loads):
     assert frames_of(entry.request.output) == frames_of(single.request.output)
 
 
-def test_out_of_memory_is_tried_one_level_lower(clips, tmp_path, loads, monkeypatch):
+def test_out_of_memory_is_tried_one_level_lower(clips, tmp_path, loads, levels):
     """Catches: a level that is lost where loading fails, and a retry at the level that was too much."""
-    levels = {"auto": "resident", "offload": "offload"}
-
-    def placements(name, level, **_):
-        needs = Needs(gpu=0, host=0)
-        return [Placement(level=levels[level], device="cpu", dtype_name="float32", needs=needs)]
-
-    monkeypatch.setattr(job, "placements", placements)
     loads.short.add("resident")
     entry = entries_in(clips, tmp_path, **STEPS)[0]
     record = worker().work(entry, 2)
@@ -114,10 +114,8 @@ def test_out_of_memory_is_tried_one_level_lower(clips, tmp_path, loads, monkeypa
     assert worker().work(entries_in(clips, tmp_path, **STEPS)[0], 2).state == "skipped"
 
 
-def test_a_larger_clip_is_placed_anew_and_a_smaller_one_is_not(clips, tmp_path, loads, monkeypatch):
+def test_a_larger_clip_is_placed_anew_and_a_smaller_one_is_not(clips, tmp_path, loads, levels):
     """Catches: a model that was placed for small clips, and runs out of memory with the first large one."""
-    place = Placement(level="resident", device="cpu", dtype_name="float32", needs=Needs(gpu=0, host=0))
-    monkeypatch.setattr(job, "placements", lambda name, **_: [place])
     one, entry = worker(), entries_in(clips, tmp_path, **STEPS)[0]
     for name, size in (("a", (64, 64)), ("b", (64, 96)), ("c", (64, 64))):
         request = job.replace(entry.request, size=size, output=tmp_path / name)
@@ -141,8 +139,7 @@ def test_where_nothing_can_be_written_the_clip_is_set_aside(clips, tmp_path):  #
     entry = entries_in(clips, tmp_path / "file", preset="draft")[0]
     (tmp_path / "file").write_text("in the way")
     record = worker().work(entry, 5)
-    assert record.state == "quarantined"
-    assert "Cannot write" in record.reason
+    assert (record.state, "Cannot write" in record.reason) == ("quarantined", True)
     assert module._cause(unwritten(tmp_path, OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)))) == "disk"
 
 
@@ -180,9 +177,7 @@ def test_painted_clips_have_one_budget_and_pay_once(clips, tmp_path, monkeypatch
         point = lambda self, **given: usual(self, **{"base_url": server.url, **given})  # noqa: E731
         monkeypatch.setattr(GeminiSettings, "__init__", point)
         monkeypatch.setenv("GOOGLE_API_KEY", KEY)
-        rows = [{"video": f"c{i}.mp4", "style": "watercolour", "size": "64x64"} for i in (0, 1)]
-        entries, faults = entries_of(clips.parent, list(enumerate(rows, start=1)), tmp_path, {"preset": "draft"})
-        assert not faults
+        entries = entries_in(clips, tmp_path, style="watercolour")
         budget = budget_of(entries, tmp_path, usd)
         for entry in entries:
             assert Worker(budget).work(entry, 0).state == "done"
