@@ -136,7 +136,7 @@ def test_it_fits_a_narrow_screen(book):
 
 
 def test_from_a_real_clip_through_a_look_to_an_edit(open_notebook, tmp_path):
-    """Catches a rate that is lost, a cut that is not named, paint that leads nowhere, a cancel that takes its time."""
+    """Catches a rate that is lost, a cut that is not named, a *paint* that overtakes the pick, a cancel that is slow."""
     coffee, mountain = (read_video(shipped_clip(name), num_frames=33).frames for name in ("coffee", "mountain"))
     joined = np.concatenate([coffee[:30], resize_video(mountain[:10], coffee.shape[1:3])])
     write_video(tmp_path / "joined.mp4", joined, Fraction(25))
@@ -145,9 +145,10 @@ def test_from_a_real_clip_through_a_look_to_an_edit(open_notebook, tmp_path):
     facts = page.get_by_text("joined.mp4: 40 frames")
     assert "at 25 fps" in facts.inner_text()
     assert "a new shot begins at frame 30" in facts.inner_text()
-    for frame in (0, 16):
-        page.locator(f".fe-slot-map [data-frame='{frame}']").click()
     page.get_by_label("Paint as").select_option("comic")
+    page.locator(".fe-slot-map [data-frame='0']").click()
+    wait_for_verdict(book, "No image yet for frame 0.")
+    page.locator(".fe-slot-map [data-frame='16']").click()
     page.get_by_role("button", name="Paint the picked frames").click()
     wait_for_verdict(book, "Ready")
     panel = page.locator(".fe-run-panel")
