@@ -99,9 +99,9 @@ def slots() -> Figure:
     ax.plot([k + 0.5 for k in colliding], [5.45] * 2, color=COLOURS["orange"], linewidth=1)
     ax.text(4.4, 5.45, said, fontsize=10, va="center")
     names = {0.4: "pixel frame", 1.65: "latent slot", 2.9: "keyframe token", 4.15: "mask bits", 5.45: "refused"}
-    ax.set_yticks(list(names), names.values(), fontsize=10)
-    ax.set(xlim=(-0.15, frames + 0.15), ylim=(6.0, -0.6), xticks=[])
     bare(ax)
+    ax.set_yticks(list(names), names.values(), fontsize=10)
+    ax.set(xlim=(-0.15, frames + 0.15), ylim=(6.0, -0.6))
     return fig
 
 

@@ -54,8 +54,8 @@ def test_a_look_that_does_not_exist_or_fails_is_named(tmp_path, video):
 
 
 def test_the_sheet_shows_every_look(tmp_path, video):
-    done = CliRunner().invoke(app, ["looks", str(video), "--sheet", str(tmp_path / "docs" / "looks.png")])
+    done = CliRunner().invoke(app, ["looks", str(video), "--sheet", str(tmp_path / "docs" / "looks.webp")])
     assert done.exit_code == 0, done.output
-    height, width = read_image(tmp_path / "docs" / "looks.png").shape[:2]
+    height, width = read_image(tmp_path / "docs" / "looks.webp").shape[:2]
     assert height > 900
     assert width > 1000
