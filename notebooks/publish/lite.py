@@ -1,10 +1,12 @@
 """Lessons 01 and 02 for JupyterLite, which runs them in the reader's browser: notebooks, and a wheel without weights.
 
-`jupyter lite build` makes pages of the folder. Pyodide itself and NumPy's own wheel come from its network then; what is
-in the folder is all that this package brings.
+`jupyter lite build` makes pages of the folder, with the widgets of whoever runs it. A reader's browser fetches Pyodide,
+NumPy, matplotlib and Pillow from Pyodide's network and the other packages from PyPI; what is in the folder is all that
+this package brings.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -28,7 +30,7 @@ sys.modules |= {"psutil": psutil, "safetensors": safetensors}
 """
 """For what Pyodide has not, and these lessons never use."""
 PACKAGES = ("anywidget", "ipywidgets", "jaxtyping", "matplotlib", "platformdirs", "pillow")
-_SETUP = """# @title Setup (folded; run me first)
+_SETUP = """# @title Setup (run me first: the browser fetches NumPy, matplotlib and the widgets, once)
 import piplite
 await piplite.install({packages})
 await piplite.install("flowedit", deps=False)
@@ -46,6 +48,8 @@ def prepare(folder: Path) -> Path:
         setup = next(cell for cell in notebook.cells if build.part(cell) == "setup")
         setup.source = _SETUP.format(packages=list(PACKAGES), stand_ins=STAND_INS, number=lesson.number)
         nbformat.write(notebook, content / lesson.student.name)
+    for words in ("glossary.md", "notation.md"):
+        shutil.copy(FOLDER / words, content)
     wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "whole"]
     subprocess.run([*wheel, FOLDER.parent], check=True)
     (whole,) = (folder / "whole").glob("flowedit-*.whl")

@@ -1,6 +1,6 @@
 """Lessons 01 and 02 in the browser's own Python: what is built, and that nothing is imported that Pyodide has not.
 
-Pyodide itself comes from its network, so the pages are not opened here.
+Pyodide's own packages come from its network, so the pages are not run here.
 """
 
 import subprocess
@@ -12,6 +12,7 @@ import pytest
 
 from notebooks.publish import lite
 from notebooks.publish.build import part
+from notebooks.publish.catalog import FOLDER
 from tests.notebooks.lessons_on_disk import code_of
 
 MISSING = ("torch", "cv2", "av", "diffsynth", "langgraph", "langchain_core", "torchvision", "typer", "rich", "filelock")
@@ -28,6 +29,14 @@ sys.meta_path.insert(0, Block())
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return lite.prepare(tmp_path_factory.mktemp("lite"))
+
+
+def test_the_pages_can_draw_widgets_and_know_their_words(made):
+    """Catches a site built without the extensions that draw widgets, and links of a lesson that lead nowhere."""
+    steps = (FOLDER.parent / ".github/workflows/pages.yml").read_text(encoding="utf-8")
+    (install,) = [line for line in steps.splitlines() if "jupyterlite-core" in line]
+    assert {"ipywidgets", "anywidget"} <= set(install.split())
+    assert {"glossary.md", "notation.md"} <= {path.name for path in (made / "content").iterdir()}
 
 
 @pytest.mark.slow
