@@ -1,31 +1,21 @@
 """Checks of exercises: which property holds, which one fails and on what input, and never the answer.
 
-The first claim that does not hold is what the reader sees. A check never raises: an unsolved or wrong exercise does not
-stop the cells below it.
+The reader sees the first property that does not hold. A check never raises: an unsolved or wrong exercise does not stop
+the cells below it.
 """
+
+from collections.abc import Callable
 
 from flowedit.errors import SettingError
 from flowedit.lessons.card import Card
-from flowedit.lessons.exercises import CHECKS, Answer, Check
-
-
-class ReturnsNothingError(Exception):
-    """An answer without `return`."""
-
+from flowedit.lessons.exercises import CHECKS, Answer, WrongAnswerError
 
 _RESULTS: dict[str, Card] = {}
 _LOOKS = {"passed": ("✓", "#009E73"), "failed": ("✗", "#D55E00"), "open": ("…", "#8A8A8A")}
 
 
 def check(name: str, answer: Answer) -> Card:
-    """Try an answer against the properties that a right one has.
-
-    Args:
-        name: the exercise, such as "1.1".
-        answer: what the exercise asks for, usually a function.
-
-    Returns:
-        A card that says "passed", or which property failed on which input, or that the exercise is still open.
+    """Try an answer to an exercise, such as "1.1": a card that says "passed", what failed on which input, or "open".
 
     Raises:
         SettingError: there is no such exercise.
@@ -43,26 +33,20 @@ def report() -> list[Card]:
     return [_RESULTS[name] for name in sorted(_RESULTS)]
 
 
-def _judge(claims: Check, answer: Answer) -> tuple[str, str]:
+def _judge(tried: Callable[[Answer], str | None], answer: Answer) -> tuple[str, str]:
     """The status of an answer, and one sentence."""
-    count = 0
 
     def answered(*inputs: object) -> object:
         value = answer(*inputs)
         if value is None:
-            raise ReturnsNothingError
+            raise WrongAnswerError("It returns nothing: end it with `return`.")
         return value
 
     try:
-        for claim in claims(answered):
-            if not claim.holds:
-                slip = f"{claim.slip[0].upper()}{claim.slip[1:]}. " if claim.slip else ""
-                return "failed", f"{slip}It {claim.says}: on {claim.on} expected {claim.expected}, got {claim.got}."
-            count += 1
-    except ReturnsNothingError:
-        return "failed", "It returns nothing: end it with `return`."
+        return "passed", tried(answered) or "It has every property that was tried."
+    except WrongAnswerError as error:
+        return "failed", str(error)
     except NotImplementedError:
         return "open", "Write the missing lines, then run this cell again."
     except Exception as error:  # a student's mistake of any kind is an answer to report
         return "failed", f"Your code raised {type(error).__name__}: {error}"
-    return "passed", f"{count} properties hold."

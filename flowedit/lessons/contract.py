@@ -21,14 +21,7 @@ def point_velocity(
 
 
 def check_model(model: VideoModel) -> list[str]:
-    """Try each property of the contract on a small clip.
-
-    Args:
-        model: anything with the members of `VideoModel`.
-
-    Returns:
-        One line per property, which begins with "holds" or "FAILS".
-    """
+    """Try each property of the contract on a small clip: one line each, which begins with "holds" or "FAILS"."""
     return [_line(says, holds, model) for says, holds in _PROPERTIES.items()]
 
 

@@ -9,7 +9,7 @@ from flowedit.errors import ModelError, OutputError
 from flowedit.frames import ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan.checkpoints import resolve
-from flowedit.wan.memory import Resources, keyframes_in, measure_resources, token_count
+from flowedit.wan.memory import Resources, keyframes_in, token_count
 from flowedit.wan.placement import GB, needs_of, placements
 from flowedit.wan.speed import Speed, predict_minutes
 
@@ -17,37 +17,24 @@ FILE = Path(__file__).parent / "recorded" / "gpu.json"
 
 
 class Outlook(NamedTuple):
-    """The minutes that an edit takes, and in words its tokens, minutes and memory, and whether that is here."""
+    """The minutes that an edit takes, and in words its tokens, minutes and memory."""
 
     minutes: float
     words: str
 
 
 def outlook(size: str, shape: ClipShape, settings: EditSettings, *, keyframes: int) -> Outlook:
-    """Memory and minutes of an edit with a real model; nothing is fetched or loaded.
-
-    Args:
-        size: a checkpoint's name or alias, such as "1.3B".
-        shape: the clip.
-        settings: of the edit.
-        keyframes: how many.
-    """
+    """Memory and minutes of an edit of a clip with a real model, such as "1.3B"; nothing is fetched or loaded."""
     entry = resolve(size)
     joint = keyframes_in(entry, settings.conditioning, keyframes)
     speed, gpu = recorded_speed(size)
     minutes = predict_minutes(speed, entry, shape, settings, keyframes=keyframes)
     tokens = token_count(entry, shape, joint)
     whole, streamed = (needs_of(entry, shape, level, keyframes=joint) for level in ("resident", "offload"))
-    machine = measure_resources()
-    try:
-        here = f"it fits, level {placements(entry, shape, machine, keyframes=joint)[0].level}"
-    except ModelError as error:
-        here = str(error)
     words = (
         f"{size}: {tokens} tokens, {minutes:.1f} minutes on {gpu} (its speed was recorded)\n"
         f"  GPU {whole.gpu / GB:.1f} GB, or {streamed.gpu / GB:.1f} GB with the weights on the host, "
-        f"which then takes {streamed.host / GB:.1f} GB\n"
-        f"  here: {here if machine.gpu_total else 'no GPU, so this run is not for this machine'}"
+        f"which then takes {streamed.host / GB:.1f} GB"
     )
     return Outlook(minutes, words)
 

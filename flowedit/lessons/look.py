@@ -26,7 +26,6 @@ COLOURS = {
 """Colours by name; `grey` is for references and bounds."""
 WIDTH = 8.4
 """Inches: as wide as a notebook's text."""
-_SMALLEST_TITLE = 7.0
 _SMALL_FRAME, _BESIDE = 1.15, {"rotation": 0, "ha": "right", "va": "center"}
 
 
@@ -43,16 +42,9 @@ def figure(columns: int = 1, *, height: float = 3.0, **options: Any) -> tuple[Fi
 def contact(
     clips: Mapping[str, np.ndarray], frames: Sequence[int], *, marks: Sequence[int] = (), wide: bool = False
 ) -> tuple[Figure, np.ndarray]:
-    """Frames of several clips, uint8 (F, H, W, 3), as a grid: a row per clip, a column per frame.
+    """Frames of several clips, uint8 (F, H, W, 3), as a grid: the figure and its axes, (clips, frames).
 
-    Args:
-        clips: by name, which is written at the left, upwards or, if `wide`, as a line.
-        frames: which of their frames.
-        marks: frames that are keyframes.
-        wide: for names too long for a row's height; frames are small then.
-
-    Returns:
-        The figure and its axes, (clips, frames); columns of `marks` are titled as keyframes.
+    Names are written at the left, upwards or, if `wide`, as a line beside small frames; `marks` are keyframes.
     """
     height, width = next(iter(clips.values()))[0].shape[:2]
     across = _SMALL_FRAME if wide else 8.0 / len(frames)
@@ -77,11 +69,7 @@ def bare(ax: Axes) -> None:
 
 
 def show(fig: Figure, alt: str = "") -> None:
-    """Show a figure as one picture with its words, and close it.
-
-    Args:
-        fig: the figure.
-        alt: what it shows, for who cannot see it; by default its titles, axes and legend in words.
+    """Show a figure as one picture and close it; `alt` says what it shows, by default its titles, axes and legend.
 
     Raises:
         SettingError: words too short to stand for a picture.
@@ -89,19 +77,10 @@ def show(fig: Figure, alt: str = "") -> None:
     alt = alt or _words_of(fig)
     if len(alt.split()) < 5:
         raise SettingError(f"The words for a picture are {alt!r}; say in a sentence what it shows.")
-    fit_titles(fig)
     data, kind = _packed(fig)
     plt.close(fig)
     drawn = {"needs_background": "light"} if kind == "png" else {}  # the cards' style turns these dark with the theme
     display(Image(data, format=kind, alt=alt), metadata={f"image/{kind}": {"alt": alt}, **drawn})
-
-
-def fit_titles(fig: Figure) -> None:
-    """Make titles smaller that would run past the figure's right edge."""
-    fig.draw_without_rendering()
-    for title in (ax._left_title for ax in fig.axes):  # there is no public way to the left one
-        while title.get_window_extent().x1 > fig.bbox.x1 and title.get_fontsize() > _SMALLEST_TITLE:
-            title.set_fontsize(title.get_fontsize() - 0.5)
 
 
 def _packed(fig: Figure) -> tuple[bytes, str]:
@@ -110,7 +89,7 @@ def _packed(fig: Figure) -> tuple[bytes, str]:
     fig.savefig(drawn, format="png")
     picture = PIL.Image.open(drawn).convert("RGB")
     if any(ax.images for ax in fig.axes):
-        picture.save(packed, "JPEG", quality=68, optimize=True)
+        picture.save(packed, "JPEG", quality=60, optimize=True)
         return packed.getvalue(), "jpeg"
     picture.quantize(48, dither=PIL.Image.Dither.NONE).save(packed, "PNG", optimize=True)
     return packed.getvalue(), "png"

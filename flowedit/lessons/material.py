@@ -47,27 +47,14 @@ class LessonClip:
         return tuple(Keyframe(index, self.truth[index]) for index in indices or NATURAL)
 
     def painted(self, *indices: int, seed: int = 0) -> tuple[Keyframe, ...]:
-        """Keyframes as by hand: each a little different in colour, light and place, with visible strokes.
-
-        Args:
-            indices: pixel frames; by default 0, 16 and 32.
-            seed: of the painter's hand.
-        """
+        """Keyframes as by hand: each a little different in colour, light and place, with visible strokes."""
         rng = np.random.default_rng(seed)
         return tuple(Keyframe(index, _by_hand(self.truth[index], rng)) for index in indices or NATURAL)
 
 
 @cache
 def clip(scene: int = 8, style: str = "comic", *, frames: int = 33, height: int = 128, width: int = 128) -> LessonClip:
-    """A held-out scene, rendered, and its exact edit; the small model has seen neither.
-
-    Args:
-        scene: which of the held-out scenes, from 0.
-        style: a name in `flowedit.tiny.looks.LOOKS`.
-        frames: `4n + 1`.
-        height: of a frame.
-        width: of a frame.
-    """
+    """A held-out scene and its exact edit in a look of `flowedit.tiny.looks`; the small model has seen neither."""
     g = generator(Split.TEST, scene)
     rendered = render(sample_scene(g, 1, frames), height, width)
     caption = rendered.captions[0]
@@ -124,11 +111,7 @@ def small_model() -> VideoModel:
 
 
 def large_model(size: str, shape: ClipShape) -> VideoModel:
-    """A real model, where this machine has a GPU for it and its weights.
-
-    Raises:
-        ModelError: which of the two is missing, and what helps.
-    """
+    """A real model, or a `ModelError` that says whether a GPU or the weights are missing."""
     if not measure_resources().gpu_total:
         raise ModelError("there is no GPU here, and these weights need one.")
     return load_model(size, shape=shape)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from flowedit.edit.result import EditResult
 from flowedit.keyframes import Keyframe
 from flowedit.settings import EditSettings
 from flowedit.trace import Trace
@@ -22,31 +23,15 @@ RUN, IDEAS, IDEA_STRIPS = "run.json", "ideas.json", "ideas.webp"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RecordedEdit:
-    """An edit with all that a lesson looks at; source and edit are uint8 (F, H, W, 3)."""
+class RecordedEdit(EditResult):
+    """An edit that was recorded, and what the keyframe agent did for it."""
 
-    source: np.ndarray
-    frames: np.ndarray
-    keyframes: tuple[Keyframe, ...]
-    trace: Trace
-    manifest: dict[str, Any]  # settings, model, timings
-    events: list[dict[str, Any]]  # what the keyframe agent did
-    note: str  # "recorded" and the model, to be shown on every picture of it
+    events: list[dict[str, Any]]
 
     @property
-    def clips(self) -> dict[str, np.ndarray]:
-        """Source and edit by name, as `FrameScrubber` takes them."""
-        return {"source": self.source, "edited": self.frames}
-
-    @property
-    def settings(self) -> EditSettings:
-        """Of the edit."""
-        return EditSettings.of(**{name: self.manifest["settings"][name] for name in EditSettings().to_dict()})
-
-    @property
-    def indices(self) -> tuple[int, ...]:
-        """Pixel frames of the keyframes."""
-        return tuple(keyframe.index for keyframe in self.keyframes)
+    def note(self) -> str:
+        """What to say on every picture of it."""
+        return f"recorded, model {self.model}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,15 +63,17 @@ def three_ideas() -> ThreeIdeas:
 def recorded(folder: Path = FOLDER) -> RecordedEdit:
     """The recorded edit that comes with the package."""
     values = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    source, edited, images = (_strip(folder / f"{name}.webp", values["manifest"]["height"]) for name in STRIPS)
+    about = values["manifest"]
+    source, edited, images = (_strip(folder / f"{name}.webp", about["height"]) for name in STRIPS)
     return RecordedEdit(
         source=source,
         frames=edited,
         keyframes=tuple(Keyframe(i, image) for i, image in zip(values["keyframes"], images, strict=True)),
+        settings=EditSettings.of(**{name: about["settings"][name] for name in EditSettings().to_dict()}),
+        model=about["model"],
         trace=Trace.from_dict(values["trace"]),
-        manifest=values["manifest"],
+        seconds=about["seconds"],
         events=values["events"],
-        note=f"recorded, model {values['manifest']['model']}",
     )
 
 

@@ -68,7 +68,8 @@ from flowedit.lessons.record import recorded
 from flowedit.widgets import FrameScrubber
 edit = recorded()
 print(material.what_ran(edit.settings))
-FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note, heading="A recorded edit")
+FrameScrubber({"source": edit.source, "edited": edit.frames}, keyframes=[key.index for key in edit.keyframes],
+              note=edit.note, heading="A recorded edit")
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Source and edit, playing in step. Scrub with the arrow keys, play with the space bar, jump

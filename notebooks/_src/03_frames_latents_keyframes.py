@@ -150,16 +150,16 @@ print("holding still is better inside the keyframes' groups:", all(quality["hold
 
 # %% tags=["see", "keep_output"]
 from flowedit.widgets import FrameScrubber
-said = {f"{way} ({quality[way][inside].mean():.1f} dB)": frames for way, frames in edits.items()}
+said = {f"{way}, {quality[way][inside].mean():.0f} dB": frames for way, frames in edits.items()}
 rows = {"source": clip.frames[:17], **said, "exact edit": clip.truth[:17]}
 fig, axes = lessons.contact(rows, range(3, 13), marks=(8,))
 lessons.show(fig, "Frames 3 to 12 of the source, of the edit with still, with hold, and of the exact edit")
 FrameScrubber(rows, keyframes=(0, 8, 16), note="small model", index=6)
 
 # %% [markdown] tags=["see"]
-# **What you should see.** The flash; in brackets, nearness inside the keyframes' groups. In *still* the colours turn dull
-# and grey in frames 5 to 8, the group of keyframe 8, and only slowly come back; in *hold* they do not. Play both below
-# the picture: in motion it is a blink.
+# **What you should see.** The flash; beside the names, nearness inside the keyframes' groups. In *still* the colours turn
+# dull and grey in frames 5 to 8, the group of keyframe 8, and only slowly come back; in *hold* they do not. Play both
+# below the picture: in motion it is a blink.
 
 # %% [markdown] tags=["idea"]
 # ## Where is a keyframe, for the transformer?
@@ -183,15 +183,15 @@ left.plot(table[:13, :4].real, marker="o", ms=3)
 left.set(title="Four of the hands, seen from the side", xlabel="position", ylabel="cosine of the angle")
 for name, place in POSITIONS.items():
     right.plot((table[:5] * table[place(5, [2])[-1]].conj()).real.mean(axis=1), marker="o", label=name)
-right.set(title="Where a keyframe of slot 2 seems to stand", xlabel="slot of the clip", ylabel="agreement")
-right.legend(title="position of the keyframe")
+right.set(title="Where slot 2's keyframe seems to be", xlabel="slot of the clip", ylabel="agreement", ylim=(0.5, 1.02))
+right.legend(title="position of the keyframe", loc="lower center", ncols=2)
 lessons.show(fig)
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Left, each hand turns on with every position, the first one fastest: together they tell each
 # position from every other. Right, the slots of the clip whose hands agree best with the keyframe's: with a shared
 # position that is slot 2, where it belongs; appended, it seems to stand after the last slot; restarted, at the first, and
-at *zero* too, where every keyframe would stand (one real model is trained so, and tells them apart by other marks).
+# at *zero* too, where every keyframe would stand (one real model is trained so, and tells them apart by other marks).
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.2: shared positions

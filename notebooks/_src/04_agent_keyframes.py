@@ -88,7 +88,8 @@ from flowedit.widgets import KeyframeGallery
 def row(i, image):
     numbers = ("structure", "disagreement", "change")
     return clip.frames[i], image, i, {name: round(scores[i][name], 2) for name in numbers}
-KeyframeGallery(list(map(row, result.indices, result.images)), heading="Painted offline")
+rows = [row(i, image) for i, image in zip(result.indices, result.images)]
+KeyframeGallery(rows, heading="Painted offline")
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Each source frame beside its painted keyframe, with three scores: *structure*, the likeness of
@@ -215,8 +216,8 @@ AgentTrace([event.model_dump() for event in record.events], folder=f"{here}/seco
 # %% tags=["code", "keep_output"]
 # NBVAL_CHECK_OUTPUT
 from dataclasses import replace
-again = style_video(frames_source(clip.frames, fps=25), settings, f"{here}/third")
-same = all(map(np.array_equal, result.images, again.images))
+third = style_video(frames_source(clip.frames, fps=25), settings, f"{here}/third")
+same = all(np.array_equal(a, b) for a, b in zip(result.images, third.images))
 print("the same keyframes, to the last bit:", same)
 auto = replace(settings, backend="auto", max_frames=2)
 with_key = style_video(frames_source(clip.frames, fps=25), auto, f"{here}/fourth")

@@ -107,8 +107,8 @@ print(small.words, large.words, f"14B takes {large.minutes / small.minutes:.1f} 
 
 # %% tags=["see", "keep_output"]
 from flowedit.wan.routes import keyframe_mask
-(fig, (left, right)), mask = lessons.figure(columns=2, height=2.8), keyframe_mask((0, 13, 32), 33, 1, 1)[..., 0, 0]
-left.pcolormesh(mask, cmap="cividis", edgecolors="white", linewidth=0.5)
+fig, (left, right) = lessons.figure(columns=2, height=2.8)
+left.pcolormesh(keyframe_mask((0, 13, 32), 33, 1, 1)[..., 0, 0], cmap="cividis", edgecolors="white", linewidth=0.5)
 left.set(title="The 4 mask channels of 33 frames", xlabel="slot", ylabel="channel")
 stacks = ["latents\n16", "mask\n4", "image\n16", "inactive\n16", "reactive\n16", "mask\n64"]
 for i, words in enumerate(stacks):
@@ -163,8 +163,9 @@ def bits(count, keyframes):
 from flowedit.widgets import AgentTrace, Column, FrameScrubber, ResidualInspector, RunPanel, latent_preview
 from flowedit.lessons.record import recorded
 earlier = recorded()
+clips = {"source": earlier.source, "edited": earlier.frames}
 Column([AgentTrace(earlier.events, note=earlier.note),
-        FrameScrubber(earlier.clips, keyframes=earlier.indices, note=earlier.note, heading="A recorded edit")])
+        FrameScrubber(clips, keyframes=[key.index for key in earlier.keyframes], note=earlier.note)])
 
 # %% [markdown] tags=["see"]
 # **What you should see.** Above, what the agent did, node by node: it took frames, chose three, measured the style,

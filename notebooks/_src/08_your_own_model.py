@@ -105,7 +105,7 @@ def velocity(self, latents, sigma, prepared, position_ids):
 # - the velocity has the shape of its latents and is finite, and leads *from* data *to* noise;
 # - the same call gives the same answer.
 #
-# `lessons.check_model` tries them. The package's own velocity is used below, so that the cells work before you have
+# `check_model` tries them. The package's own velocity is used below, so that the cells work before you have
 # solved the exercise.
 
 # %% tags=["code", "keep_output"]

@@ -45,10 +45,12 @@ def site(
 
 @app.command()
 def record() -> None:
-    """Record what lessons 00, 01 and 07 show of the shipped model: an edit, and what each idea changes."""
+    """Record what lessons show of the shipped model: an edit, the rows of the open task, what each idea changes."""
+    from flowedit.lessons.scoring import UNSEEN
     from notebooks.publish import ideas, record
 
     record.save(*record.make())
+    UNSEEN.write_text(record.unseen(), encoding="utf-8")
     ideas.make()
 
 

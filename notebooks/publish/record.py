@@ -20,7 +20,7 @@ from flowedit.edit.steps import edit_video
 from flowedit.keyframes import Keyframe
 from flowedit.lessons import forecast, material, scoring
 from flowedit.lessons.record import FOLDER, RUN, STRIPS
-from flowedit.model import ClipShape
+from flowedit.model import ClipShape, to_frames, to_pixels
 from flowedit.presets import preset_settings
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.memory import token_count
@@ -63,6 +63,24 @@ def save(edit: EditResult, events: Sequence[dict[str, Any]], folder: Path = FOLD
     manifest = edit.manifest()
     values = {"keyframes": manifest["keyframes"], "trace": edit.trace.to_dict(), "manifest": manifest}
     (folder / RUN).write_text(json.dumps({**values, "events": list(events)}) + "\n", encoding="utf-8")
+
+
+def unseen() -> str:
+    """What each of the eight rows reaches on the clip of lesson 06's open task, as JSON."""
+    clip, model = scoring.unseen(), material.small_model()
+    keyframes = clip.painted(*scoring.UNSEEN_AT)
+
+    def edited(preset: str = "default", **changes: Any) -> np.ndarray:  # noqa: ANN401 - any setting
+        return edit_video(clip.frames, keyframes, model, preset_settings("tiny", preset, **changes)).frames
+
+    made = (
+        clip.frames,
+        *(edited(method=method) for method in ("colour-map", "propagation", "estimate")),
+        *(edited("method", kappa=0.0), edited("method"), edited()),
+        to_frames(model.decode(model.encode(to_pixels(clip.truth)))),
+    )
+    far = [round(scoring.score(clip, scoring.UNSEEN_AT, frames)["psnr_far"], 2) for frames in made]
+    return json.dumps(dict(zip(scoring.EIGHT, far, strict=True)), indent=1) + "\n"
 
 
 def rows() -> str:

@@ -16,13 +16,17 @@ from .examples import EXAMPLES
 FOLDER = Path(os.environ.get("FLOWEDIT_PICTURES", "docs/img/widgets"))
 THEMES = os.environ.get("FLOWEDIT_THEMES", "Light").split(",")
 MOST_BYTES = 60_000
-_RECORDED = "from flowedit import widgets\nfrom flowedit.lessons.record import recorded\nedit = recorded()\n"
+_RECORDED = """from flowedit import widgets
+from flowedit.lessons.record import recorded
+edit = recorded()
+clips = {"source": edit.source, "edited": edit.frames}
+"""
 CELLS = {name: f"from tests.browser.examples import EXAMPLES\nEXAMPLES['{name}']()" for name in EXAMPLES} | {
     "CoupledStage": """from flowedit.lessons.record import three_ideas
 from flowedit.widgets import CoupledStage
 ideas = three_ideas()
 CoupledStage(strips=ideas.strips, strips_name=ideas.words, at=6)""",
-    "FrameScrubber": f"{_RECORDED}widgets.FrameScrubber(edit.clips, keyframes=edit.indices, note=edit.note, index=16)",
+    "FrameScrubber": f"{_RECORDED}widgets.FrameScrubber(clips, keyframes=(0, 16, 32), note=edit.note, index=16)",
     "ResidualInspector": f"{_RECORDED}widgets.ResidualInspector(edit.trace, note=edit.note, index=16, step=2)",
     "SlotMap": f"{_RECORDED}widgets.SlotMap(frames=edit.source, keyframes=(0, 14, 16, 32), index=14, note=edit.note)",
     "ClipPicker": f"""{_RECORDED}

@@ -136,7 +136,7 @@ def test_it_fits_a_narrow_screen(book):
 
 
 def test_from_a_real_clip_through_a_look_to_an_edit(open_notebook, tmp_path):
-    """Catches a rate that is lost, a cut that is not named, a *paint* that overtakes the pick, a cancel that is slow."""
+    """Catches a rate that is lost, a cut that is not named, a *paint* that overtakes a pick, a cancel that is slow."""
     coffee, mountain = (read_video(shipped_clip(name), num_frames=33).frames for name in ("coffee", "mountain"))
     joined = np.concatenate([coffee[:30], resize_video(mountain[:10], coffee.shape[1:3])])
     write_video(tmp_path / "joined.mp4", joined, Fraction(25))

@@ -14,16 +14,6 @@ def house_style():
         yield
 
 
-def test_a_long_title_ends_inside_the_figure():
-    """Catches the last words of a title cut off at the right edge."""
-    fig, axes = look.figure(columns=2, height=2)
-    axes[1].set(title="a title that is a good deal longer than its own panel")
-    axes[0].set(title="short")
-    look.fit_titles(fig)
-    assert axes[1]._left_title.get_window_extent().x1 <= fig.bbox.x1
-    assert axes[0]._left_title.get_fontsize() > axes[1]._left_title.get_fontsize() >= 7
-
-
 def test_a_picture_without_words_is_refused():
     fig, _ = look.figure()
     with pytest.raises(SettingError, match="sentence"):
