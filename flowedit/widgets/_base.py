@@ -1,18 +1,4 @@
-"""What every widget has in common: its script and style, what is shown without a script, the exported page.
-
-How to add a widget, say `Meter`:
-
-1. `meter.py`: a subclass of `FlowWidget` whose class body sets `_esm = script(...)`, `_css = style(...)`, the synced
-   traits (JSON values only: lists, dicts, strings, numbers; pass data through `plain` so that NaN becomes None and
-   frames through `encode_clip`), and `_still`. One that starts work in the kernel is a `JobWidget`.
-2. `static/meter.js`: `export default fe.widget("meter", (ctx) => { ... })`. `fe` comes from the shared parts joined in
-   front by `script`: `base` (always; DOM, traits, keys, theme), `player` (sprites and transport), `chart` (SVG plots),
-   `controls` (sliders), `job` (progress and cancel). `ctx.set({...})` only inside a user's gesture; everything to undo
-   goes to `ctx.cleanup`.
-3. `static/meter.css`: every class starts with `fe-`; colours only from the `--fe-*` variables of `base.css`.
-4. Its name in `flowedit.widgets`, one line in `EXAMPLES` of `tests/browser/examples.py`, by which the checks that hold
-   for all widgets (keys, theme, 320 px, exported page, axe, no request) find it, and `tests/browser/test_meter.py`.
-"""
+"""What every widget has in common: its script and style, what is shown without a script, the exported page."""
 
 import html
 import math

@@ -84,8 +84,6 @@ def _device() -> Row:
     gpu = nvidia_gpu()
     if gpu:
         return Row("Device", gpu.name, "ok") if gpu.usable else Row("Device", f"{gpu.name}, not used", "info", gpu.hint)
-    if find_spec("torch") and platform.system() == "Darwin" and platform.machine() == "arm64":
-        return Row("Device", "Apple GPU (MPS)", "ok")
     return Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")
 
 

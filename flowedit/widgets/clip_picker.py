@@ -125,7 +125,7 @@ class ClipPicker(Column):
         )
         self.look = ui.Dropdown(options=list(self._looks), description="Paint as")
         self.brush = ui.Button(description="Paint the picked frames", layout=auto)
-        self.link, self.facts, self.list, self.verdict = (ui.HTML() for _ in range(4))
+        self.link, self.facts, self.verdict = (ui.HTML() for _ in range(3))
         self.upload.observe(lambda change: self._each(change["new"], self._take_video), "value")
         self.path.observe(self._on_path, "value")
         self.start.observe(lambda change: self._on_window(change["new"], None), "value")
@@ -137,7 +137,7 @@ class ClipPicker(Column):
         window = ui.HBox([self.start, self.length], layout=wrap)
         painted = ui.HBox([self.look, self.brush] if self._looks else [], layout=wrap)
         elsewhere = ui.HBox([self.grab, self.link, self.images], layout=wrap)
-        self._later = ui.VBox([window, self.map, painted, elsewhere, self.list])
+        self._later = ui.VBox([window, self.map, painted, elsewhere])
         self._run = ui.VBox([self.panel] if self.panel else [])
         return [ui.HBox([self.upload, self.path], layout=wrap), self.facts, self._later, self.verdict, self._run]
 
@@ -216,7 +216,7 @@ class ClipPicker(Column):
         self._judge()
 
     def _judge(self) -> None:
-        """Say what is missing, what was refused, and what each picked frame has."""
+        """Say what is missing, and what was refused."""
         picked = self.map.keyframes
         missing = [index for index in picked if index not in self._images]
         if self._frames is None:
@@ -237,8 +237,6 @@ class ClipPicker(Column):
                 f"fps. Frames {self.start.value} to {self.start.value + count - 1} are edited at {width}x{height}."
                 f"{self._cuts}"
             )
-        rows = [f"frame {i}: image {'missing' if i in missing else 'ready'}" for i in picked]
-        self.list.value = _words("; ".join(rows))
         said = " ".join(filter(None, (self._complaint, problem))) or "Ready: the clip and its keyframes fit."
         colour = "#b3261e" if self._complaint else "#8a5200" if problem else "#2b7338"
         self.verdict.value = _words(said, f"padding:6px 12px;border-left:3px solid {colour}", "p role='status'")

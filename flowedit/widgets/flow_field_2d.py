@@ -14,7 +14,6 @@ from flowedit.widgets.export import script, style
 
 MODES = ("generate", "edit")
 MAX_STEPS = 200
-MAX_PARTICLES = 400
 
 
 class FlowField2D(FlowWidget):
@@ -23,11 +22,11 @@ class FlowField2D(FlowWidget):
     In mode "generate" they start as noise and follow the target's marginal velocity; in mode "edit" they start as
     source data and follow `v_target(x_target) - v_source(x_source)` with the same noise.
 
-    Keys on the picture: left and right step, Home and End, PgUp and PgDn choose a particle, space plays.
+    Keys on the picture: left and right step, Home and End, space plays.
 
     Args:
         scenes: name to scene; by default those of `flowedit.toy`.
-        particles: how many, 1 to 400.
+        particles: how many.
         seed: of the noise and of the source samples.
 
     Attributes:
@@ -39,7 +38,7 @@ class FlowField2D(FlowWidget):
         pick: particle whose construction is drawn, or -1 for none.
 
     Raises:
-        WidgetError: no scene, one that is not in the plane, or too many particles.
+        WidgetError: no scene, or one that is not in the plane.
 
     >>> field = FlowField2D(scene="points", mode="edit", steps=4, particles=3)
     >>> field.trajectories().shape
@@ -62,8 +61,6 @@ class FlowField2D(FlowWidget):
     def __init__(
         self, scenes: Mapping[str, Scene] = SCENES, *, particles: int = 120, seed: int = 0, **traits: object
     ) -> None:
-        if not 1 <= particles <= MAX_PARTICLES:
-            raise WidgetError(f"particles is {particles}; a widget moves 1 to {MAX_PARTICLES}. Use 120.")
         flat = [side.means.shape[1] == 2 for scene in scenes.values() for side in (scene.source, scene.target)]
         if not flat or not all(flat):
             raise WidgetError(f"Got scenes {list(scenes)}; this widget draws mixtures in the plane. Use 2-D means.")

@@ -12,7 +12,6 @@ from flowedit.widgets._base import FlowWidget
 from flowedit.widgets._sprites import check_same_shape, contact_sheet, encode_clips
 from flowedit.widgets.export import script, style
 
-GAINS = (1, 2, 4, 8, 16)
 MODES = ("side", "wipe", "difference")
 
 
@@ -31,7 +30,6 @@ class FrameScrubber(FlowWidget):
         index: pixel frame shown, from 0; follows the user and can be set or linked.
         mode: "side", "wipe" or "difference".
         pair: positions of the two clips compared.
-        gain: factor on the difference, one of `GAINS`.
 
     Raises:
         WidgetError: clips that differ in shape or cannot be shown, or a keyframe outside the clip.
@@ -50,7 +48,6 @@ class FrameScrubber(FlowWidget):
     index = traitlets.Int(0).tag(sync=True)
     mode = traitlets.Enum(MODES, "side").tag(sync=True)
     pair = traitlets.List(traitlets.Int()).tag(sync=True)
-    gain = traitlets.Enum(GAINS, 4).tag(sync=True)
 
     def __init__(
         self,

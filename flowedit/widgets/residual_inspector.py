@@ -2,13 +2,10 @@
 
 import traitlets
 
-from flowedit.errors import WidgetError
 from flowedit.show.display import figure_tag, table_tag
 from flowedit.trace import READINGS, Trace
 from flowedit.widgets._base import FlowWidget, plain
 from flowedit.widgets.export import script, style
-
-MAX_CELLS = 20_000
 
 
 class ResidualInspector(FlowWidget):
@@ -27,9 +24,6 @@ class ResidualInspector(FlowWidget):
         view: "heat" or "lines".
         step: position of the selected step.
         index: pixel frame of the selected keyframe.
-
-    Raises:
-        WidgetError: more steps times keyframes than a page can draw.
     """
 
     _esm = script("chart", "residual_inspector")
@@ -45,7 +39,7 @@ class ResidualInspector(FlowWidget):
         self._trace = trace
         first = trace.keyframes[0] if trace.keyframes else 0
         defaults = {"index": first, "step": max(len(trace.steps) - 1, 0), "heading": "Residuals per step and keyframe"}
-        super().__init__(trace=_values(trace), **{**defaults, **traits})
+        super().__init__(trace=plain(trace.to_dict()), **{**defaults, **traits})
 
     def _still(self) -> str:
         if not self._trace.array(self.reading).size:
@@ -55,10 +49,3 @@ class ResidualInspector(FlowWidget):
         columns = ("step", "sigma", *(f"keyframe {i}" for i in self._trace.keyframes))
         rows = [(s.step, float(s.sigma), *map(float, getattr(s, self.reading))) for s in steps]
         return picture + table_tag(f"{self.reading} at {len(steps)} of {len(self._trace.steps)} steps", columns, rows)
-
-
-def _values(trace: Trace) -> dict:
-    steps, keyframes = len(trace.steps), len(trace.keyframes)
-    if steps * keyframes > MAX_CELLS:
-        raise WidgetError(f"{steps} steps at {keyframes} keyframes are over {MAX_CELLS} cells. Pass fewer of either.")
-    return plain(trace.to_dict())

@@ -106,7 +106,7 @@ export default fe.widget("flow-field-2d", (ctx) => {
   const modes = fe.segments("What moves", [["generate", "Noise to target"], ["edit", "Difference flow"]], ctx.get("mode"), (value) => write({ mode: value }));
   const solvers = fe.segments("Solver", [["euler", "Euler"], ["heun", "Heun"]], ctx.get("solver"), (value) => write({ solver: value }));
   const sourceKey = fe.el("li", {}, fe.el("i", { class: "fe-key-source" }), "source, where the edit starts");
-    let [side, ratio, reach] = [0, 1, 3];
+  let [side, ratio, reach] = [0, 1, 3];
   // Half the side of the square that is drawn: room for both mixtures, and for the noise where it is the start.
   const reachOf = () => 1.08 * Math.max(1.5, ...[scene().source, scene().target].flatMap(({ means, spreads }) =>
     means.map((place, k) => Math.max(...place.map(Math.abs)) + 2.5 * spreads[k])), ...(editing() ? [] : noise.flat().map(Math.abs)));
@@ -235,7 +235,7 @@ export default fe.widget("flow-field-2d", (ctx) => {
     const moved = mean(paths.map((path) => distance(path.at(-1), path[0])));
     verdict.textContent = `With ${steps} ${ctx.get("solver") === "heun" ? "Heun" : "Euler"} ${steps === 1 ? "step" : "steps"} the particles end ${fe.number(error)} from a fine solution on average`
       + (editing() && moved < 1e-9 ? ", exactly where they began: equal fields are the identity." : ".");
-    canvas.setAttribute("aria-label", `${scene().title}, ${editing() ? "source to target" : "noise to target"}. ${verdict.textContent} Arrow keys step, Page keys choose a particle, space plays.`);
+    canvas.setAttribute("aria-label", `${scene().title}, ${editing() ? "source to target" : "noise to target"}. ${verdict.textContent} Arrow keys step, space plays.`);
     sceneField.querySelector("select").value = ctx.get("scene");
     modes.show(ctx.get("mode"));
     solvers.show(ctx.get("solver"));
@@ -245,8 +245,7 @@ export default fe.widget("flow-field-2d", (ctx) => {
   };
   const showSliders = () => sliders.forEach(({ show }) => show());
 
-  fe.onKeys(canvas, { ...stepper.keys, PageUp: () => ctx.set({ pick: Math.min(pick() + 1, noise.length - 1) }),
-    PageDown: () => ctx.set({ pick: Math.max(pick() - 1, -1) }) });
+  fe.onKeys(canvas, stepper.keys);
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     const point = [event.clientX - box.left, event.clientY - box.top];

@@ -2,11 +2,7 @@
 
 const MODES = [["side", "Side by side"], ["wipe", "Wipe"], ["difference", "Difference"]];
 
-// Doubling what is drawn, clipped at white: how |a - b| is made visible without touching pixels one by one.
-const amplify = (pen, gain) => {
-  pen.globalCompositeOperation = "lighter";
-  for (let factor = 2; factor <= gain; factor *= 2) pen.drawImage(pen.canvas, 0, 0);
-};
+const DOUBLED = 2; // times: |a - b| is drawn four times as bright, clipped at white
 
 export default fe.widget("frame-scrubber", (ctx) => {
   const data = ctx.get("clips");
@@ -42,7 +38,8 @@ export default fe.widget("frame-scrubber", (ctx) => {
       both.pen.save();
       both.pen.globalCompositeOperation = "difference";
       complete = clips[b].draw(both.pen, index) && complete;
-      amplify(both.pen, ctx.get("gain"));
+      both.pen.globalCompositeOperation = "lighter";
+      for (let i = 0; i < DOUBLED; i += 1) both.pen.drawImage(both.canvas, 0, 0);
       both.pen.restore();
     } else {
       complete = clips[b].draw(both.pen, index);
@@ -65,7 +62,6 @@ export default fe.widget("frame-scrubber", (ctx) => {
     bar.style.left = `${100 * wipe}%`;
     draw();
   };
-  const gainSelect = fe.select("Gain", [1, 2, 4, 8, 16].map((gain) => [gain, `×${gain}`]), ctx.get("gain"), (gain) => ctx.set({ gain: Number(gain) }));
   const choose = (label, place) => fe.select(label, names.map((name, i) => [i, name]), pair()[place], (value) => {
     const next = pair();
     next[place] = Number(value);
@@ -74,7 +70,7 @@ export default fe.widget("frame-scrubber", (ctx) => {
   const [chooseA, chooseB] = [choose("A", 0), choose("B", 1)];
   const modes = fe.segments("View", MODES, mode(), (value) => { ctx.set({ mode: value }); ctx.announce(value); });
   const wipeField = fe.el("label", { class: "fe-field fe-grow" }, fe.el("span", {}, "Wipe"), wipeSlider);
-  const compare = fe.el("div", { class: "fe-row" }, modes.node, chooseA, chooseB, gainSelect, wipeField);
+  const compare = fe.el("div", { class: "fe-row" }, modes.node, chooseA, chooseB, wipeField);
 
   const showMode = () => {
     const current = mode();
@@ -83,14 +79,12 @@ export default fe.widget("frame-scrubber", (ctx) => {
     cells.forEach((cell) => { cell.figure.hidden = !side; });
     bothFigure.hidden = side;
     for (const field of [chooseA, chooseB]) field.hidden = side;
-    gainSelect.hidden = current !== "difference";
     wipeField.hidden = bar.hidden = current !== "wipe";
     modes.show(current);
     chooseA.querySelector("select").value = a;
     chooseB.querySelector("select").value = b;
-    gainSelect.querySelector("select").value = ctx.get("gain");
     stage.dataset.mode = current;
-    bothCaption.textContent = current === "difference" ? `|${names[a]} − ${names[b]}| × ${ctx.get("gain")}` : `${names[a]} | ${names[b]}`;
+    bothCaption.textContent = current === "difference" ? `|${names[a]} − ${names[b]}| × ${2 ** DOUBLED}` : `${names[a]} | ${names[b]}`;
     both.canvas.setAttribute("aria-label", `${current} of ${names[a]} and ${names[b]}`);
     setWipe(wipe);
   };
@@ -116,7 +110,7 @@ export default fe.widget("frame-scrubber", (ctx) => {
     fe.el("div", { class: "fe-muted" }, `${clips[0].frames} frames of ${size}, ${fe.number(ctx.get("fps"))} frames per second`));
 
   ctx.on("index", () => draw());
-  ctx.on(["mode", "pair", "gain"], showMode);
+  ctx.on(["mode", "pair"], showMode);
   ctx.cleanup(() => clips.forEach((clip) => clip.close()));
   showMode();
   clips.forEach((clip) => clip.all(transport.index()));
