@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality | speed | gpu | looks | long-clips | paces | batch | pages`: what is measured."""
+"""`python -m benchmarks quality | speed | gpu | long-clips | batch | pages`: what is measured."""
 
 import sys
 from collections.abc import Iterable
@@ -88,7 +88,7 @@ def long_clips(
     styles: Annotated[str, typer.Option(help="Families of styles, with commas.")] = "global colour",
     out: Annotated[Path, typer.Option(help="Where readings go; others stay.")] = RESULTS / "long_clips.json",
 ) -> None:
-    """Edit 257 frames in windows: how far colours drift, and what memory it takes."""
+    """Edit 257 frames in windows: how far colours drift."""
     from benchmarks.long_clips import measure_long_clips
     from training.families import Family
 
@@ -123,38 +123,6 @@ def gpu(
             typer.echo(row_line(row))
     for section, reason in read_record(json).unfinished.items():
         typer.echo(f"{section}: {reason}", err=True)
-
-
-@app.command()
-def looks(
-    video: Annotated[Path, typer.Argument(help="The clip.")],
-    only: Annotated[str, typer.Option(help="Looks with commas; all of them.")] = "",
-    style_image: Annotated[Path | None, typer.Option(help="Where the look transfer takes its colours.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the readings go.")] = RESULTS / "looks.json",
-    sheet: Annotated[Path | None, typer.Option(help="Only draw the contact sheet of all looks to this file.")] = None,
-) -> None:
-    """Time the offline looks on ten keyframes of a clip, and measure their memory; status 1 over a limit."""
-    from benchmarks.looks import draw_sheet, report_looks
-
-    if sheet is not None:
-        draw_sheet(video, sheet)
-    else:
-        _end(met=report_looks(video, typer.echo, _names(only), style_image, out))
-
-
-@app.command()
-def paces(
-    scene: Annotated[int, typer.Option(min=0, help="Number of the test scene.")] = 0,
-    out: Annotated[Path, typer.Option(help="Where the rows go.")] = RESULTS / "paces.json",
-) -> None:
-    """Make one edit with the small model at every pace, and compare the results."""
-    from benchmarks.paces import pace_rows, write_paces
-
-    rows = []
-    for row in pace_rows(scene):
-        rows.append(row)
-        typer.echo(f"{row.name}: {row.forwards} forwards, {row.seconds:.1f} s, error {row.error:.1e}")
-    write_paces(rows, out)
 
 
 @app.command()

@@ -1,19 +1,15 @@
-"""Clips longer than the model's window, measured: how far colours drift over the windows, and what memory they take.
+"""Clips longer than the model's window, measured: how far colours drift over the windows.
 
 The clips are scenes of the project's own world, so the exact answer of every frame is known.
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from benchmarks.cases import Case, World
@@ -21,14 +17,11 @@ from benchmarks.rows import settings_of
 from benchmarks.tables import markdown
 from benchmarks.worlds import SMALL_SIZE, case_of, frames_of
 from flowedit.edit.windows import edit_long_video, window_starts
-from flowedit.environment import peak_memory_mb
 from flowedit.errors import SettingError
 from flowedit.files import write_json
-from flowedit.keyframes import Keyframe
 from flowedit.metrics import colour_drift, psnr
 from flowedit.models import load_model
 from flowedit.presets import model_defaults
-from flowedit.settings import EditSettings
 from flowedit.tiny.splits import Split, generator
 from flowedit.tiny.style import stylize
 from flowedit.tiny.world import Scene, render, sample_scene
@@ -37,13 +30,10 @@ from training.families import Family, sample
 
 Video = UInt8[np.ndarray, "F H W 3"]
 
-FRAMES, SHORT, EVERY = 257, 65, 64
-"""Frames of a long clip, of the short one that memory is compared with, and from one keyframe to the next."""
+FRAMES, EVERY = 257, 64
+"""Frames of a long clip, and from one keyframe to the next."""
 LIMIT = 1.5
 """The most that colours may drift from the first to the last window, in units of the drift within one."""
-ALONE = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-"""Environment of a process whose peak is read: no GPU, and one thread, so that no other one holds a heap. The C library
-gives large blocks back when they are freed, so that the peak counts what is held."""
 _QUANTISATION = 0.5
 """What rounding to 8 bits can move a mean colour by, in levels."""
 _SCENES = 60
@@ -86,11 +76,6 @@ class Reading:
         within: see `Drift`.
         ratio: see `Drift`.
         psnr: mean against the truth in dB, each frame capped at 40.
-        seconds: of the edit, on whatever the machine had free.
-        peak_mb: most resident memory of the process that edited it, in MB (10**6 bytes).
-        short_peak_mb: the same for its first `SHORT` frames.
-        growth: peak minus short peak, in units of the bytes of the frames by which the two clips differ; source and
-            result are 2 of them.
     """
 
     preset: str
@@ -100,10 +85,6 @@ class Reading:
     within: float
     ratio: float
     psnr: float
-    seconds: float
-    peak_mb: float
-    short_peak_mb: float
-    growth: float
 
 
 def long_clip(family: Family) -> Case:
@@ -152,36 +133,19 @@ def _rms(values: np.ndarray) -> float:
 
 
 def read_clip(clip: Case, preset: str) -> Reading:
-    """Edit a clip with the shipped model in windows, in a process of its own, and compare it with its truth."""
-    os.environ.update(ALONE)
-    settings, peaks, frames, seconds = settings_of(clip, preset), [], clip.frames, 0.0
-    for number in (SHORT, FRAMES):
-        keyframes = [keyframe for keyframe in clip.keyframes if keyframe.index < number]
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            frames, peak, seconds = pool.submit(_edited, clip.frames[:number], keyframes, settings).result()
-        peaks.append(peak)
-    found, more = drift(frames, clip.truth, model_defaults(TINY).window), clip.frames[SHORT:].nbytes / 1e6
+    """Edit a clip with the shipped model in windows, and compare it with its truth."""
+    window = model_defaults(TINY).window
+    model, settings = load_model(TINY, device="cpu"), settings_of(clip, preset)
+    result = edit_long_video(clip.frames, clip.keyframes, model, settings, window=window)
+    found = drift(result.frames, clip.truth, window)
     return Reading(
         preset=preset,
         family=clip.family,
         scene=clip.scene,
         ratio=found.ratio,
-        psnr=float(np.mean(psnr(frames, clip.truth))),
-        seconds=seconds,
-        peak_mb=peaks[1],
-        short_peak_mb=peaks[0],
-        growth=(peaks[1] - peaks[0]) / more,
+        psnr=float(np.mean(psnr(result.frames, clip.truth))),
         **found._asdict(),
     )
-
-
-def _edited(frames: Video, keyframes: Sequence[Keyframe], settings: EditSettings) -> tuple[Video, float, float]:
-    """The edit, the most memory that this process held for it in MB, and its seconds."""
-    torch.set_num_threads(1)
-    result = edit_long_video(
-        frames, keyframes, load_model(TINY, device="cpu"), settings, window=model_defaults(TINY).window
-    )
-    return result.frames, peak_memory_mb(), sum(result.seconds.values())
 
 
 def measure_long_clips(presets: Sequence[str], families: Sequence[Family], store: Path) -> Iterator[Reading]:
@@ -210,10 +174,9 @@ def read_readings(store: Path) -> list[Reading]:
 
 def to_markdown(readings: Sequence[Reading]) -> str:
     """A table with a line per reading."""
-    heads = ("preset", "style", "first to last window", "within one", "ratio", "PSNR, dB", "peak, MB", "growth")
+    heads = ("preset", "style", "first to last window", "within one", "ratio", "PSNR, dB")
     rows = [
-        (r.preset, r.family, *(f"{v:.2f}" for v in (r.between, r.within, r.ratio)), f"{r.psnr:.1f}", f"{r.peak_mb:.0f}",
-         f"{r.growth:.1f}")
+        (r.preset, r.family, *(f"{v:.2f}" for v in (r.between, r.within, r.ratio)), f"{r.psnr:.1f}")
         for r in readings
     ]  # fmt: skip
     return markdown(heads, rows)

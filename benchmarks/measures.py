@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float
+from skimage.metrics import structural_similarity
 
 from benchmarks.cases import Case
 from flowedit.metrics import Frames, check_alike, keyframe_flicker, psnr
@@ -15,8 +17,6 @@ FAR = 4
 """Frames from the nearest keyframe at which a frame counts as far."""
 _LEAST_HIDDEN = 2000
 """Hidden pixels under which a clip has too few to tell."""
-_RADIUS, _SPREAD = 5, 1.5
-"""Of the window of structural similarity, in pixels."""
 
 
 def figures_of(case: Case, edited: Frames) -> dict[str, float]:
@@ -47,17 +47,9 @@ def figures_of(case: Case, edited: Frames) -> dict[str, float]:
 def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " F"]:
     """Structural similarity of every frame's brightness (Wang et al. 2004: 11-pixel Gaussian window), at most 1."""
     check_alike(a, b)
-    return np.asarray([_similarity(x, y) for x, y in zip(a, b, strict=True)])
-
-
-def _similarity(one: np.ndarray, other: np.ndarray) -> float:
-    x, y = _brightness(one), _brightness(other)
-    mean_x, mean_y = _local(x), _local(y)
-    covariance, power = _local(x * y) - mean_x * mean_y, _local(x * x + y * y) - mean_x**2 - mean_y**2
-    light, contrast = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    alike = (2 * mean_x * mean_y + light) * (2 * covariance + contrast)
-    alike /= (mean_x**2 + mean_y**2 + light) * (power + contrast)
-    return float(alike[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS].mean())
+    window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    pairs = ((_brightness(x), _brightness(y)) for x, y in zip(a, b, strict=True))
+    return np.asarray([structural_similarity(x, y, data_range=255, **window) for x, y in pairs])
 
 
 def sharpness(frames: Frames) -> float:
@@ -78,11 +70,6 @@ def _step(frames: Frames, i: int) -> np.ndarray:
 
 def _brightness(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-
-
-def _local(plane: np.ndarray) -> np.ndarray:
-    side = 2 * _RADIUS + 1
-    return cv2.GaussianBlur(plane, (side, side), _SPREAD)
 
 
 def _psnr_where(edited: np.ndarray, truth: np.ndarray, where: np.ndarray | None) -> float:

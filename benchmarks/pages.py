@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, batch, gpu_tables, long_clips, looks, paces, segments, speed, tables
+from benchmarks import RESULTS, batch, gpu_tables, long_clips, segments, speed, tables
 from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
@@ -35,7 +35,6 @@ def figures() -> dict[str, Any]:
         "speed_table": speed.to_markdown(RESULTS / "speed.json"),
         "long": {(reading.preset, reading.family): reading for reading in long},
         "long_table": long_clips.to_markdown(long),
-        "looks_table": looks.to_markdown(RESULTS / "looks.json"),
         "gpu": gpu,
         "gpu_ways": read_record(RESULTS / "gpu_h200_ways.json"),
         "gpu_tests": json.loads((RESULTS / "gpu_tests.json").read_text()),
@@ -45,13 +44,11 @@ def figures() -> dict[str, Any]:
         **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table", "passed_tests")},
         **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
-        "pace": {row.name: row for row in paces.read_paces(RESULTS / "paces.json")},
         "batch": many,
         "batch_share": batch.share,
         "batch_nodes": batch.NODES,
         "batch_table": batch.to_markdown(many),
         "batch_estimate": batch.estimate(many, gpu),
-        "paces_table": paces.to_markdown(paces.read_paces(RESULTS / "paces.json")),
     }
 
 

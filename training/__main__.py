@@ -1,9 +1,6 @@
 """Train the small Wan by parts: ``python -m training PART --minutes M --out DIR`` (see docs/training.md)."""
 
 import argparse
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from training.dit import train_dit
@@ -24,32 +21,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, state and curve")
     parser.add_argument("--resume", action="store_true", help="go on from the state in that folder")
     parser.add_argument("--start", type=Path, help="folder of weights to begin with, without an optimiser's state")
-    parser.add_argument("--devices", type=int, default=1, help="processes, one a GPU")
     parser.add_argument("--config", choices=("shipped", "smoke"), default="shipped")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=0.0, help="highest learning rate")
     parser.add_argument("--photographs", type=Path, default=Path("photographs"), help="folder; fetched if missing")
-    parser.add_argument("--extra-world", type=Path, dest="extra", help="Python file of one more world")
     parser.add_argument("--plain", action="store_true", help="compile nothing")
     settings = vars(parser.parse_args(arguments))
-    devices, part = settings.pop("devices"), settings.pop("part")
+    part = settings.pop("part")
     if not settings["photographs"].is_dir():
         fetch(settings["photographs"])
-    if devices > 1 and "RANK" not in os.environ:
-        given = sys.argv[1:] if arguments is None else arguments
-        return subprocess.call([sys.executable, "-m", "torch.distributed.run", *launch_arguments(devices, given)])
-    run = Run.begin(settings)
-    PARTS[part](run)
-    run.close()
+    PARTS[part](Run.begin(settings))
     return 0
-
-
-def launch_arguments(devices: int, given: list[str]) -> list[str]:
-    """What PyTorch's launcher is told, so that it starts this command, with the arguments given, once a device.
-
-    The dashes keep the launcher from taking ``--start`` for an option of its own.
-    """
-    return ["--standalone", f"--nproc-per-node={devices}", "-m", "--", "training.__main__", *given]
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def train_dit(run: Run) -> None:
 
     trainer = Trainer("dit", model, optimiser, average, run.peak or PEAK, finish)
     trainer.load(run)
-    lessons = Lessons(run.device, 100 + run.seed + run.rank + run.done[1], run.photographs, run.extra)
+    lessons = Lessons(run.device, 100 + run.seed + run.done[1], run.photographs)
     shapes = {(5, 32, 32): 0.5, (9, 32, 48): 0.5} if run.smoke else SHAPES
     with fast_forms(compiled=run.compiled):
         replay = Replay(run, lessons, vae, list(shapes))
@@ -118,7 +118,7 @@ class Steps:
     def __init__(self, run: Run, model: Trainee, replay: Replay, shapes: dict[Shape, float]) -> None:
         """Fill the rings."""
         self.run, self.model, self.replay, self.shapes = run, model, replay, shapes
-        self.rng, self.other = random.Random(run.seed), random.Random(run.seed * 1000 + run.rank)
+        self.rng = random.Random(run.seed)
         self.predict = partial(velocity, run_block=run.compiled(block_forward))
         replay.fill(1 if run.smoke else 3)
         log.info("rings filled after %.0f s", run.seconds)
@@ -126,9 +126,9 @@ class Steps:
 
     def __call__(self, number: int, progress: float) -> Readings:
         """Take one step's gradients."""
-        if number % 4 == 0 and self.run.agreed(self.spent) < RENEWAL * self.run.agreed(time.monotonic() - self.begun):
+        if number % 4 == 0 and self.spent < RENEWAL * (time.monotonic() - self.begun):
             self._renew()
-        shape, route = self._shape(self.rng), self.rng.choices(list(ROUTES), list(ROUTES.values()))[0]
+        shape, route = self._shape(), self.rng.choices(list(ROUTES), list(ROUTES.values()))[0]
         rows = self.replay.latents[shape].draw(4 if self.run.smoke else BATCH)
         errors, estimated, own = self._flow(rows, shape, route)
         errors.mean().backward()
@@ -148,12 +148,12 @@ class Steps:
 
     def _renew(self) -> None:
         tick = time.monotonic()
-        self.replay.renew(lambda: self._shape(self.other))
+        self.replay.renew(self._shape)
         self.run.wait()
         self.spent += time.monotonic() - tick
 
-    def _shape(self, rng: random.Random) -> Shape:
-        return rng.choices(list(self.shapes), list(self.shapes.values()))[0]
+    def _shape(self) -> Shape:
+        return self.rng.choices(list(self.shapes), list(self.shapes.values()))[0]
 
     def _flow(self, rows: dict[str, Tensor], shape: Shape, route: str) -> tuple[Tensor, Tensor, Tensor]:
         """Error of each example; which show an estimate; which are made of the model's own answer, which is kept."""

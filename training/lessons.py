@@ -4,9 +4,6 @@ import random
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +14,7 @@ from flowedit.tiny.splits import SHARES, Split
 from flowedit.tiny.style import stylize
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.textures import lines, pick, uniform
-from flowedit.tiny.world import GROUND, Clip, Scene, render, sample_scene, screen_points
+from flowedit.tiny.world import GROUND, Clip, Scene, render, sample_scene
 from flowedit.wan.routes import confidence_mask
 from training.estimates import Estimates, Made
 from training.families import Family, sample
@@ -26,8 +23,8 @@ from training.natural import camera_path
 from training.photographs import load_photographs
 from training.styles import keyframe_errors, restyle
 
-NATURAL, EXTRA = 0.55, 0.15
-"""Shares of the lessons that film photographs, and that show the additional world where there is one."""
+NATURAL = 0.55
+"""Share of the lessons that film photographs."""
 OTHER_STYLE, ENDLESS, ALONE, UNCHANGED = 0.25, 0.6, 0.3, 0.08
 """Shares of lessons whose source has a style of its own, whose styles have random functions on top, and change what one
 family does alone; and of clips whose target is the source."""
@@ -78,36 +75,29 @@ class Order:
 class Lessons:
     """An endless, seeded source of training clips on one device."""
 
-    def __init__(self, device: torch.device | str, number: int, photographs: Path, extra: Path | None = None) -> None:
+    def __init__(self, device: torch.device | str, number: int, photographs: Path) -> None:
         """Open the sources.
 
         Args:
             device: where clips are rendered.
             number: which of the training seeds.
             photographs: folder of :func:`training.photographs.fetch`.
-            extra: Python file of one more world, with ``render``, ``sample_style`` and ``stylize``.
         """
         seed = SHARES[Split.TRAIN].seeds[number]
         self.g = torch.Generator(device).manual_seed(seed)
         self.rng = random.Random(seed)
         self.photographs = load_photographs(photographs).to(device)
-        self.extra = None if extra is None else SimpleNamespace(**run_path(str(extra)))
         self.tokenizer = WordTokenizer()
 
     @torch.no_grad()
     def clips(self, number: int, frames: int, height: int, width: int) -> Tensor:
         """Render at least 4 clips of all worlds, shuffled, half of them styled: ``(number, 3, T, H, W)`` in [-1, 1]."""
-        square = height == width and self.extra is not None
-        natural, extra = round(number * NATURAL), round(number * EXTRA) if square else 0
-        parts = []
-        for scene in (self._natural(natural, frames), self._world(number - natural - extra, frames)):
+        natural, parts = round(number * NATURAL), []
+        for scene in (self._natural(natural, frames), self._world(number - natural, frames)):
             clip = render(scene, height, width)
             styled = self._styled(clip, len(clip.rgb))[0]
             plain = uniform(self.g, len(clip.rgb), 1, 1, 1, 1) < 0.4
             parts.append(torch.where(plain, clip.rgb, styled))
-        if extra:
-            clip = self._extra(extra, frames, height)
-            parts.append(self._styled(clip, extra)[0])
         order = torch.randperm(number, generator=self.g, device=self.g.device)
         return to_model(torch.cat(parts)[order])
 
@@ -148,10 +138,7 @@ class Lessons:
 
     def _clip(self, number: int, frames: int, height: int, width: int) -> tuple[Clip, list[str]]:
         """Render clips of one world, and say what they show."""
-        draw = self.rng.random()
-        if draw < EXTRA and height == width and self.extra is not None:
-            return self._extra(number, frames, height), ["shapes"] * number
-        if draw > 1 - NATURAL:
+        if self.rng.random() > 1 - NATURAL:
             return render(self._natural(number, frames), height, width), ["photo"] * number
         scene = self._world(number, frames)
         return render(scene, height, width), scene.captions
@@ -194,23 +181,11 @@ class Lessons:
         bent = swapped ** torch.exp(uniform(self.g, number, 1, 1, 1, low=-0.5, high=0.5))
         return torch.where(uniform(self.g, number, 1, 1, 1) < RECOLOURED, bent, pieces).clamp(0, 1)
 
-    def _extra(self, number: int, frames: int, side: int) -> Clip:
-        """Render the additional world."""
-        world: Any = self.extra
-        rgb, ink, _ = world.render(number, frames, self.g, S=side)
-        screen = screen_points(side, side, self.g.device).T.reshape(1, 1, 2, side, side)
-        ids = torch.zeros_like(ink, dtype=torch.int64)
-        return Clip(rgb, ink, ids, screen.expand(number, frames, 2, side, side), ["shapes"] * number)
-
     def _styled(self, clip: Clip, number: int) -> tuple[Tensor, list[str]]:
-        """Put styles on clips, so many in all: of the families, of the extra world, with random functions on top."""
+        """Put styles on clips, so many in all: of the families, with random functions on top."""
         times = number // len(clip.rgb)
         parts = (part.repeat_interleave(times, 0) for part in (clip.rgb, clip.ink, clip.ids, clip.anchor))
         many = Clip(*parts, captions=[c for c in clip.captions for _ in range(times)])
-        if self.extra is not None and self.rng.random() < EXTRA:
-            world: Any = self.extra
-            style = world.sample_style(number, self.g, 0.1, strong=self.rng.random() < 0.7)
-            return world.stylize(many.rgb, many.ink, style), ["styled"] * number
         family = self.rng.choice(list(Family)) if self.rng.random() < ALONE else None
         drawn = sample(self.g, number, family=family)
         rgb, words = stylize(many, drawn), drawn.words

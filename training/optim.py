@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -63,7 +62,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, lr: float, clip: float = 1.0) -> Tensor:
-        """Average gradients over the processes, clip, update, and clear them.
+        """Clip the gradients, update, and clear them.
 
         Args:
             lr: learning rate.
@@ -72,7 +71,7 @@ class Muon:
         Returns:
             The gradient's norm before clipping; entries that are not finite count as zero.
         """
-        norm = average_gradients(self.parameters, clip)
+        norm = clip_gradients(self.parameters, clip)
         self.adam.param_groups[0]["lr"] = lr
         self.adam.step()
         for key, group in self.groups.items():
@@ -96,22 +95,17 @@ class Muon:
             own.copy_(saved)
 
 
-def average_gradients(parameters: list[nn.Parameter], clip: float) -> Tensor:
-    """Average gradients over all processes in one message, drop what is not finite, and clip the norm.
-
-    Nothing here waits for the device.
+def clip_gradients(parameters: list[nn.Parameter], clip: float) -> Tensor:
+    """Drop what is not finite and clip the norm; nothing here waits for the device.
 
     Args:
-        parameters: the same list in every process; a parameter without a gradient counts as zero.
+        parameters: one without a gradient counts as zero.
         clip: largest norm.
 
     Returns:
         The norm before clipping.
     """
     flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
-    if dist.is_initialized():
-        dist.all_reduce(flat)
-        flat /= dist.get_world_size()
     norm = flat.nan_to_num_(0.0, 0.0, 0.0).norm()
     flat *= (clip / (norm + 1e-6)).clamp(max=1.0)
     for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):

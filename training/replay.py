@@ -79,7 +79,7 @@ class Replay:
         self.finished = {shape: Ring(8 if run.smoke else 640) for shape in shapes}
         self.size = 4 if run.smoke else 16
         if workers is None:
-            workers = 0 if run.smoke else max(1, (os.cpu_count() or 2) // run.world - 1)
+            workers = 0 if run.smoke else max(1, (os.cpu_count() or 2) - 1)
         self.estimates, self.ahead = Estimates(workers), max(1, workers)
         self.written = {True: 0, False: 0}
         self.orders: deque[tuple[Shape, Order]] = deque()

@@ -38,7 +38,7 @@ def train_vae(run: Run) -> None:
         model.load_state_dict({name: v.float() for name, v in state.items() if not name.startswith("latent_")})
     optimiser = Muon(model.named_parameters(), plain=("encoder.conv1", "decoder.head"), decay=0.01)
     average = moving_average(model, 0.998)
-    lessons = Lessons(run.device, run.seed + run.rank, run.photographs, run.extra)
+    lessons = Lessons(run.device, run.seed, run.photographs)
     trainer = Trainer("vae", model, optimiser, average, run.peak or PEAK, lambda: _write(run, lessons, average))
     trainer.load(run)
     pool: list[Tensor] = []

@@ -55,17 +55,6 @@ def record() -> None:
 
 
 @app.command()
-def film(
-    photographs: Path = typer.Argument(..., help="A folder that `training.photographs.fetch` filled."),  # noqa: B008
-) -> None:
-    """Film the two clips that come with the package."""
-    from notebooks.publish.film import film
-
-    for path in film(photographs):
-        typer.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
-
-
-@app.command()
 def lite(target: Path = typer.Argument(Path("build/lite"), help="Folder to write.")) -> None:  # noqa: B008
     """Write lessons 01 and 02 as `jupyter lite build` takes them: `content/` and `wheels/`."""
     from notebooks.publish.lite import prepare
@@ -83,8 +72,8 @@ def front(run: Path = typer.Argument(Path("runs/demo"), help="Folder of `flowedi
 
 
 @app.command()
-def pictures(names: list[str] = typer.Argument(None, help="Some of them, such as grid strip.")) -> None:  # noqa: B008
-    """Draw the pictures of docs/method.md from the package's own functions."""
+def pictures(names: list[str] = typer.Argument(None, help="Some of them, such as looks.webp method_grid.png.")) -> None:  # noqa: B008
+    """Draw the pictures of docs/method.md and the sheet of looks from the package's own functions."""
     from notebooks.publish import pictures
 
     for path in pictures.draw(names or list(pictures.PICTURES)):

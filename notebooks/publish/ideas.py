@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.rows import with_two_noises
+from benchmarks.table import Interval
 from flowedit.edit.preparation import PreparedEdit
 from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.keyframes import Keyframe
@@ -23,7 +24,6 @@ CLIPS, FRAMES, AT = 6, 17, (0, 8, 16)
 LOOKS = "comic", "watercolour"
 IDEA_NAMES = ("one_noise", "shared", "corrected")
 WORDS = "five frames of an edit by the small Wan, the middle one painted; the same switches"
-_RESAMPLES = 2000
 
 
 def make(folder: Path = FOLDER) -> None:
@@ -39,7 +39,8 @@ def noise_worth() -> dict:
     settings, rows = preset_settings("tiny", "method"), {}
     for route in ("i2v", "tokens"):
         pairs = [_pair(index, settings.with_(conditioning=route)) for index in range(CLIPS)]
-        rows[route] = {name: _interval([pair[name] for pair in pairs]) for name in ("psnr_far", "psnr_key")}
+        gains = {name: Interval.of(np.array([pair[name] for pair in pairs])) for name in ("psnr_far", "psnr_key")}
+        rows[route] = {name: [round(value, 3) for value in gain[:3]] for name, gain in gains.items()}
         rows[route]["unpainted"] = np.mean([pair["unpainted"] for pair in pairs], axis=0).round(3).tolist()
     return {"clips": CLIPS, "gain": f"correction {settings.gain}", "rows": rows}
 
@@ -77,10 +78,3 @@ def _strip(*, one_noise: int, shared: int, corrected: int) -> np.ndarray:
     settings = settings.with_(prompt=clip.prompt, source_prompt=clip.source_prompt)
     one, two = _both(clip.frames, clip.keyframes(key), settings)
     return np.concatenate(list(_run(one if one_noise else two)[::4]), axis=1)
-
-
-def _interval(differences: list[float]) -> list[float]:
-    """Mean and the 95 % interval that resampling the clips gives."""
-    values, rng = np.array(differences), np.random.default_rng(0)
-    means = values[rng.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
-    return [round(float(value), 3) for value in (values.mean(), *np.percentile(means, (2.5, 97.5)))]

@@ -1,4 +1,4 @@
-"""The pictures of docs/method.md, drawn by the package's own functions; nothing in them is typed in by hand.
+"""The pictures of docs/method.md and the sheet of looks, drawn by the package's own functions.
 
 The strip and one panel of the gap law run the shipped small model, a minute or two on two cores.
 """
@@ -14,9 +14,13 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from skimage import data
 
 from benchmarks.cases import Condition, under
-from benchmarks.worlds import SMALL_SIZE, own_case
+from benchmarks.worlds import SMALL_SIZE, film_folder, own_case
+from flowedit.agent.painting import analyse, paint
+from flowedit.agent.sample import file_source
+from flowedit.agent.stylers import LOOKS
 from flowedit.edit.preparation import sigma_grid
 from flowedit.edit.steps import edit_video
 from flowedit.errors import KeyframeError
@@ -136,11 +140,31 @@ def strip() -> Figure:
     return fig
 
 
+def looks() -> Figure:
+    """Every look on a frame of a film, under the film's card, and on three of scikit-image's pictures."""
+    source = file_source(film_folder() / "bigbuckbunny.mp4")
+    film = [source.frame(round(k * (source.num_frames - 1) / 3)) for k in range(4)]
+    stills = [np.ascontiguousarray(picture()[..., :3]) for picture in (data.astronaut, data.coffee, data.chelsea)]
+    shown = [(film[2], film), *((still, [still]) for still in stills)]
+    fig = plt.figure(figsize=(8.4, 8.4))
+    cells = fig.subfigures(-(-(len(LOOKS) + 1) // 3), 3).flat
+    for cell, look in zip(cells, (None, *LOOKS.values()), strict=False):
+        cell.suptitle("Source" if look is None else look.title, fontsize=10)
+        axes = cell.subplot_mosaic("AAA;BCD", height_ratios=(2.2, 1)).values()
+        for ax, (picture, known) in zip(axes, shown, strict=True):
+            palette = film[2] if picture is stills[1] else stills[1]
+            style = look and analyse(known, look, palette if look.name == "transfer" else None)
+            ax.imshow(picture if style is None else paint(picture, style, 0, 1.0))
+            bare(ax)
+    return fig
+
+
 PICTURES: Mapping[str, Callable[[], Figure]] = {
-    "grid": grid,
-    "slots": slots,
-    "gap_law": gap_law,
-    "strip": strip,
+    "looks.webp": looks,
+    "method_grid.png": grid,
+    "method_slots.png": slots,
+    "method_gap_law.png": gap_law,
+    "method_strip.png": strip,
 }
 
 
@@ -157,13 +181,16 @@ def _show(ax: Axes, image: np.ndarray, title: str) -> None:
 
 
 def write(fig: Figure, target: Path) -> Path:
-    """Write a figure as a PNG with few colours, and give the file."""
+    """Write a figure as a PNG with few colours, or as a WebP, and give the file."""
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=125)
     plt.close(fig)
-    colours = 256 if any(ax.images for ax in fig.axes) else 96
-    picture = PIL.Image.open(buffer).convert("RGB").quantize(colours, dither=PIL.Image.Dither.NONE)
-    picture.save(target, "PNG", optimize=True)
+    picture = PIL.Image.open(buffer).convert("RGB")
+    if target.suffix == ".png":
+        colours = 256 if any(ax.images for ax in fig.axes) else 96
+        picture.quantize(colours, dither=PIL.Image.Dither.NONE).save(target, "PNG", optimize=True)
+    else:
+        picture.save(target, quality=80, method=6)
     return target
 
 
@@ -171,4 +198,4 @@ def draw(names: Sequence[str]) -> Iterator[Path]:
     """Draw some of `PICTURES` into docs/img, and give each file."""
     use_house_style()
     for name in names:
-        yield write(PICTURES[name](), TARGET / f"method_{name}.png")
+        yield write(PICTURES[name](), TARGET / name)

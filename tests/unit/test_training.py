@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 from small_tiny import random_pipeline
-from torch.distributed.run import get_args_parser
 
 from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
@@ -22,7 +21,7 @@ from flowedit.wan.adapter import WanVideo
 from flowedit.wan.routes import keyframe_mask
 from training import dit, examples
 from training import vae as train_vae
-from training.__main__ import launch_arguments, main
+from training.__main__ import main
 from training.estimates import Estimates, make
 from training.keyframes import at_slots, lay_out
 from training.lessons import STYLES, Lessons
@@ -303,14 +302,6 @@ def test_lessons_repeat_with_their_seed_and_no_other(photographs):
     assert torch.equal(first, again)
     assert (first - other).abs().mean() > 0.05
     assert first.shape == (4, 3, 5, 32, 32)
-
-
-def test_options_of_several_processes_reach_the_training():
-    """Catches PyTorch's launcher taking --start for the beginning of an option of its own."""
-    told = launch_arguments(2, ["dit", "--start", "weights", "--devices", "2"])
-    read = get_args_parser().parse_args(told)
-    assert (read.training_script, read.nproc_per_node, read.module) == ("training.__main__", "2", True)
-    assert read.training_script_args == ["dit", "--start", "weights", "--devices", "2"]
 
 
 def test_both_parts_train_write_weights_and_resume(photographs, tmp_path):
