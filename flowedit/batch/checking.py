@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from flowedit.agent.settings import StyleSettings, find_key
 from flowedit.batch.manifest import Entry, Rows, entries_of
 from flowedit.errors import FlowEditError, KeyframeError, OutputError, SettingError, VideoFileError
 from flowedit.keyframes import check_shape
-from flowedit.media.clip import VideoInfo, probe
+from flowedit.media.clip import VideoInfo
 from flowedit.media.glance import glance
 from flowedit.media.images import FORMATS
 from flowedit.models import checkpoint_files, placements
@@ -32,9 +32,14 @@ PIXEL_BYTES, LOSSLESS_BYTES = 0.5, 3.0
 """What the results take on the disk a pixel of the window, rather too much."""
 _CHILD = """
 import pickle, sys
-from flowedit.batch.checking import probed
+from flowedit.errors import FlowEditError
+from flowedit.media import clip
 for video in pickle.load(sys.stdin.buffer):
-    pickle.dump(probed(video), sys.stdout.buffer)
+    try:
+        said = clip.probe(video)
+    except FlowEditError as error:
+        said = error
+    pickle.dump(said, sys.stdout.buffer)
     sys.stdout.flush()
 """
 
@@ -48,15 +53,14 @@ def checked_entries(
         SettingError: a line for each line of the manifest that cannot be run, with its number.
     """
     entries, faults = entries_of(base, rows, out, common, mirror=mirror)
-    check_model, check_style = lru_cache(None)(_check_model), lru_cache(None)(_check_style)
     infos, needed = _looked_at([entry.request.video for entry in entries]), 0.0
     for entry in entries:
         request, info = entry.request, infos[entry.request.video]
         try:
             if not request.settings.classical:
-                check_model(request.model, request.placement)
+                _check_model(request.model, request.placement)
             if entry.style:
-                check_style(tuple(entry.style.items()))
+                _check_style(tuple(entry.style.items()))
             if isinstance(info, FlowEditError):
                 raise info
             needed += _check(entry, info)
@@ -81,7 +85,7 @@ def _looked_at(videos: Sequence[Path]) -> dict[Path, VideoInfo | FlowEditError]:
 
 
 def _probed_apart(videos: Sequence[Path]) -> Iterator[VideoInfo | FlowEditError]:
-    """What `probed` says of each video, in a process of its own: a film may end the process that decodes it."""
+    """What `probe` says of each video, in a process of its own: a film may end the process that decodes it."""
     while videos:
         child = subprocess.run([sys.executable, "-c", _CHILD], input=pickle.dumps(videos), capture_output=True)
         answers = io.BytesIO(child.stdout)
@@ -94,14 +98,7 @@ def _probed_apart(videos: Sequence[Path]) -> Iterator[VideoInfo | FlowEditError]
             videos = videos[1:]
 
 
-def probed(video: Path) -> VideoInfo | FlowEditError:
-    """What `probe` says, or raises."""
-    try:
-        return probe(video)
-    except FlowEditError as error:
-        return error
-
-
+@cache
 def _check_model(model: str, placement: str) -> None:
     """Refuse a checkpoint whose files are not here, or a level that there is none of; the small one is always here."""
     if model == TINY:
@@ -110,6 +107,7 @@ def _check_model(model: str, placement: str) -> None:
         checkpoint_files(model)
 
 
+@cache
 def _check_style(style: tuple[tuple[str, Any], ...]) -> None:
     from flowedit.agent.painting import chosen_look, read_style_image  # clips with keyframes do without the agent
 

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -73,8 +74,8 @@ def read_rows(path: Path) -> tuple[Path, Rows]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path} cannot be read ({error}); give JSON Lines or CSV, one clip a line.") from None
     if path.suffix.lower() != ".csv":
-        return path.parent, [(i, line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    reader = csv.DictReader(text.splitlines(keepends=True))
+        return path.parent, [(i, line) for i, line in enumerate(StringIO(text), start=1) if line.strip()]
+    reader = csv.DictReader(StringIO(text))
     return path.parent, [(reader.line_num, {name: value for name, value in row.items() if value}) for row in reader]
 
 

@@ -82,7 +82,11 @@ class Worker:
             return self._failed(entry, error, retries)
 
     def _work(self, entry: Entry, retries: int) -> Record:
-        request = self._request(entry)
+        request = entry.request
+        if entry.style:
+            self._at = replace(self._at, stage="painting keyframes")
+            with FileLock(make_folder(request.output) / PAINT_LOCK):  # of several workers the first to come paints them
+                request = painted(entry, self._budget)
         before, asked = read_record(entry), asked_of(request)
         kept = before if before.asked == asked else Record(id=entry.id, asked=asked)
         if is_done(request.output, asked):
@@ -116,14 +120,6 @@ class Worker:
             return kept.failed(reason, retries, cause).kept(entry)
         except (OSError, OutputError):  # it would be tried for ever
             return replace(kept, state="quarantined", reason=reason)
-
-    def _request(self, entry: Entry) -> EditRequest:
-        """The request with its keyframes; of several workers the first to come paints them."""
-        if not entry.style:
-            return entry.request
-        self._at = replace(self._at, stage="painting keyframes")
-        with FileLock(make_folder(entry.request.output) / PAINT_LOCK):
-            return painted(entry, self._budget)
 
     def _watch(self, stage: str, done: int, total: int, step: object) -> None:
         del step

@@ -76,9 +76,11 @@ def test_keyframes_count_the_files_frames_where_every_nth_is_edited(clips, tmp_p
     assert {index for index, _ in found.keyframes} <= set(range(5))
 
 
-def test_csv_says_what_json_lines_say(clips, tmp_path):  # catches: cells that stay words or are empty, lists of one
-    csv = "video,keyframes,at,steps,seed,strength,gain,lossless\nc0.mp4,c0-key-0.png,0,4,,0.5,euler,true\n"
-    line = json.dumps({**LINE, "at": [0], "steps": 4, "strength": 0.5, "gain": "euler", "lossless": True})
+def test_csv_says_what_json_lines_say(clips, tmp_path):
+    """Catches: cells that stay words or are empty, lists of one, and lines that end where only Unicode has them end."""
+    csv = "video,keyframes,at,steps,seed,prompt,gain,lossless\nc0.mp4,c0-key-0.png,0,4,,a\u2028b,euler,true\n"
+    said = {**LINE, "at": [0], "steps": 4, "prompt": "a\u2028b", "gain": "euler", "lossless": True}
+    line = json.dumps(said, ensure_ascii=False)
     found = []
     for name, text in (("a.csv", csv), ("a.jsonl", line)):
         (tmp_path / name).write_text(text)
@@ -177,8 +179,8 @@ def test_a_film_that_ends_its_decoder_is_named_by_its_line(clips, monkeypatch):
     """Catches: a check that dies (SIGSEGV) with the film, which its own process decodes, and films after it unseen."""
     for name in "abc":
         write_video(clips / f"{name}.mkv", read_video(clips / "c0.mp4").frames, 8)
-    crash = "import ctypes\nfrom flowedit.batch import checking\nprobe = checking.probe\n"
-    crash += "checking.probe = lambda video: ctypes.string_at(0) if video.stem == 'b' else probe(video)\n"
+    crash = "import ctypes\nfrom flowedit.media import clip\nprobe = clip.probe\n"
+    crash += "clip.probe = lambda video: ctypes.string_at(0) if video.stem == 'b' else probe(video)\n"
     monkeypatch.setattr(checking, "_CHILD", crash + checking._CHILD)
     rows = [(i, {**LINE, "video": f"{name}.mkv", "start": 40 * (i == 3)}) for i, name in enumerate("abc", start=1)]
     with pytest.raises(SettingError) as refused:
