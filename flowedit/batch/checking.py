@@ -94,7 +94,8 @@ def _probed_apart(videos: Sequence[Path]) -> Iterator[VideoInfo | FlowEditError]
                 yield pickle.load(answers)
                 videos = videos[1:]
         if videos:
-            yield VideoFileError(f"{videos[0]} ends the program that decodes it (status {child.returncode}).")
+            said = f"ends the program that decodes it (status {child.returncode}); convert it, or leave it out."
+            yield VideoFileError(f"{videos[0]} {said}")
             videos = videos[1:]
 
 
