@@ -121,7 +121,9 @@ def what_ran(settings: EditSettings) -> str:
     """One line that says which method an edit runs, how it corrects, and whether the model sees an estimate."""
     if settings.method == "refine":
         return "ran: method refine, no correction, on a classical estimate of the clip"
-    correction = f"correction {settings.gain}" if settings.gain(1.0) and not settings.classical else "no correction"
+    if settings.classical:
+        return f"ran: method {settings.method}, without a model"
+    correction = f"correction {settings.gain}" if settings.gain(1.0) else "no correction"
     return f"ran: method {settings.method}, {correction}, without an estimate"
 
 

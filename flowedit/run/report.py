@@ -142,7 +142,7 @@ def _cell(picture: Picture | None, words: str, size: tuple[int, int], *, accent:
     cell[band:] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     written = Image.fromarray(cell[:band])
     ImageDraw.Draw(written).text((4, 3), words, fill=_INK, font=ImageFont.load_default(size=letters))
-    cell[:band] = written
+    cell[:band] = np.asarray(written)
     if accent:
         cell[band - 3 : band] = _ACCENT
     return cell

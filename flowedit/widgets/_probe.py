@@ -31,14 +31,6 @@ class Row(NamedTuple):
     hint: str = ""
 
 
-class Gpu(NamedTuple):
-    """An NVIDIA GPU: name and memory, whether torch runs on it, and if not, why."""
-
-    name: str
-    usable: bool = True
-    hint: str = ""
-
-
 def report() -> list[Row]:
     """Every probe's rows, in the order shown."""
     probes = {"Host": _host, "Device": _device, "Memory": _memory, "Gemini key": _key}
@@ -81,28 +73,23 @@ def version_of(name: str) -> str:
 
 
 def _device() -> Row:
-    gpu = nvidia_gpu()
-    if gpu:
-        return Row("Device", gpu.name, "ok") if gpu.usable else Row("Device", f"{gpu.name}, not used", "info", gpu.hint)
-    return Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")
-
-
-def nvidia_gpu() -> Gpu | None:
     """The first NVIDIA GPU: torch's own word once it is loaded, before that the driver's and torch's build."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         size = torch.cuda.get_device_properties(0).total_memory / _GIB
-        return Gpu(f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB")
+        return Row("Device", f"{torch.cuda.get_device_name(0)}, {size:.1f} GiB", "ok")
     name = _driver_says()
     if not name:
-        return None
+        return Row("Device", "CPU only", "info", "Enough for the lessons; real Wan models need a GPU.")
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return Gpu(name, usable=False, hint="CUDA_VISIBLE_DEVICES hides it.")
-    if torch is not None:
-        return Gpu(name, usable=False, hint="torch does not see it: its build or the driver does not fit.")
-    if find_spec("torch") and not _built_for_cuda():
-        return Gpu(name, usable=False, hint="torch is the build for CPUs; install the one for CUDA.")
-    return Gpu(name)
+        hint = "CUDA_VISIBLE_DEVICES hides it."
+    elif torch is not None:
+        hint = "torch does not see it: its build or the driver does not fit."
+    elif find_spec("torch") and not _built_for_cuda():
+        hint = "torch is the build for CPUs; install the one for CUDA."
+    else:
+        return Row("Device", name, "ok")
+    return Row("Device", f"{name}, not used", "info", hint)
 
 
 def _driver_says() -> str:

@@ -1,6 +1,5 @@
 """A styling run replayed node by node: what ran, for how long, what it was told, what it cost, what it made."""
 
-import hashlib
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ class AgentTrace(FlowWidget):
 
     Args:
         events: one mapping each, with `node` and any of `keyframe`, `seconds`, `prompt`, `usage` (`calls`,
-            `tokens_in`, `tokens_out`, `usd`), `images` (arrays uint8 (H, W, 3), or file names), `values`, `notes`
+            `tokens_in`, `tokens_out`, `usd`), `images` (file names), `values`, `notes`
             and `outcome` ("done", "failed", "waiting").
         folder: where image file names are looked up; one that is not there is named instead of shown.
 
@@ -73,14 +72,15 @@ def _event(event: Mapping, folder: Path, album: dict[str, np.ndarray]) -> dict[s
     if not event.get("node"):
         raise WidgetError(f"Event {dict(event)!r:.80} names no node; every event needs one.")
     pictures, missing = [], []
-    for place, item in enumerate(event.get("images", ()), 1):
-        if isinstance(item, np.ndarray):
-            pictures.append({"name": f"picture {place}", "key": _keep(item, album)})
-        elif (path := folder / str(item)).is_file():
-            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as opened:
-                pictures.append({"name": path.name, "key": _keep(np.asarray(opened.convert("RGB")), album)})
-        else:
+    for item in map(str, event.get("images", ())):
+        path = folder / item
+        if not path.is_file():
             missing.append(f"The picture {path.name} is no longer there.")
+            continue
+        if item not in album:
+            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as opened:
+                album[item] = np.asarray(opened.convert("RGB"))
+        pictures.append({"name": path.name, "key": item})
     return {
         "node": str(event["node"]),
         "keyframe": event.get("keyframe"),
@@ -92,13 +92,6 @@ def _event(event: Mapping, folder: Path, album: dict[str, np.ndarray]) -> dict[s
         "notes": [*map(str, event.get("notes", ())), *missing],
         "outcome": str(event.get("outcome", "done")),
     }
-
-
-def _keep(picture: np.ndarray, album: dict[str, np.ndarray]) -> str:
-    """The key of a picture, which is kept once however many events show it."""
-    key = hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()[:16]
-    album.setdefault(key, picture)
-    return key
 
 
 def _row(event: Mapping) -> tuple:

@@ -146,3 +146,4 @@ def test_what_ran_names_method_correction_and_estimate():
     assert material.what_ran(preset_settings("tiny")).endswith("no correction, on a classical estimate of the clip")
     said = material.what_ran(preset_settings("tiny", "method"))
     assert said == "ran: method difference, correction Constant(share=0.25), without an estimate"
+    assert material.what_ran(preset_settings("tiny", "draft")) == "ran: method estimate, without a model"

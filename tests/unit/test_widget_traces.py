@@ -82,15 +82,15 @@ def test_runs_that_join_leave_the_explorer_within_its_size():
 
 
 def test_a_record_keeps_each_picture_once_and_stays_within_its_size(tmp_path):
-    Image.fromarray(textured(0)).save(tmp_path / "source.png")
-    shared = textured(0)
+    for i in range(61):
+        Image.fromarray(textured(i)).save(tmp_path / f"{i}.png")
     events = [
-        {"node": "style", "keyframe": i, "images": ["source.png", shared, textured(i + 1)], "prompt": "paint " * 20}
+        {"node": "style", "keyframe": i, "images": ["0.png", f"{i + 1}.png"], "prompt": "paint " * 20}
         for i in range(60)
     ]
     trace = AgentTrace(events, folder=tmp_path)
-    assert len(trace.pictures) == 61  # the file and the array are one picture
-    assert trace.events[0]["pictures"][0] == {**trace.events[59]["pictures"][1], "name": "source.png"}
+    assert len(trace.pictures) == 61
+    assert trace.events[0]["pictures"][0] == trace.events[59]["pictures"][0] == {"name": "0.png", "key": "0.png"}
     assert 300_000 < len(json.dumps(trace.packed().state)) < 1_000_000
 
 

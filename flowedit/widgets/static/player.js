@@ -1,11 +1,6 @@
 // Clips as sprite sheets on a canvas, and the row of controls that moves through their frames.
 
-fe.bytesOf = (text) => {
-  const letters = atob(text);
-  const bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < letters.length; i += 1) bytes[i] = letters.charCodeAt(i);
-  return bytes;
-};
+fe.bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
 // A clip whose sheets are decoded when first needed, the current one first. `onready` is called after each decode.
 fe.clip = (data, onready) => {
