@@ -20,7 +20,6 @@ app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 @app.command()
 def quality(
     scenes: Annotated[int, typer.Option(min=1, help="Scenes of each world.")] = 12,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first scene.")] = 0,
     methods: Annotated[str, typer.Option(help="Rows with commas, classical for those without a model, or all.")] = "",
     worlds: Annotated[str, typer.Option(help="own, photograph, film, with commas.")] = "own,photograph,film",
     conditions: Annotated[str, typer.Option(help="Of the keyframes, with commas.")] = "exact,disagreeing,sparse",
@@ -42,7 +41,6 @@ def quality(
     plan = QualityPlan(
         rows=rows.get(methods) or tuple(_chosen("methods", methods, rows["all"])),
         scenes=scenes,
-        first=first,
         worlds=tuple(map(World, _chosen("worlds", worlds, World))),
         conditions=tuple(map(Condition, _chosen("conditions", conditions, Condition))),
         split=Split(_chosen("split", split, Split)[0]),

@@ -40,14 +40,13 @@ from benchmarks.synthetic import (
     synthetic_vae,
 )
 from flowedit.edit.steps import edit_steps, finish, prepare
-from flowedit.errors import ModelError
 from flowedit.frames import slot_count
 from flowedit.model import Condition, to_pixels
 from flowedit.presets import preset_settings
 from flowedit.settings import EditSettings
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import Width
-from flowedit.wan.fast import KERNELS, use_fast_blocks
+from flowedit.wan.fast import use_fast_blocks
 from flowedit.wan.memory import CONTEXT_BYTES, Resources, token_count
 from flowedit.wan.pace import set_pace
 from flowedit.wan.parallel import Spread
@@ -71,23 +70,6 @@ def machine_rows(bench: Bench) -> Iterator[Row]:
     seconds = timed(lambda: target.copy_(source), bench.device, repeats=20)
     note = f"{2 * size / seconds / 1e9:.0f} GB/s read and written"
     yield Row(section="machine", checkpoint="", name="copy", seconds=seconds, note=note)
-
-
-def attention_rows(bench: Bench) -> Iterator[Row]:
-    """One self-attention of the clip's tokens, by each kernel."""
-    width, tokens = bench.checkpoint.width, token_count(bench.checkpoint, bench.shape)
-    heads = 2 if bench.small else width.heads
-    draw = partial(torch.randn, 1, tokens, heads, 128, device=bench.device, dtype=bench.dtype)
-    q, k, v = (draw().transpose(1, 2) for _ in range(3))
-    expected = KERNELS["default"](q, k, v)
-    for kernel in ("default",) if bench.small else KERNELS:
-        row = partial(bench.row, "attention", f"attention, {kernel}")
-        try:
-            found, _ = measured(partial(KERNELS[kernel], q, k, v), bench.device, expected)
-        except (ModelError, RuntimeError) as error:  # this GPU has none of it, which the row says
-            yield row(note=str(error))
-            continue
-        yield row(**found, tflops=4 * tokens**2 * heads * 128 / 1e12, note="error against PyTorch's own choice")
 
 
 def forward_rows(bench: Bench) -> Iterator[Row]:
@@ -291,7 +273,6 @@ SECTIONS: dict[str, Section] = {
     "offload": offload_rows,
     "prediction": prediction_rows,
     "vae": vae_rows,
-    "attention": attention_rows,
     "segments": segment_rows,
 }
 """Name -> section; what answers most comes first."""

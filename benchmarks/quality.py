@@ -34,7 +34,6 @@ class QualityPlan:
     Attributes:
         rows: names of rows; see `benchmarks.rows`.
         scenes: cases per world.
-        first: number of the first scene, so that a run can be split over machines.
         worlds: which worlds.
         conditions: which keyframe conditions; rows are run under each.
         split: held-out test scenes, or the validation scenes on which defaults are chosen.
@@ -43,7 +42,6 @@ class QualityPlan:
 
     rows: tuple[str, ...] = TELLING_ROWS
     scenes: int = 12
-    first: int = 0
     worlds: tuple[World, ...] = tuple(World)
     conditions: tuple[Condition, ...] = tuple(Condition)
     split: Split = Split.TEST
@@ -51,8 +49,7 @@ class QualityPlan:
 
     def places(self) -> list[Place]:
         """World and number of every scene."""
-        numbers = range(self.first, self.first + self.scenes)
-        return [(world, number) for number in numbers for world in self.worlds]
+        return [(world, number) for number in range(self.scenes) for world in self.worlds]
 
 
 def run_quality(plan: QualityPlan, known: Collection[Score] = (), *, jobs: int = 1) -> Iterator[list[Score]]:

@@ -1,7 +1,9 @@
 """`python -m benchmarks speed`: how long whole commands take on two cores, and the most memory that they hold."""
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -9,11 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
 from benchmarks.cases import AT
-from benchmarks.launch import launch
 from benchmarks.tables import markdown
 from benchmarks.worlds import FILMS, FILTERS, FRAMES, film_folder
 from flowedit.environment import machine, versions
+from flowedit.errors import ModelError
 from flowedit.files import write_json
 from flowedit.media.clip import read_video, write_image
 from flowedit.tiny.splits import Split
@@ -23,6 +27,20 @@ LIMITS = {"bikes.mp4": {"draft": 6.0, "default": 14.0}, "bigbuckbunny.mp4": {"dr
 """Processor seconds that an edit of each film may take."""
 _MEGABYTES, _HELD = 1300.0, 1.3
 """The most memory, in MB, beside that of so many times the frames of the window."""
+_KIB = 1024
+_LAUNCHER = """
+import json, os, subprocess, sys, time
+begun = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL)
+cores = json.loads(sys.argv[1])
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[:cores])
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - begun
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+"""
+"""Runs a command on so many cores and tells its status, seconds, processor seconds and peak memory. The
+system counts the memory of the process that starts another one to that one's peak, so a small one must do it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +102,7 @@ def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
 
 
 def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[float, float | None]) -> CommandTime:
-    runs = [launch(command, CORES) for _ in range(1 + repeats)][1:]
+    runs = [launch(command) for _ in range(1 + repeats)][1:]
     return CommandTime(
         name=name,
         seconds=[run.seconds for run in runs],
@@ -136,3 +154,48 @@ def to_markdown(store: Path) -> str:
         for row in commands
     ]
     return f"{where} ({build} build). Medians of {len(commands[0].seconds)} runs.\n\n{markdown(heads, rows)}"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What a command took.
+
+    Attributes:
+        seconds: wall-clock time, starting the program included.
+        processor: processor seconds of all its threads together.
+        others: processor cores that other programs kept busy meanwhile.
+        megabytes: most resident memory, in MB (10**6 bytes).
+    """
+
+    seconds: float
+    processor: float
+    others: float
+    megabytes: float
+
+
+def launch(command: Sequence[str], cores: int = CORES) -> Launched:
+    """Run a command on the processor, no GPU in sight, its output dropped.
+
+    Args:
+        command: program and arguments.
+        cores: how many cores it may use, where the system lets one choose.
+
+    Raises:
+        ModelError: it ended with another status than 0.
+    """
+    busy = _busy_seconds()
+    launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, json.dumps(cores), *command]
+    without_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    said = subprocess.run(launched, capture_output=True, text=True, env=without_gpu, check=True)
+    status, seconds, own, peak = json.loads(said.stdout)
+    if status != 0:
+        last = said.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise ModelError(f"{' '.join(command)} ended with status {status} ({last[0]}); run it by hand to see why.")
+    peak_bytes = peak * (1 if sys.platform == "darwin" else _KIB)
+    return Launched(seconds, own, max(0.0, _busy_seconds() - busy - own) / seconds, peak_bytes / 1e6)
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that all programs have used since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))

@@ -14,12 +14,12 @@ from flowedit.tiny.splits import SHARES, Split
 from flowedit.tiny.style import stylize
 from flowedit.tiny.text import WordTokenizer
 from flowedit.tiny.textures import lines, pick, uniform
-from flowedit.tiny.world import GROUND, Clip, Scene, render, sample_scene
+from flowedit.tiny.world import Clip, Scene, render, sample_scene
 from flowedit.wan.routes import confidence_mask
 from training.estimates import Estimates, Made
 from training.families import Family, sample
 from training.keyframes import Lesson, choose_keyframes, lay_out
-from training.natural import camera_path
+from training.natural import natural_scene
 from training.photographs import load_photographs
 from training.styles import keyframe_errors, restyle
 
@@ -149,20 +149,12 @@ class Lessons:
 
     def _natural(self, number: int, frames: int) -> Scene:
         """Film photographs with a moving camera, half of them behind moving shapes cut from photographs or painted."""
-        scene = sample_scene(self.g, number, frames)
-        pictures, covers = self._pieces(number, SIDE), self._pieces(number * scene.covers.shape[1], COVER)
+        scene = natural_scene(self.g, self._pieces(number, SIDE), frames, shapes=0.5)
+        covers = self._pieces(number * scene.covers.shape[1], COVER)
         covers = torch.cat([covers, lines(covers)], dim=1).unflatten(0, (number, -1))
         painted = F.interpolate(scene.covers.flatten(0, 1), size=COVER, mode="bilinear").view_as(covers)
         cut = uniform(self.g, number, covers.shape[1], 1, 1, 1) < 0.7
-        return replace(
-            scene,
-            to_local=torch.cat(
-                [camera_path(self.g, number, frames).unsqueeze(2) * GROUND, scene.to_local[:, :, 1:]], dim=2
-            ),
-            ground=torch.cat([pictures, lines(pictures)], dim=1),
-            covers=torch.where(cut, covers, painted),
-            there=scene.there * (uniform(self.g, number, 1) < 0.5),
-        )
+        return replace(scene, covers=torch.where(cut, covers, painted))
 
     def _pieces(self, number: int, side: int) -> Tensor:
         """Cut squares of random size out of photographs: mirrored, turned over, recoloured, ``(number, 3, s, s)``."""

@@ -43,7 +43,7 @@ def load_images(names: Sequence[str], side: int = 384) -> Tensor:
     return torch.stack(found)
 
 
-def natural_scene(g: torch.Generator, pictures: Tensor, frames: int, shapes: float = 0.4) -> Scene:
+def natural_scene(g: torch.Generator, pictures: Tensor, frames: int, shapes: float) -> Scene:
     """Scenes whose background are pictures ``(b, 3, S, S)`` in [0, 1] under a moving camera.
 
     In a share of them, `shapes`, procedural shapes move before the picture.

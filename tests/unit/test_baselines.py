@@ -1,9 +1,7 @@
-"""The classical methods: exact where they should be, as good as the frozen reference world's figures, and honest."""
+"""The classical methods: exact where they should be, and honest."""
 
-import importlib.util
 import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +12,6 @@ from flowedit.estimate.motion import Motion, full_places, sample
 from flowedit.estimate.propagation import carry, propagation
 from flowedit.metrics import psnr
 
-EXAM = Path(__file__).parents[3] / "shared" / "exam"
-KEYS = (0, 16, 32)
-AWAY = [i for i in range(33) if min(abs(i - k) for k in KEYS) >= 4]
-STYLES = {"colour matrix": (False, 0.0), "posterised": (True, 0.0), "posterised and inked": (True, 0.9)}
-FIGURES = {
-    "colour matrix": (39.77, 34.38),
-    "posterised": (29.83, 31.94),
-    "posterised and inked": (25.55, 27.24),
-}
-"""Colour map and propagation in dB, the table of the reference world's own page."""
 METHODS = [colour_map, propagation]
 
 
@@ -176,35 +164,3 @@ def test_a_clip_of_one_frame_and_large_frames_work(method):
     large = panned(count=3, height=330, width=600)
     made = method(large, {0: matrix(large)[0]})
     assert psnr(made[:, :, 8:-8], matrix(large)[:, :, 8:-8]).min() > 30
-
-
-def exam_scenes(style):
-    """The reference world's 12 scenes of seed 7 as its own script draws them, 8-bit, with their truth in a style."""
-    import torch
-
-    spec = importlib.util.spec_from_file_location("reference_world", EXAM / "world.py")
-    world = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(world)
-    g = torch.Generator().manual_seed(7)
-    image, edge, _ = world.render(12, 33, g)
-    for name, (posterised, ink) in STYLES.items():
-        drawn = world.sample_style(12, g, 0.0, strong=True)
-        drawn["post"][:], drawn["lev"][:], drawn["es"][:] = posterised, 4.0, ink
-        if name == style:
-            truth = world.stylize(image, edge, drawn)
-            as_frames = [(x.permute(0, 1, 3, 4, 2) * 255).round().to(torch.uint8).numpy() for x in (image, truth)]
-            return list(zip(*as_frames, strict=True))
-    raise AssertionError(style)
-
-
-@pytest.mark.skipif(not (EXAM / "world.py").is_file(), reason="the reference world lies outside the repository")
-@pytest.mark.parametrize("style", STYLES)
-def test_the_reference_worlds_figures_are_reached(style):
-    """Within half a dB or better, on frames at least 4 away from a keyframe."""
-    reached = {colour_map: [], propagation: []}
-    for source, truth in exam_scenes(style):
-        for method, figures in reached.items():
-            figures.append(psnr(method(source, keyed(truth, KEYS))[AWAY], truth[AWAY]).mean())
-    mapped, propagated = (float(np.mean(figures)) for figures in reached.values())
-    assert mapped >= FIGURES[style][0] - 0.5
-    assert propagated >= FIGURES[style][1] - 0.5

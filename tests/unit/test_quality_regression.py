@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.measures import figures_of
+from benchmarks.rows import CLASSICAL_ROWS
 from benchmarks.worlds import SMALL_SIZE, film_case, own_case
 from flowedit.edit.steps import edit_video
 from flowedit.media.images import resize_video
@@ -26,6 +27,12 @@ REFINED = {OUTLINES: 26.7, 3: 34.1}
 """dB far from the keyframes; measured: 27.0 and 34.3 dB by default, 26.4 and 33.9 by the estimate alone."""
 POSITIONED = {12: 29.1, 18: 26.4}
 """dB far from the keyframes of two global colours; measured: 29.6 and 26.8 dB, appended 27.4 and 25.8."""
+CLASSICAL = {
+    4: {"colour map": 40.0, "propagation": 37.4},
+    3: {"colour map": 24.2, "propagation": 25.3, "estimate": 33.9},
+    9: {"colour map": 22.1, "propagation": 25.8, "estimate": 39.5},
+}
+"""dB far from the keyframes, as measured."""
 JOINT = {"conditioning": "tokens", "keyframe_encoding": "hold", "alpha": 10.0, "steps": 2, "detail": "plain"}
 
 
@@ -77,6 +84,13 @@ def test_a_new_colour_travels_from_tokens_at_their_slots_positions(scene, model)
     assert far["shared"] > POSITIONED[scene]
     assert far["restarted"] < far["shared"] - 0.1
     assert far["appended"] < POSITIONED[scene] - 0.5
+
+
+@pytest.mark.parametrize("scene", CLASSICAL)
+def test_the_methods_without_a_model_reach_their_figures(scene):
+    case = first_half(scene)
+    for row, least in CLASSICAL[scene].items():
+        assert figures_of(case, CLASSICAL_ROWS[row](case))["psnr_far"] > least - 0.3
 
 
 @pytest.mark.parametrize("scene", REFINED)

@@ -1,7 +1,6 @@
 """Reading and writing files: frame-exact, sound in step, one-line refusals, nothing half-written."""
 
 import gc
-import resource
 from fractions import Fraction
 
 import av
@@ -188,18 +187,6 @@ def test_an_interrupted_write_keeps_the_old_file_and_no_part(tmp_path):
         write_video(path, frames(), 25)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (20, 128, 128, 3), dtype=np.uint8)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        with pytest.raises(OutputError, match="free some space"):
-            write_video(tmp_path / "big.mp4", noise, 25, lossless=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_of_every_kind_become_rgb_the_right_way_up(tmp_path):
