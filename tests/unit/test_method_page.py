@@ -184,3 +184,9 @@ def test_the_closed_form_of_the_gap_is_the_loop(gain):
     loop = loop_gaps(sigmas, gain)
     assert np.allclose(loop, np.abs(ideal_gaps(sigmas, gain)), rtol=1e-9)
     assert math.isclose(loop[-1], abs(1 - gain(sigmas[-2])), rel_tol=1e-9)
+
+
+def test_the_rows_of_the_slots_have_their_names():
+    """Catches names taken away with the axes' other marks."""
+    names = [label.get_text() for label in pictures.slots().axes[0].get_yticklabels()]
+    assert names == ["pixel frame", "latent slot", "keyframe token", "mask bits", "refused"]
