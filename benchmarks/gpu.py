@@ -42,7 +42,7 @@ class Row:
 
     Attributes:
         section: the section it came from.
-        checkpoint: name of the checkpoint; empty for the machine alone.
+        checkpoint: name of the checkpoint.
         name: what was measured.
         keyframes: joint keyframes in the sequence.
         seconds: median.
@@ -140,7 +140,7 @@ def run_gpu(sections: Mapping[str, Section], benches: Sequence[Bench], path: Pat
     What goes wrong in a section is recorded and ends it alone.
 
     Args:
-        sections: by name; `machine` is measured once.
+        sections: by name.
         benches: the checkpoints.
         path: the record; one that is there already is gone on with.
         rank: of several processes started by `torchrun`, of which the first one alone writes.
@@ -152,12 +152,12 @@ def run_gpu(sections: Mapping[str, Section], benches: Sequence[Bench], path: Pat
     if not torch.cuda.is_available() and not small:
         raise SettingError("There is no CUDA device here. Use --rehearse to run everything small on the CPU.")
     record = _begun(path, small=small)
-    todo = [(name, bench) for name in sections for bench in (benches[:1] if name == "machine" else benches)]
+    todo = [(name, bench) for name in sections for bench in benches]
     for name, bench in todo:
-        key = name if name == "machine" else f"{name} {bench.checkpoint.name}"
+        key = f"{name} {bench.checkpoint.name}"
         if key in record.done:
             continue
-        record.rows = [row for row in record.rows if f"{row.section} {row.checkpoint}".strip() != key]
+        record.rows = [row for row in record.rows if f"{row.section} {row.checkpoint}" != key]
         try:
             for row in sections[name](bench):
                 record.rows.append(row)

@@ -59,19 +59,6 @@ _NARROW_CARD, _WIDE_CARD = 8_000_000_000, 24_000_000_000
 """Bytes of the card that a transformer is to run on with the rest of its weights on the host."""
 
 
-def machine_rows(bench: Bench) -> Iterator[Row]:
-    """What the machine can do at best: a plain matrix product, and a copy."""
-    side, size = (256, 1 << 20) if bench.small else (8192, 1 << 30)
-    a, b = (torch.randn(side, side, device=bench.device, dtype=bench.dtype) for _ in range(2))
-    seconds = timed(lambda: a @ b, bench.device, repeats=20)
-    name = f"matrix product {side}x{side}x{side}"
-    yield Row(section="machine", checkpoint="", name=name, seconds=seconds, tflops=2 * side**3 / 1e12)
-    source, target = torch.empty(2, size, dtype=torch.uint8, device=bench.device)
-    seconds = timed(lambda: target.copy_(source), bench.device, repeats=20)
-    note = f"{2 * size / seconds / 1e9:.0f} GB/s read and written"
-    yield Row(section="machine", checkpoint="", name="copy", seconds=seconds, note=note)
-
-
 def forward_rows(bench: Bench) -> Iterator[Row]:
     """One forward, plain and on the fast path, without keyframes and with joint ones."""
     pipe = synthetic_pipeline(bench, vae=False)
@@ -266,7 +253,6 @@ def prediction_rows(bench: Bench) -> Iterator[Row]:
 
 
 SECTIONS: dict[str, Section] = {
-    "machine": machine_rows,
     "forward": forward_rows,
     "edit": edit_rows,
     "preset": preset_rows,

@@ -2,14 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, PREDICTED, WHOLE, Record, Row
+from benchmarks.gpu import FAST, KEYFRAMES, PREDICTED, WHOLE, Record, Row
 from benchmarks.tables import markdown
 
 NARROW, WIDE_ONE = "Wan2.1-Fun-1.3B-InP", "Wan2.1-I2V-14B-480P"
-STEPS, GUIDED = 50, 2
 _IN_USE = re.compile(r"([\d.]+) GB in use")
 
 
@@ -26,13 +25,6 @@ class Times:
         """Median seconds of a row."""
         row = self.rows.get((checkpoint, name, keyframes))
         return math.nan if row is None or row.seconds is None else row.seconds
-
-    def vae_share(self, checkpoint: str, edit: str) -> float:
-        """Percent of an edit that is encoding and decoding."""
-        prepare, steps, decode = (
-            self(checkpoint, f"{edit}: {stage}", KEYFRAMES) for stage in ("prepare", "steps", "decode")
-        )
-        return 100 * (1 - steps / (prepare + steps + decode))
 
     def misses(self, *checkpoints: str) -> list[float]:
         """How far predictions were off, in percent."""
@@ -96,7 +88,7 @@ def where(record: Record) -> str:
 
 
 def rows_of(record: Record, checkpoint: str, sections: Sequence[str]) -> str:
-    """A table of what some sections measured of a checkpoint; predictions stand in `derived`."""
+    """A table of what some sections measured of a checkpoint."""
     rows = [row for row in record.rows if row.checkpoint == checkpoint and row.section in sections]
     shown = {name: cell for name, cell in _CELLS.items() if any(cell(row) for row in rows)}
     lines = [(row.name, row.keyframes or "", *(cell(row) for cell in shown.values())) for row in rows]
@@ -113,29 +105,6 @@ def passed_tests(record: Mapping[str, Any]) -> str:
     seconds = sum(test["seconds"] for test in passed)
     days = " and ".join(sorted({test["date"] for test in tests}))
     return f"{len(passed)} of {len(tests)} passed in {seconds:.0f} s ({days}, at {' and '.join(commits)})"
-
-
-def derived(record: Record, checkpoint: str) -> str:
-    """What the rows of a checkpoint say together: floor, ratios, the VAE's share, how far predictions were off."""
-    return "\n".join(f"- {line}" for line in _derived(record, checkpoint) if "nan" not in line)
-
-
-def _derived(record: Record, checkpoint: str) -> Iterator[str]:
-    times = Times(record)
-    plain, fast, joint = (times(checkpoint, *key) for key in ((PLAIN, 0), (FAST, 0), (FAST, KEYFRAMES)))
-    asked = [row.tflops for row in record.rows if (row.checkpoint, row.name) == (checkpoint, PLAIN) and row.tflops]
-    ideal = [row.seconds / row.tflops for row in record.rows if not row.checkpoint and row.tflops and row.seconds]
-    floor = 1e3 * asked[0] * ideal[0] if asked and ideal else math.nan
-    yield f"floor of a forward by operations, at the matrix product's rate: {floor:.0f} ms"
-    yield f"the fast path takes {fast / plain:.2f} times the plain path's time"
-    yield (
-        f"with {KEYFRAMES} joint keyframes a forward takes {joint / fast:.2f} times that without; "
-        f"{STEPS} guided steps {STEPS * GUIDED * joint:.1f} s"
-    )
-    for edit in (n.removesuffix(": steps") for c, n, _ in times.rows if c == checkpoint and n.endswith(": steps")):
-        yield f"{edit}: {times.vae_share(checkpoint, edit):.1f} % of it is encoding and decoding"
-    off = times.misses(checkpoint) or [math.nan]
-    yield f"what `flowedit doctor` predicts of these rows is off by {min(off):+.0f} to {max(off):+.0f} %"
 
 
 def _seconds(row: Row) -> str:

@@ -41,7 +41,7 @@ def figures() -> dict[str, Any]:
         "gpu_bernini": read_record(RESULTS / "gpu_bernini.json"),
         "gpu_x2": read_record(RESULTS / "gpu_h200_x2.json"),
         "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
-        **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "derived", "target_table", "passed_tests")},
+        **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "target_table", "passed_tests")},
         **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
         **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
         "batch": many,

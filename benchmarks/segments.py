@@ -11,16 +11,16 @@ from torch import Tensor
 from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, Bench, Record, Row, measured
 from benchmarks.synthetic import Wordless, drawn_clip, forward_operations, synthetic_pipeline
 from benchmarks.tables import markdown
-from flowedit.errors import ModelError
 from flowedit.frames import slot_count
+from flowedit.lessons.forecast import level_on
 from flowedit.model import Condition, to_pixels
 from flowedit.presets import preset_settings
 from flowedit.wan.adapter import Trained
 from flowedit.wan.checkpoints import resolve
 from flowedit.wan.fast import use_fast_blocks
-from flowedit.wan.memory import Resources, forward_lengths, keyframes_in, token_count
+from flowedit.wan.memory import forward_lengths, keyframes_in, token_count
 from flowedit.wan.parallel import Spread
-from flowedit.wan.placement import GB, needs_of, own_clip, placements
+from flowedit.wan.placement import GB, needs_of, own_clip
 
 ALONE, SOURCE, WHOLE, GUIDED = "clip alone", "source shown", "source and keyframes shown", "guided, all four forwards"
 RESTYLING = ("Wan2.1-Fun-1.3B-InP", "Wan2.1-VACE-1.3B", "Bernini-R-1.3B", "Wan2.1-I2V-14B-480P", "Wan2.1-VACE-14B")
@@ -112,24 +112,10 @@ def cards_table() -> str:
                 len(lengths),
                 f"{whole:.1f} GB",
                 f"{streamed:.1f} GB",
-                *(_level(entry.name, card) for card in CARDS),
+                *(level_on(card, entry, shape, host=64, keyframes=added) for card in CARDS),
             )
         )
     return markdown((*head, *(f"{card} GB card" for card in CARDS)), lines)
-
-
-def _level(name: str, card: int) -> str:
-    """Where the weights rest on a card in a machine of 64 GB."""
-    entry = resolve(name)
-    added = keyframes_in(entry, preset_settings(name).conditioning, KEYFRAMES)
-    gpu, host = card * GB, 64 * GB
-    machine = Resources(
-        device="cuda", gpu_total=gpu, gpu_free=gpu, capability=(8, 0), host_total=host, host_free=host, disk_free=0
-    )
-    try:
-        return placements(entry, own_clip(entry), machine, keyframes=added)[0].level
-    except ModelError:
-        return "too small"
 
 
 def _operations(bench: Bench, name: str) -> float:

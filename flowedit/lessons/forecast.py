@@ -8,7 +8,7 @@ from typing import NamedTuple
 from flowedit.errors import ModelError, OutputError
 from flowedit.frames import ClipShape
 from flowedit.settings import EditSettings
-from flowedit.wan.checkpoints import resolve
+from flowedit.wan.checkpoints import Checkpoint, resolve
 from flowedit.wan.memory import Resources, keyframes_in, token_count
 from flowedit.wan.placement import GB, needs_of, placements
 from flowedit.wan.speed import Speed, predict_minutes
@@ -48,16 +48,19 @@ def fits(names: Sequence[str], *, host: int = 64, keyframes: int = 5) -> str:
     lines = [f"{'':24}" + "".join(f"{f'{card} {size} GB':>17}" for card, size in CARDS.items())]
     for entry in map(resolve, names):
         shape = ClipShape(num_frames=entry.num_frames, height=entry.height, width=entry.width_px)
-        levels = []
-        for size in CARDS.values():
-            memory = {"host_total": host * GB, "host_free": host * GB, "disk_free": 0}
-            machine = Resources(device="cuda", gpu_total=size * GB, gpu_free=size * GB, capability=(8, 0), **memory)
-            try:
-                levels.append(placements(entry, shape, machine, keyframes=keyframes)[0].level)
-            except ModelError:
-                levels.append("too small")
+        levels = [level_on(size, entry, shape, host=host, keyframes=keyframes) for size in CARDS.values()]
         lines.append(f"{entry.name:24}" + "".join(f"{level:>17}" for level in levels))
     return "\n".join(lines)
+
+
+def level_on(size: int, entry: Checkpoint, shape: ClipShape, *, host: int, keyframes: int) -> str:
+    """Where the weights of a checkpoint rest on a card of `size` gigabytes in a machine of `host` gigabytes."""
+    card = {"device": "cuda", "gpu_total": size * GB, "gpu_free": size * GB, "capability": (8, 0)}
+    machine = Resources(**card, host_total=host * GB, host_free=host * GB, disk_free=0)
+    try:
+        return placements(entry, shape, machine, keyframes=keyframes)[0].level
+    except ModelError:
+        return "too small"
 
 
 def recorded_speed(size: str) -> tuple[Speed, str]:
