@@ -48,12 +48,14 @@ class GpuRow:
     Attributes:
         name: where its edits ran.
         workers: edits at once.
+        cores: of the machine's processors.
         seconds: of the whole command.
         ends: seconds from its start to the end of each clip, in order.
     """
 
     name: str
     workers: int
+    cores: int
     seconds: float
     ends: Sequence[float]
 
@@ -120,7 +122,8 @@ def timed_batch(name: str, workers: int, command: Sequence[str], seen: dict[str,
             if json.loads(line)["state"] == "done":
                 ends.append(round(time.perf_counter() - begun, 2))
     assert process.returncode == 0, f"{name} ended with status {process.returncode}"  # noqa: S101
-    return GpuRow(name=name, workers=workers, seconds=round(time.perf_counter() - begun, 2), ends=ends)
+    seconds = round(time.perf_counter() - begun, 2)
+    return GpuRow(name=name, workers=workers, cores=os.cpu_count() or 0, seconds=seconds, ends=ends)
 
 
 def variables(folder: Path) -> dict[str, str]:
@@ -188,6 +191,7 @@ def gpus_table(rows: dict[str, GpuRow]) -> str:
     """How long each batch took, and its clips against those on one GPU."""
     head = (
         "where",
+        "cores of the machine",
         "clips",
         "whole command",
         "until each worker ended one",
@@ -200,6 +204,7 @@ def gpus_table(rows: dict[str, GpuRow]) -> str:
         [
             (
                 row.name,
+                row.cores,
                 len(row.ends),
                 f"{row.seconds:.0f} s",
                 f"{row.first:.0f} s",

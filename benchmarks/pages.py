@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, batch, gpu_tables, long_clips, segments, speed, tables
+from benchmarks import RESULTS, batch, batch_gpus, gpu_tables, long_clips, segments, speed, tables
 from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
@@ -48,6 +48,8 @@ def figures() -> dict[str, Any]:
         "batch_share": batch.share,
         "batch_nodes": batch.NODES,
         "batch_table": batch.to_markdown(many),
+        "batch_gpus": batch_gpus.read_gpus(RESULTS / "batch.json"),
+        "batch_gpus_table": batch_gpus.gpus_table(batch_gpus.read_gpus(RESULTS / "batch.json")),
         "batch_estimate": batch.estimate(many, gpu),
     }
 

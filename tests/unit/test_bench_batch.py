@@ -7,8 +7,8 @@ from flowedit.model import ClipShape
 
 def test_the_pace_leaves_out_what_starting_took():
     """Catches: clips that ended beside a worker that was still loading, counted to its pace."""
-    two = GpuRow(name="2 GPUs", workers=2, seconds=60.0, ends=[30, 32, 40, 42, 50, 52])
-    one = GpuRow(name="1 GPU", workers=1, seconds=90.0, ends=[30, 40, 50, 60, 70, 80])
+    two = GpuRow(name="2 GPUs", workers=2, cores=32, seconds=60.0, ends=[30, 32, 40, 42, 50, 52])
+    one = GpuRow(name="1 GPU", workers=1, cores=16, seconds=90.0, ends=[30, 40, 50, 60, 70, 80])
     assert (two.first, two.pace, one.first, one.pace) == (32, 5, 30, 10)
     assert gpus_table({row.name: row for row in (two, one)}).splitlines()[2].endswith("| 2.00 times |")
 
