@@ -81,7 +81,7 @@ def test_results_are_those_of_single_edits_and_the_model_is_loaded_once(clips, t
 
 
 def test_a_stopped_clip_goes_on_from_its_saved_step(clips, tmp_path, loads):
-    """Catches: steps taken twice, and another result after a stop."""
+    """Catches: steps taken twice, another result after a stop, and a state of other settings that stays."""
     entry, single = (entries_in(clips, tmp_path / name, **STEPS)[0] for name in ("batch", "single"))
     seen = []
 
@@ -99,6 +99,10 @@ def test_a_stopped_clip_goes_on_from_its_saved_step(clips, tmp_path, loads):
     assert seen == [*range(1, 8), *range(6, seen[-1] + 1)]
     run_edit(single.request)
     assert frames_of(entry.request.output) == frames_of(single.request.output)
+    (entry.request.output / STATE).write_bytes(b"of other settings")
+    changed, one = entries_in(clips, tmp_path / "batch", **{**STEPS, "seed": 4})[0], worker()
+    one.cancel()
+    assert [each.work(changed, 0).state for each in (one, worker())] == ["stopped", "done"]
 
 
 def test_out_of_memory_is_tried_one_level_lower(clips, tmp_path, loads, levels):
