@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,11 @@ from small_wan import SmallText, small_dit, small_pipeline, small_vae
 from typer.testing import CliRunner
 
 from flowedit import models
+from flowedit.agent.settings import GeminiSettings
+from flowedit.batch.manifest import entries_of
+from flowedit.batch.worker import Worker
 from flowedit.cli.main import app
+from flowedit.compat import WanVideoEditorPipeline
 from flowedit.edit.preparation import prepare
 from flowedit.edit.steps import edit_steps, edit_video
 from flowedit.errors import ModelError
@@ -329,9 +334,9 @@ def test_the_turn_reaches_blocks_that_are_replaced_or_moved(way, small_bernini):
     assert (found - expected).norm() / expected.norm() < (0.15 if way == "disk" else 1e-5)
 
 
-@pytest.mark.parametrize("conditioning", ["i2v", "tokens"])
-def test_the_command_edits_from_file_to_file(small_bernini, conditioning, tmp_path, monkeypatch):
-    """Two steps by the authors' route: what is said in advance is what the model then asks for, and nothing else."""
+@pytest.fixture
+def on_cpu(small_bernini, tmp_path, monkeypatch):
+    """That checkpoint on the CPU, a clip with its keyframes, what of an edit's words was said in advance, and asked."""
     said, asked_for, load = [], {}, loading.load_pipeline
 
     def loaded(*given, **more):
@@ -344,30 +349,55 @@ def test_the_command_edits_from_file_to_file(small_bernini, conditioning, tmp_pa
     monkeypatch.setattr(models, "_words", lambda name, prompts, place: (said.extend(prompts), Known(prompts))[1])
     write_video(tmp_path / "clip.mp4", CLIP, 16)
     for index, image in IMAGES.items():
-        write_image(tmp_path / f"key-{index}.png", image)
-    keys = [part for index in IMAGES for part in ("-k", str(tmp_path / f"key-{index}.png"))]
+        write_image(tmp_path / f"{index}.png", image)
     size = f"{SHAPE.height}x{SHAPE.width}"
-    options = [
-        "--conditioning",
-        conditioning,
-        "--at",
-        "0,8",
-        "--model",
-        small_bernini,
-        "--size",
-        size,
-        "--steps",
-        "4",
-        "--prompt",
-        "a",
-    ]
-    out = tmp_path / "out"
-    ran = CliRunner().invoke(app, ["edit", str(tmp_path / "clip.mp4"), "-o", str(out), *keys, *options])
+    options = {"model": small_bernini, "size": size, "steps": "4", "prompt": "a", "at": "0,8"}
+    return SimpleNamespace(options=options, said=said, asked_for=asked_for)
+
+
+@pytest.mark.parametrize("conditioning", ["i2v", "tokens"])
+def test_command_and_batch_edit_from_file_to_file(on_cpu, conditioning, tmp_path):
+    """Two steps by the authors' route: what is said in advance is what the model then asks for, and nothing else.
+
+    Catches a worker of the batch that takes another route, or that loads the model without its words.
+    """
+    out, keyframes = tmp_path / "out", [str(tmp_path / f"{index}.png") for index in IMAGES]
+    options = {**on_cpu.options, "conditioning": conditioning}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    given = [str(tmp_path / "clip.mp4"), "-o", str(out), "-k", keyframes[0], "-k", keyframes[1], "--lossless"]
+    ran = CliRunner().invoke(app, ["edit", *given, *words])
     assert ran.exit_code == 0, ran.output
     settings = json.loads((out / "run.json").read_text())["settings"]
     assert (settings["positions"], settings["conditioning"]) == ("zero", conditioning)
-    assert (asked_for["keyframes"], asked_for["conditioning"]) == (2, conditioning)
-    assert segments.TASKS[True, conditioning == "i2v"] + "a" in said
+    assert (on_cpu.asked_for["keyframes"], on_cpu.asked_for["conditioning"]) == (2, conditioning)
+    assert segments.TASKS[True, conditioning == "i2v"] + "a" in on_cpu.said
+    line = json.dumps({"video": "clip.mp4", "keyframes": keyframes, "lossless": True, **options})
+    (entry,), faults = entries_of(tmp_path, [(1, line)], tmp_path / "batch", {})
+    assert not faults
+    assert Worker(GeminiSettings()).work(entry, 0).state == "done"
+    assert (entry.request.output / "edited.mp4").read_bytes() == (out / "edited.mp4").read_bytes()
+
+
+def test_what_the_agent_paints_is_shown_to_the_model(on_cpu, tmp_path):
+    """Catches a style that is painted and then edited by another route than keyframes that were given."""
+    options = {**on_cpu.options, "style": "watercolour", "at": "0,8"}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    ran = CliRunner().invoke(app, ["edit", str(tmp_path / "clip.mp4"), "-o", str(tmp_path / "out"), *words])
+    assert ran.exit_code == 0, ran.output
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (kept["keyframes"], kept["settings"]["positions"]) == ([0, 8], "zero")
+    assert on_cpu.asked_for["keyframes"] == 2
+
+
+def test_the_pipeline_of_compat_edits_as_the_editor_does():
+    """Catches Wan's presets where Bernini-R's are asked for."""
+    model = bernini(name="Bernini-R-1.3B")
+    edit = WanVideoEditorPipeline(model)
+    edit("a", CLIP, list(IMAGES.values()), list(IMAGES), size=CLIP.shape[1:3], num_inference_steps=4)
+    settings = edit.result.settings
+    assert (settings.positions, settings.steps) == ("zero", 4)
+    expected = edit_video(CLIP, KEYS, model, settings)
+    np.testing.assert_array_equal(edit.result.frames, expected.frames)
 
 
 class Known(SmallText):
