@@ -6,6 +6,7 @@ The clips are scenes of the project's own world, so the exact answer of every fr
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from benchmarks.cases import Case, World
 from benchmarks.rows import settings_of
 from benchmarks.tables import markdown
 from benchmarks.worlds import SMALL_SIZE, case_of, frames_of
+from flowedit.edit.steps import edit_video
 from flowedit.edit.windows import edit_long_video, window_starts
 from flowedit.errors import SettingError
 from flowedit.files import write_json
@@ -136,7 +138,8 @@ def read_clip(clip: Case, preset: str) -> Reading:
     """Edit a clip with the shipped model in windows, and compare it with its truth."""
     window = model_defaults(TINY).window
     model, settings = load_model(TINY, device="cpu"), settings_of(clip, preset)
-    result = edit_long_video(clip.frames, clip.keyframes, model, settings, window=window)
+    edit = edit_video if settings.classical else partial(edit_long_video, window=window)
+    result = edit(clip.frames, clip.keyframes, model, settings)
     found = drift(result.frames, clip.truth, window)
     return Reading(
         preset=preset,

@@ -165,8 +165,10 @@ def test_a_group_of_workers_paints_once_and_follows_any_of_them_that_fails(clust
 
 
 DRIVER = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests that run in the background were born to ignore
 sys.path.insert(0, sys.argv[1])
 from batch_clips import Pretended, entries_in
 from flowedit.batch import jobs

@@ -38,7 +38,7 @@ for index in range(number):
     frames[index] = np.random.default_rng(index).integers(0, 256, frames.shape[1:], dtype=np.uint8)
 settings = EditSettings(method=sys.argv[3], steps=4, strength=0.6)
 # No colour map tells a blur, so that a guess looks at the surroundings too.
-keyframes = [Keyframe(index, 255 - cv2.blur(frames[index], (3, 3))) for index in range(0, number, 64)]
+keyframes = [Keyframe(index, 255 - cv2.blur(frames[index], (3, 3))) for index in range(0, number, (number - 1) // 4)]
 edit_long_video(frames, keyframes, Curved(), settings, window=33)
 print(peak_memory_mb())
 """
@@ -81,11 +81,11 @@ def test_readings_of_other_presets_and_styles_stay(tmp_path, monkeypatch):
 
 
 def test_colours_drift_no_more_over_all_windows_than_within_one():
-    """257 frames, 11 windows of 33, exact keyframes at 0, 64, ..., 256, preset `draft`, a camera that pans."""
+    """257 frames, 11 windows of 33, exact keyframes at 0, 64, ..., 256, preset `default`, a camera that pans."""
     clip, window = long_clip(Family.GLOBAL), model_defaults("tiny").window
     assert clip.frames.shape == (FRAMES, 128, 128, 3)
     assert [keyframe.index for keyframe in clip.keyframes] == list(range(0, FRAMES, EVERY))
-    settings = preset_settings("tiny", "draft", prompt=clip.caption, source_prompt=clip.source_caption)
+    settings = preset_settings("tiny", "default", prompt=clip.caption, source_prompt=clip.source_caption)
     model = load_model("tiny", device="cpu")
     result = edit_long_video(clip.frames, clip.keyframes, model, settings, window=window)
     found = drift(result.frames, clip.truth, window)
@@ -97,11 +97,11 @@ def test_colours_drift_no_more_over_all_windows_than_within_one():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak that Linux keeps")
-@pytest.mark.parametrize(("method", "most"), [("coupled", 2.5), ("difference", 2.5), ("refine", 4.5)])
-def test_memory_grows_by_source_and_result_alone(method, most):
+@pytest.mark.parametrize("method", ["coupled", "difference", "refine"])
+def test_memory_grows_by_source_and_result_alone(method):
     """From 65 to 257 frames by at most 2.5 times their bytes: once the source, once the result, and half for the rest.
 
-    An estimate takes 5 MB more for each keyframe while it learns, of which the longer clip has three more.
+    What an estimate learns from is bounded, and more with five keyframes than with two: both clips have five.
     """
     here = str(Path(__file__).parent)
     peaks = []
@@ -111,5 +111,5 @@ def test_memory_grows_by_source_and_result_alone(method, most):
         peaks.append(float(said.stdout))
     frames_mb = (FRAMES - 65) * 128 * 128 * 3 / 1e6
     growth = (peaks[1] - peaks[0]) / frames_mb
-    assert growth <= most
+    assert growth <= 2.5
     assert growth > 1.5, "the frames themselves must show, or the peak is that of something else"
