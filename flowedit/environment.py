@@ -1,5 +1,6 @@
 """What a run ran on: versions, device, and the most memory it took."""
 
+import ctypes
 import os
 import platform
 import re
@@ -62,3 +63,9 @@ def peak_memory_mb() -> float:
         return int(found[1]) * 1024 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def return_memory() -> None:
+    """Give the system back what was freed, of which the C library keeps pieces where it is glibc."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)

@@ -15,6 +15,7 @@ from flowedit.edit.resuming import StateKeeper
 from flowedit.edit.steps import PreparedEdit, edit_steps, finish, prepare
 from flowedit.edit.sweep import varied
 from flowedit.edit.windows import LongEdit
+from flowedit.environment import return_memory
 from flowedit.errors import SettingError, UnknownWordsWarning
 from flowedit.estimate import Estimate
 from flowedit.methods.branches import Step
@@ -129,7 +130,7 @@ def _run_with(
     outcomes: list[EditOutcome] = []
     begun = inputs.begun
     with _caught(requests[0]) as said:
-        watch("loading the model", 0, 0, None)
+        _begin("loading the model", watch)
         loading = time.perf_counter()
         model, ran = load()
         announce(ran)
@@ -138,7 +139,7 @@ def _run_with(
         del model, reference  # the last edit lets go of them
         for request, result in zip(requests, edits, strict=True):
             result.seconds.update(seconds)
-            watch("writing the results", 0, 0, None)
+            _begin("writing the results", watch)
             manifest = write_outputs(request, inputs, result, [*advise(result), *said()], ran, begun)
             outcomes.append(EditOutcome(result=result, folder=request.output, manifest=manifest))
             begun, seconds = time.perf_counter(), {}
@@ -171,11 +172,17 @@ def load_at(placement: "Placement | None", request: EditRequest) -> Loaded:
     return model, f"{placement}; {pace}" if placement else pace
 
 
+def _begin(stage: str, watch: Watch) -> None:
+    """Say what comes now, which has the memory that the stage before let go of."""
+    return_memory()
+    watch(stage, 0, 0, None)
+
+
 def _reference(request: EditRequest, inputs: Inputs, watch: Watch) -> Estimate | None:
     """What the edit is laid on; None where a method that refines none works at the clip's own size."""
     if request.settings.method != "refine" and inputs.frames.shape == inputs.clip.frames.shape:
         return None
-    watch("estimating", 0, 0, None)
+    _begin("estimating", watch)
     return reference_of(inputs)
 
 
@@ -196,7 +203,7 @@ def _edit(
     if len(inputs.frames) > window:
         result = _edit_windows(request, inputs, model, window, small, watch)
     else:
-        watch("encoding", 0, 0, None)
+        _begin("encoding", watch)
         if prepared is None:
             prepared = prepare(inputs.frames, inputs.keyframes, model, request.settings, inputs.mask, small)
         prepared = varied(prepared, request.settings)
@@ -214,6 +221,7 @@ def _edit_prepared(request: EditRequest, inputs: Inputs, prepared: PreparedEdit,
             latents = step.latents
             keeper.keep(step)
             watch("denoising", step.trace.step + 1, total, step)
+        return_memory()
         watch("decoding", total, total, None)
         return finish(prepared, latents)
 
