@@ -29,12 +29,14 @@ export default fe.widget("slot-map", (ctx) => {
   const index = () => fe.clamp(Math.round(ctx.get("index") ?? 0), 0, count() - 1);
   const keyframes = () => ctx.get("keyframes") ?? [];
   const go = (frame) => ctx.set({ index: fe.clamp(frame, 0, count() - 1) });
-  // The kernel hears of a pick at once: a button pressed right after it must not overtake it.
-  const pick = (values) => { ctx.set(values); ctx.flush(); };
+  // The kernel hears of picks before whatever is pressed next, a button beside the map too. Each at once would be too
+  // soon: the kernel's echo of one would undo the next.
+  document.addEventListener("pointerdown", ctx.flush, true);
+  ctx.cleanup(() => document.removeEventListener("pointerdown", ctx.flush, true));
   const toggle = (frame) => {
     const now = keyframes();
     const next = now.includes(frame) ? now.filter((other) => other !== frame) : [...now, frame].sort((a, b) => a - b);
-    pick({ keyframes: next, index: frame });
+    ctx.set({ keyframes: next, index: frame });
     ctx.announce(`frame ${frame} ${next.includes(frame) ? "is now a keyframe" : "is no keyframe any more"}. ${problemOf(next, count())}`);
   };
 
@@ -42,7 +44,7 @@ export default fe.widget("slot-map", (ctx) => {
   const readout = fe.el("div", { class: "fe-slotread" });
   const message = fe.el("p", { class: "fe-message fe-collision" });
   const summary = fe.el("div", { class: "fe-muted" });
-  const clear = fe.button("Clear", () => { pick({ keyframes: [] }); ctx.announce("No keyframe is set."); }, { "aria-label": "Clear all keyframes" });
+  const clear = fe.button("Clear", () => { ctx.set({ keyframes: [] }); ctx.announce("No keyframe is set."); }, { "aria-label": "Clear all keyframes" });
   const preview = fe.el("div", { class: "fe-slotpreview" });
   let cells = [];
   let clip = null;
