@@ -32,8 +32,7 @@ def quality(
     from benchmarks.cases import Condition, World
     from benchmarks.quality import QualityPlan, run_quality
     from benchmarks.rows import CLASSICAL_ROWS, MODEL_ROWS, TELLING_ROWS
-    from benchmarks.table import BenchTable, read_scores, write_scores
-    from benchmarks.tables import means
+    from benchmarks.table import BenchTable, means, read_scores, write_scores
     from flowedit.tiny.load import WEIGHTS
     from flowedit.tiny.splits import Split
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 import psutil
 
-from benchmarks.tables import markdown
+from benchmarks.table import markdown
 from flowedit.batch.jobs import INDEX_S, POLL_S
 from flowedit.batch.record import RECORD
 from flowedit.environment import machine, peak_memory_mb, versions

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 from benchmarks.gpu import FULL, Bench
 from benchmarks.synthetic import TEXT_TOKENS, TEXT_WIDTH, drawn_clip, synthetic_pipeline
-from benchmarks.tables import markdown
+from benchmarks.table import markdown
 from flowedit.environment import machine, versions
 from flowedit.errors import SettingError
 from flowedit.files import make_folder, write_json

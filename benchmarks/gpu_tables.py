@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.gpu import FAST, KEYFRAMES, PREDICTED, WHOLE, Record, Row
-from benchmarks.tables import markdown
+from benchmarks.table import markdown
 
 NARROW, WIDE_ONE = "Wan2.1-Fun-1.3B-InP", "Wan2.1-I2V-14B-480P"
 _IN_USE = re.compile(r"([\d.]+) GB in use")

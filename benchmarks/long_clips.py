@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 from benchmarks.cases import Case, World
 from benchmarks.rows import settings_of
-from benchmarks.tables import markdown
+from benchmarks.table import markdown
 from benchmarks.worlds import SMALL_SIZE, case_of, frames_of
 from flowedit.edit.steps import edit_video
 from flowedit.edit.windows import edit_long_video, window_starts

@@ -1,8 +1,7 @@
-"""What one edit of one case is worth: its figures against the known answer, and intervals of their means."""
+"""What one edit of one case is worth: its figures against the known answer."""
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -78,25 +77,3 @@ def _psnr_where(edited: np.ndarray, truth: np.ndarray, where: np.ndarray | None)
         return math.nan
     error = np.mean(np.square(edited[where].astype(np.float64) - truth[where]))
     return min(40.0, 10 * math.log10(255**2 / max(error, 1e-9)))
-
-
-def bootstrap_ci(
-    values: Iterable[float] | np.ndarray, seed: int, level: float = 0.95, resamples: int = 10_000
-) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of the mean (Efron 1979), which holds `level` of the resampled means.
-
-    >>> bootstrap_ci([2.0, 2.0, 2.0], seed=0)
-    (2.0, 2.0)
-    """
-    sample = np.asarray(list(values), dtype=np.float64)
-    if not sample.size or not np.isfinite(sample).all() or not 0 < level < 1:
-        raise ValueError(f"An interval needs finite values and a level in (0, 1); got {sample} and {level}.")
-    means = sample[_drawn(len(sample), seed, resamples)].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=8)
-def _drawn(count: int, seed: int, resamples: int) -> np.ndarray:
-    """Which of so many figures each resample holds, (resamples, count): a table's intervals all ask for a few sizes."""
-    return np.random.default_rng(seed).integers(0, count, (resamples, count))

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, batch, batch_gpus, gpu_tables, long_clips, segments, speed, tables
+from benchmarks import RESULTS, batch, batch_gpus, gpu_tables, long_clips, segments, speed, table
 from benchmarks.gpu import read_record
 from benchmarks.table import BenchTable, read_scores
 from flowedit.errors import OutputError
@@ -30,7 +30,7 @@ def figures() -> dict[str, Any]:
     return {
         "q": BenchTable(scores),
         "v": BenchTable(scores, "validation"),
-        **{name: getattr(tables, name) for name in ("targets", "means", "gains", "families")},
+        **{name: getattr(table, name) for name in ("means", "gains", "families")},
         "speed": {row.name: row for row in speed.read_speed(RESULTS / "speed.json")[0]},
         "speed_table": speed.to_markdown(RESULTS / "speed.json"),
         "long": {(reading.preset, reading.family): reading for reading in long},

@@ -2,20 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 
-from benchmarks.cases import Condition, World, under
+from benchmarks.cases import Case, Condition, World, under
 from benchmarks.measures import figures_of
 from benchmarks.rows import CLASSICAL_ROWS, MODEL_ROWS, TELLING_ROWS
-from benchmarks.table import Score
+from benchmarks.table import KEYS, Score
 from benchmarks.worlds import MAKERS
 from flowedit.model import VideoModel
 from flowedit.tiny.load import DIT_FILE, VAE_FILE, WEIGHTS, build_pipeline
@@ -24,7 +25,7 @@ from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.checkpoints import TINY
 
 Place = tuple[World, int]
-Scored = Callable[[World, int], list[Score]]
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class QualityPlan:
         return [(world, number) for number in range(self.scenes) for world in self.worlds]
 
 
-def run_quality(plan: QualityPlan, known: Collection[Score] = (), *, jobs: int = 1) -> Iterator[list[Score]]:
+def run_quality(plan: QualityPlan, known: Iterable[Score] = (), *, jobs: int = 1) -> Iterator[list[Score]]:
     """Every row on every case that is not among the known scores, scene by scene.
 
     Args:
@@ -60,7 +61,7 @@ def run_quality(plan: QualityPlan, known: Collection[Score] = (), *, jobs: int =
         known: scores of earlier runs; those of a model row count for the weights that they were made with.
         jobs: processes, each with a model of its own.
     """
-    had = {score.key for score in known}
+    had = {_key(score) for score in known}
     if jobs == 1:
         yield from (scores_of(plan, place, had) for place in plan.places())
         return
@@ -78,23 +79,31 @@ def _begin(threads: int) -> None:
     cv2.setNumThreads(threads)
 
 
-def scores_of(plan: QualityPlan, place: Place, had: Collection[tuple[str, ...]] = ()) -> list[Score]:
+def scores_of(plan: QualityPlan, place: Place, had: Collection[Key] = ()) -> list[Score]:
     """Every row on a scene, under each condition, whose key is not there; the scene is made where one is missing."""
     world, scene = place
-    of = partial(Score, split=str(plan.split), world=str(world), scene=scene)
+    of = {"split": str(plan.split), "world": str(world), "scene": scene}
     wanted = {row: "" if row in CLASSICAL_ROWS else weights_of(plan.weights) for row in plan.rows}
-    done = [of(row=row, weights=mark, condition=str(c)) for row, mark in wanted.items() for c in plan.conditions]
-    if all(score.key in had for score in done):
+    rows = [{**of, "row": row, "weights": mark} for row, mark in wanted.items()]
+    if all(_key({**row, "condition": str(kind), "draw": 0}) in had for row in rows for kind in plan.conditions):
         return []
     exact, scores = MAKERS[world](scene, plan.split), list[Score]()
     for case in (case for condition in plan.conditions for case in under(exact, condition)):
-        for row, mark in wanted.items():
-            score = of(row=row, weights=mark, condition=str(case.condition), draw=case.draw, family=case.family)
-            if score.key not in had:
-                edited = CLASSICAL_ROWS[row](case) if not mark else MODEL_ROWS[row](case, small_model(plan.weights))
-                score.figures.update(figures_of(case, edited))
-                scores.append(score)
+        for row in rows:
+            score = {**row, "family": case.family, "condition": str(case.condition), "draw": case.draw}
+            if _key(score) not in had:
+                scores.append(score | figures_of(case, _edited(row, case, plan)))
     return scores
+
+
+def _key(score: Score) -> Key:
+    """What tells a score from all others; a scene has one family."""
+    return tuple(str(score[name]) for name in KEYS if name != "family")
+
+
+def _edited(row: Score, case: Case, plan: QualityPlan) -> np.ndarray:
+    name = row["row"]
+    return MODEL_ROWS[name](case, small_model(plan.weights)) if row["weights"] else CLASSICAL_ROWS[name](case)
 
 
 @cache

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.gpu import FAST, KEYFRAMES, PLAIN, Bench, Record, Row, measured
 from benchmarks.synthetic import Wordless, drawn_clip, forward_operations, synthetic_pipeline
-from benchmarks.tables import markdown
+from benchmarks.table import markdown
 from flowedit.frames import slot_count
 from flowedit.lessons.forecast import level_on
 from flowedit.model import Condition, to_pixels

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from benchmarks.cases import AT
-from benchmarks.tables import markdown
+from benchmarks.table import markdown
 from benchmarks.worlds import FILMS, FILTERS, FRAMES, film_folder
 from flowedit.environment import machine, versions
 from flowedit.errors import ModelError

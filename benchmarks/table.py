@@ -1,33 +1,34 @@
-"""`BenchTable`: scores of rows on cases, and what follows from them: means and paired gains with their intervals."""
+"""`BenchTable`: scores of rows on cases, means and paired gains with their intervals, and the tables that show them."""
 
-import csv
-import gzip
-import io
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
 
-from benchmarks.measures import bootstrap_ci
 from flowedit.errors import SettingError
 
-FIGURES: tuple[str, ...] = (
-    "psnr_key",
-    "psnr_near",
-    "psnr_far",
-    "psnr_hidden",
-    "ssim",
-    "sharpness",
-    "temporal",
-    "flicker",
-)
+Score = dict[str, Any]
+"""The figures of one row on one case, NaN where the world cannot tell, beside its `KEYS`; `weights` marks a model's."""
+KEYS = ("split", "row", "world", "scene", "family", "condition", "draw", "weights")
+FIGURES = {
+    "psnr_key": "at keyframes",
+    "psnr_near": "near",
+    "psnr_far": "far",
+    "psnr_hidden": "hidden places",
+    "ssim": "SSIM",
+    "sharpness": "sharpness",
+    "temporal": "temporal error",
+    "flicker": "flicker",
+}
+"""A score's figures, and their heads in a table."""
+WORLDS = {"own": "own scenes", "photograph": "photographs", "film": "films"}
+CONDITIONS = ("exact", "disagreeing", "sparse")
 GLOBAL_FAMILY = "global colour"
 """The family of styles that a fitted colour map reproduces exactly; it is scored, and left out of every claim."""
-_KEYS: tuple[str, ...] = ("split", "row", "world", "scene", "family", "condition", "draw", "weights")
 
 
 class Interval(NamedTuple):
@@ -43,12 +44,14 @@ class Interval(NamedTuple):
     cases: int
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Interval":
-        """The interval of values, NaN among them left out."""
-        known = values[~np.isnan(values)]
-        if not len(known):
-            return cls(math.nan, math.nan, math.nan, 0)
-        return cls(float(known.mean()), *bootstrap_ci(known, seed=0), len(known))
+    def of(cls, values: Iterable[float]) -> "Interval":
+        """The interval of values, NaN among them left out: the percentile bootstrap of the mean (Efron 1979)."""
+        known = np.asarray([value for value in values if not math.isnan(value)])
+        low = high = mean = float(known.mean()) if len(known) else math.nan
+        if len(known) > 1:
+            drawn = {"n_resamples": 10_000, "method": "percentile", "random_state": np.random.default_rng(0)}
+            low, high = map(float, bootstrap((known,), np.mean, **drawn).confidence_interval)
+        return cls(mean, low, high, len(known))
 
     def __str__(self) -> str:
         """The mean alone; nothing where nothing was measured."""
@@ -60,26 +63,6 @@ class Interval(NamedTuple):
         return f"{self.mean:+.2f} [{self.low:.2f}, {self.high:.2f}]" if self.cases else ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """The figures of one row on one case, NaN where the world cannot tell; `weights` marks a model's."""
-
-    split: str
-    row: str
-    world: str
-    scene: int
-    family: str = ""
-    condition: str
-    draw: int = 0
-    weights: str = ""
-    figures: dict[str, float] = field(default_factory=dict[str, float])
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from all other scores."""
-        return self.split, self.row, self.weights, self.world, str(self.scene), self.condition, str(self.draw)
-
-
 class BenchTable:
     """Scores; of every world and condition, those of styles that no colour map explains unless it says otherwise.
 
@@ -89,24 +72,29 @@ class BenchTable:
     """
 
     def __init__(self, scores: Iterable[Score], split: str = "test") -> None:
-        self.split = split
-        self.scores = [score for score in scores if score.split == split]
-
-    @property
-    def rows(self) -> list[str]:
+        whole = pd.DataFrame(scores, columns=[*KEYS, *FIGURES])
+        self.split, self.scores = split, whole[whole.split == split]
+        self.rows = [*self.scores.row.unique()]
         """Names of the rows, in the order in which they were scored."""
-        return list(dict.fromkeys(score.row for score in self.scores))
+
+    def _of(self, **wanted: str) -> pd.DataFrame:
+        """The scores of some keys, by scene."""
+        kept = self.scores
+        for key, value in wanted.items():
+            kept = kept[kept[key] == value]
+        return kept.sort_values("scene", kind="stable")
 
     def scenes(self, world: str = "own", condition: str = "exact") -> int:
         """How many scenes of a world were scored under a condition, those of global colour among them."""
-        return len({score.scene for score in self.scores if (score.world, score.condition) == (world, condition)})
+        return self._of(world=world, condition=condition).scene.nunique()
 
     def families(self, world: str = "own") -> list[str]:
         """The families of styles of a world, in the order of the scenes."""
-        there = sorted((score for score in self.scores if score.world == world), key=lambda score: score.scene)
-        return list(dict.fromkeys(score.family for score in there))
+        return [*self._of(world=world).family.unique()]
 
-    def values(self, row: str, figure: str, world: str, condition: str, family: str | None = None) -> dict[int, float]:
+    def values(
+        self, row: str, figure: str, world: str, condition: str, family: str | None = None
+    ) -> "pd.Series[float]":
         """A row's values of a figure by scene, the mean over its draws.
 
         Args:
@@ -116,41 +104,26 @@ class BenchTable:
             condition: how the keyframes were made.
             family: of styles; None for all but those of global colour.
         """
-        found = self._places.get((row, world, condition), [])
-        wanted = [s for s in found if (s.family != GLOBAL_FAMILY if family is None else s.family == family)]
-        drawn: dict[int, list[float]] = {}
-        for score in wanted:
-            drawn.setdefault(score.scene, []).append(score.figures[figure])
-        return {scene: float(np.mean(values)) for scene, values in drawn.items()}
-
-    @cached_property
-    def _places(self) -> dict[tuple[str, str, str], list[Score]]:
-        places: dict[tuple[str, str, str], list[Score]] = {}
-        for score in sorted(self.scores, key=lambda score: score.scene):
-            places.setdefault((score.row, score.world, score.condition), []).append(score)
-        return places
+        found = self._of(row=row, world=world, condition=condition)
+        found = found[found.family != GLOBAL_FAMILY if family is None else found.family == family]
+        return found.groupby("scene")[figure].mean()
 
     def mean(self, row: str, figure: str = "psnr_far", world: str = "own", condition: str = "exact") -> Interval:
         """A row's mean of a figure."""
-        return Interval.of(np.asarray([*self.values(row, figure, world, condition).values()]))
+        return Interval.of(self.values(row, figure, world, condition))
 
     def gain(
         self, row: str, over: str, figure: str = "psnr_far", world: str = "own", condition: str = "exact"
     ) -> Interval:
         """Paired difference of two rows, on the scenes that both were scored on."""
-        ours, theirs = (self.values(name, figure, world, condition) for name in (row, over))
-        return Interval.of(np.asarray([value - theirs[scene] for scene, value in ours.items() if scene in theirs]))
+        return Interval.of(self.values(row, figure, world, condition) - self.values(over, figure, world, condition))
 
 
 def write_scores(scores: Iterable[Score], path: Path) -> None:
     """Write scores as compressed CSV, the same bytes for the same scores; six digits, and nothing for NaN."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, (*_KEYS, *FIGURES), lineterminator="\n")
-    writer.writeheader()
-    for score in sorted(scores, key=lambda s: (s.split, s.world, s.condition, s.scene, s.draw)):
-        figures = {name: f"{value:.6g}" for name, value in score.figures.items() if not math.isnan(value)}
-        writer.writerow({key: getattr(score, key) for key in _KEYS} | figures)
-    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+    frame = pd.DataFrame(scores, columns=[*KEYS, *FIGURES])
+    frame = frame.sort_values(["split", "world", "condition", "scene", "draw"], kind="stable")
+    frame.to_csv(path, index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -160,13 +133,42 @@ def read_scores(path: Path) -> list[Score]:
         SettingError: a file that is missing or holds no scores.
     """
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
-            return [_score(line) for line in csv.DictReader(stream)]
-    except (OSError, EOFError, UnicodeDecodeError, KeyError, ValueError) as error:
+        frame = pd.read_csv(path, dtype={"family": str, "weights": str}, usecols=[*KEYS, *FIGURES])
+    except (OSError, EOFError, ValueError) as error:
         raise SettingError(f"{path} holds no scores of `python -m benchmarks quality` ({error!r}); run it.") from None
+    return frame.fillna({"family": "", "weights": ""}).to_dict("records")
 
 
-def _score(line: dict[str, str]) -> Score:
-    figures = {name: float(line[name] or "nan") for name in FIGURES}
-    numbers = {key: int(line[key]) for key in ("scene", "draw")}
-    return Score(figures=figures, **{**{key: line[key] for key in _KEYS}, **numbers})
+def means(table: BenchTable, world: str = "own", condition: str = "exact") -> str:
+    """A line a row, the best far frames first, and a column a figure; those that no row has are left out."""
+    far = {row: table.mean(row, "psnr_far", world, condition) for row in table.rows}
+    order = sorted((row for row in far if far[row].cases), key=lambda row: -far[row].mean)
+    columns = {head: [str(table.mean(row, name, world, condition)) for row in order] for name, head in FIGURES.items()}
+    columns = {head: cells for head, cells in columns.items() if any(cells)}
+    return markdown(("row", *columns), zip(order, *columns.values(), strict=True))
+
+
+def gains(table: BenchTable, ours: str, over: Sequence[str], figure: str = "psnr_far") -> str:
+    """What a row gains over others in every world and condition, a line a world and row."""
+    lines = [
+        (words, row, *(table.gain(ours, row, figure, world, kind).signed for kind in CONDITIONS))
+        for world, words in WORLDS.items()
+        for row in over
+    ]
+    lines = [line for line in lines if any(line[2:])]
+    return markdown(("world", f"{ours} over", *(f"{FIGURES[figure]}, {kind}" for kind in CONDITIONS)), lines)
+
+
+def families(table: BenchTable, rows: Sequence[str], world: str = "own", condition: str = "exact") -> str:
+    """Far frames of each family of styles, a line a row."""
+    names = table.families(world)
+    lines = [
+        (row, *(Interval.of(table.values(row, "psnr_far", world, condition, name)) for name in names)) for row in rows
+    ]
+    return markdown(("row", *names), lines)
+
+
+def markdown(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

@@ -39,7 +39,7 @@ def noise_worth() -> dict:
     settings, rows = preset_settings("tiny", "method"), {}
     for route in ("i2v", "tokens"):
         pairs = [_pair(index, settings.with_(conditioning=route)) for index in range(CLIPS)]
-        gains = {name: Interval.of(np.array([pair[name] for pair in pairs])) for name in ("psnr_far", "psnr_key")}
+        gains = {name: Interval.of(pair[name] for pair in pairs) for name in ("psnr_far", "psnr_key")}
         rows[route] = {name: [round(value, 3) for value in gain[:3]] for name, gain in gains.items()}
         rows[route]["unpainted"] = np.mean([pair["unpainted"] for pair in pairs], axis=0).round(3).tolist()
     return {"clips": CLIPS, "gain": f"correction {settings.gain}", "rows": rows}

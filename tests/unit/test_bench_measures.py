@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_metrics import noise, smooth
 
-from benchmarks.measures import bootstrap_ci, sharpness, ssim, temporal_error
+from benchmarks.measures import sharpness, ssim, temporal_error
 
 
 def test_ssim_is_one_for_equal_frames_and_follows_wang_for_flat_ones():
@@ -26,20 +26,3 @@ def test_sharpness_falls_with_blur_and_a_flash_is_an_error_over_time():
     flash = frames.copy()
     flash[4] += 16  # two of eight steps see it, by 16 levels
     assert temporal_error(flash, frames, range(9)) == pytest.approx(16 * np.sqrt(2 / 8), abs=1e-3)
-
-
-def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for seed in range(200):
-        low, high = bootstrap_ci(rng.normal(3.0, 2.0, 40), seed=seed, resamples=1000)
-        hits += low <= 3.0 <= high
-    assert 0.88 <= hits / 200 <= 0.99
-    assert bootstrap_ci([1.0, 2.0, 4.0], seed=1) == bootstrap_ci([1.0, 2.0, 4.0], seed=1)
-    assert bootstrap_ci([7.0], seed=0) == (7.0, 7.0)
-
-
-@pytest.mark.parametrize(("values", "level"), [([], 0.95), ([1.0, np.nan], 0.95), ([1.0, 2.0], 1.0)])
-def test_bootstrap_refuses_what_has_no_interval(values, level):
-    with pytest.raises(ValueError, match="finite"):
-        bootstrap_ci(values, seed=0, level=level)

@@ -64,17 +64,17 @@ def test_what_is_known_is_not_run_again(monkeypatch):
     assert len(first) == 2 * (2 + DRAWS)
     assert [*run_quality(PLAN, [*first, *second])] == [[], []]
     (only,) = (scores for scores in run_quality(PLAN, first) if scores)
-    assert {score.scene for score in only} == {1}
+    assert {score["scene"] for score in only} == {1}
     assert made == [0, 1, 1]
     (other, _) = run_quality(replace(PLAN, split=Split.VALIDATION), first)
-    assert {score.family for score in other} == {"validation"}
+    assert {score["family"] for score in other} == {"validation"}
     monkeypatch.setattr(quality, "weights_of", lambda folder: "new")
     monkeypatch.setattr(quality, "small_model", lambda folder: None)
     monkeypatch.setitem(quality.MODEL_ROWS, "default", lambda case, model: case.truth)
     plan = replace(PLAN, rows=("default",), scenes=1)
     (scores,) = run_quality(plan)
     assert [*run_quality(plan, scores)] == [[]]
-    (again,) = run_quality(plan, [replace(score, weights="old") for score in scores])
+    (again,) = run_quality(plan, [score | {"weights": "old"} for score in scores])
     assert len(again) == len(scores)
 
 
@@ -105,7 +105,7 @@ def test_each_figure_looks_at_its_own_frames():
         edited = case.truth.copy()
         edited[spoilt] += 20
         found = figures_of(case, edited)
-        assert {*found} == set(FIGURES)
+        assert [*found] == [*FIGURES]
         for place in ("key", "near", "far"):
             level = 20 * np.log10(255 / 20) if place == name else 40
             assert found[f"psnr_{place}"] == pytest.approx(level, abs=0.01)
