@@ -18,7 +18,7 @@ PYTEST := $(UNIT_PYTEST) --dist loadfile --no-loadscope-reorder --durations 20
 # Single lessons take from seconds to half a minute: a worker that is done takes over what waits for the other.
 PYTEST_LESSONS := $(PY) -m pytest -n 2 --dist worksteal --durations 20
 
-.PHONY: demo test test-all test-lessons test-browser check quick lint types setup setup-tests lab lessons site binder-check clean
+.PHONY: demo test test-all test-lessons test-browser check quick lint types setup setup-tests lab lessons site clean
 
 demo: setup  ## Run the main job on the shipped model: report and contact sheet in runs/demo
 	$(ENV)/flowedit demo -o runs/demo --overwrite
@@ -65,9 +65,6 @@ lessons: setup-tests  ## Execute every lesson and write its measured minutes and
 
 site: setup-tests  ## The lessons as plain pages, widgets alive, in site/
 	$(PY) -m notebooks.publish site
-
-binder-check: setup  ## Build what Binder builds and run lesson 00 in it, offline, within 2 GB
-	$(PY) -m notebooks.publish binder-check
 
 clean:
 	rm -rf .venv runs site build dist

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import typer
 
-from flowedit.errors import OutputError
-
 app = typer.Typer(add_completion=False, help="Make, run and publish the lessons.")
 
 
@@ -65,34 +63,17 @@ def lite(target: Path = typer.Argument(Path("build/lite"), help="Folder to write
 @app.command()
 def front(run: Path = typer.Argument(Path("runs/demo"), help="Folder of `flowedit demo`.")) -> None:  # noqa: B008
     """Make the moving picture that opens the README."""
-    from notebooks.publish.front import front
+    from notebooks.publish import pictures
 
-    path = front(run)
-    typer.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    typer.echo(pictures.front(run))
 
 
 @app.command()
-def pictures(names: list[str] = typer.Argument(None, help="Some of them, such as looks.webp method_grid.png.")) -> None:  # noqa: B008
-    """Draw the pictures of docs/method.md and the sheet of looks from the package's own functions."""
+def looks() -> None:
+    """Make the sheet of looks, from the package's own functions."""
     from notebooks.publish import pictures
 
-    for path in pictures.draw(names or list(pictures.PICTURES)):
-        typer.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
-
-
-@app.command("binder-check")
-def binder_check(
-    *, borrow: bool = typer.Option(default=False, help="Use the packages that are installed here.")
-) -> None:
-    """Build what Binder builds in a fresh virtual environment and run lesson 00 in it, offline, within 2 GB."""
-    from notebooks.publish import binder
-
-    typer.echo("Building the environment anew, which takes minutes, then running lesson 00 in it.")
-    try:
-        typer.echo(binder.check(borrow=borrow))
-    except OutputError as error:
-        typer.echo(f"binder-check: {error}", err=True)
-        raise typer.Exit(1) from None
+    typer.echo(pictures.looks())
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ LINES: dict[str, tuple[str, str]] = {
     ),
     r"gap_{i+1} = (1 - \kappa_i) \left( \frac{\sigma_{i+1}}{\sigma_i} gap_i + "
     r"\left( 1 - \frac{\sigma_{i+1}}{\sigma_i} \right) D \right)": (
-        "notebooks/publish/gap_law.py",
-        "gap = (1 - gain(sigma - sigma_next)) * (kept * gap + (1 - kept))",
+        "tests/unit/test_method_page.py",
+        "gap = (1 - gain(sigma - sigma_next)) * (kept * gap + (1 - kept) * apart)",
     ),
     r"x_{src} = (1 - \sigma) z_{src} + \sigma n": (
         "flowedit/methods/difference.py",

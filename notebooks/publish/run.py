@@ -2,7 +2,10 @@
 
 import ast
 import json
+import os
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,9 +16,10 @@ from nbformat import NotebookNode
 
 from notebooks.publish import build
 from notebooks.publish.catalog import CATALOG, FOLDER, Lesson
-from notebooks.publish.guard import offline_environment
 
 CELL_SECONDS = 3600
+_SECRET = re.compile(r"(KEY|TOKEN|SECRET)$")
+_OFFLINE = Path(__file__).parent / "offline"
 _USED = """(sum(u.ru_utime + u.ru_stime for u in map(__import__('resource').getrusage, (0, -1))),
     *(int(open('/proc/self/status').read().split(name)[1].split()[0]) / 1024 for name in ('VmHWM:', 'RssFile:')),
     __import__('resource').getrusage(-1).ru_maxrss / 1024)"""
@@ -40,6 +44,28 @@ class Measurement:
     seconds: float
     peak_megabytes: int
     own_megabytes: int
+
+
+def offline_environment() -> dict[str, str]:
+    """The caller's environment without keys, with connections refused, and this package first on the path."""
+    environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name.upper())}
+    paths = str(_OFFLINE), str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    environment["OMP_NUM_THREADS"] = "1"  # so that processor time does not depend on who else computes
+    return environment
+
+
+@contextmanager
+def refused_connections(log: Path) -> Iterator[list[str]]:
+    """Collect the addresses that kernels started inside the block tried to reach."""
+    tried: list[str] = []
+    os.environ["FLOWEDIT_REFUSED_LOG"] = str(log)
+    try:
+        yield tried
+    finally:
+        del os.environ["FLOWEDIT_REFUSED_LOG"]
+        if log.is_file():
+            tried += log.read_text(encoding="utf-8").split()
 
 
 def execute(notebook: NotebookNode, cwd: Path = FOLDER) -> Measurement:

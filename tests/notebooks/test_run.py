@@ -11,8 +11,7 @@ import pytest
 
 from notebooks.publish import build, site
 from notebooks.publish.catalog import CATALOG
-from notebooks.publish.guard import offline_environment, refused_connections
-from notebooks.publish.run import execute
+from notebooks.publish.run import execute, offline_environment, refused_connections
 from tests.notebooks.lessons_on_disk import ROOT, code_of, every_lesson
 
 LONGEST_SECONDS, ALL_SECONDS = 180, 1200
