@@ -28,11 +28,17 @@ def pytest_configure(config):
         config.pluginmanager.register(Recorder(path), "gpu-record")
 
 
-class Recorder:
-    """Writes the record after each test: a machine that is lost takes nothing with it, nor does a run of some tests.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here:
+            item.add_marker(pytest.mark.gpu)
+            item.add_marker(pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"))
 
-    Runs of several processes, each on a GPU of its own, may share one record.
-    """
+
+class Recorder:
+    """Writes the record after each test, for a machine may be lost; processes on GPUs of their own may share one."""
 
     def __init__(self, path):
         self.path = path

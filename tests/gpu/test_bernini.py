@@ -24,10 +24,6 @@ from flowedit.wan.memory import token_count
 from flowedit.wan.pace import set_pace
 from flowedit.wan.placement import needs_of
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
 NAME, DEVICE, KEYFRAMES = "Bernini-R-1.3B", "cuda", 5
 SHAPE = ClipShape(num_frames=81, height=480, width=848)
 MOST = 1.1

@@ -8,10 +8,6 @@ from test_wan_fast import call
 from flowedit.wan.fast import use_fast_blocks
 
 DEVICE = "cuda"
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"vace"}))

@@ -11,10 +11,6 @@ from flowedit.wan.fast import FLASH3, attention_name, find_flash3
 from flowedit.wan.pace import set_pace
 from flowedit.wan.vendor import WanVideoPipeline
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
 HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() == (9, 0)
 
 

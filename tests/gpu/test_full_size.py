@@ -12,10 +12,6 @@ from full_size import check_two_steps, lay_out_random
 from flowedit.wan import files
 from flowedit.wan.checkpoints import resolve
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
 NAMES = (
     "Wan2.2-TI2V-5B",
     "Wan2.1-I2V-14B-480P",

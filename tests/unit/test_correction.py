@@ -1,6 +1,5 @@
 """Residual, gain and the gap law, on NumPy arrays and tensors alike."""
 
-import math
 import warnings
 from itertools import pairwise
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from flowedit import correction
-from flowedit.errors import SettingError, UnusualSettingWarning
+from flowedit.errors import UnusualSettingWarning
 from flowedit.flow import euler_step
 from flowedit.schedule import wan_sigmas
 
@@ -38,11 +37,6 @@ def test_one_corrected_step_obeys_the_law(branches, kappa, beta):  # catches: be
     left = euler_step(x_main, v_main, 0.8, 0.5) - euler_step(x_key, v_key, 0.8, 0.5)
     assert abs(left - correction.gap_law(r, kappa, beta)).max() < 1e-12
     assert abs(left - (1 - kappa * (1 + beta)) * r).max() < 1e-12
-
-
-def test_beta_0_leaves_the_keyframe_branch_alone(branches):  # catches: beta defaulting to 1
-    x_main, _, v_main, v_key = branches
-    assert (correction.correct(v_main, v_key, x_main, 3.0)[1] == v_key).all()
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
@@ -82,18 +76,3 @@ def test_an_unstable_rate_warns_with_the_step_the_amount_and_the_cure():
         warnings.simplefilter("error")
         correction.warn_if_unstable(correction.Euler(1.0), 0.0, wan_sigmas(20))
         correction.warn_if_unstable(correction.Exact(10.0), 0.0, wan_sigmas(20))
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: correction.Exact(-1.0), "alpha is -1.0; it must be at least 0 and finite. Use 10"),
-        (lambda: correction.Exact(math.nan), "alpha is nan"),
-        (lambda: correction.Euler(math.inf), "alpha is inf"),
-        (lambda: correction.Constant(1.5), r"kappa is 1.5; it must be in \[0, 1\]. 0 corrects nothing"),
-        (lambda: correction.Constant(math.nan), "kappa is nan"),
-    ],
-)
-def test_gains_that_make_no_sense_are_refused(make, words):
-    with pytest.raises(SettingError, match=words):
-        make()

@@ -26,13 +26,6 @@ def test_the_velocity_is_the_slope_of_the_path(points, sigma):  # catches: data 
     assert abs(rise / 1e-3 - flow.velocity(data, noise)).max() < 1e-9
 
 
-@pytest.mark.parametrize("sigma", [0.05, 0.5, 0.95])
-def test_a_point_masss_velocity_on_the_path_is_noise_minus_centre(points, sigma):  # catches: sigma for 1 - sigma
-    centre, noise = points
-    exact = (flow.interpolate(centre, noise, sigma) - centre) / sigma
-    assert abs(exact - flow.velocity(centre, noise)).max() < 1e-12
-
-
 def test_one_step_to_0_lands_on_the_data(points):  # catches: dt of the wrong sign, sigma_next for sigma
     data, noise = points
     x, v = flow.interpolate(data, noise, 0.7), flow.velocity(data, noise)

@@ -24,10 +24,6 @@ def test_a_length_that_is_not_4n_plus_1_names_the_two_nearest(num_frames, words)
         frames.slot_count(num_frames)
 
 
-def test_the_longest_legal_window():
-    assert [frames.longest_legal(n) for n in (1, 4, 5, 81, 84)] == [1, 1, 5, 81, 81]
-
-
 @pytest.mark.parametrize(
     ("size", "words"),
     [

@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from flowedit.agent.result import read_result
 from flowedit.agent.run import answer, leave_waiting, style_video
@@ -165,9 +166,12 @@ def test_a_damaged_state_is_the_same_or_refused(tmp_path, seed):
     assert all(map(torch.equal, found.carried, state().carried))
 
 
-def test_latents_turned_over_are_refused(tmp_path):
+def test_latents_turned_over_and_some_other_file_are_refused(tmp_path):
     """A header that says 4 x 3 in place of 3 x 4 is a whole file."""
     path = tmp_path / "state.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="no saved state of this"):
+        ResumeState.load(path, "edit")
     state().save(path, "edit")
     assert path.read_bytes().count(b"[3,4]") == 1
     path.write_bytes(path.read_bytes().replace(b"[3,4]", b"[4,3]"))

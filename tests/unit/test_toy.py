@@ -80,12 +80,6 @@ def test_velocity_stays_finite_far_away():
     assert np.isfinite(UNEVEN.velocity(np.array([[1e4, -1e4]]), 0.01)).all()
 
 
-def test_samples_follow_the_weights_and_spreads():
-    data = UNEVEN.sample(20_000, np.random.default_rng(2))
-    assert (data == UNEVEN.means[1]).all(axis=1).mean() == pytest.approx(0.5, abs=0.02)
-    assert data.mean(axis=0) == pytest.approx(UNEVEN.weights @ UNEVEN.means, abs=0.03)
-
-
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -121,21 +115,6 @@ def errors_of(solver, shift=1.0, steps=(20, 40, 80, 160)):
 def test_observed_order(solver, order, shift):
     """Catches a step of the wrong sign, a velocity taken at the wrong end, and a second stage that is not averaged."""
     assert observed_order(*errors_of(solver, shift)) == pytest.approx(order, abs=0.15)
-
-
-@BOTH
-def test_every_noise_reaches_a_point_mass(solver):
-    """Catches a grid that stops before 0 and a Heun step that asks for the velocity at 0."""
-    center = np.array([2.0, -1.0])
-    end = solve(solver, point_mass(center).velocity, NOISE, wan_sigmas(7))
-    np.testing.assert_allclose(end, np.broadcast_to(center, end.shape), atol=1e-9)
-
-
-def test_a_trajectory_holds_the_start_and_every_step():
-    path = trajectory(euler, DATA.velocity, NOISE, wan_sigmas(5))
-    assert path.shape == (6, 64, 2)
-    np.testing.assert_array_equal(path[0], NOISE)
-    np.testing.assert_array_equal(path[-1], solve(euler, DATA.velocity, NOISE, wan_sigmas(5)))
 
 
 SOURCE_POINT, TARGET_POINT = np.array([-1.5, 0.5]), np.array([2.0, 1.0])
