@@ -67,7 +67,8 @@ def speed(
     """Time whole commands on two cores; status 1 over a limit."""
     from benchmarks.speed import report_speed
 
-    _end(met=report_speed(typer.echo, out, repeats))
+    if not report_speed(typer.echo, out, repeats):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -96,47 +97,35 @@ def long_clips(
 
 @app.command()
 def gpu(
-    json: Annotated[Path, typer.Option(help="Where the rows go; a run that was stopped goes on.")] = Path("gpu.json"),
+    json: Annotated[Path, typer.Option(help="Where the rows go; other sections stay.")] = Path("gpu.json"),
     shapes: Annotated[str, typer.Option(help="Checkpoints or sizes, with commas.")] = "1.3B,14B",
-    sections: Annotated[str | None, typer.Option(help="Sections with commas; all of them.")] = None,
+    sections: Annotated[str, typer.Option(help="forward, edit, with commas.")] = "forward,edit",
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Everything small, on the CPU.")] = False,
 ) -> None:
     """Time the real models' parts on this GPU with random weights: forward, VAE, edit, memory.
 
     Started by `torchrun --nproc-per-node 2 -m benchmarks gpu`, it times one forward over so many GPUs instead.
     """
-    from benchmarks.gpu import Bench, read_record, run_gpu
-    from benchmarks.gpu_sections import SECTIONS, parallel_rows
-    from benchmarks.gpu_tables import row_line
+    from benchmarks.gpu import CELLS, SECTIONS, forward_rows, run_gpu
+    from benchmarks.synthetic import Bench
     from flowedit.environment import launched
     from flowedit.wan.checkpoints import resolve
     from flowedit.wan.parallel import together
 
     benches = [Bench(resolve(name), rehearse) for name in _names(shapes)]
-    wanted = {name: SECTIONS[name] for name in _chosen("sections", sections or ",".join(SECTIONS), SECTIONS)}
+    wanted = {name: SECTIONS[name] for name in _chosen("sections", sections, SECTIONS)}
     with together() if launched() else nullcontext() as spread:
-        todo = {"parallel": partial(parallel_rows, spread=spread)} if spread else wanted
+        todo = {"parallel": partial(forward_rows, spread=spread)} if spread else wanted
         for row in run_gpu(todo, benches, json, rank=spread.rank if spread else 0):
-            typer.echo(row_line(row))
-    for section, reason in read_record(json).unfinished.items():
-        typer.echo(f"{section}: {reason}", err=True)
+            typer.echo("  ".join([row.checkpoint, row.name, *filter(None, (cell(row) for cell in CELLS.values()))]))
 
 
 @app.command()
-def batch(
-    out: Annotated[Path, typer.Option(help="Where the record goes.")] = RESULTS / "batch.json",
-    gpus: Annotated[int, typer.Option(help="Instead: a real model's edits on so many GPUs, and on one.")] = 0,
-) -> None:
-    """Edit twelve clips one by one and as a batch, check a long manifest, and measure what the driver takes."""
-    if gpus:
-        from benchmarks.batch_gpus import measure_gpus
+def batch(out: Annotated[Path, typer.Option(help="Where the record goes.")] = RESULTS / "batch.json") -> None:
+    """Edit twelve clips one by one and as a batch, and check a long manifest."""
+    from benchmarks.batch import measure_batch
 
-        found = measure_gpus(out, gpus)
-    else:
-        from benchmarks.batch import measure_batch
-
-        found = measure_batch(out)
-    for line in found:
+    for line in measure_batch(out):
         typer.echo(line)
 
 
@@ -150,11 +139,6 @@ def _chosen(option: str, text: str, known: Iterable[str]) -> list[str]:
     if unknown:
         raise SettingError(f"--{option} has {unknown[0]!r}; use {', '.join(known)}.")
     return _names(text)
-
-
-def _end(*, met: bool) -> None:
-    if not met:
-        raise typer.Exit(1)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,15 +1,16 @@
 """`python -m benchmarks gpu`: how fast the real models run, in how much memory, with random weights at their size.
 
-A run is a list of sections, each of which yields rows. The file is written after every row, so that a time limit, a
-crash or a lost machine loses nothing, and a run that is begun again leaves out the sections that are done.
+A section yields rows, and the file is written after every one: a time limit or a lost machine loses none.
 """
 
 import gc
 import json
 import time
-import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,23 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.synthetic import KEYFRAMES, Bench, drawn_clip, synthetic_model, velocities
+from benchmarks.table import markdown
+from flowedit.edit.steps import edit_steps, finish, prepare
 from flowedit.environment import machine, versions
 from flowedit.errors import SettingError
 from flowedit.files import write_json
-from flowedit.model import ClipShape
-from flowedit.wan.checkpoints import Checkpoint
+from flowedit.model import to_pixels
+from flowedit.presets import preset_settings
+from flowedit.settings import EditSettings
+from flowedit.wan.adapter import WanVideo
+from flowedit.wan.pace import set_pace
+from flowedit.wan.parallel import Spread
 
-FORMAT = "flowedit-gpu-1"
-GB = 1e9
 PLAIN, FAST = "vendor's plain path", "fast path (compiled)"
+FEW = EditSettings(conditioning="tokens", steps=8)
 DEFAULT_LAZY = "default preset, guided, at the pace lazy"
-PREDICTED = ", as predicted"
-WHOLE = ", by pairs of frames and whole norms"
-FULL, REHEARSAL = ClipShape(num_frames=81, height=480, width=832), ClipShape(num_frames=17, height=32, width=48)
-KEYFRAMES = 5
-"""Joint keyframes of the longer sequence; at the full size they stand at frames 0, 20, 40, 60 and 80."""
-_WIDE = 4000
-"""Width above which a transformer takes so long that less of it is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,11 @@ class Row:
         section: the section it came from.
         checkpoint: name of the checkpoint.
         name: what was measured.
-        keyframes: joint keyframes in the sequence.
+        keyframes: keyframes in the sequence.
         seconds: median.
         tflops: floating-point operations that the thing asks for, in 10**12.
         peak_gb: most GPU memory in use meanwhile, in 10**9 bytes.
-        error: relative difference to the vendor's plain path, root mean square.
+        error: relative difference to the path before it, root mean square.
         note: anything else a reader must know.
     """
 
@@ -63,58 +63,17 @@ class Row:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What is measured: a checkpoint at full size on the GPU, or in a rehearsal everything small on the CPU."""
-
-    checkpoint: Checkpoint
-    small: bool = False
-
-    @property
-    def shape(self) -> ClipShape:
-        """The clip that is measured."""
-        return REHEARSAL if self.small else FULL
-
-    @property
-    def device(self) -> str:
-        """Where."""
-        return "cpu" if self.small else "cuda"
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """In which type."""
-        return torch.float32 if self.small else torch.bfloat16
-
-    @property
-    def backend(self) -> str:
-        """What compiles the fast path."""
-        return "aot_eager" if self.small else "inductor"
-
-    @property
-    def wide(self) -> bool:
-        """Whether the transformer takes so long that less of it is measured."""
-        return self.checkpoint.width.dim > _WIDE
-
-    def row(self, section: str, name: str, **values: Any) -> Row:  # noqa: ANN401 - the other fields of a row
-        """A row of this checkpoint."""
-        return Row(section=section, checkpoint=self.checkpoint.name, name=name, **values)
-
-
-Section = Callable[[Bench], Iterator[Row]]
-
-
 @dataclass
 class Record:
-    """The file: rows, which sections are done, and why others are not."""
+    """The file: what it was measured on and of what, and the rows."""
 
     about: dict[str, Any]
     rows: list[Row] = field(default_factory=list[Row])
-    done: list[str] = field(default_factory=list[str])
-    unfinished: dict[str, str] = field(default_factory=dict[str, str])
 
-    def write(self, path: Path) -> None:
-        """Keep it as JSON."""
-        write_json(path, asdict(self), indent=1)
+
+Found = dict[str, Any]
+"""Fields of a row."""
+Section = Callable[[Bench], Iterator[Found]]
 
 
 def read_record(path: Path) -> Record:
@@ -124,25 +83,19 @@ def read_record(path: Path) -> Record:
         SettingError: it is not there, or something else.
     """
     try:
-        held = json.loads(path.read_text())
-        if held["about"]["format"] != FORMAT:
-            raise ValueError
-        return Record(held["about"], [Row(**row) for row in held["rows"]], held["done"], held["unfinished"])
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return Record(held["about"], [Row(**row) for row in held["rows"]])
     except (OSError, ValueError, KeyError, TypeError):
-        raise SettingError(
-            f"{path} is no record of `python -m benchmarks gpu`. Give the file that its --json named."
-        ) from None
+        raise SettingError(f"{path} is no record of `python -m benchmarks gpu`; give --json another name.") from None
 
 
 def run_gpu(sections: Mapping[str, Section], benches: Sequence[Bench], path: Path, *, rank: int = 0) -> Iterator[Row]:
-    """Measure section after section of every checkpoint, writing the file as rows come.
-
-    What goes wrong in a section is recorded and ends it alone.
+    """Measure sections of every checkpoint, writing the file as rows come; other sections that it holds stay.
 
     Args:
         sections: by name.
         benches: the checkpoints.
-        path: the record; one that is there already is gone on with.
+        path: the record.
         rank: of several processes started by `torchrun`, of which the first one alone writes.
 
     Raises:
@@ -151,64 +104,91 @@ def run_gpu(sections: Mapping[str, Section], benches: Sequence[Bench], path: Pat
     small = benches[0].small
     if not torch.cuda.is_available() and not small:
         raise SettingError("There is no CUDA device here. Use --rehearse to run everything small on the CPU.")
-    record = _begun(path, small=small)
-    todo = [(name, bench) for name in sections for bench in benches]
-    for name, bench in todo:
-        key = f"{name} {bench.checkpoint.name}"
-        if key in record.done:
-            continue
-        record.rows = [row for row in record.rows if f"{row.section} {row.checkpoint}" != key]
-        try:
-            for row in sections[name](bench):
-                record.rows.append(row)
-                if not rank:
-                    record.write(path)
-                yield row
-        except Exception as error:
-            traceback.print_exc()
-            record.unfinished[key] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-        else:
-            record.done.append(key)
-            record.unfinished.pop(key, None)
-        if not rank:
-            record.write(path)
+    about = {"machine": machine(), "versions": versions(), "rehearsal": small, "clip": asdict(benches[0].shape)}
+    record = read_record(path) if path.exists() else Record(about)
+    if any(record.about[name] != value for name, value in about.items()):
+        raise SettingError(f"{path} is of another machine, clip or version; give --json another name, or delete it.")
+    for section, bench in product(sections, benches):
+        place = section, bench.checkpoint.name
+        record.rows = [row for row in record.rows if (row.section, row.checkpoint) != place]
+        for found in sections[section](bench):
+            record.rows.append(Row(section=section, checkpoint=bench.checkpoint.name, **found))
+            if not rank:
+                write_json(path, asdict(record), indent=1)
+            yield record.rows[-1]
         torch.compiler.reset()
         gc.collect()
         torch.cuda.empty_cache()
 
 
-def _begun(path: Path, *, small: bool) -> Record:
-    """The record to go on with, or a fresh one."""
-    about = {"format": FORMAT, "machine": machine(), "versions": versions(), "rehearsal": small}
-    about["clip"] = asdict(REHEARSAL if small else FULL)
-    if not path.exists():
-        return Record(about)
-    record = read_record(path)
-    for name in ("machine", "versions", "rehearsal", "clip"):
-        if record.about[name] != about[name]:
-            raise SettingError(f"{path} was made with another {name}. Give --json another name, or delete it.")
-    return record
+def forward_rows(bench: Bench, spread: Spread | None = None) -> Iterator[Found]:
+    """Velocities and the VAE, plain and fast; or, in several processes, velocities on one GPU and on all of them."""
+    torch.manual_seed(0)  # every process builds the same transformer
+    model, expected = synthetic_model(bench), dict[str, Tensor]()
+    works = velocities(bench, model)
+    if spread is None:
+        paths = {PLAIN: partial(set_pace, model, "plain"), FAST: partial(set_pace, model, "fast")}
+        pixels = to_pixels(drawn_clip(bench.shape)[0]).to(bench.device)
+        latents = model.encode(pixels)
+        works["VAE encode"] = {}, lambda: model.encode(pixels)
+        works["VAE decode"] = {}, lambda: model.decode(latents)
+    else:
+        paths = {f"{FAST} on 1 GPU": partial(set_pace, model, "fast")}
+        paths[f"{FAST} on {spread.size} GPUs"] = partial(set_pace, model, "fast", spread=spread)
+    for path, begin in paths.items():
+        begin()
+        for name, (about, work) in works.items():
+            with torch.inference_mode():
+                found, expected[name] = measured(work, bench.device, expected.get(name))
+            yield {"name": f"{path}: {name}", **about, **found}
 
 
-def measured(
-    work: Callable[[], Tensor], device: str, expected: Tensor | None = None, *, repeats: int = 5
-) -> tuple[dict[str, Any], Tensor]:
-    """Seconds, peak memory and error of some work as fields of a row, and what it made."""
+def edit_rows(bench: Bench) -> Iterator[Found]:
+    """A short edit with joint keyframes at the pace fast, and a preset's at the pace lazy: a row for each stage."""
+    preset = preset_settings(bench.checkpoint.name)
+    edits = {
+        "edit of 8 steps, unguided": ("fast", FEW),
+        DEFAULT_LAZY: ("lazy", preset.with_(steps=2) if bench.small else preset),
+    }
+    model = synthetic_model(bench)
+    for name, (pace, settings) in edits.items():
+        set_pace(model, pace)
+        begun = time.perf_counter()
+        # What is compiled, and which kernels suit, is settled by one step before the clock starts.
+        next(edit_steps(prepare(*drawn_clip(bench.shape), model, settings)))
+        yield {
+            "name": f"{name}: loaded, to its first step",
+            "keyframes": KEYFRAMES,
+            "seconds": time.perf_counter() - begun,
+        }
+        seconds, peak = peaking(partial(_edit, bench, model, settings), bench.device)
+        for stage, taken in seconds.items():
+            yield {"name": f"{name}: {stage}", "keyframes": KEYFRAMES, "seconds": taken, "peak_gb": peak}
+
+
+def _edit(bench: Bench, model: WanVideo, settings: EditSettings) -> dict[str, float]:
+    """Edit a drawn clip; seconds of each stage and of all."""
+    clip, begun = drawn_clip(bench.shape), time.perf_counter()
+    prepared = prepare(*clip, model, settings)
+    result = finish(prepared, deque(edit_steps(prepared), maxlen=1).pop().latents)
+    return {**result.seconds, "total": time.perf_counter() - begun}
+
+
+SECTIONS: dict[str, Section] = {"forward": forward_rows, "edit": edit_rows}
+
+
+def measured(work: Callable[[], Tensor], device: str, expected: Tensor | None) -> tuple[Found, Tensor]:
+    """Median seconds of three runs after a first one, peak memory and error of some work; and what it made."""
     made, peak = peaking(work, device)
     error = None if expected is None else relative_error(made, expected)
-    return {"seconds": timed(work, device, repeats=repeats), "peak_gb": peak, "error": error}, made
-
-
-def timed(work: Callable[[], object], device: str, *, repeats: int) -> float:
-    """Median seconds of some runs, after one that does not count."""
     seconds = []
-    for _ in range(1 + repeats):
+    for _ in range(3):
         begun = time.perf_counter()
         work()
         if device != "cpu":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - begun)
-    return median(seconds[1:])
+    return {"seconds": median(seconds), "peak_gb": peak, "error": error}, made
 
 
 def peaking(work: Callable[[], Any], device: str) -> tuple[Any, float | None]:
@@ -219,11 +199,43 @@ def peaking(work: Callable[[], Any], device: str) -> tuple[Any, float | None]:
     torch.cuda.reset_peak_memory_stats()
     made = work()
     torch.cuda.synchronize()
-    return made, torch.cuda.max_memory_allocated() / GB
+    return made, torch.cuda.max_memory_allocated() / 1e9
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
     """Root mean square of the difference over that of what was expected."""
-    # The vendor leaves what it made of tiles on the host.
-    difference = (found.to(expected.device).double() - expected.double()).square().mean().sqrt()
+    difference = (found.double() - expected.double()).square().mean().sqrt()
     return float(difference / expected.double().square().mean().sqrt())
+
+
+def where(record: Record) -> str:
+    """What the rows were measured on, and of what."""
+    gpu, versions, clip = record.about["machine"]["gpu"], record.about["versions"], record.about["clip"]
+    kernel = f", FlashAttention-3 (fa3-fwd {versions['fa3-fwd']})" if "fa3-fwd" in versions else ""
+    return (
+        f"{gpu or 'a CPU (rehearsal)'}, torch {versions.get('torch', '?')}, diffsynth {versions.get('diffsynth', '?')}"
+        f"{kernel}; {clip['num_frames']} frames of {clip['width']}x{clip['height']}, bfloat16"
+    )
+
+
+def rows_of(record: Record, checkpoint: str, sections: Sequence[str]) -> str:
+    """A table of what some sections measured of a checkpoint."""
+    rows = [row for row in record.rows if row.checkpoint == checkpoint and row.section in sections]
+    shown = {name: cell for name, cell in CELLS.items() if any(cell(row) for row in rows)}
+    lines = [(row.name, row.keyframes or "", *(cell(row) for cell in shown.values())) for row in rows]
+    return markdown(("what", "keyframes", *shown), lines)
+
+
+def _seconds(row: Row) -> str:
+    if row.seconds is None:
+        return ""
+    return f"{row.seconds:.2f} s" if row.seconds >= 10 else f"{1e3 * row.seconds:.4g} ms"
+
+
+CELLS: dict[str, Callable[[Row], str]] = {
+    "time": _seconds,
+    "rate": lambda row: f"{row.tflops / row.seconds:.0f} TFLOP/s" if row.tflops and row.seconds else "",
+    "peak memory": lambda row: f"{row.peak_gb:.1f} GB" if row.peak_gb is not None else "",
+    "error": lambda row: f"{row.error:.1e}" if row.error is not None else "",
+}
+"""A row as cells of a table."""

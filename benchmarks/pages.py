@@ -12,46 +12,55 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, batch, batch_gpus, gpu_tables, long_clips, segments, speed, table
-from benchmarks.gpu import read_record
-from benchmarks.table import BenchTable, read_scores
+from benchmarks import RESULTS, batch, gpu, long_clips, speed, table
 from flowedit.errors import OutputError
+from flowedit.presets import preset_settings
+from flowedit.wan.checkpoints import resolve
+from flowedit.wan.memory import forward_lengths, keyframes_in, token_count
+from flowedit.wan.placement import GB, needs_of, own_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FIELD = re.compile(r"<!--=(?P<expression>.*?)-->(?P<value>.*?)<!--/-->", re.DOTALL)
+RESTYLING = ("Wan2.1-Fun-1.3B-InP", "Wan2.1-VACE-1.3B", "Bernini-R-1.3B", "Wan2.1-I2V-14B-480P", "Wan2.1-VACE-14B")
+"""Checkpoints that take keyframes at any frame, with weights that many cards hold."""
 
 
 def figures() -> dict[str, Any]:
-    """What expressions may name: `q` and `v`, the scores of test and validation scenes; other records; tables."""
-    scores = read_scores(RESULTS / "quality.csv.gz")
+    """What expressions may name: `q`, the scores of test scenes; other records; and what makes tables of them."""
+    makers = table.means, table.gains, table.families, gpu.where, gpu.rows_of, batch.batch_table, memory_table
     long = long_clips.read_readings(RESULTS / "long_clips.json")
-    many, gpu = batch.read_batch(RESULTS / "batch.json"), read_record(RESULTS / "gpu_h200_fast.json")
     return {
-        "q": BenchTable(scores),
-        "v": BenchTable(scores, "validation"),
-        **{name: getattr(table, name) for name in ("means", "gains", "families")},
+        **{maker.__name__: maker for maker in makers},
+        "q": table.BenchTable(table.read_scores(RESULTS / "quality.csv.gz")),
         "speed": {row.name: row for row in speed.read_speed(RESULTS / "speed.json")[0]},
         "speed_table": speed.to_markdown(RESULTS / "speed.json"),
-        "long": {(reading.preset, reading.family): reading for reading in long},
+        "long": {(each.preset, each.family): each for each in long},
         "long_table": long_clips.to_markdown(long),
-        "gpu": gpu,
-        "gpu_ways": read_record(RESULTS / "gpu_h200_ways.json"),
-        "gpu_tests": json.loads((RESULTS / "gpu_tests.json").read_text()),
-        "gpu_bernini": read_record(RESULTS / "gpu_bernini.json"),
-        "gpu_x2": read_record(RESULTS / "gpu_h200_x2.json"),
-        "gpu_wide": read_record(RESULTS / "gpu_h200.json"),
-        **{name: getattr(gpu_tables, name) for name in ("where", "rows_of", "target_table", "passed_tests")},
-        **{name: getattr(segments, name) for name in ("against_tokens", "cards_table")},
-        **{"narrow": gpu_tables.NARROW, "wide": gpu_tables.WIDE_ONE},
-        "batch": many,
-        "batch_share": batch.share,
-        "batch_nodes": batch.NODES,
-        "batch_table": batch.to_markdown(many),
-        "batch_gpus": batch_gpus.read_gpus(RESULTS / "batch.json"),
-        "batch_gpus_table": batch_gpus.gpus_table(batch_gpus.read_gpus(RESULTS / "batch.json")),
-        "batch_estimate": batch.estimate(many, gpu),
+        **{name: gpu.read_record(RESULTS / f"{name}.json") for name in ("gpu_h200", "gpu_h200_fast", "gpu_h200_x2")},
+        "gpu_bernini": gpu.read_record(RESULTS / "gpu_bernini.json"),
+        "gpu_tests": json.loads((RESULTS / "gpu_tests.json").read_text(encoding="utf-8")),
+        "batch": batch.read_batch(RESULTS / "batch.json"),
     }
+
+
+def memory_table(keyframes: int = 5) -> str:
+    """What the default preset takes of a GPU with so many keyframes, by checkpoint, each at its own clip."""
+    lines: list[tuple[object, ...]] = []
+    for entry in map(resolve, RESTYLING):
+        shape, settings = own_clip(entry), preset_settings(entry.name)
+        added = keyframes_in(entry, settings.conditioning, keyframes)
+        forwards = len(forward_lengths(entry, shape, settings, keyframes))
+        levels = (needs_of(entry, shape, level, keyframes=added).gpu / GB for level in ("resident", "offload"))
+        lines.append((entry.name, token_count(entry, shape, added), forwards, *(f"{need:.1f} GB" for need in levels)))
+    heads = (
+        "checkpoint",
+        "tokens of the longest forward",
+        "forwards",
+        "GPU, all weights on it",
+        "GPU, weights on the host",
+    )
+    return table.markdown(heads, lines)
 
 
 def fill_pages() -> list[Path]:

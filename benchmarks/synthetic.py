@@ -1,35 +1,53 @@
 """A checkpoint at its full size with random weights: time and memory do not depend on what the weights are."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.gpu import KEYFRAMES, Bench
 from flowedit.frames import slot_count
 from flowedit.keyframes import Keyframe
-from flowedit.model import ClipShape
+from flowedit.model import ClipShape, Condition
 from flowedit.wan import vendor
-from flowedit.wan.adapter import WanVideo, positions
+from flowedit.wan.adapter import Trained, WanVideo
 from flowedit.wan.blocks import IMAGE_TOKENS
-from flowedit.wan.checkpoints import Width
+from flowedit.wan.checkpoints import Checkpoint, Width
 from flowedit.wan.files import transformer_settings
+from flowedit.wan.memory import token_count
 
-TEXT_TOKENS, TEXT_WIDTH = 512, 4096
-IMAGE_WIDTH = 1280
+TEXT_TOKENS, TEXT_WIDTH, IMAGE_WIDTH = 512, 4096, 1280
+FULL, REHEARSAL = ClipShape(num_frames=81, height=480, width=832), ClipShape(num_frames=17, height=32, width=48)
+KEYFRAMES = 5
+"""Keyframes of the longer sequence; at the full size they stand at frames 0, 20, 40, 60 and 80."""
 _SMALL: dict[str, Any] = {"dim": 96, "ffn_dim": 192, "num_heads": 2, "num_layers": 2}
 """Sizes of a rehearsal: the same pipeline, small enough for a CPU."""
 
 
-class Wordless(WanVideo):
-    """A model whose prompts are random contexts, told apart by their letters: for pipelines without a text encoder."""
+@dataclass(frozen=True)
+class Bench:
+    """What is measured: a checkpoint at full size on the GPU, or in a rehearsal everything small on the CPU."""
 
-    def _context(self, prompt: str) -> Tensor:
-        generator = torch.Generator().manual_seed(sum(prompt.encode()))
-        context = torch.randn(1, TEXT_TOKENS, TEXT_WIDTH, generator=generator)
-        return context.to(device=self.pipe.device, dtype=self.pipe.torch_dtype)
+    checkpoint: Checkpoint
+    small: bool = False
+
+    @property
+    def shape(self) -> ClipShape:
+        """The clip that is measured."""
+        return REHEARSAL if self.small else FULL
+
+    @property
+    def device(self) -> str:
+        """Where."""
+        return "cpu" if self.small else "cuda"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which type."""
+        return torch.float32 if self.small else torch.bfloat16
 
 
 class Sightless:
@@ -40,12 +58,16 @@ class Sightless:
         return images[0].new_zeros(1, IMAGE_TOKENS, IMAGE_WIDTH)
 
 
-def synthetic_pipeline(bench: Bench, *, vae: bool = True) -> "vendor.WanVideoPipeline":
-    """The vendor's pipeline of a checkpoint with random weights of unit gain, without text and image encoder.
+def random_words(prompt: str) -> Tensor:
+    """A prompt's context without a text encoder, told apart by its letters: ``(1, tokens, width)``."""
+    generator = torch.Generator().manual_seed(sum(prompt.encode()))
+    return torch.randn(1, TEXT_TOKENS, TEXT_WIDTH, generator=generator)
 
-    Args:
-        bench: the checkpoint, whose VACE layers are left out; nothing of its transformer is ever on the host.
-        vae: whether the VAE is wanted.
+
+def synthetic_model(bench: Bench) -> WanVideo:
+    """A checkpoint with random weights of unit gain, without text encoder and VACE layers.
+
+    Nothing of its transformer is ever on the host.
     """
     pipe: Any = vendor.WanVideoPipeline(device=bench.device, torch_dtype=bench.dtype)
     settings: dict[str, Any] = transformer_settings(bench.checkpoint) | (_SMALL if bench.small else {})
@@ -54,43 +76,16 @@ def synthetic_pipeline(bench: Bench, *, vae: bool = True) -> "vendor.WanVideoPip
     pipe.dit = randomise(dit.to(bench.dtype).to_empty(device=bench.device))
     # The rotary tables are no parameters, so that they were built without memory like everything else.
     pipe.dit.freqs = vendor.precompute_freqs_cis_3d(settings["dim"] // settings["num_heads"])
-    if vae:
-        pipe.vae = synthetic_vae(bench)
-    pipe.height_division_factor = pipe.width_division_factor = bench.checkpoint.size_multiple
-    pipe.vram_management_enabled = False
-    return pipe
-
-
-def synthetic_vae(bench: Bench) -> "vendor.WanVideoVAE":
-    """A checkpoint's VAE with random weights, with few channels in a rehearsal."""
     channels = bench.checkpoint.latent_channels
     vae: Any = vendor.WanVideoVAE() if channels == 16 else vendor.WanVideoVAE38()
     if bench.small:
         vae.model = type(vae.model)(dim=8, z_dim=channels, **({} if channels == 16 else {"dec_dim": 8}))
-    return randomise(vae.to(dtype=bench.dtype, device=bench.device))
-
-
-def forward_inputs(pipe: Any, bench: Bench, keyframes: int = 0) -> dict[str, Any]:  # noqa: ANN401 - the vendor's
-    """Random arguments of one call of the vendor's model function, with latent frames of joint keyframes."""
-    generator = torch.Generator().manual_seed(0)
-    stride, channels = bench.checkpoint.size_multiple // 2, bench.checkpoint.latent_channels
-    frames = slot_count(bench.shape.num_frames) + keyframes
-    grid = (frames, bench.shape.height // stride, bench.shape.width // stride)
-
-    def draw(*size: int) -> Tensor:
-        return torch.randn(*size, generator=generator).to(device=pipe.device, dtype=pipe.torch_dtype)
-
-    inputs: dict[str, Any] = {
-        "dit": pipe.dit,
-        "latents": draw(1, channels, *grid),
-        "timestep": torch.tensor([700.0]).to(device=pipe.device, dtype=pipe.torch_dtype),
-        "context": draw(1, TEXT_TOKENS, TEXT_WIDTH),
-    }
-    if bench.checkpoint.image_route == "i2v":
-        inputs["y"] = draw(1, pipe.dit.in_dim - channels, *grid)
-    if pipe.dit.has_image_input:
-        inputs["clip_feature"] = draw(1, IMAGE_TOKENS * (2 if pipe.dit.has_image_pos_emb else 1), IMAGE_WIDTH)
-    return inputs
+    pipe.vae = randomise(vae.to(dtype=bench.dtype, device=bench.device))
+    pipe.image_encoder = Sightless()
+    pipe.height_division_factor = pipe.width_division_factor = bench.checkpoint.size_multiple
+    pipe.vram_management_enabled = False
+    trained = Trained(segments=bench.checkpoint.image_route == "segments")
+    return WanVideo(pipe, name=bench.checkpoint.name, trained=trained, words=random_words)
 
 
 @torch.no_grad()
@@ -107,7 +102,7 @@ def randomise(module: Any) -> Any:  # noqa: ANN401 - the class that was given
 
 
 def key_slots(slots: int) -> list[int]:
-    """Latent slots of the joint keyframes: the ends, and evenly between."""
+    """Latent slots of the keyframes: the ends, and evenly between."""
     return [round(number * (slots - 1) / (KEYFRAMES - 1)) for number in range(KEYFRAMES)]
 
 
@@ -119,17 +114,39 @@ def drawn_clip(shape: ClipShape) -> tuple[np.ndarray, list[Keyframe]]:
     return clip, [Keyframe(4 * slot, 255 - clip[4 * slot]) for slot in key_slots(slot_count(shape.num_frames))]
 
 
-def forward_of(bench: Bench, pipe: Any, keyframes: int) -> Callable[[], Tensor]:  # noqa: ANN401 - the vendor's pipeline
-    """One forward of the clip with joint keyframes, through whatever blocks the pipeline has now."""
-    slots = slot_count(bench.shape.num_frames)
-    inputs, at = forward_inputs(pipe, bench, keyframes), [*range(slots), *key_slots(slots)[:keyframes]]
+def velocities(bench: Bench, model: WanVideo) -> dict[str, tuple[dict[str, Any], Callable[[], Tensor]]]:
+    """Work by what the transformer sees: keyframes and operations of it, as fields of a row, and one velocity.
 
-    @torch.inference_mode()
-    def forward() -> Tensor:
-        with positions(pipe.dit, at):
-            return pipe.model_fn(**inputs)
-
-    return forward
+    Keyframes are joint tokens; of a model whose source and pictures are tokens of their own, they are such.
+    """
+    (clip, keyframes), entry = drawn_clip(bench.shape), bench.checkpoint
+    slots = [*range(slot_count(bench.shape.num_frames))]
+    pictures, at = {each.index: each.image for each in keyframes}, tuple(key_slots(len(slots)))
+    own, joint = (token_count(entry, bench.shape, count) for count in (0, KEYFRAMES))
+    show = partial(Condition, shape=bench.shape)
+    if model.trained.segments:
+        guided = show(source=clip, images=pictures, guidance=entry.guidance)
+        shown = {
+            "clip alone": (show(), (own // 2,)),
+            "source shown": (show(source=clip), (own,)),
+            "source and keyframes shown": (show(source=clip, images=pictures), (joint,)),
+            "guided, all four forwards": (guided, (own // 2, own, joint, joint)),
+        }
+    else:
+        first = {0: pictures[0]} if model.takes_images else {}
+        shown = {
+            "clip alone": (show(images=first), (own,)),
+            "joint keyframes": (show(images=first, key_slots=at), (joint,)),
+        }
+    works = {}
+    for name, (condition, lengths) in shown.items():
+        ids = [*slots, *condition.key_slots]
+        size = bench.shape.height // (entry.size_multiple // 2), bench.shape.width // (entry.size_multiple // 2)
+        noise = torch.randn(1, entry.latent_channels, len(ids), *size, device=bench.device)
+        about = {"tflops": sum(forward_operations(entry.width, length) for length in lengths)}
+        about |= {"keyframes": KEYFRAMES} if joint in lengths else {}
+        works[name] = about, partial(model.velocity, noise, 0.7, model.prepare(condition), ids)
+    return works
 
 
 def forward_operations(width: Width, tokens: int) -> float:
