@@ -1,17 +1,15 @@
-"""Clips longer than the model's window, measured: how far colours drift over the windows.
+"""`python -m benchmarks long-clips`: how far colours drift over the windows of a clip longer than the model's.
 
 The clips are scenes of the project's own world, so the exact answer of every frame is known.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from benchmarks.cases import Case, World
 from benchmarks.rows import settings_of
@@ -21,6 +19,7 @@ from flowedit.edit.steps import edit_video
 from flowedit.edit.windows import edit_long_video, window_starts
 from flowedit.errors import SettingError
 from flowedit.files import write_json
+from flowedit.frames import Video
 from flowedit.metrics import colour_drift, psnr
 from flowedit.models import load_model
 from flowedit.presets import model_defaults
@@ -29,8 +28,6 @@ from flowedit.tiny.style import stylize
 from flowedit.tiny.world import Scene, render, sample_scene
 from flowedit.wan.checkpoints import TINY
 from training.families import Family, sample
-
-Video = UInt8[np.ndarray, "F H W 3"]
 
 FRAMES, EVERY = 257, 64
 """Frames of a long clip, and from one keyframe to the next."""
@@ -42,51 +39,21 @@ _SCENES = 60
 """Scenes looked through for one of a family whose camera only moves on."""
 
 
-class Drift(NamedTuple):
-    """How far the colours of a long edit wander from the truth, in 8-bit levels.
-
-    With `d(i)` the mean colour of edited frame i minus the truth's, a window's offset is the mean of `d` over its
-    frames, and all figures are root mean squares over the channels.
-
-    Attributes:
-        between: offset of the last window minus that of the first.
-        within: `colour_drift` of a window's frames: how far `d` strays from the window's offset; root mean square over
-            the windows.
-    """
-
-    between: float
-    within: float
-
-    @property
-    def ratio(self) -> float:
-        """Drift from the first to the last window over that within one; at most `LIMIT` is asked for.
-
-        Half a level, what rounding can cause, is added to both.
-        """
-        return (self.between + _QUANTISATION) / (self.within + _QUANTISATION)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What one preset made of one long clip.
-
-    Attributes:
-        preset: name of the preset.
-        family: what the style changes.
-        scene: number of the scene.
-        between: see `Drift`, as the two after it.
-        within: see `Drift`.
-        ratio: see `Drift`.
-        psnr: mean against the truth in dB, each frame capped at 40.
-    """
+    """What one preset made of one long clip: `drift`, and the mean PSNR in dB, each frame capped at 40."""
 
     preset: str
     family: str
     scene: int
     between: float
     within: float
-    ratio: float
     psnr: float
+
+    @property
+    def ratio(self) -> float:
+        """Drift over that within one window, to both of which half a level is added: what rounding can cause."""
+        return (self.between + _QUANTISATION) / (self.within + _QUANTISATION)
 
 
 def long_clip(family: Family) -> Case:
@@ -116,18 +83,25 @@ def _moves_on(layout: Scene) -> bool:
     return bool(scale.max() < 1.05 * scale.min() and (camera[-1, :, 2] - camera[0, :, 2]).norm() > 0.5)
 
 
-def drift(frames: Video, truth: Video, window: int) -> Drift:
-    """How far the colours of a long edit wander, from window to window and within one.
+def drift(frames: Video, truth: Video, window: int) -> dict[str, float]:
+    """How far the colours of a long edit wander from the truth, in 8-bit levels.
+
+    With `d(i)` the mean colour of edited frame i minus the truth's, a window's offset is the mean of `d` over its
+    frames, and both figures are root mean squares over the channels.
 
     Args:
         frames: the edit.
         truth: the exact answer, same shape.
         window: frames of a window, `4n + 1`.
+
+    Returns:
+        `between`, the offset of the last window minus that of the first; and `within`, how far `d` strays from a
+        window's offset (`colour_drift`), root mean square over the windows.
     """
     parts = [slice(start, start + window) for start in window_starts(len(frames), window)]
-    offsets = [frames[part].mean((0, 1, 2)) - truth[part].mean((0, 1, 2)) for part in parts]
+    first, *_, last = [frames[part].mean((0, 1, 2)) - truth[part].mean((0, 1, 2)) for part in parts]
     within = np.asarray([colour_drift(frames[part], truth[part]) for part in parts])
-    return Drift(between=_rms(offsets[-1] - offsets[0]), within=_rms(within))
+    return {"between": _rms(last - first), "within": _rms(within)}
 
 
 def _rms(values: np.ndarray) -> float:
@@ -139,26 +113,13 @@ def read_clip(clip: Case, preset: str) -> Reading:
     window = model_defaults(TINY).window
     model, settings = load_model(TINY, device="cpu"), settings_of(clip, preset)
     edit = edit_video if settings.classical else partial(edit_long_video, window=window)
-    result = edit(clip.frames, clip.keyframes, model, settings)
-    found = drift(result.frames, clip.truth, window)
-    return Reading(
-        preset=preset,
-        family=clip.family,
-        scene=clip.scene,
-        ratio=found.ratio,
-        psnr=float(np.mean(psnr(result.frames, clip.truth))),
-        **found._asdict(),
-    )
+    edited = edit(clip.frames, clip.keyframes, model, settings).frames
+    found = drift(edited, clip.truth, window) | {"psnr": float(np.mean(psnr(edited, clip.truth)))}
+    return Reading(preset=preset, family=clip.family, scene=clip.scene, **found)
 
 
 def measure_long_clips(presets: Sequence[str], families: Sequence[Family], store: Path) -> Iterator[Reading]:
-    """Read clip after clip, and keep each reading in a file, beside those of other presets and styles.
-
-    Args:
-        presets: of the shipped model.
-        families: of styles; one clip each.
-        store: JSON with the readings.
-    """
+    """Read a clip of each family with presets of the shipped model; a reading is kept in a file beside the others."""
     for family in families:
         clip = long_clip(family)
         for preset in presets:
@@ -172,14 +133,11 @@ def measure_long_clips(presets: Sequence[str], families: Sequence[Family], store
 def read_readings(store: Path) -> list[Reading]:
     """The readings of a file; none where there is no file."""
     rows = json.loads(store.read_text(encoding="utf-8")) if store.exists() else []
-    return [Reading(**{field.name: row[field.name] for field in fields(Reading)}) for row in rows]
+    return [Reading(**row) for row in rows]
 
 
 def to_markdown(readings: Sequence[Reading]) -> str:
     """A table with a line per reading."""
     heads = ("preset", "style", "first to last window", "within one", "ratio", "PSNR, dB")
-    rows = [
-        (r.preset, r.family, *(f"{v:.2f}" for v in (r.between, r.within, r.ratio)), f"{r.psnr:.1f}")
-        for r in readings
-    ]  # fmt: skip
-    return markdown(heads, rows)
+    figures = [(*(f"{v:.2f}" for v in (r.between, r.within, r.ratio)), f"{r.psnr:.1f}") for r in readings]
+    return markdown(heads, [(r.preset, r.family, *row) for r, row in zip(readings, figures, strict=True)])

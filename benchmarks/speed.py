@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -18,7 +18,7 @@ from benchmarks.table import markdown
 from benchmarks.worlds import FILMS, FILTERS, FRAMES, film_folder
 from flowedit.environment import machine, versions
 from flowedit.errors import ModelError
-from flowedit.files import write_json
+from flowedit.files import make_folder, write_json
 from flowedit.media.clip import read_video, write_image
 from flowedit.tiny.splits import Split
 
@@ -27,7 +27,6 @@ LIMITS = {"bikes.mp4": {"draft": 6.0, "default": 14.0}, "bigbuckbunny.mp4": {"dr
 """Processor seconds that an edit of each film may take."""
 _MEGABYTES, _HELD = 1300.0, 1.3
 """The most memory, in MB, beside that of so many times the frames of the window."""
-_KIB = 1024
 _LAUNCHER = """
 import json, os, subprocess, sys, time
 begun = time.perf_counter()
@@ -45,16 +44,10 @@ system counts the memory of the process that starts another one to that one's pe
 
 @dataclass(frozen=True, kw_only=True)
 class CommandTime:
-    """A whole command, in processes of its own.
+    """A whole command, in processes of its own: of each run the clock's and all threads' processor seconds.
 
-    Attributes:
-        name: what was run.
-        seconds: wall-clock time of each run.
-        processor_seconds: of all threads together, of each run.
-        others: processor cores that other programs kept busy meanwhile, of each run.
-        megabytes: most resident memory over the runs, in MB (10**6 bytes).
-        most_seconds: the most that the median of the processor seconds may be.
-        most_megabytes: the most memory; None where nothing is promised.
+    `others` are the processor cores that other programs kept busy meanwhile; `megabytes` (10**6 bytes) is the most
+    resident memory over the runs. The median of the processor seconds may be `most_seconds`.
     """
 
     name: str
@@ -79,47 +72,36 @@ class CommandTime:
 def time_commands(repeats: int = 3) -> Iterator[CommandTime]:
     """Time `import flowedit`, `flowedit --help`, and both presets of `flowedit edit` on 33 frames of two films.
 
-    Model loading and video writing are included; the keyframes are made before the clock starts. One run before the
-    ones that count brings the files into memory.
+    Model loading and video writing are included; the keyframes are made before the clock starts.
     """
     python = [sys.executable, "-m", "flowedit"]
-    yield _time_command("import flowedit", [sys.executable, "-c", "import flowedit"], repeats, (0.15, None))
-    yield _time_command("flowedit --help", [*python, "--help"], repeats, (0.5, None))
+    yield time_command("import flowedit", [sys.executable, "-c", "import flowedit"], repeats, (0.15, None))
+    yield time_command("flowedit --help", [*python, "--help"], repeats, (0.5, None))
     for name, limits in LIMITS.items():
         video, start = film_folder() / name, FILMS[name][Split.TEST][0]
         frames = read_video(video, start=start, num_frames=FRAMES).frames
         with TemporaryDirectory() as folder:
-            keyframes = []
+            keys = make_folder(Path(folder) / "keys")
             for index in AT:
-                write_image(Path(folder) / f"{index}.png", FILTERS["ink"](frames[index]))
-                keyframes += ["-k", f"{folder}/{index}.png"]
+                write_image(keys / f"{index}.png", FILTERS["ink"](frames[index]))
             at = ["--start", str(start), "--frames", str(FRAMES), "--at", ",".join(map(str, AT))]
+            edit = [*python, "edit", str(video), "-k", str(keys), *at, "--overwrite"]
             for preset, seconds in limits.items():
-                edit = [*python, "edit", str(video), *keyframes, *at, "--preset", preset, "-o", f"{folder}/{preset}"]
                 said = f"edit --preset {preset}, {frames.shape[2]}x{frames.shape[1]}"
                 most = seconds, _MEGABYTES + _HELD * frames.nbytes / 1e6
-                yield _time_command(said, [*edit, "--overwrite"], repeats, most)
+                yield time_command(said, [*edit, "--preset", preset, "-o", f"{folder}/{preset}"], repeats, most)
 
 
-def _time_command(name: str, command: Sequence[str], repeats: int, most: tuple[float, float | None]) -> CommandTime:
+def time_command(name: str, command: Sequence[str], repeats: int, most: tuple[float, float | None]) -> CommandTime:
+    """Time one command; a run before those that count brings the files into memory."""
     runs = [launch(command) for _ in range(1 + repeats)][1:]
-    return CommandTime(
-        name=name,
-        seconds=[run.seconds for run in runs],
-        processor_seconds=[run.processor for run in runs],
-        others=[run.others for run in runs],
-        megabytes=max(run.megabytes for run in runs),
-        most_seconds=most[0],
-        most_megabytes=most[1],
-    )
+    seconds, processor, others, megabytes = (list(values) for values in zip(*runs, strict=True))
+    taken = {"seconds": seconds, "processor_seconds": processor, "others": others, "megabytes": max(megabytes)}
+    return CommandTime(name=name, **taken, most_seconds=most[0], most_megabytes=most[1])
 
 
 def report_speed(say: Callable[[str], object], store: Path, repeats: int = 3) -> bool:
-    """Time the commands, say each as it is done, and keep them.
-
-    Returns:
-        Whether every limit was kept.
-    """
+    """Time the commands, say each as it is done, and keep them; whether every limit was kept."""
     rows = []
     for row in time_commands(repeats):
         rows.append(row)
@@ -141,31 +123,16 @@ def to_markdown(store: Path) -> str:
     machine, build = held["machine"], "CUDA" if held["machine"].get("cuda") else "CPU"
     where = f"{CORES} of {machine['cores']} cores, {machine['system']}, torch {held['versions']['torch']}"
     heads = ("command", "processor seconds", "at most", "memory, MB", "at most", "seconds", "other programs, cores")
-    rows = [
-        (
-            f"`{row.name}`",
-            f"{row.median:.2f}",
-            f"{row.most_seconds:g}",
-            f"{row.megabytes:.0f}",
-            f"{row.most_megabytes:.0f}" if row.most_megabytes else "",
-            f"{statistics.median(row.seconds):.2f}",
-            f"{statistics.median(row.others):.2f}",
-        )
-        for row in commands
-    ]
+    rows = []
+    for row in commands:
+        memory = f"{row.megabytes:.0f}", f"{row.most_megabytes:.0f}" if row.most_megabytes else ""
+        clock = (f"{statistics.median(values):.2f}" for values in (row.seconds, row.others))
+        rows.append((f"`{row.name}`", f"{row.median:.2f}", f"{row.most_seconds:g}", *memory, *clock))
     return f"{where} ({build} build). Medians of {len(commands[0].seconds)} runs.\n\n{markdown(heads, rows)}"
 
 
-@dataclass(frozen=True)
-class Launched:
-    """What a command took.
-
-    Attributes:
-        seconds: wall-clock time, starting the program included.
-        processor: processor seconds of all its threads together.
-        others: processor cores that other programs kept busy meanwhile.
-        megabytes: most resident memory, in MB (10**6 bytes).
-    """
+class Launched(NamedTuple):
+    """Seconds of the clock and of the processor, cores that others kept busy, and the most memory in MB."""
 
     seconds: float
     processor: float
@@ -174,11 +141,7 @@ class Launched:
 
 
 def launch(command: Sequence[str], cores: int = CORES) -> Launched:
-    """Run a command on the processor, no GPU in sight, its output dropped.
-
-    Args:
-        command: program and arguments.
-        cores: how many cores it may use, where the system lets one choose.
+    """Run a command on so many cores where the system lets one choose, no GPU in sight, its output dropped.
 
     Raises:
         ModelError: it ended with another status than 0.
@@ -191,7 +154,7 @@ def launch(command: Sequence[str], cores: int = CORES) -> Launched:
     if status != 0:
         last = said.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise ModelError(f"{' '.join(command)} ended with status {status} ({last[0]}); run it by hand to see why.")
-    peak_bytes = peak * (1 if sys.platform == "darwin" else _KIB)
+    peak_bytes = peak * (1 if sys.platform == "darwin" else 1024)
     return Launched(seconds, own, max(0.0, _busy_seconds() - busy - own) / seconds, peak_bytes / 1e6)
 
 

@@ -47,7 +47,7 @@ def test_a_run_sees_no_gpu_keeps_to_its_cores_and_a_failing_one_is_named():
 def test_the_first_run_does_not_count(monkeypatch):
     times = iter([9.0, 1.0, 2.0, 3.0])
     monkeypatch.setattr(speed, "launch", lambda command: Launched(1.0, next(times), 0.0, 10.0))
-    row = speed._time_command("x", ["x"], 3, (2.0, None))
+    row = speed.time_command("x", ["x"], 3, (2.0, None))
     assert row.processor_seconds == [1.0, 2.0, 3.0]
     assert row.median == 2.0
 
