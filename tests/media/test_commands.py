@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 from footage import make, number_of, numbered
 from PIL import Image
+from test_cli import run as call
 
-from flowedit.cli.main import main
 from flowedit.media.clip import read_image, read_video, write_image, write_video
 from flowedit.metrics import flashes
-
-
-def call(*arguments):
-    """Exit status of a command."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
 
 
 @pytest.fixture

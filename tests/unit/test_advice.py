@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from small_tiny import random_pipeline
+from test_cli import run
 
-from flowedit.cli.main import main
 from flowedit.edit.result import EditResult
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import write_image, write_video
@@ -114,10 +114,8 @@ def test_advice_reaches_the_terminal_and_the_report(tmp_path, monkeypatch, capsy
     keys = []
     for index in (0, 4):
         write_image(tmp_path / f"key-{index}.png", clip[index] + np.uint8(15 * index))
-        keys += ["-k", str(tmp_path / f"key-{index}.png")]
-    with pytest.raises(SystemExit) as stop:
-        main(["edit", str(tmp_path / "clip.mp4"), *keys, "--at", "0,4", "--size", "64x64", "-o", str(tmp_path / "out")])
-    assert stop.value.code == 0
+        keys += ["-k", tmp_path / f"key-{index}.png"]
+    assert run("edit", tmp_path / "clip.mp4", *keys, "--at", "0,4", "--size", "64x64", "-o", tmp_path / "out") == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("advice: ")]
     (line,) = [line for line in lines if "ask for different colours" in line]
     assert html.escape(line.removeprefix("advice: ")) in (tmp_path / "out" / "report.html").read_text()

@@ -1,14 +1,13 @@
 """Whole runs, offline: what lies in the folder, approval, resuming, refusals."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from agent_clips import cut_clip, picture, static_clip, static_source, write_clip
+from fresh import fresh
 from PIL import Image
 
 from flowedit.agent.events import read_record
@@ -159,8 +158,7 @@ def test_a_large_style_image_is_shrunk_while_it_is_read(tmp_path, name, most_mb)
         "before = peak(); image = read_style_image(StyleSettings(style_image=Path(sys.argv[1])))\n"
         "print(*image.shape, image.mean(), peak() - before)"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], capture_output=True, check=True)
-    height, width, _, mean, megabytes = map(float, done.stdout.split())
+    height, width, _, mean, megabytes = map(float, fresh(script, tmp_path / name))
     assert (height, width) == (1024, 1024)
     assert mean == pytest.approx(tile[..., 0].mean() if "16" in name else tile.mean(), abs=1)
     assert megabytes < most_mb
@@ -244,13 +242,11 @@ def test_a_damaged_record_is_named(tmp_path):
         read_result(tmp_path)
 
 
-def test_styling_loads_neither_torch_nor_the_network_client(tmp_path):
+def test_styling_loads_neither_torch_nor_the_network_client(tmp_path, capsys):
     script = (
-        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
-        "from test_agent_run import OIL, static_source, style_video\n"
+        "import sys; from test_agent_run import OIL, static_source, style_video\n"
         f"style_video(static_source(5), OIL, {str(tmp_path / 'run')!r})\n"
         "print([name for name in ('torch', 'diffsynth', 'langchain_google_genai', 'anywidget') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert "unregistered" not in done.stderr
+    assert fresh(script) == ["[]"]
+    assert "unregistered" not in capsys.readouterr().err

@@ -14,11 +14,8 @@ from flowedit.media.clip import read_video as read
 from flowedit.media.cuts import find_cuts
 
 
-def test_cuts_are_found_where_they_are():
+def test_a_pan_a_flash_and_a_moving_ball_are_no_cuts_and_others_are_found_where_they_are():
     assert find_cuts(cut_clip()) == (10, 22)
-
-
-def test_a_pan_a_flash_and_a_moving_ball_are_no_cuts_and_a_late_cut_is():
     pan = np.stack([np.roll(picture(), 6 * k, axis=1) for k in range(17)])
     flash = np.stack([picture()] * 17)
     flash[8] = 255
@@ -45,12 +42,9 @@ def test_keyframes_are_spread_evenly():
     assert max(gaps) - min(gaps) <= 4
 
 
-def test_each_shot_gets_its_first_natural_frame():
+def test_each_shot_gets_its_first_natural_frame_and_those_without_room_or_such_a_frame_are_named():
     assert choose_indices(81, (30, 55), wanted=2, most=10)[0] == (0, 32, 80)
     assert choose_indices(81, (30, 55, 70), wanted=2, most=10)[0] == (0, 32, 56, 80)
-
-
-def test_shots_without_room_or_without_a_natural_frame_are_named():
     assert choose_indices(81, (20, 40, 70), wanted=2, most=3) == ((0, 40, 80), (20,))
     assert choose_indices(33, (13, 15), wanted=2, most=9)[1] == (13,)
 
@@ -108,13 +102,10 @@ def test_frames_that_do_not_fit_in_memory_are_let_go(tmp_path, monkeypatch):
         assert np.array_equal(source.frame(index), whole[index])
 
 
-def test_a_long_file_is_cut_to_the_model_window(tmp_path):
+def test_a_long_file_is_cut_to_the_model_window_and_frames_in_memory_are_checked(tmp_path):
     path = write_clip(tmp_path / "long.mp4", static_clip(100, (32, 48)))
     assert file_source(path).num_frames == 81
     assert file_source(path, num_frames=97).num_frames == 97
-
-
-def test_frames_in_memory_are_checked():
     with pytest.raises(VideoShapeError, match="17 or 21"):
         frames_source(static_clip(18))
     assert frames_source(static_clip()).identity != frames_source(static_clip(seed=1)).identity

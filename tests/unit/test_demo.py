@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_tiny import random_pipeline
+from test_cli import run
 
 import flowedit
-from flowedit.cli.main import main
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
 from flowedit.run import job as runner
 from flowedit.wan.adapter import Trained, WanVideo
@@ -28,9 +28,7 @@ def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatc
     """Catches a printed path that nothing was written to, and a demo without its own inputs."""
     monkeypatch.setattr(runner, "load_model", untrained)
     folder = tmp_path / "shown"
-    with pytest.raises(SystemExit) as stop:
-        main(["demo", "-o", str(folder), "--clip", "coffee", "--style", "comic"])
-    assert stop.value.code == 0
+    assert run("demo", "-o", folder, "--clip", "coffee", "--style", "comic") == 0
     printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert [path.suffix for path in printed] == [".html", ".png"]
     assert all(path.is_file() and path.parent == folder for path in printed)
@@ -46,9 +44,7 @@ def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatc
 
 def test_a_second_demo_in_the_folder_is_refused(tmp_path, capsys):
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(SystemExit) as stop:
-        main(["demo", "-o", str(tmp_path)])
-    assert stop.value.code == 2
+    assert run("demo", "-o", tmp_path) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 

@@ -1,12 +1,11 @@
 """`flowedit doctor` tells at once what fits here, and when asked measures what edits take, showing that it does."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
+from fresh import fresh
+from test_cli import run
 
-from flowedit.cli.main import main
 from flowedit.model import ClipShape
 from flowedit.settings import EditSettings
 from flowedit.wan import fast, memory, speed
@@ -38,9 +37,7 @@ def gpu(monkeypatch):
 
 
 def doctor(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        main(["doctor", *arguments])
-    assert stop.value.code == 0
+    assert run("doctor", *arguments) == 0
     return capsys.readouterr()
 
 
@@ -68,8 +65,7 @@ def test_without_a_driver_it_loads_neither_torch_nor_the_vendor():
         "try: main(['doctor'])\nexcept SystemExit: pass\n"
         "print([name for name in ('torch', 'diffsynth', 'cv2', 'scipy') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert fresh(script)[-1] == "[]"
 
 
 def test_a_terminal_shows_what_is_measured(capsys, monkeypatch):

@@ -131,33 +131,24 @@ def test_the_source_velocity_sees_the_source_prompt_and_its_own_frames():
 
 
 @pytest.mark.parametrize(
-    ("positions", "ids"),
-    [("shared", (0, 1, 2, 3, 0, 1, 3)), ("appended", (0, 1, 2, 3, 4, 5, 6)), ("restarted", (0, 1, 2, 3, 0, 1, 2))],
-)
-def test_tokens_come_with_the_positions_asked_for(positions, ids):
-    model = PointMass()
-    edit = prepared(model, conditioning="tokens", positions=positions)
-    model.velocity = lambda latents, sigma, prepared, ids: model.calls.append(ids) or latents
-    next(edit_steps(edit))
-    assert model.calls == [ids]
-    assert model.conditions[0].key_slots == (0, 1, 3)
-
-
-@pytest.mark.parametrize(
-    ("conditioning", "keyframes", "images", "joint"),
+    ("changes", "images", "ids"),
     [
-        ("i2v", STYLED, 3, 4),
-        ("tokens", STYLED, 0, 7),
-        ("both", STYLED, 3, 7),
-        ("none", STYLED, 0, 4),
-        ("tokens", [], 0, 4),
+        ({"conditioning": "i2v"}, 3, ()),
+        ({"conditioning": "tokens"}, 0, (0, 1, 3)),
+        ({"conditioning": "tokens", "positions": "appended"}, 0, (4, 5, 6)),
+        ({"conditioning": "tokens", "positions": "restarted"}, 0, (0, 1, 2)),
+        ({"conditioning": "both"}, 3, (0, 1, 3)),
+        ({"conditioning": "none"}, 0, ()),
+        ({"conditioning": "tokens", "keyframes": []}, 0, ()),
     ],
 )
-def test_each_conditioning_shows_keyframes_its_own_way(conditioning, keyframes, images, joint):
-    model = asked(keyframes=keyframes, conditioning=conditioning)
+def test_each_conditioning_shows_keyframes_its_own_way_and_tokens_at_the_positions_asked_for(changes, images, ids):
+    model, seen = PointMass(), set()
+    model.velocity = lambda latents, sigma, prepared, given: seen.add((latents.shape[2], given)) or latents
+    final_latents(prepared(model, **changes))
     assert len(model.conditions[0].images) == images
-    assert {len(ids) for _, ids, _ in model.calls} == {joint}
-    assert len(model.conditions[0].key_slots) == (joint - 4)
+    assert seen == {(4 + len(ids), (0, 1, 2, 3, *ids))}
+    assert model.conditions[0].key_slots == ((0, 1, 3) if ids else ())
 
 
 def test_strength_bends_the_grid_of_coupled_and_skips_steps_of_difference():  # catches: one rule for both methods

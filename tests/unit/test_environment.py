@@ -1,7 +1,6 @@
 """What a run says of the machine it ran on."""
 
-import subprocess
-import sys
+from fresh import fresh
 
 SCRIPT = """
 from flowedit.environment import peak_memory_mb
@@ -14,8 +13,7 @@ print(before, peak_memory_mb())
 
 def test_the_peak_is_this_programs_own():  # catches: the parent's memory at our start, the memory held just now
     held = b"x" * 400_000_000
-    said = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, close_fds=False)
-    before, after = map(float, said.stdout.split())
+    before, after = map(float, fresh(SCRIPT))
     assert len(held) > 4e8 - 1
     assert 10 < before < 150
     assert 190 < after - before < 260

@@ -3,26 +3,16 @@
 import doctest
 import importlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fresh import fresh
 
 import flowedit
 
 HEAVY = ("torch", "diffsynth", "langgraph", "langchain_core", "anywidget", "ipywidgets", "numpy", "cv2", "av", "PIL")
 LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 LIGHT_MODULES = ("errors", "settings", "flow", "schedule", "frames", "correction", "trace", "presets", "models", "toy")
-
-
-def fresh(code, **environment):
-    """What a fresh interpreter says after some code."""
-    there = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | environment
-    given = {"cwd": Path(flowedit.__file__).parents[1], "env": there}
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, **given
-    ).stdout.split()
 
 
 def loaded_by(statement):
@@ -45,11 +35,12 @@ def test_the_editor_loads_without_a_vendor():  # catches: diffsynth above its fl
     assert loaded.isdisjoint({"diffsynth", "transformers", "langgraph", "anywidget"})
 
 
-def faults_of_fresh_memory(statement, **given):
+def faults_of_fresh_memory(statement, wish=None):
     """Pages that the system had to hand out one by one while torch filled fresh memory, after a statement."""
     touch = "a = usage(); torch.ones(12_000_000); print(usage() - a)"
     usage = "usage = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt"
-    (count,) = fresh(f"import resource; {statement}; import torch; {usage}; torch.ones(1); {touch}", **given)
+    code = f"import resource; {statement}; import torch; {usage}; torch.ones(1); {touch}"
+    (count,) = fresh(code, environment={"THP_MEM_ALLOC_ENABLE": wish})
     return int(count)
 
 
@@ -61,7 +52,7 @@ def test_torch_takes_large_pages_after_importing_flowedit():
     pages = 12_000_000 * 4 // 4096
     assert faults_of_fresh_memory("import flowedit") < pages / 10
     if "[madvise]" in LARGE_PAGES.read_text():
-        assert faults_of_fresh_memory("import flowedit", THP_MEM_ALLOC_ENABLE="0") > pages / 2
+        assert faults_of_fresh_memory("import flowedit", "0") > pages / 2
 
 
 @pytest.mark.parametrize("name", flowedit.__all__)

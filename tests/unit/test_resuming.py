@@ -1,6 +1,7 @@
 """A run killed with signal 9 goes on and ends with the frames of an unbroken one; a state never serves another edit."""
 
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_tiny import random_pipeline
+from test_stored_state import mutated
 
 from flowedit.edit.resuming import STATE, ResumeState, StateKeeper
 from flowedit.edit.steps import edit_steps, prepare
@@ -73,7 +76,9 @@ from pathlib import Path
 import numpy as np
 from flowedit.run import job as runner
 from flowedit.settings import EditSettings
+from safetensors.torch import save_file
 from small_tiny import random_pipeline
+from test_stored_state import mutated
 from flowedit.wan.adapter import WanVideo
 
 runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
@@ -113,18 +118,55 @@ def test_a_run_killed_with_signal_9_ends_with_the_same_frames(tmp_path):
     assert left == expected
 
 
+def state(**changes):
+    read = {"r_k_norm": (0.1, math.nan), "v_diff_norm": (0.2,), "z_diff_norm": (1e-9,), "gap_norm": (math.pi,)}
+    traces = tuple(StepTrace(step=i, sigma=0.9, sigma_next=0.5, kappa=0.1, **read) for i in range(2))
+    return ResumeState(**{"traces": traces, "carried": (torch.arange(12.0).view(3, 4), torch.ones(5)), **changes})
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_every_bit_type_and_reading_comes_back(tmp_path, dtype):
-    read = {"r_k_norm": (0.1,), "v_diff_norm": (0.2,), "z_diff_norm": (1e-9,), "gap_norm": (math.pi,)}
-    traces = tuple(StepTrace(step=step, sigma=0.9, sigma_next=0.5, kappa=0.1, **read) for step in range(2))
     turned = torch.arange(6.0).view(2, 3).T  # a view of another storage
-    saved = ResumeState(traces=traces, carried=(torch.full((2, 3), math.pi, dtype=dtype), torch.arange(6.0), turned))
+    saved = state(carried=(torch.full((2, 3), math.pi, dtype=dtype), torch.arange(6.0), turned))
     saved.save(tmp_path / "run" / "s.safetensors", "abc")
     found = ResumeState.load(tmp_path / "run" / "s.safetensors", "abc")
-    assert found.traces == saved.traces
+    assert repr(found.traces) == repr(saved.traces)
     for one, two in zip(found.carried, saved.carried, strict=True):
         assert one.dtype == two.dtype
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_damaged_state_is_the_same_or_refused(tmp_path, seed):
+    """Tracebacks of nine kinds, and states of other readings and latents that were gone on with."""
+    path = tmp_path / "state.safetensors"
+    state().save(path, "edit")
+    whole = path.read_bytes()
+    path.write_bytes(mutated(whole, seed))
+    try:
+        found = ResumeState.load(path, "edit")
+    except ModelError as error:
+        assert "delete it to start from the beginning" in str(error)
+        return
+    assert repr(found.traces) == repr(state().traces)
+    assert all(map(torch.equal, found.carried, state().carried))
+
+
+def test_latents_turned_over_and_some_other_file_are_refused(tmp_path):
+    """A header that says 4 x 3 in place of 3 x 4 is a whole file."""
+    path = tmp_path / "state.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="no saved state of this"):
+        ResumeState.load(path, "edit")
+    state().save(path, "edit")
+    assert path.read_bytes().count(b"[3,4]") == 1
+    path.write_bytes(path.read_bytes().replace(b"[3,4]", b"[4,3]"))
+    with pytest.raises(ModelError, match="damaged"):
+        ResumeState.load(path, "edit")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match="damaged"):
+        ResumeState.load(path, "edit")
 
 
 def test_every_part_of_an_edit_changes_the_digest():

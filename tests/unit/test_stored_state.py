@@ -9,17 +9,13 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from flowedit.agent.result import read_result
 from flowedit.agent.run import answer, leave_waiting, style_video
 from flowedit.agent.sample import frames_source
 from flowedit.agent.settings import StyleSettings
 from flowedit.agent.state import Decision
-from flowedit.edit.resuming import ResumeState
-from flowedit.errors import AgentError, FlowEditError, ModelError
-from flowedit.trace import StepTrace
+from flowedit.errors import AgentError, FlowEditError
 
 CLIP = frames_source(np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8))
 OIL = StyleSettings(style="oil", backend="offline")
@@ -142,42 +138,3 @@ def test_an_attempt_that_is_gone_is_named(run, damage):
         answer(CLIP, run, Decision())
     (run / "checkpoint.sqlite").unlink()
     assert style_video(CLIP, OIL, run).status == "done"
-
-
-def state(**changes):
-    read = {name: (0.1, float("nan")) for name in ("r_k_norm", "v_diff_norm", "z_diff_norm", "gap_norm")}
-    traces = tuple(StepTrace(step=i, sigma=0.9, sigma_next=0.5, kappa=0.1, **read) for i in range(2))
-    return ResumeState(**{"traces": traces, "carried": (torch.arange(12.0).view(3, 4), torch.ones(5)), **changes})
-
-
-@pytest.mark.parametrize("seed", range(200))
-def test_a_damaged_state_is_the_same_or_refused(tmp_path, seed):
-    """Tracebacks of nine kinds, and states of other readings and latents that were gone on with."""
-    path = tmp_path / "state.safetensors"
-    state().save(path, "edit")
-    whole = path.read_bytes()
-    path.write_bytes(mutated(whole, seed))
-    try:
-        found = ResumeState.load(path, "edit")
-    except ModelError as error:
-        assert "delete it to start from the beginning" in str(error)
-        return
-    assert repr(found.traces) == repr(state().traces)
-    assert all(map(torch.equal, found.carried, state().carried))
-
-
-def test_latents_turned_over_and_some_other_file_are_refused(tmp_path):
-    """A header that says 4 x 3 in place of 3 x 4 is a whole file."""
-    path = tmp_path / "state.safetensors"
-    save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(ModelError, match="no saved state of this"):
-        ResumeState.load(path, "edit")
-    state().save(path, "edit")
-    assert path.read_bytes().count(b"[3,4]") == 1
-    path.write_bytes(path.read_bytes().replace(b"[3,4]", b"[4,3]"))
-    with pytest.raises(ModelError, match="damaged"):
-        ResumeState.load(path, "edit")
-    path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(ModelError, match="damaged"):
-        ResumeState.load(path, "edit")

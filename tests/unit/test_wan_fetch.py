@@ -216,8 +216,3 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         assert f"Give {tmp_path / 'other'} as the model" in result.output
         assert loading.locate(tmp_path / "other").checkpoint is ENTRY
-
-    def test_another_hub_is_refused(self):
-        refused = self.run("fetch", "1.3B", "--source", "ftp")
-        assert refused.exit_code == 2
-        assert "huggingface" in refused.output

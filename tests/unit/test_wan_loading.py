@@ -48,11 +48,6 @@ def test_resting_on_disk_holds_no_weights(name):
     assert sum(p.numel() for p in pipe.dit.parameters() if p.device.type != "meta") < 500
 
 
-def test_the_dtype_asked_for_wins(name):
-    pipe = loading.load_pipeline(name, dtype=torch.float32).pipe
-    assert {p.dtype for p in pipe.dit.parameters()} == {torch.float32}
-
-
 def test_a_folder_and_a_file_load_as_the_name_does(name, tmp_path):
     for path in (tmp_path / "a", *tmp_path.rglob("x.safetensors")):
         assert loading.load_pipeline(path).checkpoint.name == name

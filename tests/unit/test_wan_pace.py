@@ -93,26 +93,21 @@ def test_source_and_target_do_not_share_a_kept_distance():
     assert calls == [source, its_negative, target, other_negative, source, target] * 2
 
 
-class TestLazyGuidance:
-    def guided(self, lazy, sigmas):
-        """What it gives for velocities 10, 20, ... where guidance makes them 1, 2, ..., and what it computed."""
-        computed, given = [], []
-        for number, sigma in enumerate(sigmas, 1):
-            compute = lambda number=number: computed.append(number) or torch.tensor([float(number)])  # noqa: E731
-            given.append(lazy.guide(torch.tensor([10.0 * number]), sigma, compute).item())
-        return given, computed
+@pytest.mark.parametrize(("every", "sigmas"), [(2, [0.9, 0.7, 0.5, 0.3]), (5, [0.9, 0.7, 0.9, 0.7])])
+def test_between_steps_and_not_between_runs_the_distance_is_kept(every, sigmas):
+    """Velocities are 10, 20, ... where guidance makes them 1, 2, ...: the second run begins where sigma rises."""
+    lazy, computed, given = LazyGuidance(every), [], []
+    for number, sigma in enumerate(sigmas, 1):
+        compute = lambda number=number: computed.append(number) or torch.tensor([float(number)])  # noqa: E731
+        given.append(lazy.guide(torch.tensor([10.0 * number]), sigma, compute).item())
+    assert (given, computed) == ([1, 11, 3, 13], [1, 3])
 
-    def test_between_it_keeps_the_distance(self):
-        assert self.guided(LazyGuidance(2), [0.9, 0.7, 0.5, 0.3]) == ([1, 11, 3, 13], [1, 3])
 
-    def test_a_second_run_begins_afresh(self):
-        assert self.guided(LazyGuidance(5), [0.9, 0.7, 0.9, 0.7]) == ([1, 11, 3, 13], [1, 3])
-
-    def test_another_length_is_not_given_the_distance_of_the_first(self):
-        lazy = LazyGuidance(5)
-        for size in (2, 3):
-            found = lazy.guide(torch.ones(size), 0.9 - size / 10, lambda size=size: torch.zeros(size))
-            assert torch.equal(found, torch.zeros(size))
+def test_another_length_is_not_given_the_distance_of_the_first():
+    lazy = LazyGuidance(5)
+    for size in (2, 3):
+        found = lazy.guide(torch.ones(size), 0.9 - size / 10, lambda size=size: torch.zeros(size))
+        assert torch.equal(found, torch.zeros(size))
 
 
 @pytest.mark.parametrize(

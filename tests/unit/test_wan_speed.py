@@ -29,28 +29,42 @@ def test_two_lengths_give_both_terms(monkeypatch):
     assert found.forward_seconds(Width(dim=1, ffn=1, heads=1, layers=10, vace_layers=5), 1000) == pytest.approx(0.075)
 
 
+PLAIN = {"conditioning": "both", "detail": "plain"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        {"conditioning": "tokens", "detail": "plain"},
+        {**PLAIN, "guidance": 5.0},
+        {**PLAIN, "strength": 0.5},
+        {**PLAIN, "method": "difference"},
+        {**PLAIN, "method": "difference", "guidance": 5.0},
+        {**PLAIN, "method": "difference", "guidance": 5.0, "source_guidance": 1.0, "strength": 0.5},
         {},
-        {"guidance": 5.0},
-        {"strength": 0.5},
-        {"method": "difference"},
-        {"method": "difference", "guidance": 5.0},
-        {"method": "difference", "guidance": 5.0, "source_guidance": 1.0, "strength": 0.5},
+        {"keyframe_encoding": "delta"},
+        {"keyframe_encoding": "still"},
+        {"method": "difference", "keyframe_encoding": "delta"},
+        {"method": "difference", "keyframe_encoding": "still"},
+        {"method": "refine"},
     ],
 )
-def test_the_number_of_forwards_is_what_the_editor_makes(changes):
-    settings = EditSettings.of(steps=4, conditioning="tokens", prompt="a", source_prompt="b", detail="plain", **changes)
-    pipe, calls = random_pipeline(seed=0), []
-    inner = pipe.model_fn
-    pipe.model_fn = lambda **given: (calls.append(1), inner(**given))[1]
-    frames = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+def test_forwards_and_the_frames_that_pass_the_autoencoder_are_what_the_editor_takes(changes):
+    settings = EditSettings.of(steps=4, prompt="a", source_prompt="b", **changes)
+    pipe = random_pipeline(seed=0)
+    calls, encoded, decoded = [], [], []
+    forward, encode, decode = pipe.model_fn, pipe.vae.encode, pipe.vae.decode
+    pipe.model_fn = lambda **given: (calls.append(1), forward(**given))[1]
+    pipe.vae.encode = lambda clip, **more: (encoded.append(clip.shape[2]), encode(clip, **more))[1]
+    pipe.vae.decode = lambda latents, **more: (decoded.append(4 * latents.shape[2] - 3), decode(latents, **more))[1]
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    keyframes = [Keyframe(0, frames[1]), Keyframe(8, frames[2])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        edit_video(frames, [Keyframe(0, frames[1])], WanVideo(pipe), settings)
-    shape = ClipShape(num_frames=5, height=32, width=32)
-    assert len(calls) == len(memory.forward_lengths(resolve("1.3B"), shape, settings, keyframes=1))
+        edit_video(frames, keyframes, WanVideo(pipe, trained=Trained(refines=True)), settings)
+    shape = ClipShape(num_frames=9, height=32, width=32)
+    assert len(calls) == len(memory.forward_lengths(resolve("1.3B"), shape, settings, keyframes=2))
+    assert (sum(encoded), sum(decoded)) == speed.vae_frames(settings, 9, 2)
 
 
 def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():
@@ -66,31 +80,3 @@ def test_minutes_grow_with_steps_guidance_and_keyframe_tokens():
     assert minutes(base.with_(steps=20)) - vae == pytest.approx(2 * (minutes() - vae))
     assert minutes(base.with_(guidance=5.0)) - vae == pytest.approx(2 * (minutes() - vae))
     assert minutes(keyframes=5) > minutes(base.with_(conditioning="i2v"), keyframes=5)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"conditioning": "tokens", "detail": "plain"},
-        {"keyframe_encoding": "delta"},
-        {"keyframe_encoding": "still"},
-        {"method": "difference", "conditioning": "both", "detail": "plain"},
-        {"method": "difference", "keyframe_encoding": "delta"},
-        {"method": "difference", "keyframe_encoding": "still"},
-        {"method": "refine"},
-    ],
-)
-def test_the_frames_that_pass_the_autoencoder_are_what_the_editor_sends(changes):
-    settings = EditSettings.of(steps=4, prompt="a", source_prompt="b", **changes)
-    pipe = random_pipeline(seed=0)
-    encoded, decoded = [], []
-    encode, decode = pipe.vae.encode, pipe.vae.decode
-    pipe.vae.encode = lambda clip, **more: (encoded.append(clip.shape[2]), encode(clip, **more))[1]
-    pipe.vae.decode = lambda latents, **more: (decoded.append(4 * latents.shape[2] - 3), decode(latents, **more))[1]
-    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
-    keyframes = [Keyframe(0, frames[1]), Keyframe(8, frames[2])]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        edit_video(frames, keyframes, WanVideo(pipe, trained=Trained(refines=True)), settings)
-    assert (sum(encoded), sum(decoded)) == speed.vae_frames(settings, 9, 2)

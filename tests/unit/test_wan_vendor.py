@@ -1,21 +1,11 @@
 """The vendor loads without the libraries an edit does not use, and each of them is there once something uses it."""
 
-import subprocess
 import sys
-import textwrap
-from pathlib import Path
 
 import pytest
+from fresh import fresh
 
-import flowedit
 from flowedit.wan.vendor import WAITING, Deferred, deferring
-
-
-def run(code):
-    """Output of a fresh interpreter."""
-    root = Path(flowedit.__file__).parents[1]
-    program = [sys.executable, "-c", textwrap.dedent(code)]
-    return subprocess.run(program, capture_output=True, text=True, check=True, cwd=root).stdout.split()
 
 
 def test_loading_the_small_model_loads_none_of_the_heavy_libraries():  # catches: a new import at the vendor's top
@@ -25,7 +15,7 @@ def test_loading_the_small_model_loads_none_of_the_heavy_libraries():  # catches
         load_model("tiny")
         print(*[name for name in {(*WAITING, "torch._dynamo", "sympy", "triton")} if name in sys.modules])
     """
-    assert run(code) == []
+    assert fresh(code) == []
 
 
 def test_afterwards_the_real_ones_are_imported_and_the_vendors_names_work():
@@ -45,7 +35,7 @@ def test_afterwards_the_real_ones_are_imported_and_the_vendors_names_work():
         print(torch.compile(abs, backend="eager")(torch.tensor(-3)).item(), "torch._dynamo" in sys.modules)
     """
     said = "AutoTokenizer AutoTokenizer.from_pretrained ToTensor True flex_attention 3 True"
-    assert run(code) == said.split()
+    assert fresh(code) == said.split()
 
 
 def test_what_is_marked_for_the_compiler_is_compiled_when_it_is_first_called():
@@ -61,7 +51,7 @@ def test_what_is_marked_for_the_compiler_is_compiled_when_it_is_first_called():
         with compiling_later():  # it is loaded now, and stays what it is
             print(torch._dynamo.disable.__module__)
     """
-    assert run(code) == ["False", "0", "2.0", "3", "1", "torch._dynamo.decorators"]
+    assert fresh(code) == ["False", "0", "2.0", "3", "1", "torch._dynamo.decorators"]
 
 
 @pytest.fixture

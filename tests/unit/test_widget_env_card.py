@@ -1,10 +1,10 @@
 """EnvCard's probes on machines that lack something: the card reports, and never raises."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+from fresh import fresh
 
 from flowedit.widgets import _probe
 from flowedit.widgets.env_card import EnvCard
@@ -30,9 +30,8 @@ def test_looking_does_not_load_torch():
         "import sys\nfrom flowedit.widgets._probe import report\nrows = report()\n"
         "print(len(rows), any(n in sys.modules for n in ('torch', 'diffsynth', 'langgraph')))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert int(out[0]) > 10
-    assert out[1] == "False"
+    count, loaded = fresh(code)
+    assert (int(count) > 10, loaded) == (True, "False")
 
 
 def torch_that_sees(*, gpu):
@@ -50,7 +49,7 @@ def driver(monkeypatch):
         monkeypatch.setattr(_probe.subprocess, "run", lambda *args, **kwargs: run())
 
     monkeypatch.setattr(_probe.shutil, "which", lambda name: "/bin/nvidia-smi")
-    does(lambda: subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\nTesla T4, 15360 MiB\n", ""))
+    does(lambda: _probe.subprocess.CompletedProcess([], 0, "Tesla T4, 15360 MiB\nTesla T4, 15360 MiB\n", ""))
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return does
@@ -58,7 +57,7 @@ def driver(monkeypatch):
 
 def test_a_driver_that_hangs_leaves_a_card(driver):
     def hang():
-        raise subprocess.TimeoutExpired("nvidia-smi", 5)
+        raise _probe.subprocess.TimeoutExpired("nvidia-smi", 5)
 
     driver(hang)
     assert row("Device")["value"] == "not known (TimeoutExpired)"
