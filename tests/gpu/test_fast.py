@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from small_wan import FAMILIES, is_fast, small_dit
-from test_wan_fast import call
+from small_wan import FAMILIES, forward, is_fast, small_dit
 
 from flowedit.wan.fast import use_fast_blocks
 
@@ -15,9 +14,9 @@ DEVICE = "cuda"
 def test_a_compiled_forward_is_the_vendors_to_rounding(family):
     # Heads of 128 channels, as all the official transformers have: kernels are chosen by it.
     dit = small_dit(family, dim=256).to(DEVICE, torch.bfloat16)
-    expected = call(dit, family)
+    expected = forward(dit)
     use_fast_blocks(dit)
-    error = (call(dit, family) - expected).float().norm() / expected.float().norm()
+    error = (forward(dit) - expected).float().norm() / expected.float().norm()
     assert is_fast(dit)
     assert error < 0.03
     assert {table.device.type for table in dit.freqs} == {DEVICE}

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 from PIL import Image
 
+from flowedit.agent.settings import GeminiSettings
+
 DRIP = 0.1
 """Seconds between the pieces of an answer that drips."""
 KEY = "AIzaTestKey-0123456789-never-written"
@@ -70,6 +72,14 @@ def good(request):
         opinion = {"same_scene": True, "same_style": True, "problem": ""}
         return 200, text_body(json.dumps({"keyframes": [opinion] * (len(sent_pictures(request)) // 2)}))
     return 200, text_body(json.dumps(READING))
+
+
+def answers_for_gemini(server, monkeypatch):
+    """Whatever makes Gemini's settings makes them for this server, with a key to send to it."""
+    usual = GeminiSettings.__init__
+    made = lambda self, **given: usual(self, **{"base_url": server.url, **given})  # noqa: E731
+    monkeypatch.setattr(GeminiSettings, "__init__", made)
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
 
 
 class Served:

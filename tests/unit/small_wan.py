@@ -13,6 +13,8 @@ from diffsynth.models.wan_video_vace import VaceWanModel
 from diffsynth.models.wan_video_vae import VideoVAE38_, VideoVAE_, WanVideoVAE, WanVideoVAE38
 from diffsynth.pipelines.wan_video import WanVideoPipeline
 
+from flowedit.wan import vendor
+
 TEXT_DIM = 32
 SIZES = {
     "dim": 48, "ffn_dim": 64, "out_dim": 16, "text_dim": TEXT_DIM, "freq_dim": 32, "eps": 1e-6,
@@ -115,6 +117,21 @@ def small_pipeline(family, dtype=torch.float32):
     unit = next(unit for unit in pipe.units if type(unit).__name__ == "WanVideoUnit_PromptEmbedder")
     unit.process = lambda pipe, prompt, positive: {"context": text(prompt).to(pipe.torch_dtype)}
     return pipe.to(dtype=dtype)
+
+
+def forward(dit, frames=3, dtype=None):
+    """One forward of the vendor's model function on a small clip, with whatever this transformer reads beside it."""
+    images = dit.in_dim == 36
+    shapes = {"latents": (1, 16 if images else dit.in_dim, frames, 6, 8), "context": (1, 8, TEXT_DIM)}
+    if images:
+        shapes["y"] = (1, 20, frames, 6, 8)
+    if dit.has_image_input:
+        shapes["clip_feature"] = (1, 514 if dit.has_image_pos_emb else 257, 1280)
+    generator = torch.Generator().manual_seed(5)
+    given = {name: torch.randn(shape, generator=generator).to(dtype) for name, shape in shapes.items()}
+    given |= {"timestep": torch.tensor([640.0]).to(dtype), "fuse_vae_embedding_in_latents": dit.seperated_timestep}
+    with torch.no_grad():
+        return vendor.model_fn_wan_video(dit=dit, **given)
 
 
 def is_fast(dit):

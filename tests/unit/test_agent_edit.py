@@ -5,11 +5,10 @@ import re
 
 import pytest
 from agent_clips import static_clip, write_clip
-from agent_server import KEY, error, is_drawing, serving
+from agent_server import answers_for_gemini, error, is_drawing, serving
 from small_tiny import random_pipeline
 from test_cli import run
 
-from flowedit.agent.settings import GeminiSettings
 from flowedit.estimate import CLASSICAL
 from flowedit.run import job as runner
 from flowedit.wan.adapter import Trained, WanVideo
@@ -21,19 +20,6 @@ REFUSED = "The Gemini key in GOOGLE_API_KEY was refused (401); the rest of the r
 @pytest.fixture
 def video(tmp_path):
     return write_clip(tmp_path / "clip.mp4", static_clip(17, (64, 96)))
-
-
-@pytest.fixture
-def served(monkeypatch):
-    """Has Gemini's settings point to a server, with a key to send to it."""
-    usual = GeminiSettings.__init__
-
-    def point(server):
-        made = lambda self, **given: usual(self, **{"base_url": server.url, **given})  # noqa: E731
-        monkeypatch.setattr(GeminiSettings, "__init__", made)
-        monkeypatch.setenv("GOOGLE_API_KEY", KEY)
-
-    return point
 
 
 def edit(video, *more, style="watercolour", method="colour-map"):
@@ -70,10 +56,10 @@ def test_both_steps_in_one_go(video, capsys, monkeypatch):
     assert "zyzzyva" in page(video)
 
 
-def test_the_same_edit_again_takes_the_keyframes_that_are_there(video, served, monkeypatch):
+def test_the_same_edit_again_takes_the_keyframes_that_are_there(video, monkeypatch):
     """Catches an edit that was killed and cannot be repeated, and one that pays for its keyframes twice."""
     with serving() as server:
-        served(server)
+        answers_for_gemini(server, monkeypatch)
         with monkeypatch.context() as killed:
             killed.setitem(CLASSICAL, "colour-map", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             assert edit(video) == 130
@@ -104,9 +90,9 @@ def test_what_styling_says_of_itself_is_said_by_the_edit(video, capsys, monkeypa
     assert made(video)["styling"]["notes"] == []
 
 
-def test_a_wrong_key_and_no_network_are_one_sentence_each(video, capsys, served):
+def test_a_wrong_key_and_no_network_are_one_sentence_each(video, capsys, monkeypatch):
     with serving(lambda request: error(401, "bad key")) as server:
-        served(server)
+        answers_for_gemini(server, monkeypatch)
         assert edit(video) == 0
     said = capsys.readouterr()
     assert said.err.count("note:") == said.err.count(f"note: {REFUSED}") == 1
@@ -116,9 +102,9 @@ def test_a_wrong_key_and_no_network_are_one_sentence_each(video, capsys, served)
     assert said.err.count("note:") == said.err.count("note: Gemini cannot be reached (") == 1
 
 
-def test_an_edit_spends_no_more_than_it_may_and_says_what_it_spent(video, capsys, served):
+def test_an_edit_spends_no_more_than_it_may_and_says_what_it_spent(video, capsys, monkeypatch):
     with serving() as server:
-        served(server)
+        answers_for_gemini(server, monkeypatch)
         assert edit(video, "--max-usd", "0.0001") == 0
         assert server.calls == 0
         assert "note: Gemini is not called any more: the next Gemini call may cost" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from agent_server import KEY, serving
+from agent_server import answers_for_gemini, serving
 from batch_clips import Pretended, entries_in, make_clips, named, placed
 from filelock import FileLock
 from oracles import Curved
@@ -176,11 +176,8 @@ def test_painted_clips_have_one_budget_and_pay_once(clips, tmp_path, monkeypatch
 
     The killed worker had its answers; what it did not note down is made of them again.
     """
-    usual = GeminiSettings.__init__
     with serving() as server:
-        point = lambda self, **given: usual(self, **{"base_url": server.url, **given})  # noqa: E731
-        monkeypatch.setattr(GeminiSettings, "__init__", point)
-        monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+        answers_for_gemini(server, monkeypatch)
         entries = entries_in(clips, tmp_path, style="watercolour")
         budget = budget_of(entries, tmp_path, usd)
         for entry in entries:

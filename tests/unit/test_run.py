@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from lora_files import placement_on_cpu
 from oracles import Curved
 from small_tiny import random_pipeline
 
@@ -27,7 +28,6 @@ from flowedit.runfolder import ANIMATIONS, RUN_FILES
 from flowedit.settings import EditSettings
 from flowedit.tiny.config import WEIGHTS
 from flowedit.wan import encodings, loading
-from flowedit.wan.placement import Needs, Placement
 
 WRITTEN = {"edited.mp4", "comparison.mp4", "contact-sheet.png", "trace.csv", "run.json", "report.html"}
 SETTINGS = EditSettings(method="difference", steps=4, strength=1.0)
@@ -258,13 +258,6 @@ def test_every_file_of_a_run_is_one_that_the_next_run_replaces():  # catches: a 
     assert WRITTEN | asked | {"stopped.json", "stopped-trace.csv", "state.safetensors", "unfinished"} == set(RUN_FILES)
 
 
-def placement(level):
-    return Placement(
-        level=level, device="cpu", dtype_name="float32", text_on_disk=False, tiled=False, vram_limit=None,
-        needs=Needs(gpu=0, host=0),
-    )  # fmt: skip
-
-
 @pytest.fixture
 def placed(monkeypatch, model):
     """Two levels that fit, and loads that are recorded; `failing` names the levels that run out of memory."""
@@ -272,7 +265,7 @@ def placed(monkeypatch, model):
 
     def placements(name, **asked):
         seen.asked = asked
-        return [placement("resident"), placement("offload")]
+        return [placement_on_cpu("resident"), placement_on_cpu("offload")]
 
     def loaded(at, request):
         seen.loads.append(at.level)
@@ -320,7 +313,7 @@ def test_the_loader_knows_the_words_and_the_place(clip, monkeypatch):
     seen = {}
     monkeypatch.setattr(runner, "load_model", lambda name, **asked: seen.update(asked) or Curved())
     monkeypatch.setattr("flowedit.wan.pace.set_pace", lambda *_, **__: "pace plain")
-    at = placement("offload")
+    at = placement_on_cpu("offload")
     _, ran = runner.load_at(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
     assert ran == "level offload on cpu in float32; pace plain"  # catches: a choice that nobody is told of
     assert (set(seen["prompts"]), seen["level"]) == ({"a", "b", ""}, at)
@@ -351,7 +344,7 @@ def test_words_are_encoded_before_the_transformer_is_loaded_and_without_it(monke
     monkeypatch.setattr(loading, "locate", lambda name: SimpleNamespace(checkpoint=entry, files={}))
     monkeypatch.setattr(loading, "load_pipeline", load)
     monkeypatch.setattr(encodings, "encode_prompts", encode)
-    model = models.load_model("Wan2.2-I2V-A14B", level=placement("cpu"), prompts=("cat", "horse"))
+    model = models.load_model("Wan2.2-I2V-A14B", level=placement_on_cpu("cpu"), prompts=("cat", "horse"))
     assert order == [("cat", "horse"), ("dit", "vae", "image")]
     assert model._context("horse").flatten()[0] == 5
     assert model.retiled(None)._context("cat").flatten()[0] == 3

@@ -2,51 +2,32 @@
 
 import pytest
 import torch
-from small_wan import FAMILIES, small_dit
+from small_wan import FAMILIES, forward, small_dit
 
 from flowedit.errors import ModelError
-from flowedit.wan import fast, vendor
+from flowedit.wan import fast
 from flowedit.wan.adapter import positions
 from flowedit.wan.blocks import Kernels
 from flowedit.wan.fast import KERNELS, use_fast_blocks
 
 
-def call(dit, family, frames=3, seed=5):
-    """Run the vendor's model function on a small clip, whatever this family needs beside it."""
-    g = torch.Generator().manual_seed(seed)
-    channels = 48 if family == "ti2v" else 16
-    given = {
-        "latents": torch.randn(1, channels, frames, 6, 8, generator=g),
-        "timestep": torch.tensor([640.0]),
-        "context": torch.randn(1, 8, 32, generator=g),
-    }
-    if dit.in_dim == 36:
-        given["y"] = torch.randn(1, 20, frames, 6, 8, generator=g)
-    if dit.has_image_input:
-        given["clip_feature"] = torch.randn(1, 514 if dit.has_image_pos_emb else 257, 1280, generator=g)
-    if family == "ti2v":
-        given["fuse_vae_embedding_in_latents"] = True
-    with torch.no_grad():
-        return vendor.model_fn_wan_video(dit=dit, **given)
-
-
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"vace"}))
 def test_every_family_gives_the_vendors_numbers(family):
     dit = small_dit(family)
-    expected = call(dit, family)
+    expected = forward(dit)
     use_fast_blocks(dit, backend=None)
-    torch.testing.assert_close(call(dit, family), expected, atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(forward(dit), expected, atol=2e-5, rtol=2e-5)
 
 
 def test_repeated_positions_reach_the_fast_blocks():
     """Tables kept from the forward before would give every call the first one's positions."""
     dit = small_dit("t2v")
     with positions(dit, [0, 1, 1]):
-        expected = call(dit, "t2v")
+        expected = forward(dit)
     use_fast_blocks(dit, backend=None)
-    counted = call(dit, "t2v")
+    counted = forward(dit)
     with positions(dit, [0, 1, 1]):
-        torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
+        torch.testing.assert_close(forward(dit), expected, atol=2e-5, rtol=2e-5)
     assert not torch.allclose(counted, expected, atol=1e-3)
 
 
@@ -62,9 +43,9 @@ def test_the_block_compiles_without_a_graph_break():
 
 def test_a_compiled_forward_equals_the_plain_one():
     dit = small_dit("t2v")
-    expected = call(dit, "t2v")
+    expected = forward(dit)
     use_fast_blocks(dit, backend="aot_eager")
-    torch.testing.assert_close(call(dit, "t2v"), expected, atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(forward(dit), expected, atol=2e-5, rtol=2e-5)
 
 
 def test_what_cannot_run_is_refused():

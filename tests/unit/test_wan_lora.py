@@ -6,6 +6,7 @@ import pytest
 import torch
 from lora_files import bring, layers_of, loaded, pairs_for, placement_on_cpu, small_checkpoint, write_pairs
 from safetensors.torch import save_file
+from small_wan import forward
 
 from flowedit.errors import ModelError, SettingError
 from flowedit.models import check_loras, load_model
@@ -31,21 +32,8 @@ def t2v(tmp_path, monkeypatch):
         yield name
 
 
-def inputs_of(pipe, sigma=0.5):
-    drawn = torch.Generator().manual_seed(0)
-    kind = pipe.torch_dtype
-    given = {"latents": (1, 16, 2, 4, 4), "context": (1, 8, 32)}
-    if pipe.dit.in_dim == 36:
-        given["y"] = (1, 20, 2, 4, 4)
-    if pipe.dit.has_image_input:
-        given["clip_feature"] = (1, 257, 1280)
-    tensors = {name: torch.randn(shape, generator=drawn).to(kind) for name, shape in given.items()}
-    return {**tensors, "timestep": torch.tensor([1000 * sigma]).to(kind)}
-
-
-@torch.no_grad()
 def velocity(pipe, dit=None):
-    return pipe.model_fn(dit=dit or pipe.dit, **inputs_of(pipe))
+    return forward(dit or pipe.dit, dtype=pipe.torch_dtype)
 
 
 def plain_velocity(name, kind=torch.float32, **given):

@@ -5,8 +5,7 @@ import os
 import pytest
 import torch
 import torch.multiprocessing
-from small_wan import small_dit
-from test_wan_fast import call
+from small_wan import FAMILIES, forward, small_dit
 
 from flowedit.errors import SettingError
 from flowedit.wan.adapter import positions
@@ -17,27 +16,15 @@ from flowedit.wan.segments import source_turned
 POSITIONS = (0, 1, 2, 0, 2)
 
 
-def whole(family, backend=None, ids=(0.0,)):
-    def run(dit, spread):
-        use_fast_blocks(dit, spread, backend=backend)
-        with positions(dit, POSITIONS), source_turned(dit, ids):
-            return call(dit, family, frames=5)
-
-    return run
+RUNS = {name: {} for name in ("t2v", "i2v", "flf2v", "ti2v")}
+RUNS |= {"source ids": {"ids": (0.0, 0.0, 0.0, 1.0, 1.8)}, "compiled": {"backend": "aot_eager"}}
 
 
-RUNS = {
-    "t2v": whole("t2v"),
-    "i2v": whole("i2v"),
-    "flf2v": whole("flf2v"),
-    "ti2v": whole("ti2v"),
-    "source ids": whole("t2v", ids=(0.0, 0.0, 0.0, 1.0, 1.8)),
-    "compiled": whole("t2v", "aot_eager"),
-}
-
-
-def family_of(name):
-    return name if name in ("i2v", "flf2v", "ti2v") else "t2v"
+def velocity(name, spread, backend=None, ids=(0.0,)):
+    dit = small_dit(name if name in FAMILIES else "t2v")
+    use_fast_blocks(dit, spread, backend=backend)
+    with positions(dit, POSITIONS), source_turned(dit, ids):
+        return forward(dit, frames=5)
 
 
 def process(rank, size, port, folder):
@@ -46,7 +33,7 @@ def process(rank, size, port, folder):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with together() as spread:
         assert (spread.rank, spread.size) == (rank, size)
-        found = {name: run(small_dit(family_of(name)), spread) for name, run in RUNS.items()}
+        found = {name: velocity(name, spread, **how) for name, how in RUNS.items()}
         torch.save(found, folder / f"{rank}.pt")
 
 
@@ -68,8 +55,7 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_give_the_velocity_of_one(name, found):
-    dit = small_dit(family_of(name))
-    expected = RUNS[name](dit, None)
+    expected = velocity(name, None, **RUNS[name])
     torch.testing.assert_close(found[0][name], expected, atol=2e-5, rtol=2e-5)
     assert torch.equal(found[0][name], found[1][name])
 
