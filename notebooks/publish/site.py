@@ -3,11 +3,12 @@
 import html
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import mistune
 import nbformat
+from jinja2 import Environment, FileSystemLoader
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
@@ -31,6 +32,7 @@ _SHOWN = ("HTMLModel", "HTMLMathModel", "LabelModel", "ImageModel", "OutputModel
 """Plain widgets that ask nothing of a kernel."""
 PAGES = {"index": "All lessons", "notation": "Notation", "glossary": "Glossary", "equations": "Equations"}
 """Pages beside the lessons', by name."""
+_PAGES = Environment(loader=FileSystemLoader(_HERE / "template"))
 _HINT = '<p class="kernel">To choose files and start runs, open the lesson on Colab or Binder: that needs a kernel.</p>'
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?(?:\n[^$\n]+?)??)\$", re.DOTALL)
 _BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]")
@@ -107,10 +109,10 @@ def write_lesson(notebook: NotebookNode, lesson: Lesson, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     page, widgets = target / f"{lesson.stem}.html", Widgets(notebook.metadata)
     body = cells_as_html(_with_solutions(notebook, lesson), widgets)
-    title = f"{lesson.number} · {lesson.title}"
     place = CATALOG.index(lesson)
-    beside = [CATALOG[i] if 0 <= i < len(CATALOG) else None for i in (place - 1, place + 1)]
-    text = _document(title, _contents(body), widgets.head(), widgets.tail(), beside=beside)
+    around = (None, *CATALOG, None)[place : place + 3 : 2]
+    known = {"contents": re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body), "beside": [*zip("←→", around, strict=True)]}
+    text = _document(f"{lesson.number} · {lesson.title}", body, widgets.head(), widgets.tail(), **known)
     page.write_text(text, encoding="utf-8")
     return page
 
@@ -126,8 +128,16 @@ def write_frame(target: Path) -> Iterator[Path]:
     index, script = target / "index.html", (_HERE / "search.js").read_text(encoding="utf-8")
     known = json.dumps(sections()).replace("</", r"<\/")
     tail = f"<script>const SECTIONS = {known};\n{script}</script>"
-    index.write_text(_document("flowedit: the lessons", _index(), tail=tail), encoding="utf-8")
+    body = _PAGES.get_template("index.html.j2").render(cards=map(_card, CATALOG))
+    index.write_text(_document("flowedit: the lessons", body, tail=tail), encoding="utf-8")
     yield index
+
+
+def _card(lesson: Lesson) -> tuple[Lesson, str, int, str, int]:
+    """A lesson, its first figure, its minutes, and the processor time and megabytes that it takes."""
+    took = build.read_measured()[lesson.number]
+    minutes = sum(build.reading_minutes(lesson))
+    return lesson, _first_picture(lesson), minutes, build.took(took["seconds"]), took["peak_megabytes"]
 
 
 def sections() -> list[dict[str, str]]:
@@ -146,13 +156,6 @@ def sections() -> list[dict[str, str]]:
 def anchor(title: str) -> str:
     """The name of a heading in addresses."""
     return "-".join(re.findall(r"[a-z0-9]+", html.unescape(re.sub(r"<[^>]+>", "", title)).lower()))
-
-
-def _contents(body: str) -> str:
-    """A lesson's body after a folded list of its sections; every heading of `markdown` has its name."""
-    titles = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
-    items = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in titles)
-    return f"<details><summary>Contents</summary><ol>{items}</ol></details>{body}"
 
 
 def cells_as_html(notebook: NotebookNode, widgets: Widgets) -> str:
@@ -219,37 +222,10 @@ def _first_picture(lesson: Lesson) -> str:
     return ""
 
 
-def _index() -> str:
-    cards = []
-    for lesson in CATALOG:
-        took = build.read_measured()[lesson.number]
-        cards.append(
-            f'<article class="card">{_first_picture(lesson)}<a href="{lesson.stem}.html">'
-            f"{lesson.number} · {html.escape(lesson.title)}</a>"
-            f"<small>{sum(build.reading_minutes(lesson))} minutes; {build.took(took['seconds'])} of a processor, "
-            f"{took['peak_megabytes']} MB</small></article>"
-        )
-    lead = (
-        "<h1>flowedit: the lessons</h1><p>Keyframe-guided video editing by flow matching, to read without a kernel: "
-        "every widget on these pages works in your browser. To change the code, open a lesson on Colab or Binder. "
-        'All symbols are in the <a href="notation.html">table of notation</a>, words in the '
-        '<a href="glossary.html">glossary</a>, and <a href="equations.html">each equation has its line of code</a>.</p>'
-        '<p><label>Search the lessons <input type="search" id="search" autocomplete="off"></label></p>'
-        '<ol id="found" aria-live="polite"></ol>'
-    )
-    return f'{lead}<div class="cards">{"".join(cards)}</div>'
-
-
-def _document(
-    title: str, body: str, head: str = "", tail: str = "", *, beside: Sequence[Lesson | None] = (None, None)
-) -> str:
-    """A page of the site with the way to the index and to the lessons before and after it."""
+def _document(title: str, body: str, head: str = "", tail: str = "", **known: object) -> str:
+    """A page of the site; `known` are its sections (`contents`) and the lessons `beside` it."""
     style = (_HERE / "site.css").read_text(encoding="utf-8")
     light, dark = (HtmlFormatter(style=name, cssclass="code").get_style_defs() for name in ("default", "github-dark"))
-    ways = [
-        f'<a href="{one.stem}.html">{arrow} {one.number}</a>' for one, arrow in zip(beside, "←→", strict=True) if one
-    ]
-    pages = [f'<a href="{name}.html">{words}</a>' for name, words in PAGES.items()]
-    navigation = f"<nav>{' · '.join([*pages, *ways])}</nav>"
-    styles = f"<style>{light}\n@media (prefers-color-scheme: dark) {{{dark}}}\n{style}</style>"
-    return document(title, navigation + body + navigation, head=head + styles, tail=tail, policy=export.POLICY)
+    head += f"<style>{light}\n@media (prefers-color-scheme: dark) {{{dark}}}\n{style}</style>"
+    main = _PAGES.get_template("page.html.j2").render(pages=PAGES, body=body, **known)
+    return document(title, main, head=head, tail=tail, policy=export.POLICY)
