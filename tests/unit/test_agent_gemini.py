@@ -106,52 +106,36 @@ def test_a_busy_server_is_asked_again_after_doubling_pauses_or_the_one_it_wants(
     assert asking.event.usage.calls == server.calls == len(answers)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        (*error(429), {"Retry-After": "3600"}),
-        (*error(429), {"Retry-After": formatdate(time.time() + 7200, usegmt=True)}),
-        error(429, details=[RETRY | {"retryDelay": "86400s"}]),
-    ],
-)
-def test_a_server_that_wants_hours_is_not_asked_again_before(client, answer):
-    """It was asked again after a minute, against its word."""
+WAITS, REFUSED = r"to be called again in \d{4,} s, too long to wait", "key in GOOGLE_API_KEY was refused"
+FAULTS = [
+    ((*error(429), {"Retry-After": "3600"}), WAITS, 1),
+    ((*error(429), {"Retry-After": formatdate(time.time() + 7200, usegmt=True)}), WAITS, 1),
+    (error(429, details=[RETRY | {"retryDelay": "86400s"}]), WAITS, 1),
+    *((error(code), "did not answer after 3 tries", 3) for code in (408, 429, 500, 503, 520, 529)),
+    (NO_JSON, "did not answer after 3 tries", 3),
+    (HANGS_UP, "did not answer after 3 tries", 3),
+    (error(400, "API key not valid. Please pass a valid API key."), REFUSED, 0),
+    (error(403), REFUSED, 0),
+    (error(404), "no Gemini model gemini-3.1-flash-image", 0),
+]
+"""What is answered, what is said, and how often a server is asked for each drawing; 0 is once and never again."""
+
+
+@pytest.mark.parametrize(("answer", "message", "tries"), FAULTS)
+def test_a_fault_is_told_in_a_clear_message_and_met_again_only_where_it_may_pass(client, answer, message, tries):
+    """Catches a server that wants hours asked again after a minute.
+
+    Turned down a request costs nothing; what may have been served counts at the most it may cost.
+    """
     with serving(scripted(answer)) as server:
         asking = client(server.url)
-        with pytest.raises(GeminiError, match=r"to be called again in \d{4,} s, too long to wait"):
-            asking.draw()
-        assert server.calls == 1
-    assert asking.pauses == []
-
-
-@pytest.mark.parametrize("answer", [*map(error, (408, 429, 500, 503, 520, 529)), NO_JSON, HANGS_UP])
-def test_a_server_that_stays_busy_ends_in_a_clear_message(client, answer):
-    """Turned down it costs nothing; what may have been served counts at the most it may cost."""
-    with serving(scripted(answer)) as server:
-        asking = client(server.url)
-        with pytest.raises(GeminiError, match="did not answer after 3 tries") as caught:
-            asking.draw()
-        assert server.calls == asking.event.usage.calls == 3
-    assert not caught.value.lasting
-    assert (asking.event.usage.usd > 3 * 0.07) == (answer[0] == 200)
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (error(400, "API key not valid. Please pass a valid API key."), "key in GOOGLE_API_KEY was refused"),
-        (error(403), "key in GOOGLE_API_KEY was refused"),
-        (error(404), "no Gemini model gemini-3.1-flash-image"),
-    ],
-)
-def test_a_lasting_fault_is_met_once_and_never_again(client, answer, message):
-    with serving(scripted(answer)) as server:
-        asking = client(server.url)
-        for _ in range(2):
+        for drawing in (1, 2):
             with pytest.raises(GeminiError, match=message) as caught:
                 asking.draw()
-            assert caught.value.lasting
-        assert server.calls == 1
+            assert caught.value.lasting == (not tries)
+            assert server.calls == (drawing * tries or 1)
+            assert (asking.event.usage.usd > 3 * 0.07) == (answer[0] == 200)
+    assert len(asking.pauses) == 2 * max(tries - 1, 0)
 
 
 def test_no_network_is_said_once_and_ends_all_calls(client):

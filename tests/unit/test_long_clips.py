@@ -1,12 +1,10 @@
 """Clips of many windows: colours hold still from the first window to the last, and memory is that of the frames."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh import fresh
 
 from benchmarks import long_clips
 from benchmarks.long_clips import EVERY, FRAMES, LIMIT, Reading, drift, long_clip, to_markdown
@@ -20,7 +18,6 @@ ALONE = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_TH
 what is held."""
 MEMORY = """
 import sys
-sys.path.insert(0, sys.argv[1])
 import cv2
 import numpy as np
 import torch
@@ -32,11 +29,11 @@ from flowedit.edit.windows import edit_long_video
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
-number = int(sys.argv[2])
+number = int(sys.argv[1])
 frames = np.empty((number, 128, 128, 3), np.uint8)
 for index in range(number):
     frames[index] = np.random.default_rng(index).integers(0, 256, frames.shape[1:], dtype=np.uint8)
-settings = EditSettings(method=sys.argv[3], steps=4, strength=0.6)
+settings = EditSettings(method=sys.argv[2], steps=4, strength=0.6)
 # No colour map tells a blur, so that a guess looks at the surroundings too.
 keyframes = [Keyframe(index, 255 - cv2.blur(frames[index], (3, 3))) for index in range(0, number, (number - 1) // 4)]
 edit_long_video(frames, keyframes, Curved(), settings, window=33)
@@ -106,12 +103,9 @@ def test_memory_grows_by_source_and_result_alone(method):
 
     What an estimate learns from is bounded, and more with five keyframes than with two: both clips have five.
     """
-    here = str(Path(__file__).parent)
     peaks = []
     for number in (65, FRAMES):
-        command = [sys.executable, "-c", MEMORY, here, str(number), method]
-        said = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ALONE}, check=True)
-        peaks.append(float(said.stdout))
+        peaks.append(float(*fresh(MEMORY, number, method, environment=ALONE)))
     frames_mb = (FRAMES - 65) * 128 * 128 * 3 / 1e6
     growth = (peaks[1] - peaks[0]) / frames_mb
     assert growth <= 2.5

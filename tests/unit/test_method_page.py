@@ -1,10 +1,10 @@
 """docs/method.md and docs/edit.md say what the code does: names, presets, formulas, listings, pictures are checked."""
 
-import ast
 import re
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from symtable import symtable
 from typing import get_args
 
 import pytest
@@ -45,20 +45,13 @@ def choices(setting):
 @cache
 def defined(module):
     """Names that a module's file defines itself, those of its classes with the class before them."""
-    names = set()
-    for node in ast.parse((ROOT / module).read_text(encoding="utf-8")).body:
-        named = own_names(node)
-        names |= named
-        if isinstance(node, ast.ClassDef):
-            names |= {f"{node.name}.{member}" for part in node.body for member in own_names(part)}
-    return names
+    top = symtable((ROOT / module).read_text(encoding="utf-8"), module, "exec")
+    classes = [inner for inner in top.get_children() if inner.get_type() == "class"]
+    return own(top) | {f"{inner.get_name()}.{name}" for inner in classes for name in own(inner)}
 
 
-def own_names(node):
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return {node.name}
-    targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+def own(table):
+    return {s.get_name() for s in table.get_symbols() if (s.is_assigned() or s.is_annotated()) and not s.is_imported()}
 
 
 def unresolved(section):
