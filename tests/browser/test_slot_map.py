@@ -85,6 +85,20 @@ def test_keys_choose_keyframes_and_reach_the_kernel(book):
     assert not second.locator(".fe-collision").is_visible()
 
 
+def test_the_echo_of_a_pick_undoes_nothing(book):
+    """Catches moves and picks that wait to be sent while the kernel's echo of an earlier one puts them back."""
+    frames = book.root("slot-map").get_by_role("listbox")
+    frames.press("Home")
+    book.wait_for_kernel("print(widget.index)", "0")
+    book.kernel("import time\nwidget.observe(slow := lambda _: time.sleep(2), 'index')")
+    for nth, key in enumerate(["ArrowRight", "Space", *9 * ["ArrowRight"], "Space", *10 * ["ArrowRight"], "Space"]):
+        frames.press(key)
+        book.page.wait_for_timeout(80 if nth > 1 else 250)
+    book.wait_for_kernel("print(widget.keyframes, widget.index)", "[1, 10, 20] 20", seconds=20)
+    book.kernel("widget.unobserve(slow, 'index')")
+    assert book.root("slot-map", 1).locator("[aria-selected=true]").all_text_contents() == ["1", "10", "20"]
+
+
 def test_hover_reads_out_the_frame_and_shows_it(book):
     root = book.root("slot-map")
     root.locator("[data-frame='23']").hover()

@@ -2,8 +2,6 @@
 // Joined in front of a widget's own file; nothing here imports anything.
 const fe = {};
 
-fe.SAVE_DELAY = 150; // ms between a gesture and the message to the kernel, so that scrubbing does not flood it
-
 fe.fill = (node, attributes, children) => {
   for (const [key, value] of Object.entries(attributes ?? {})) {
     if (value === false || value === null || value === undefined) continue;
@@ -122,12 +120,6 @@ fe.attempt = (action) => {
 fe.context = (model, root) => {
   const cleanups = [];
   const live = fe.el("div", { class: "fe-hidden", role: "status", "aria-live": "polite" });
-  let timer = 0;
-  const flush = () => {
-    clearTimeout(timer);
-    if (timer) fe.attempt(() => model.save_changes());
-    timer = 0;
-  };
   const ctx = {
     model, root, live,
     get: (name) => model.get(name),
@@ -138,20 +130,18 @@ fe.context = (model, root) => {
         cleanups.push(() => model.off(`change:${name}`, handler));
       }
     },
-    // Write traits, after a gesture only: other views and links follow at once, the kernel a moment later.
+    // Write traits, after a gesture only. They are saved at once: the kernel's echo of an earlier gesture would undo what
+    // is written and not yet saved. The host itself sends one message at a time, so that scrubbing does not flood the kernel.
     set(values) {
       for (const [name, value] of Object.entries(values)) fe.attempt(() => model.set(name, value));
-      clearTimeout(timer);
-      timer = setTimeout(flush, fe.SAVE_DELAY);
+      fe.attempt(() => model.save_changes());
     },
-    flush,
     // Whether there is anyone to send a message to: false in an exported page.
     get live_host() { return typeof model.send === "function"; },
     send: (content) => fe.attempt(() => model.send(content)),
     announce: (text) => { live.textContent = text; },
     cleanup: (action) => cleanups.push(action),
     end() {
-      flush();
       for (const action of cleanups.splice(0).reverse()) fe.attempt(action);
     },
   };

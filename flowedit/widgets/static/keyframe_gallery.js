@@ -7,7 +7,7 @@ export default fe.widget("keyframe-gallery", (ctx) => {
   const decisionOf = (index) => ctx.get("decisions")[index] ?? { action: "", reason: "" };
   const decide = (index, change) => ctx.set({ decisions: { ...ctx.get("decisions"), [index]: { ...decisionOf(index), ...change } } });
   const all = fe.button("Approve all", () => ctx.set({ decisions: Object.fromEntries(ctx.get("pairs").map(({ index }) => [index, { action: "approve", reason: "" }])) }));
-  const send = fe.button("Send to the agent", () => { ctx.flush(); job.request({ type: "resume", decisions: ctx.get("decisions") }); }, { class: "fe-button fe-primary" });
+  const send = fe.button("Send to the agent", () => job.request({ type: "resume", decisions: ctx.get("decisions") }), { class: "fe-button fe-primary" });
   const why = fe.el("span", { class: "fe-muted", id: fe.newId("why"), role: "status" });
   send.setAttribute("aria-describedby", why.id);
   const answers = fe.el("div", { class: "fe-row" }, all, send, why, job.node);

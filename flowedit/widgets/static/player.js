@@ -70,7 +70,6 @@ fe.stepper = (ctx, { trait, last, interval, label, noun, loop = false, page = 5 
     cancelAnimationFrame(request);
     request = 0;
     fe.setIcon(play, "play", "Play");
-    ctx.flush();
   };
   const tick = (now) => {
     if (!ctx.root.isConnected) return stop();

@@ -29,10 +29,6 @@ export default fe.widget("slot-map", (ctx) => {
   const index = () => fe.clamp(Math.round(ctx.get("index") ?? 0), 0, count() - 1);
   const keyframes = () => ctx.get("keyframes") ?? [];
   const go = (frame) => ctx.set({ index: fe.clamp(frame, 0, count() - 1) });
-  // The kernel hears of picks before whatever is pressed next, a button beside the map too. Each at once would be too
-  // soon: the kernel's echo of one would undo the next.
-  document.addEventListener("pointerdown", ctx.flush, true);
-  ctx.cleanup(() => document.removeEventListener("pointerdown", ctx.flush, true));
   const toggle = (frame) => {
     const now = keyframes();
     const next = now.includes(frame) ? now.filter((other) => other !== frame) : [...now, frame].sort((a, b) => a - b);
