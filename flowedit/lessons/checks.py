@@ -10,7 +10,6 @@ from flowedit.errors import SettingError
 from flowedit.lessons.card import Card
 from flowedit.lessons.exercises import CHECKS, Answer, WrongAnswerError
 
-_RESULTS: dict[str, Card] = {}
 _LOOKS = {"passed": ("✓", "#009E73"), "failed": ("✗", "#D55E00"), "open": ("…", "#8A8A8A")}
 
 
@@ -24,13 +23,7 @@ def check(name: str, answer: Answer) -> Card:
         raise SettingError(f"There is no exercise {name!r}; there are {', '.join(CHECKS)}.")
     status, message = _judge(CHECKS[name], answer)
     sign, colour = _LOOKS[status]
-    _RESULTS[name] = Card(f"{sign} Exercise {name} {status}", message, colour)
-    return _RESULTS[name]
-
-
-def report() -> list[Card]:
-    """The latest result of every exercise tried so far, in order."""
-    return [_RESULTS[name] for name in sorted(_RESULTS)]
+    return Card(f"{sign} Exercise {name} {status}", message, colour)
 
 
 def _judge(tried: Callable[[Answer], str | None], answer: Answer) -> tuple[str, str]:

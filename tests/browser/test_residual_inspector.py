@@ -150,9 +150,14 @@ def test_widgets_are_read_out_of_an_executed_notebook(open_page):
     assert watched.root("residual-inspector").locator(".fe-hcell").count() == 24
 
 
-def test_colours_of_the_gap_are_the_same_in_every_run(drawn):
-    """Catches a run that left 0.08 of the gap and looks as bright as one that left all of it."""
-    root = drawn(ResidualInspector(Trace(keyframes=(0,), slots=(0,), steps=[_step((0.08,)), _step((0.04,), 1)])))
+@pytest.mark.parametrize("reading", READINGS)
+def test_colours_and_heights_are_the_same_in_every_run(drawn, reading):
+    """Catches a run that left 0.08 of a reading and looks as bright, or as high, as one that left all of it."""
+    trace = Trace(keyframes=(0,), slots=(0,), steps=[_step((0.08,)), _step((0.04,), 1)])
+    root = drawn(ResidualInspector(trace, reading=reading))
     assert root.locator(".fe-colourbar span").all_inner_texts()[:2] == ["0", "1"]
     red, green, blue = map(int, re.findall(r"\d+", cell(root, 0, 0).get_attribute("fill")))
     assert red + green + blue < 200
+    root.get_by_role("button", name="lines").click()
+    ticks = root.locator(".fe-plot .fe-ticktext[text-anchor=end]").all_text_contents()
+    assert (ticks[0], ticks[-1]) == ("0", "1")

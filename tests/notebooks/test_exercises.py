@@ -186,6 +186,4 @@ def test_an_answer_that_raises_is_reported_not_raised():
     def broken(*_):
         raise ValueError("no such thing")
 
-    card = lessons.check("1.1", broken)
-    assert "ValueError: no such thing" in card.words
-    assert card in lessons.report()
+    assert "ValueError: no such thing" in lessons.check("1.1", broken).words

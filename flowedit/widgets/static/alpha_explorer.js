@@ -80,7 +80,8 @@ export default fe.widget("alpha-explorer", (ctx) => {
     const key = ctx.get("reading");
     const line = (one) => ({ name: `alpha ${fe.number(one.alpha)}`, tag: `α ${fe.number(one.alpha)}`, faint: one !== run,
       colour: one === run ? "var(--fe-accent)" : "currentColor", points: one.trace.steps.map((step, s) => [s, mean(step[key])]) });
-    curves.update({ x: { whole: true }, series: [...runs().filter((one) => one !== run), run].map(line) });
+    const series = [...runs().filter((one) => one !== run), run].map(line);
+    curves.update({ x: { whole: true }, y: { domain: fe.readingDomain(series.flatMap(({ points }) => points.map(([, y]) => y))) }, series });
   };
   const showNumbers = (run) => {
     const numbers = { ...run.metrics, "final gap": mean(run.trace.steps.at(-1)?.gap_norm ?? []) };

@@ -141,9 +141,7 @@ fe.context = (model, root) => {
     send: (content) => fe.attempt(() => model.send(content)),
     announce: (text) => { live.textContent = text; },
     cleanup: (action) => cleanups.push(action),
-    end() {
-      for (const action of cleanups.splice(0).reverse()) fe.attempt(action);
-    },
+    end: () => cleanups.splice(0).reverse().forEach((action) => fe.attempt(action)),
   };
   return ctx;
 };

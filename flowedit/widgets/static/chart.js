@@ -20,6 +20,9 @@ fe.domain = (values) => {
   return low < high ? [low, high] : [low - 0.5 * Math.max(Math.abs(low), 1), high + 0.5 * Math.max(Math.abs(high), 1)];
 };
 
+// The range of a reading: from 0 to 1 for every run, so that 0.08 never looks like 1; only larger values stretch it.
+fe.readingDomain = (values) => [0, Math.max(1, fe.roundDomain(fe.domain([0, ...values]))[1])];
+
 // Maps a value to [0, 1]; null where it has no place on the scale.
 fe.scale = ([low, high]) => (value) => (fe.isNumber(value) ? (value - low) / (high - low) : null);
 
