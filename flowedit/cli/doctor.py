@@ -29,7 +29,7 @@ def doctor(
     frames: Annotated[int | None, typer.Option(help="Frames of the clip; default: each checkpoint's own.")] = None,
     keyframes: Annotated[int, typer.Option(min=0, help="Keyframes of the edit.")] = 5,
     *,
-    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure speed to predict minutes.")] = False,
+    speed: Annotated[bool, typer.Option("--speed", help="Measure speed to predict minutes.")] = False,
 ) -> None:
     """Show versions, processor, memory and disk, and what each checkpoint needs here; with --speed also the minutes."""
     from flowedit.wan.memory import measure_resources

@@ -11,8 +11,7 @@ from flowedit.errors import ModelError
 from flowedit.wan.checkpoints import ALIASES, CHECKPOINTS, Checkpoint, resolve
 from flowedit.wan.files import BASE_PATH_VARIABLE, is_fetched, models_folder
 
-app = typer.Typer(help="Wan checkpoints: list, show, fetch.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")]
+app = typer.Typer(help="Wan checkpoints: list, fetch.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -34,38 +33,8 @@ def list_() -> None:
 
 
 @app.command()
-def show(name: Name) -> None:
-    """Show where a checkpoint comes from, what it takes, and its defaults."""
-    from flowedit.wan.placement import LEVELS, needs_of, own_clip
-
-    entry, table = _resolved(name), Table(show_header=False, box=None)
-    rows = {
-        "checkpoint": entry.name,
-        "keyframes by": ", ".join(entry.routes),
-        "size": f"{entry.width_px}x{entry.height}, multiples of {entry.size_multiple}",
-        "frames": f"{entry.num_frames} at {entry.fps} fps",
-        "defaults": f"{entry.steps} steps, shift {entry.shift:g}, guidance {entry.guidance:g}",
-        "licence": entry.licence,
-        "note": entry.note,
-    }
-    for row in rows.items():
-        table.add_row(*row)
-    parts = Table("part", "weights", "in bf16", "Hugging Face", "ModelScope")
-    for part in entry.parts:
-        hubs = "/".join(part.huggingface), "/".join(part.modelscope)
-        parts.add_row(part.role, f"{part.weights / 1e9:.2f} bn", f"{2 * part.weights / 1e9:.1f} GB", *hubs)
-    memory = Table("level", "GPU", "host", title="memory of an edit of that clip with 5 keyframes as tokens")
-    for level in (*LEVELS, "cpu"):
-        needs = needs_of(entry, own_clip(entry), level, keyframes=5)
-        memory.add_row(level, f"{needs.gpu / 1e9:.1f} GB" if needs.gpu else "", f"{needs.host / 1e9:.1f} GB")
-    console = Console()
-    for shown in (table, parts, memory):
-        console.print(shown)
-
-
-@app.command()
 def fetch(
-    name: Name,
+    name: Annotated[str, typer.Argument(help="A checkpoint's name, 1.3B or 14B.")],
     to: Annotated[Path | None, typer.Option("--to", help="Folder to keep it in.")] = None,
     source: Annotated[Literal["modelscope", "huggingface"], typer.Option(help="The hub.")] = "modelscope",
     *,
@@ -76,7 +45,9 @@ def fetch(
     from flowedit.wan.fetch import make_plan
     from flowedit.wan.memory import measure_resources
 
-    plan = make_plan(_resolved(name), source=source, folder=to)
+    entry = resolve(name)
+    typer.echo(f"{entry.name}, {entry.licence}. {entry.note}".rstrip())
+    plan = make_plan(entry, source=source, folder=to)
     free = measure_resources(plan.folder).disk_free
     for item in plan.downloads:
         label = item.part.role if item.part else "tokenizer"
@@ -87,14 +58,6 @@ def fetch(
     run(plan, report=typer.echo)
     if plan.folder != models_folder():
         typer.echo(f"Give {plan.folder} as the model, or set {BASE_PATH_VARIABLE}={plan.folder}.")
-
-
-def _resolved(name: str) -> Checkpoint:
-    """The entry of a name; an alias is said out loud, so that nobody wonders which model ran."""
-    entry = resolve(name)
-    if entry.name != name:
-        typer.echo(f"{name} is {entry.name}.")
-    return entry
 
 
 def _is_here(entry: Checkpoint) -> bool:

@@ -192,17 +192,10 @@ class TestCommand:
         row = next(line for line in shown.splitlines() if ENTRY.name in line)
         assert f"{needs_of(ENTRY, own_clip(ENTRY), 'disk', keyframes=5).gpu / 1e9:.1f} GB" in row
 
-    def test_show_says_where_it_comes_from_and_what_the_alias_is(self):
-        shown = self.run("show", "1.3B").output
-        assert "1.3B is Wan2.1-Fun-1.3B-InP." in shown
-        assert "no official 1.3B image-to-video" in shown
-        assert "PAI/Wan2.1-Fun-1.3B-InP" in shown
-        entry = resolve("1.3B")
-        for level in ("resident", "offload", "fp8", "disk", "cpu"):
-            needs = needs_of(entry, own_clip(entry), level, keyframes=5)
-            row = next(line for line in shown.splitlines() if f" {level} " in line)
-            assert f"{needs.host / 1e9:.1f} GB" in row
-            assert not needs.gpu or f"{needs.gpu / 1e9:.1f} GB" in row
+    def test_fetch_says_what_the_alias_is_whose_it_is_and_its_licence(self, hub):
+        hub.download = pytest.fail
+        shown = self.run("fetch", "1.3B", input="n\n").output
+        assert shown.startswith("Wan2.1-Fun-1.3B-InP, Apache-2.0. By alibaba-pai, not by the Wan team")
 
     def test_fetch_shows_the_size_and_asks_before_downloading(self, hub):
         hub.download = pytest.fail
