@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flowedit.agent.settings import StyleSettings
 from flowedit.batch.cluster import BatchOptions
@@ -93,7 +93,7 @@ def batch(
 
 @contextmanager
 def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record], None]]":
-    """A watcher of records: a bar at a terminal, elsewhere a line for what begins and ends, or JSON of every change."""
+    """A watcher of records: bars at a terminal, elsewhere a line for what begins and ends, or JSON of every change."""
     console, ended = Console(stderr=True), 0
 
     def say(record: "Record") -> None:
@@ -107,27 +107,31 @@ def _shown(total: int, *, as_json: bool) -> "Iterator[Callable[[Record], None]]"
     if as_json or not console.is_terminal:
         yield say
     else:
-        with Bar(console, total) as bar:
-            yield bar.show
+        with _Bars(console, total) as bars:
+            yield bars.show
 
 
-class Bar(Progress):
-    """A bar over all clips, with the time left by the pace of those that were not skipped, and what was said last."""
+class _Bars(Progress):
+    """A bar over all clips, with the time left by the pace of those that were not skipped, and one for each at work."""
 
     def __init__(self, console: Console, total: int) -> None:
-        """Start at the first of so many clips."""
         words = TextColumn("{task.description}", markup=False)
-        columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), words
+        columns = BarColumn(), TextColumn("{task.fields[steps]}"), TimeElapsedColumn(), TimeRemainingColumn(), words
         super().__init__(*columns, console=console, transient=True, speed_estimate_period=math.inf)
-        self._clips = self.add_task("", total=total)
+        self._clips, self._total, self._ended, self._skipped = dict[str, TaskID](), total, 0, 0
+        self._whole = self.add_task("clips: time taken, time left", total=total, steps=f"0/{total}")
 
     def show(self, record: "Record") -> None:
-        """Draw a change of a clip; a line above the bar says what became of it."""
-        line, bar = printable(record.line()), self.tasks[0]
-        self.update(self._clips, description=line)
-        if record.state == "skipped":
-            self.update(self._clips, total=(bar.total or 0) - 1)
-        elif record.ended:
-            self.advance(self._clips)
-        if record.state != "running":
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if record.state == "running":
+            if record.id not in self._clips:
+                self._clips[record.id] = self.add_task("", total=None, steps="")
+            steps = {"steps": f"{record.done}/{record.total}", "total": record.total} if record.total else {}
+            words = printable(f"{record.id}: {record.stage or 'starting'}")
+            self.update(self._clips[record.id], description=words, completed=record.done, **steps)
+            return
+        if record.id in self._clips:
+            self.remove_task(self._clips.pop(record.id))
+        self.console.print(printable(record.line()), highlight=False, markup=False, soft_wrap=True)
+        self._ended, self._skipped = self._ended + record.ended, self._skipped + (record.state == "skipped")
+        worked, steps = self._ended - self._skipped, f"{self._ended}/{self._total}"
+        self.update(self._whole, completed=worked, total=self._total - self._skipped, steps=steps)

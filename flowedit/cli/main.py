@@ -27,6 +27,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 _LIMITS = (OSError, MemoryError, sqlite3.Error, ImportError, SystemError)
 """What the machine's limits raise, wherever they are met: libraries that find no memory cannot be imported."""
+_RULES = {"a valid integer": "a whole number", "a valid number": "a number"}
 
 app = typer.Typer(
     name="flowedit",
@@ -111,6 +112,15 @@ def _usage_line(error: Any) -> str:  # noqa: ANN401 - a UsageError, whose class 
     if context is not None and error.message == context.get_help():  # no command was given, which asks for the help
         typer.echo(error, err=True)
         sys.exit(2)
-    sentence = " ".join(error.format_message().replace("Value error, ", "").split())
+    # Pydantic's findings, which newer versions of typer pass on, hold option, value and rule apart.
+    findings = getattr(error.__cause__, "errors", None)
+    if findings is None or error.param is None:
+        sentence = " ".join(error.format_message().split())
+    else:
+        found = findings()[0]
+        rule = found["msg"].removeprefix("Input should be ").split(", ")[0]
+        if " is not one of " in found["msg"]:
+            rule = "one of " + found["msg"].partition(" is not one of ")[2].rstrip(".").replace("'", "")
+        sentence = f"{error.param.opts[0]} is {found['input']!r}; it must be {_RULES.get(rule, rule)}"
     path = "flowedit" if context is None else context.command_path
     return f"{sentence}{'' if sentence[-1] in '.?' else '.'} See {path} --help."

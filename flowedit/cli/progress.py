@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from flowedit.methods.branches import Step
     from flowedit.run.job import Watch
 
+_NEXT = {
+    "sample": "choosing the keyframes",
+    "select_keyframes": "reading the style",
+    "analyze_style": "writing the prompts",
+    "plan": "painting the keyframes",
+    "judge": "writing the keyframes",
+}
+"""What comes after a node, on the bar."""
+
 
 def printable(text: str) -> str:
     """Text with its control characters, and what is no character, shown escaped: a name may hold any byte."""
@@ -61,7 +70,8 @@ class StyleProgress:
             self.bar.update(self._task, total=len(event.values.get("indices", [])) or None)
         if event.node == "style_keyframe" and event.outcome == "done" and event.values.get("attempt") == 0:
             self.bar.advance(self._task)
-        self.bar.update(self._task, description=f"after {event.node}")
+        if event.node in _NEXT:
+            self.bar.update(self._task, description=_NEXT[event.node])
 
 
 def counted(number: int, noun: str) -> str:

@@ -19,7 +19,7 @@ from flowedit.batch.index import write_index
 from flowedit.batch.manifest import entries_of, find_rows, read_rows
 from flowedit.batch.record import Record, is_done, read_record
 from flowedit.batch.worker import budget_of, painted
-from flowedit.cli.batch import Bar
+from flowedit.cli.batch import _Bars
 from flowedit.cli.main import main
 from flowedit.errors import SettingError
 from flowedit.media import footage
@@ -225,18 +225,19 @@ def test_the_command_checks_all_lines_before_any_work_and_says_what_becomes_of_t
     )
 
 
-def test_the_bar_tells_the_time_left_by_clips_that_were_not_skipped(monkeypatch):
-    """Catches: a time left that 90 skipped clips make short, and a bar that counts a clip twice."""
-    bar, now = Bar(Console(force_terminal=True, file=StringIO()), 100), [0.0]
-    monkeypatch.setattr(bar, "get_time", lambda: now[0])
+def test_the_bars_tell_the_time_left_by_clips_that_were_not_skipped(monkeypatch):
+    """Catches: a time left that 90 skipped clips make short, and a bar that stays behind its clip."""
+    console = Console(force_terminal=True, file=StringIO())
+    bars, now = _Bars(console, 100), [0.0]
+    monkeypatch.setattr(bars, "get_time", lambda: now[0])
     for i in range(98):
         if i >= 90:
-            bar.show(Record(id=f"c{i}", state="running", stage="denoising", done=1, total=4))
-            assert bar.tasks[0].description == f"c{i}: denoising 1/4"
+            bars.show(Record(id=f"c{i}", state="running", stage="denoising", done=1, total=4))
+            assert [task.description for task in bars.tasks[1:]] == [f"c{i}: denoising"]
             now[0] += 10
-        bar.show(Record(id=f"c{i}", state="done" if i >= 90 else "skipped"))
-    (whole,) = bar.tasks
-    assert (whole.completed, whole.total, whole.time_remaining) == (8, 10, 20)
+        bars.show(Record(id=f"c{i}", state="done" if i >= 90 else "skipped"))
+    (whole,) = bars.tasks
+    assert (whole.fields["steps"], whole.time_remaining) == ("98/100", 20)
 
 
 def test_without_ray_one_line_says_how_to_get_it(clips):

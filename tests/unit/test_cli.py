@@ -1,7 +1,6 @@
 """The command line: what it hands to a run, what it refuses in a line, and how it ends."""
 
 import json
-import re
 from fractions import Fraction
 
 import numpy as np
@@ -126,11 +125,11 @@ def test_unreadable_video_is_named(edit, job, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said", "see"),
     [
-        ("edit clip.mp4 -o x --steps abc", "Invalid value for '--steps': ", "flowedit edit"),
-        ("edit clip.mp4 -o x --alpha much", "Invalid value for '--alpha': ", "flowedit edit"),
-        ("style clip.mp4 -o x --max-frames 1.5", "Invalid value for '--max-frames': ", "flowedit style"),
-        ("doctor --keyframes -1", "Invalid value for '--keyframes': ", "flowedit doctor"),
-        ("demo --clip x", "Invalid value for '--clip': 'x' is not one of 'coffee', 'mountain'.", "flowedit demo"),
+        ("edit clip.mp4 -o x --steps abc", "--steps is 'abc'; it must be a whole number.", "flowedit edit"),
+        ("edit clip.mp4 -o x --alpha much", "--alpha is 'much'; it must be a number.", "flowedit edit"),
+        ("style clip.mp4 -o x --max-frames 1.5", "--max-frames is '1.5'; it must be a whole number.", "flowedit style"),
+        ("doctor --keyframes -1", "--keyframes is '-1'; it must be greater than or equal to 0.", "flowedit doctor"),
+        ("demo --clip x", "--clip is 'x'; it must be one of coffee, mountain.", "flowedit demo"),
         ("edit clip.mp4", "Missing option '--output' / '-o'.", "flowedit edit"),
         ("models fetch", "Missing argument 'name'.", "flowedit models fetch"),
         ("edit a --stepz 3", "No such option: --stepz (Possible options: --steps, --style, --sweep).", "flowedit edit"),
@@ -142,8 +141,7 @@ def test_unreadable_video_is_named(edit, job, capsys):
 def test_a_wrong_command_line_is_one_line_with_status_2(capsys, arguments, said, see):  # catches: usage and a box
     assert run(*arguments.split()) == 2
     printed = capsys.readouterr()
-    assert printed.out == ""
-    assert re.fullmatch(rf"flowedit: {re.escape(said)}.*(?<=[.?]) See {see} --help\.\n", printed.err)
+    assert (printed.out, printed.err) == ("", f"flowedit: {said} See {see} --help.\n")
 
 
 @pytest.mark.parametrize(
