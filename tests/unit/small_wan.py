@@ -3,9 +3,8 @@
 The classes are the vendor's; only the widths are small, so that a whole pipeline runs on a CPU in seconds.
 """
 
-import contextlib
 import functools
-import unittest.mock
+from unittest.mock import patch
 
 import torch
 from diffsynth.models.wan_video_dit import WanModel
@@ -50,25 +49,15 @@ def randomise(module, seed):
     return module.eval().requires_grad_(False)
 
 
-@contextlib.contextmanager
-def _no_init():
-    """Skip the vendor's slow random initialisation; every value is drawn afterwards."""
-    names = ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_")
-    kept = {name: getattr(torch.nn.init, name) for name in names}
-    for name in names:
-        setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
-    try:
-        yield
-    finally:
-        for name, function in kept.items():
-            setattr(torch.nn.init, name, function)
+_DRAWS = ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_")
+"""The vendor's slow random initialisation; every value is drawn afterwards."""
 
 
 def small_vae(family="t2v", seed=1):
     """Make the vendor's VAE, with few channels."""
     kind, net = (WanVideoVAE38, VideoVAE38_) if family == "ti2v" else (WanVideoVAE, VideoVAE_)
     narrow = {"dim": 8, "z_dim": 48, "dec_dim": 8} if family == "ti2v" else {"dim": 8, "z_dim": 16}
-    with unittest.mock.patch(f"diffsynth.models.wan_video_vae.{net.__name__}", lambda **_: net(**narrow)):
+    with patch(f"diffsynth.models.wan_video_vae.{net.__name__}", lambda **_: net(**narrow)):
         return randomise(kind(), seed)
 
 
@@ -95,7 +84,7 @@ class SmallText:
 
 def small_dit(family, seed=2, **changes):
     """Make the vendor's transformer of this family, two blocks deep."""
-    with _no_init():
+    with patch.multiple(torch.nn.init, **dict.fromkeys(_DRAWS, lambda tensor, *_, **__: tensor)):
         return randomise(WanModel(**{**SIZES, **FAMILIES[family], **changes}), seed)
 
 
@@ -149,11 +138,8 @@ def record(pipe, **call):
         calls.append((copied, output.clone()))
         return output
 
-    pipe.model_fn = spy
-    try:
+    with patch.object(pipe, "model_fn", spy):
         video = pipe(**call, progress_bar_cmd=lambda steps: steps, tiled=False, output_type="floatpoint")
-    finally:
-        pipe.model_fn = inner
     return video, calls
 
 

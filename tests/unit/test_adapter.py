@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -60,21 +61,12 @@ def t2v_pipe():
 
 def vendor_run(pipe, height=HEIGHT, width=WIDTH, **call):
     """Final latents and pixels of the vendor's own pipeline."""
-    seen, decode = {}, pipe.vae.decode
-
-    def spy(latents, **options):
-        seen["latents"] = latents.clone()
-        return decode(latents, **options)
-
-    pipe.vae.decode = spy
-    try:
+    with patch.object(pipe.vae, "decode", wraps=pipe.vae.decode) as decode:
         video = pipe(
             prompt=PROMPT, negative_prompt=NEGATIVE, num_frames=FRAMES, height=height, width=width, seed=5,
             num_inference_steps=4, tiled=False, output_type="floatpoint", progress_bar_cmd=lambda steps: steps, **call,
         )  # fmt: skip
-    finally:
-        del pipe.vae.decode
-    return seen["latents"], video
+    return decode.call_args.args[0], video
 
 
 def our_run(pipe, keyframes=(), clip=CLIP, vendor_state=False, **changes):
@@ -209,17 +201,13 @@ def test_guidance_1_runs_the_model_once_and_needs_no_negative(i2v_pipe, monkeypa
         assert calls[0]["timestep"].tolist() == [500.0]
 
 
-def test_the_two_experts_hand_over_where_the_vendor_does(t2v_pipe):  # catches: a boundary in thousandths
-    t2v_pipe.dit2 = small_dit("t2v", seed=9)
-    try:
-        model = WanVideo(t2v_pipe)
-        experts = [model._models_at(sigma)["dit"] for sigma in (0.876, 0.875, 0.874)]
-        theirs = vendor_run(t2v_pipe, cfg_scale=5.0)
-        ours = our_run(t2v_pipe, guidance=5.0, conditioning="none", **NOISE)
-    finally:
-        first, t2v_pipe.dit2 = t2v_pipe.dit, None
-    assert [expert is first for expert in experts] == [True, True, False]
-    assert_equal_runs(theirs, ours)
+def test_the_two_experts_hand_over_where_the_vendor_does(t2v_pipe, monkeypatch):  # catches: a boundary in thousandths
+    monkeypatch.setattr(t2v_pipe, "dit2", small_dit("t2v", seed=9))
+    model = WanVideo(t2v_pipe)
+    experts = [model._models_at(sigma)["dit"] for sigma in (0.876, 0.875, 0.874)]
+    assert [expert is t2v_pipe.dit for expert in experts] == [True, True, False]
+    theirs = vendor_run(t2v_pipe, cfg_scale=5.0)
+    assert_equal_runs(theirs, our_run(t2v_pipe, guidance=5.0, conditioning="none", **NOISE))
 
 
 def test_a_text_to_video_model_refuses_images_and_says_what_to_use(t2v_pipe):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -30,14 +31,10 @@ def model_of(family, name="wan"):
 def edited(model, settings=GUIDED):
     """The edit's frames, and the prompt of each forward."""
     calls, inner = [], model.pipe.model_fn
-    model.pipe.model_fn = lambda **given: calls.append(id(given["context"])) or inner(**given)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            frames = edit_video(FRAMES, KEYS, model, settings).frames
-    finally:
-        model.pipe.model_fn = inner
-    return frames.astype(int), calls
+    spy = lambda **given: calls.append(id(given["context"])) or inner(**given)  # noqa: E731
+    with warnings.catch_warnings(), patch.object(model.pipe, "model_fn", spy):
+        warnings.simplefilter("ignore")
+        return edit_video(FRAMES, KEYS, model, settings).frames.astype(int), calls
 
 
 def test_fast_gives_the_plain_frames_and_plain_gives_the_vendor_back():
