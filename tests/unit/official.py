@@ -19,14 +19,11 @@ BYTES, DTYPE = 2, "BF16"
 UNCONVERTED_PREFIX = {"wan_video_vae": "model.", "wan_video_image_encoder": "model."}
 
 
-def _class(path):
-    module, name = path.rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)
-
-
 def _on_meta(path, **settings):
     """Build a vendor class without memory; its image encoder asks for the CPU inside and is told otherwise."""
-    home, kind = importlib.import_module(path.rsplit(".", 1)[0]), _class(path)
+    module, name = path.rsplit(".", 1)
+    home = importlib.import_module(module)
+    kind = getattr(home, name)
     if path.endswith("WanImageEncoder"):
         vision = home.clip_xlm_roberta_vit_h_14
         with unittest.mock.patch.object(
@@ -35,10 +32,6 @@ def _on_meta(path, **settings):
             return kind()
     with torch.device("meta"):
         return kind(**settings)
-
-
-def _shapes(model):
-    return {name: list(value.shape) for name, value in model.state_dict().items()}
 
 
 def _clip_text_shapes(dim=1024, layers=24, vocabulary=250002, places=514):
@@ -86,9 +79,9 @@ def official_shapes(value):
     shapes = {}
     for config in configs:
         prefix = UNCONVERTED_PREFIX.get(config["model_name"], "")
-        made = _shapes(_on_meta(config["model_class"], **config.get("extra_kwargs", {})))
+        made = _on_meta(config["model_class"], **config.get("extra_kwargs", {})).state_dict()
         named = as_diffusers if "FromDiffusers" in config.get("state_dict_converter", "") else str
-        shapes |= {named(name.removeprefix(prefix)): shape for name, shape in made.items()}
+        shapes |= {named(name.removeprefix(prefix)): list(value.shape) for name, value in made.items()}
         if config["model_name"] == "wan_video_image_encoder":
             shapes |= _clip_text_shapes()
     return shapes
