@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality | speed | gpu | long-clips | pages`: what is measured."""
+"""`python -m benchmarks quality | speed | gpu | long-clips | batch | pages`: what is measured."""
 
 import sys
 from collections.abc import Iterable
@@ -118,6 +118,15 @@ def gpu(
         todo = {"parallel": partial(forward_rows, spread=spread)} if spread else wanted
         for row in run_gpu(todo, benches, json, rank=spread.rank if spread else 0):
             typer.echo("  ".join([row.checkpoint, row.name, *filter(None, (cell(row) for cell in CELLS.values()))]))
+
+
+@app.command()
+def batch(out: Annotated[Path, typer.Option(help="Where the seconds go.")] = RESULTS / "batch.json") -> None:
+    """Edit twelve clips one by one and as a batch, and check a long manifest."""
+    from benchmarks.batch import measure_batch
+
+    for line in measure_batch(out):
+        typer.echo(line)
 
 
 def _names(text: str) -> list[str]:

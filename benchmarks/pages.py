@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from benchmarks import RESULTS, gpu, long_clips, speed, table
+from benchmarks import RESULTS, batch, gpu, long_clips, speed, table, targets
 from flowedit.errors import OutputError
 from flowedit.presets import preset_settings
 from flowedit.wan.checkpoints import resolve
@@ -28,7 +28,8 @@ RESTYLING = ("Wan2.1-Fun-1.3B-InP", "Wan2.1-VACE-1.3B", "Bernini-R-1.3B", "Wan2.
 
 def figures() -> dict[str, Any]:
     """What expressions may name: `q`, the scores of test scenes; other records; and what makes tables of them."""
-    makers = table.means, table.gains, table.families, gpu.where, gpu.rows_of, memory_table
+    makers = table.means, table.gains, table.families, gpu.where, gpu.rows_of, batch.batch_table, memory_table
+    makers += targets.asked_of_the_default, targets.asked_of_a_gpu, targets.asked_of_a_batch, targets.hundred_nodes
     long = long_clips.read_readings(RESULTS / "long_clips.json")
     return {
         **{maker.__name__: maker for maker in makers},
@@ -39,6 +40,7 @@ def figures() -> dict[str, Any]:
         "long_table": long_clips.to_markdown(long),
         **{name: gpu.read_record(RESULTS / f"{name}.json") for name in ("gpu_h200", "gpu_h200_fast", "gpu_h200_x2")},
         "gpu_bernini": gpu.read_record(RESULTS / "gpu_bernini.json"),
+        "batch": json.loads((RESULTS / "batch.json").read_text(encoding="utf-8")),
         "gpu_tests": json.loads((RESULTS / "gpu_tests.json").read_text(encoding="utf-8")),
     }
 
