@@ -5,7 +5,7 @@ These names need NumPy and matplotlib alone. What needs a model is a module that
 """
 
 from flowedit.lessons.card import predict, recall, setup
-from flowedit.lessons.checks import check
-from flowedit.lessons.look import COLOURS, bare, contact, figure, show
+from flowedit.lessons.exercises import check
+from flowedit.lessons.look import contact, figure, show
 
-__all__ = ["COLOURS", "bare", "check", "contact", "figure", "predict", "recall", "setup", "show"]
+__all__ = ["check", "contact", "figure", "predict", "recall", "setup", "show"]

@@ -7,12 +7,12 @@ import platform
 import sys
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import psutil
 from platformdirs import user_data_path
 
 from flowedit import __version__
 from flowedit.files import write_text
-from flowedit.lessons.look import use_house_style
 from flowedit.widgets._probe import host_name
 
 _DARK = (
@@ -43,7 +43,7 @@ class Card:
 
 def setup(number: str) -> Card:
     """Make the notebook ready for lesson `number`, such as "01", and give a card with what it finds; once is enough."""
-    use_house_style()
+    plt.style.use("flowedit.lessons.house")
     _return_memory_at_once()
     free = psutil.virtual_memory().available / 2**30
     versions = f"flowedit {__version__}", f"Python {platform.python_version()}"

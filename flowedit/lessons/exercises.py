@@ -1,40 +1,38 @@
-"""The checks of the lessons' exercises: each holds an answer to the properties that a right one has."""
+"""The checks of the lessons' exercises: each holds an answer to the properties that a right one has.
+
+The reader sees the first property that does not hold and on what input, never the answer. `check` never raises: an
+unsolved or wrong exercise does not stop the cells below it.
+"""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from flowedit.correction import gap_law, residual
+from flowedit.errors import SettingError
 from flowedit.flow import euler_step, interpolate, velocity
 from flowedit.frames import GROUP, slot_count, slot_of
+from flowedit.lessons.card import Card
 from flowedit.schedule import wan_sigmas
 from flowedit.toy import Mixture, difference_field, euler, point_mass, solve
 
 Answer = Callable[..., Any]
+_LOOKS = {"passed": ("✓", "#009E73"), "failed": ("✗", "#D55E00"), "open": ("…", "#8A8A8A")}
 
 
 class WrongAnswerError(Exception):
     """A property that an answer does not have, the input that shows it, and the mistake where it is a known one."""
 
 
-def close(
-    says: str,
-    on: str,
-    got: object,
-    expected: object,
-    tolerance: float = 1e-9,
-    slips: Mapping[str, object] | None = None,
-) -> None:
+def close(says: str, on: str, got: object, expected: object, tolerance: float = 1e-9, **slips: object) -> None:
     """Refuse numbers or arrays that differ in shape or by more than a tolerance; `slips` are what mistakes give."""
     a, b = (np.asarray(value, dtype=np.float64) for value in (got, expected))
     if a.shape == b.shape and np.all(np.abs(a - b) <= tolerance):
         return
-    known = [
-        f"{name}. " for name, wrong in (slips or {}).items() if a.shape == np.shape(wrong) and np.allclose(a, wrong)
-    ]
+    known = [f"{name}. " for name, wrong in slips.items() if a.shape == np.shape(wrong) and np.allclose(a, wrong)]
     raise WrongAnswerError(f"{''.join(known[:1])}It {says}: on {on} expected {_brief(b)}, got {_brief(a)}.")
 
 
@@ -77,7 +75,7 @@ def close_gap(answer: Answer) -> None:
         left = {name: ahead - dt * wrong for name, wrong in slips.items()}
         got = ahead - dt * answer(x_main, x_key, v_main, v_key, dt, kappa)
         on = f"kappa = {kappa}, dt = {dt}"
-        close("should leave the gap (1 - kappa) r", on, got, gap_law(r, kappa), slips=left)
+        close("should leave the gap (1 - kappa) r", on, got, gap_law(r, kappa), **left)
 
 
 def velocity_of_two(answer: Answer) -> None:
@@ -130,7 +128,7 @@ def shared_rows(answer: Answer) -> None:
         appended = table[num_slots : num_slots + len(slots)].real
         slips = {"The keyframes are appended: they seem to come after the clip": appended}
         says, own = "should give each keyframe the row of its slot", table[list(slots)].real
-        close(says, on, rows[num_slots:], own, slips=slips)
+        close(says, on, rows[num_slots:], own, **slips)
 
 
 def odd_one_out(answer: Answer) -> None:
@@ -176,7 +174,7 @@ def edit_coupled(answer: Answer) -> None:
         "Nothing is corrected": final(lambda dt, beta: 0.0),
     }
     got, on = answer(model, source, keys, slots, noise, sigmas, kappa), "5 slots, keyframes in 0 and 3, kappa 0.25"
-    close("should end where the package's loop ends", on, got, final(problem.gain), 1e-5, slips)
+    close("should end where the package's loop ends", on, got, final(problem.gain), 1e-5, **slips)
 
 
 def my_edit(answer: Answer) -> str:
@@ -238,3 +236,30 @@ CHECKS: dict[str, Callable[[Answer], str | None]] = {
     "8.1": point_velocity,
 }
 """By the number of the exercise; a check says in words how good an answer is, or nothing."""
+
+
+def check(name: str, answer: Answer) -> Card:
+    """Try an answer to an exercise, such as "1.1": a card that says "passed", what failed on which input, or "open".
+
+    Raises:
+        SettingError: there is no such exercise.
+    """
+    if name not in CHECKS:
+        raise SettingError(f"There is no exercise {name!r}; there are {', '.join(CHECKS)}.")
+
+    def answered(*inputs: object) -> object:
+        value = answer(*inputs)
+        if value is None:
+            raise WrongAnswerError("It returns nothing: end it with `return`.")
+        return value
+
+    try:
+        status, words = "passed", CHECKS[name](answered) or "It has every property that was tried."
+    except WrongAnswerError as error:
+        status, words = "failed", str(error)
+    except NotImplementedError:
+        status, words = "open", "Write the missing lines, then run this cell again."
+    except Exception as error:  # a student's mistake of any kind is an answer to report
+        status, words = "failed", f"Your code raised {type(error).__name__}: {error}"
+    sign, colour = _LOOKS[status]
+    return Card(f"{sign} Exercise {name} {status}", words, colour)

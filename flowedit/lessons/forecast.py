@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from flowedit.errors import ModelError, OutputError
 from flowedit.frames import ClipShape
 from flowedit.settings import EditSettings
-from flowedit.wan.checkpoints import Checkpoint, resolve
+from flowedit.wan.checkpoints import resolve
 from flowedit.wan.memory import Resources, keyframes_in, token_count
 from flowedit.wan.placement import GB, needs_of, placements
 from flowedit.wan.speed import Speed, predict_minutes
@@ -46,21 +47,17 @@ CARDS = {"T4": 15, "RTX 3060": 12, "RTX 4090": 24, "A100": 40, "H100": 80}
 def fits(names: Sequence[str], *, host: int = 64, keyframes: int = 5) -> str:
     """Where the weights of checkpoints rest on each of `CARDS`, in a machine of `host` gigabytes, as a table."""
     lines = [f"{'':24}" + "".join(f"{f'{card} {size} GB':>17}" for card, size in CARDS.items())]
+    machine = Resources(device="cuda", capability=(8, 0), host_total=host * GB, host_free=host * GB, disk_free=0)
     for entry in map(resolve, names):
-        shape = ClipShape(num_frames=entry.num_frames, height=entry.height, width=entry.width_px)
-        levels = [level_on(size, entry, shape, host=host, keyframes=keyframes) for size in CARDS.values()]
+        shape, levels = ClipShape(num_frames=entry.num_frames, height=entry.height, width=entry.width_px), []
+        for size in CARDS.values():
+            card = replace(machine, gpu_total=size * GB, gpu_free=size * GB)
+            try:
+                levels.append(placements(entry, shape, card, keyframes=keyframes)[0].level)
+            except ModelError:
+                levels.append("too small")
         lines.append(f"{entry.name:24}" + "".join(f"{level:>17}" for level in levels))
     return "\n".join(lines)
-
-
-def level_on(size: int, entry: Checkpoint, shape: ClipShape, *, host: int, keyframes: int) -> str:
-    """Where the weights of a checkpoint rest on a card of `size` gigabytes in a machine of `host` gigabytes."""
-    card = {"device": "cuda", "gpu_total": size * GB, "gpu_free": size * GB, "capability": (8, 0)}
-    machine = Resources(**card, host_total=host * GB, host_free=host * GB, disk_free=0)
-    try:
-        return placements(entry, shape, machine, keyframes=keyframes)[0].level
-    except ModelError:
-        return "too small"
 
 
 def recorded_speed(size: str) -> tuple[Speed, str]:

@@ -13,25 +13,8 @@ from matplotlib.figure import Figure
 
 from flowedit.errors import SettingError
 
-COLOURS = {
-    "blue": "#0072B2",
-    "orange": "#D55E00",
-    "green": "#009E73",
-    "purple": "#CC79A7",
-    "sky": "#56B4E9",
-    "gold": "#E69F00",
-    "ink": "#222222",
-    "grey": "#8A8A8A",
-}
-"""Colours by name; `grey` is for references and bounds."""
-WIDTH = 8.4
-"""Inches: as wide as a notebook's text."""
+WIDTH = 8.4  # inches: as wide as a notebook's text
 _SMALL_FRAME, _BESIDE = 1.15, {"rotation": 0, "ha": "right", "va": "center"}
-
-
-def use_house_style() -> None:
-    """Give every figure made from now on the look of `house.mplstyle`."""
-    plt.style.use("flowedit.lessons.house")
 
 
 def figure(columns: int = 1, *, height: float = 3.0, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401 - matplotlib's own

@@ -6,7 +6,7 @@ Pictures are WebP strips (frames one below the other). `python -m notebooks.publ
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -34,8 +34,7 @@ class RecordedEdit(EditResult):
         return f"recorded, model {self.model}"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ThreeIdeas:
+class ThreeIdeas(NamedTuple):
     """The small model's edits with each idea on or off, as `CoupledStage` takes them, and what one noise was worth."""
 
     strips: np.ndarray  # uint8 (8, H, W, 3), five frames side by side
@@ -56,8 +55,7 @@ class ThreeIdeas:
 def three_ideas() -> ThreeIdeas:
     """The record of the three ideas that comes with the package."""
     values = json.loads((FOLDER / IDEAS).read_text(encoding="utf-8"))
-    strips = _strip(FOLDER / IDEA_STRIPS, values["height"])
-    return ThreeIdeas(strips=strips, words=values["words"], noise=values["noise"])
+    return ThreeIdeas(_strip(FOLDER / IDEA_STRIPS, values["height"]), values["words"], values["noise"])
 
 
 def recorded(folder: Path = FOLDER) -> RecordedEdit:

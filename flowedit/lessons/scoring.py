@@ -16,8 +16,7 @@ EIGHT = ("source", "colour map", "propagation", "estimate", "method kappa 0", "m
 """The rows that say what each part is worth."""
 UNSEEN_AT = (0, 16)
 """Keyframes of the clip that no lesson shows."""
-FAR = 4
-"""Frames from the nearest keyframe at which a frame counts as far."""
+FAR = 4  # frames from the nearest keyframe
 
 
 class Row(NamedTuple):

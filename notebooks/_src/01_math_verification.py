@@ -193,7 +193,7 @@ fig, ax = lessons.figure(height=3.4)
 left = {name: np.abs(x_i - x_k - dt * (z_k - z_i + kappa / dt * form)) / r for name, form in forms.items()}
 for (name, factor), marker in zip(left.items(), "o^sd"):
     ax.plot(sigma, factor, marker=marker, markevery=4, label=f"{name}: {(factor < 1).sum()} of 50")
-ax.axhspan(0.03, 1, color=lessons.COLOURS["grey"], alpha=0.12, lw=0)
+ax.axhspan(0.03, 1, color="0.54", alpha=0.12, lw=0)
 ax.set(yscale="log", xlim=(1, 0), ylim=(0.03, 300), xlabel="noise level σ (an edit runs to the right)",
        ylabel="gap left (factor)", title="Only the residual leaves one half at every step (closed form)")
 ax.legend(title="steps at which the gap shrinks (grey)", ncols=2)
@@ -247,7 +247,7 @@ alphas = np.linspace(0, 20, 21)
 for ax, gain, name in zip(axes, (Euler, Exact), ("Literal: κ = α dt", "Exact: κ = 1 − exp(−α dt)")):
     for steps, marker in zip((50, 30, 20, 10), "o^sd"):
         ax.plot(alphas, [final_gap(gain(a), steps) for a in alphas], label=f"{steps} steps", marker=marker, markevery=5)
-    ax.axhspan(-1, 1, color=lessons.COLOURS["grey"], alpha=0.12, lw=0)
+    ax.axhspan(-1, 1, color="0.54", alpha=0.12, lw=0)
     ax.set(title=name, xlabel="rate α", ylim=(-3.2, 1.3))
 axes[0].set_ylabel("gap at the end, in units of D")
 axes[1].legend(title="closed form; grey: no worse than nothing", loc="lower center", ncols=2)

@@ -139,7 +139,7 @@ fig, ax = lessons.figure(height=2.9)
 for (name, values), marker in zip(errors.items(), "o^"):
     ax.loglog(counts, values, marker=marker, label=f"{name}, order {observed_order(values, counts):.2f}")
 for order in (1, 2):
-    ax.loglog(counts, [errors["euler"][0] * (8 / c) ** order for c in counts], color=lessons.COLOURS["grey"], lw=0.8)
+    ax.loglog(counts, [errors["euler"][0] * (8 / c) ** order for c in counts], color="0.54", lw=0.8)
 ax.set(xlabel="steps", ylabel="largest error", title="Error against the exact flow (grey: slopes −1 and −2)")
 ax.set_xticks(counts, counts)
 ax.legend()
@@ -217,10 +217,10 @@ assert kept["edited"] > 0.99 and abs(kept["made anew"] - 1 / 4) < 0.05
 fig, axes = lessons.figure(columns=2, height=3.3, sharey=True)
 column = column_of(start)
 for ax, (name, end) in zip(axes, ends.items()):
-    for k, (shade, marker) in enumerate(zip(("blue", "orange", "green", "purple"), "o^sd")):
+    for k, marker in enumerate("o^sd"):
         a, b = start[column == k], end[column == k]
-        ax.plot([a[:25, 0], b[:25, 0]], [a[:25, 1], b[:25, 1]], "-", color=lessons.COLOURS[shade], lw=0.4)
-        ax.plot(*b.T, marker, color=lessons.COLOURS[shade], ms=3)
+        ax.plot([a[:25, 0], b[:25, 0]], [a[:25, 1], b[:25, 1]], "-", color=f"C{k}", lw=0.4)
+        ax.plot(*b.T, marker, color=f"C{k}", ms=3)
     ax.set(title=f"{name}: {kept[name]:.0%} stay in their column", xlabel="first coordinate")
 lessons.show(fig)
 

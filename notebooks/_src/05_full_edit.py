@@ -105,7 +105,7 @@ for ax, name, at, says in zip(axes, ("r_k_norm", "gap_norm"), ("sigma", "sigma_n
         ax.plot(x, values, marker=marker, label=f"alpha {alpha:g}, at the end {values[-1]:.3f}")
     ax.set(xlim=(0.92, 0), ylim=(0, None), xlabel="noise level σ", title=f"{name}: what {says}")
     ax.legend(fontsize=8)
-axes[0].axhline(0.01, color=lessons.COLOURS["grey"], lw=1, linestyle="-")
+axes[0].axhline(0.01, color="0.54", lw=1, linestyle="-")
 lessons.show(fig)
 
 # %% tags=["proof"]

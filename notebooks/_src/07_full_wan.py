@@ -112,7 +112,7 @@ left.pcolormesh(keyframe_mask((0, 13, 32), 33, 1, 1)[..., 0, 0], cmap="cividis",
 left.set(title="The 4 mask channels of 33 frames", xlabel="slot", ylabel="channel")
 stacks = ["latents\n16", "mask\n4", "image\n16", "inactive\n16", "reactive\n16", "mask\n64"]
 for i, words in enumerate(stacks):
-    right.barh(i // 3, 0.94, left=i % 3, height=0.6, color=list(lessons.COLOURS.values())[i % 3])
+    right.barh(i // 3, 0.94, left=i % 3, height=0.6, color=f"C{i % 3}")
     right.text(i % 3 + 0.47, i // 3, words, ha="center", va="center", color="white")
 right.set(title="What goes in, by channels", yticks=(0, 1), yticklabels=("Fun-InP", "VACE"), xticks=())
 lessons.show(fig)

@@ -185,9 +185,9 @@ for name, (left, r, kappa) in runs.items():
 # %% tags=["see", "keep_output"]
 fig, axes = lessons.figure(columns=3, height=3.0)
 for ax, (name, (left, r, kappa)) in zip(axes, runs.items()):
-    ax.plot(r.mean(axis=1), color=lessons.COLOURS["grey"], label="r: gap with no correction")
-    ax.plot(((1 - kappa) * r).mean(axis=1), "-", color=lessons.COLOURS["blue"], label="law: (1 − κ) r")
-    ax.plot(left.mean(axis=1), "o", color=lessons.COLOURS["orange"], ms=4, label="gap that the step leaves")
+    ax.plot(r.mean(axis=1), color="0.54", label="r: gap with no correction")
+    ax.plot(((1 - kappa) * r).mean(axis=1), "-", color="C0", label="law: (1 − κ) r")
+    ax.plot(left.mean(axis=1), "o", color="C1", ms=4, label="gap that the step leaves")
     off = np.abs(left - (1 - kappa) * r).max()
     ax.set(title=f"{name}: off by {off:.1g}", xlabel="step", xticks=range(0, 12, 3), ylim=(0, 1.1 * r.max()))
 axes[0].legend(fontsize=8)

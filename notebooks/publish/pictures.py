@@ -13,7 +13,7 @@ from benchmarks.worlds import film_folder
 from flowedit.agent.painting import analyse, paint
 from flowedit.agent.sample import file_source
 from flowedit.agent.stylers import LOOKS
-from flowedit.lessons.look import bare, use_house_style
+from flowedit.lessons.look import bare
 from flowedit.media.clip import read_image, read_video, resize_image
 from notebooks.publish.catalog import FOLDER
 
@@ -52,7 +52,7 @@ def _captioned(row: np.ndarray, names: tuple[str, ...]) -> Image.Image:
 
 def looks(folder: Path = TARGET) -> Path:
     """Every look on a frame of a film, under the film's card, and on three of scikit-image's pictures."""
-    use_house_style()
+    plt.style.use("flowedit.lessons.house")
     source = file_source(film_folder() / "bigbuckbunny.mp4")
     film = [source.frame(round(k * (source.num_frames - 1) / 3)) for k in range(4)]
     stills = [np.ascontiguousarray(picture()[..., :3]) for picture in (data.astronaut, data.coffee, data.chelsea)]

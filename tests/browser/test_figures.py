@@ -7,8 +7,7 @@ from PIL import Image
 
 CELLS = (
     "from flowedit import lessons\nlessons.setup('01')",
-    "fig, ax = lessons.figure(height=2)\nax.plot([0, 1], color=lessons.COLOURS['orange'])\n"
-    "lessons.show(fig, 'One rising line, a drawing')",
+    "fig, ax = lessons.figure(height=2)\nax.plot([0, 1], color='C1')\nlessons.show(fig, 'One rising line, a drawing')",
     "import numpy as np\nfrom tests.browser.examples import scene\n"
     "fig, axes = lessons.contact({'a': scene(2)}, [0, 1])\nlessons.show(fig, 'Two frames of a scene, photographs')",
 )

@@ -1,6 +1,7 @@
 """The lessons' figures: whole, and never without words."""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 from flowedit.errors import SettingError
@@ -10,7 +11,7 @@ from flowedit.lessons import look
 @pytest.fixture(autouse=True)
 def house_style():
     with mpl.rc_context({"backend": "agg"}):
-        look.use_house_style()
+        plt.style.use("flowedit.lessons.house")
         yield
 
 
@@ -24,4 +25,4 @@ def test_lines_differ_by_colour_and_dash():
     """Catches a style sheet that the house style does not reach."""
     looks = list(mpl.rcParams["axes.prop_cycle"])
     assert len({entry["color"] for entry in looks}) == len({entry["linestyle"] for entry in looks}) == 6
-    assert look.COLOURS["blue"].lower() == f"#{looks[0]['color'].lower().removeprefix('#')}"
+    assert looks[0]["color"].lower().removeprefix("#") == "0072b2"
