@@ -53,6 +53,17 @@ def test_a_page_can_be_read_in_one_go(page):  # catches: a page of 94 kB
     assert page.stat().st_size <= LONGEST
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_every_picture_leads_somewhere(page):  # catches: a file that moved, a heading that was renamed
+    for target in re.findall(r"\]\(([^)\s]+)\)", _CODE.sub("", page.read_text(encoding="utf-8"))):
+        file, _, anchor = target.partition("#")
+        found = page.parent / file if file else page
+        assert target.startswith("http") or found.exists(), target
+        if anchor and found.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)", found.read_text(encoding="utf-8"), flags=re.M)
+            assert anchor in [re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings], target
+
+
 def test_a_figure_is_filled_in_and_what_is_typed_is_found():
     """Catches a value left as it was, a table glued to its comments, and a unit that is overlooked."""
     page = "It takes <!--= took -->9.99<!--/--> s, <!--= table --><!--/--> of `3 s` and +4.2 dB."
