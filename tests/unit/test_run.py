@@ -279,23 +279,21 @@ def placed(monkeypatch, model):
     return seen
 
 
-def test_out_of_memory_is_tried_once_more_one_level_lower(clip, placed):
-    placed.failing.add("resident")
+LARGE = {"model": "1.3B", "size": (32, 48)}
+
+
+def test_out_of_memory_is_tried_once_more_one_level_lower_and_said_at_the_last(clip, placed):
+    placed.failing.update(("resident", "offload"))
+    with pytest.raises(ModelError, match=r"Out of memory at level offload.*--placement fp8"):
+        runner.run_edit(request(clip, **LARGE))
+    assert not clip.with_name("out").exists()
+    placed.loads.clear()
+    placed.failing.remove("offload")
     said = []
     outcome = runner.run_edit(request(clip, **LARGE), announce=said.append)
     assert placed.loads == ["resident", "offload"]
     assert any("trying once more at level offload" in line for line in said)
     assert outcome.manifest["ran"] == said[-1] == "level offload on cpu in float32; pace plain"
-
-
-LARGE = {"model": "1.3B", "size": (32, 48)}
-
-
-def test_out_of_memory_at_the_last_level_says_what_to_change(clip, placed):
-    placed.failing.update(("resident", "offload"))
-    with pytest.raises(ModelError, match=r"Out of memory at level offload.*--placement fp8"):
-        runner.run_edit(request(clip, **LARGE))
-    assert not clip.with_name("out").exists()
 
 
 def test_another_error_is_not_tried_again_and_the_placement_knows_the_clip_and_the_tokens(clip, placed, monkeypatch):

@@ -62,22 +62,16 @@ def test_the_entry_agrees_with_the_vendors_settings(entry):
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("hub", ["modelscope", "huggingface"])
-def test_every_entry_is_found_where_the_downloader_puts_it(entry, hub, models):
+def test_every_entry_is_found_where_the_downloader_puts_it_by_name_and_by_folder(entry, hub, models):
     if hub == "huggingface":  # the .pth parts are tested below: a sparse file cannot stand in for them
         parts = [part for part in entry.parts if part.role in ("dit", "dit2")]
         entry = entry.__class__(**{**vars(entry), "parts": tuple(parts)})
     lay_out(entry, models, hub)
-    located = loading.locate(entry.name, [part.role for part in entry.parts])
-    assert {role: file.hash for role, file in located.files.items()} == {p.role: p.hash for p in entry.parts}
-
-
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_every_entry_is_recognised_in_a_folder_of_any_name(entry, tmp_path, models):
-    folder = tmp_path / "somewhere" / entry.name
-    lay_out(entry, folder)
-    located = loading.locate(folder)
-    assert located.checkpoint is entry
-    assert set(located.files) == {part.role for part in entry.parts}
+    roles = [part.role for part in entry.parts]
+    for place in (entry.name, models.with_name(entry.name)):
+        located = loading.locate(models.rename(place) if place != entry.name else place, roles)
+        assert located.checkpoint.name == entry.name
+        assert {role: file.hash for role, file in located.files.items()} == {p.role: p.hash for p in entry.parts}
 
 
 def test_aliases_name_entries_and_an_unknown_name_lists_them():
