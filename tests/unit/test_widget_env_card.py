@@ -103,20 +103,12 @@ def test_the_build_of_torch_is_read_without_loading_it(monkeypatch, tmp_path, li
     assert _probe._built_for_cuda() is cuda
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, None),
-        ({"memory.max": "max", "memory.current": "5"}, None),
-        ({"memory.max": "2147483648\n", "memory.current": "1000\n"}, (2147483648, 1000)),
-    ],
-)
-def test_a_containers_limit_is_read(tmp_path, files, expected):
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert _probe.container_limit(tmp_path) == expected
+def test_a_containers_limit_is_read(tmp_path):
+    assert _probe.container_limit(tmp_path) is None
+    for most, expected in (("max", None), ("2147483648\n", (2147483648, 1000))):
+        (tmp_path / "memory.max").write_text(most)
+        (tmp_path / "memory.current").write_text("1000\n")
+        assert _probe.container_limit(tmp_path) == expected
 
 
 def test_a_containers_limit_bounds_the_free_memory(monkeypatch):
