@@ -1,6 +1,6 @@
 """Independent models behind the port, in float64, whose right answers are known in closed form."""
 
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -15,14 +15,6 @@ POOL = 4
 def pictures(count, seed=0, size=SIZE):
     """Random uint8 pictures (count, H, W, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the point mass was asked for: where its mass lies, and the request itself."""
-
-    centre: torch.Tensor
-    condition: object
 
 
 class PointMass:
@@ -58,7 +50,8 @@ class PointMass:
     def prepare(self, condition):
         self.conditions.append(condition)
         positive, negative = (self._centre(words, condition) for words in (condition.prompt, condition.negative_prompt))
-        return Seen(negative + condition.guidance * (positive - negative), condition)
+        centre = negative + condition.guidance * (positive - negative)
+        return SimpleNamespace(centre=centre, condition=condition)
 
     def velocity(self, latents, sigma, prepared, position_ids):
         self.calls.append((sigma, tuple(position_ids), prepared.condition))

@@ -79,7 +79,7 @@ def test_another_style_in_the_same_folder_needs_to_be_told(video, capsys):
     assert made(video, "style/keyframes.json")["style"]["look"] == "pencil"
 
 
-def test_what_styling_says_of_itself_is_said_by_the_edit(video, capsys, monkeypatch):
+def test_what_styling_says_of_itself_is_said_by_the_edit(video, capsys):
     """Catches an edit whose keyframes were painted by something else than asked for, with no word of it."""
     assert edit(video, "--backend", "gemini") == 0
     assert capsys.readouterr().err.count(f"note: {NO_KEY}") == 1

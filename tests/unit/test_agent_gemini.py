@@ -24,24 +24,13 @@ from flowedit.errors import AgentError, OutputError
 IMAGE = picture(size=(48, 64))
 
 
-class Unhurried(Cancel):
-    """Notes pauses instead of sleeping."""
-
-    def __init__(self):
-        super().__init__()
-        self.pauses = []
-
-    def sleep(self, seconds):
-        self.pauses.append(seconds)
-
-
 class Asking:
-    """A client, and the event of the last call."""
+    """A client that notes pauses and does not sleep, and the event of the last call."""
 
     def __init__(self, folder, url, **settings):
         chosen = GeminiSettings(**{"base_url": url, "attempts": 3, "backoff_s": 2.0, "timeout_s": 20, **settings})
-        cancel = Unhurried()
-        self.pauses = cancel.pauses
+        cancel, self.pauses = Cancel(), []
+        cancel.sleep = self.pauses.append
         self.gemini = Gemini(chosen, SecretStr(KEY), folder, cancel)
 
     def read(self, prompt="Read it."):

@@ -84,17 +84,9 @@ def test_two_widgets_of_one_kind_share_their_script_in_a_page():
     assert make_page([one, two], "Two").count('fe.widget("frame-scrubber"') == 1
 
 
-class _Heard:
-    def __init__(self):
-        self.all = []
-        self.job = Job(self.all.append)
-
-    def states(self):
-        return list(dict.fromkeys(status["state"] for status in self.all))
-
-
 def test_a_generator_job_reports_and_a_second_start_is_refused():
-    heard, results, go = _Heard(), [], threading.Event()
+    heard, results, go = [], [], threading.Event()
+    job = Job(heard.append)
 
     def work():
         yield 1, 4
@@ -104,12 +96,12 @@ def test_a_generator_job_reports_and_a_second_start_is_refused():
         yield 2, 4
         return "end"
 
-    assert heard.job.start(work, results.append)
-    assert not heard.job.start(lambda: 0, results.append)
+    assert job.start(work, results.append)
+    assert not job.start(lambda: 0, results.append)
     go.set()
-    heard.job.wait(5)
+    job.wait(5)
     assert results == ["end"]
-    assert any(status["text"] == "half way" for status in heard.all)
+    assert any(status["text"] == "half way" for status in heard)
 
 
 def test_work_that_ends_while_its_cancel_is_told_stays_ended():
@@ -134,24 +126,26 @@ def test_work_that_ends_while_its_cancel_is_told_stays_ended():
 
 
 def test_cancel_drops_the_result_of_a_plain_job():
-    heard, results, go = _Heard(), [], threading.Event()
-    heard.job.start(lambda: go.wait(5), results.append)
-    heard.job.cancel()
+    heard, results, go = [], [], threading.Event()
+    job = Job(heard.append)
+    job.start(lambda: go.wait(5), results.append)
+    job.cancel()
     go.set()
-    heard.job.wait(5)
+    job.wait(5)
     assert results == []
-    assert heard.all[-1]["state"] == "cancelled"
+    assert heard[-1]["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(
     ("error", "said"), [(SettingError("alpha is -1."), "alpha is -1."), (ValueError("no"), "ValueError: no")]
 )
 def test_a_failing_job_says_why(error, said):
-    heard = _Heard()
+    heard = []
+    job = Job(heard.append)
 
     def work():
         raise error
 
-    heard.job.start(work, print)
-    heard.job.wait(5)
-    assert (heard.all[-1]["state"], heard.all[-1]["text"]) == ("failed", said)
+    job.start(work, print)
+    job.wait(5)
+    assert (heard[-1]["state"], heard[-1]["text"]) == ("failed", said)
