@@ -87,10 +87,10 @@ def long_clips(
     out: Annotated[Path, typer.Option(help="Where readings go; others stay.")] = RESULTS / "long_clips.json",
 ) -> None:
     """Edit 257 frames in windows: how far colours drift."""
-    from benchmarks.long_clips import measure_long_clips
+    from benchmarks.long_clips import SCENES, measure_long_clips
     from training.families import Family
 
-    families = [Family(name) for name in _chosen("styles", styles, Family)]
+    families = [Family(name) for name in _chosen("styles", styles, SCENES)]
     for reading in measure_long_clips(_names(presets), families, out):
         typer.echo(reading)
 
@@ -112,7 +112,7 @@ def gpu(
     from flowedit.wan.checkpoints import resolve
     from flowedit.wan.parallel import together
 
-    benches = [Bench(resolve(name), rehearse) for name in _names(shapes)]
+    benches = [Bench(resolve(name), small=rehearse) for name in _names(shapes)]
     wanted = {name: SECTIONS[name] for name in _chosen("sections", sections, SECTIONS)}
     with together() if launched() else nullcontext() as spread:
         todo = {"parallel": partial(forward_rows, spread=spread)} if spread else wanted

@@ -40,16 +40,8 @@ DEFAULT_LAZY = "default preset, guided, at the pace lazy"
 class Row:
     """One measured thing; what does not apply is None.
 
-    Attributes:
-        section: the section it came from.
-        checkpoint: name of the checkpoint.
-        name: what was measured.
-        keyframes: keyframes in the sequence.
-        seconds: median.
-        tflops: floating-point operations that the thing asks for, in 10**12.
-        peak_gb: most GPU memory in use meanwhile, in 10**9 bytes.
-        error: relative difference to the path before it, root mean square.
-        note: anything else a reader must know.
+    `keyframes` in the sequence; median `seconds`; `tflops`, the floating-point operations that it asks for, in 10**12;
+    `peak_gb`, the most GPU memory in use meanwhile, in 10**9 bytes; `error`, relative to the path before, rms.
     """
 
     section: str

@@ -1,7 +1,6 @@
 """A checkpoint at its full size with random weights: time and memory do not depend on what the weights are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,27 +26,14 @@ _SMALL: dict[str, Any] = {"dim": 96, "ffn_dim": 192, "num_heads": 2, "num_layers
 """Sizes of a rehearsal: the same pipeline, small enough for a CPU."""
 
 
-@dataclass(frozen=True)
 class Bench:
     """What is measured: a checkpoint at full size on the GPU, or in a rehearsal everything small on the CPU."""
 
-    checkpoint: Checkpoint
-    small: bool = False
-
-    @property
-    def shape(self) -> ClipShape:
-        """The clip that is measured."""
-        return REHEARSAL if self.small else FULL
-
-    @property
-    def device(self) -> str:
-        """Where."""
-        return "cpu" if self.small else "cuda"
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """In which type."""
-        return torch.float32 if self.small else torch.bfloat16
+    def __init__(self, checkpoint: Checkpoint, *, small: bool = False) -> None:
+        """The checkpoint's clip, device and type."""
+        self.checkpoint, self.small = checkpoint, small
+        self.shape = REHEARSAL if small else FULL
+        self.device, self.dtype = ("cpu", torch.float32) if small else ("cuda", torch.bfloat16)
 
 
 class Sightless:
