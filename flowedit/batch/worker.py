@@ -20,12 +20,13 @@ from flowedit.files import make_folder
 from flowedit.media.clip import probe
 from flowedit.presets import model_defaults
 from flowedit.run.inputs import Inputs, choose_window, read_inputs
+from flowedit.run.job import run_edit
 from flowedit.run.outputs import Watch, asked_of, following
 from flowedit.run.request import EditRequest, styled
 from flowedit.runfolder import STATE
 
 if TYPE_CHECKING:
-    from flowedit.run.job import Loaded
+    from flowedit.run.editing import Loaded
 
 LOCK, PAINT_LOCK = ".batch.lock", ".paint.lock"
 """In a clip's folder: one process at a time works in it, and paints in it."""
@@ -130,11 +131,8 @@ class Worker:
     def _edited(self, request: EditRequest, watch: Watch) -> None:
         """The edit, with the model that is loaded, or its own where that is another."""
         if request.settings.classical:
-            from flowedit.run.classical import run_classical  # does without torch
-
-            run_classical(request, [("", request.settings)], watch, str)
+            run_edit(request, watch)
             return
-        from flowedit.run.job import run_edit
         from flowedit.wan.parallel import together
 
         if self._size > 1:
@@ -145,7 +143,7 @@ class Worker:
 
     def _model(self, request: EditRequest, inputs: Inputs, watch: Watch) -> "Loaded":
         """The model that is loaded, or the request's own where that is another or was placed for a smaller clip."""
-        from flowedit.run.job import load_at, placements_of
+        from flowedit.run.editing import load_at, placements_of
         from flowedit.wan.placement import free_memory
 
         key, room = (request.model, request.placement, request.pace, tuple(request.loras)), inputs.frames.size

@@ -124,7 +124,7 @@ def run_shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *,
     """
     if not launched():
         return _shown(request, runs, verbose=verbose)
-    from flowedit.run.job import run_edits  # loads torch
+    from flowedit.run.job import run_edits
     from flowedit.run.outputs import following
     from flowedit.wan.parallel import together
 
@@ -137,7 +137,7 @@ def run_shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *,
 
 
 def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, verbose: bool) -> "list[EditOutcome]":
-    from flowedit.run.inputs import read_inputs
+    from flowedit.run.job import run_edits
 
     console = Console(stderr=True)
 
@@ -145,12 +145,7 @@ def _shown(request: EditRequest, runs: Sequence[tuple[str, EditSettings]], *, ve
         console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
     with watching(console, verbose=verbose) as watch:
-        inputs = read_inputs(request)
-        if request.settings.classical:
-            from flowedit.run.classical import run_classical as run_edits  # does without torch
-        else:
-            from flowedit.run.job import run_edits  # loads torch, after everything that can be refused without it
-        outcomes = run_edits(request, runs, watch, announce, inputs)
+        outcomes = run_edits(request, runs, watch, announce)
     for outcome in outcomes:
         for line in outcome.manifest["advice"]:
             announce(f"advice: {line}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flowedit.agent.events import Event
     from flowedit.agent.result import StyleResult
     from flowedit.methods.branches import Step
-    from flowedit.run.job import Watch
+    from flowedit.run.outputs import Watch
 
 _NEXT = {
     "sample": "choosing the keyframes",

@@ -10,15 +10,16 @@ trusted. Where the maps explain little and the motion is sure, the keyframe itse
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from flowedit.errors import VideoShapeError
-from flowedit.estimate.colour_map import Frame, checked_keyframes, fitted_map
+from flowedit.estimate.colour_map import Frame, Video, checked_keyframes, fitted_map
 from flowedit.estimate.local_regression import LocalRegression
-from flowedit.estimate.propagation import Carried, carry
+from flowedit.estimate.propagation import Carried, carry, write_frames
 from flowedit.estimate.texture import painted_anew, screen_layer
 
 _TINT_RIDGE = 4.0
@@ -90,24 +91,26 @@ class Estimate:
         return _agreement(self.tint)
 
 
-def estimated_frames(
-    frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]
-) -> UInt8[np.ndarray, "F H W 3"]:
+def estimated_frames(frames: Video, keyframes: Mapping[int, Frame], out: Video | None = None) -> Video:
     """The frames of `estimate`, without the confidence."""
-    return estimate(frames, keyframes).frames
+    return estimate(frames, keyframes, out).frames
 
 
-def estimate(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, UInt8[np.ndarray, "H W 3"]]) -> Estimate:
+def estimate(frames: Video, keyframes: Mapping[int, Frame], out: Video | None = None) -> Estimate:
     """Recolour the clip by the common map and carry the keyframes' detail to every frame.
 
     Args:
         frames: the source, uint8 (F, H, W, 3).
         keyframes: styled images, uint8 (H, W, 3), by pixel index.
+        out: where the estimate's frames are written; `frames` itself will do. None takes new memory.
 
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
-    return WindowEstimates(frames, keyframes).window(slice(0, len(frames)))
+    style = _Style(frames, checked_keyframes(frames, keyframes))
+    made = style.room(len(frames), out)
+    write_frames(made.frames, ((i, frame) for i, frame, made.confidence[i] in style.painted()), keyframes)
+    return made
 
 
 class WindowEstimates:
@@ -123,10 +126,10 @@ class WindowEstimates:
         KeyframeError: as for `estimate`.
     """
 
-    def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> None:
+    def __init__(self, frames: Video, keyframes: Mapping[int, Frame]) -> None:
         self._style = _Style(frames, checked_keyframes(frames, keyframes))
-        self._coming, self._shape = self._style.painted(), frames.shape[1:]
-        self._start, self._last = 0, self._empty(0)
+        self._coming = self._style.painted()
+        self._start, self._last = 0, self._style.room(0)
 
     def window(self, part: slice) -> Estimate:
         """The estimate of some of the frames.
@@ -137,7 +140,7 @@ class WindowEstimates:
         start, last = self._start, self._last
         if part.start < start:
             raise VideoShapeError(f"Windows come in order; the last began at frame {start}, this one at {part.start}.")
-        made = self._empty(part.stop - part.start)
+        made = self._style.room(part.stop - part.start)
         for place, i in enumerate(range(part.start, part.stop)):
             if i < start + len(last.frames):
                 one = last.frames[i - start], last.confidence[i - start]
@@ -147,64 +150,72 @@ class WindowEstimates:
         self._start, self._last = part.start, made
         return made
 
-    def _empty(self, count: int) -> Estimate:
-        frames, (width, height) = np.empty((count, *self._shape), np.uint8), self._style.grid
-        return Estimate(frames, np.empty((count, height, width), np.float32), self._style.tint)
-
 
 class _Style:
     """What a set of keyframes tells of its style, and the frames painted in it.
 
+    Nothing of a frame is read once `painted` has given it, but of the keyframes' sources. What is left of a keyframe is
+    in floats and so four times as large: it is made anew for each use, of one keyframe at a time.
+
     Attributes:
         tint: how far the keyframes' own colours are from what the maps tell, root mean square in 8-bit levels.
-        grid: width and height of the confidence.
     """
 
-    def __init__(self, frames: UInt8[np.ndarray, "F H W 3"], keys: Mapping[int, Frame]) -> None:
+    def __init__(self, frames: Video, keys: Mapping[int, Frame]) -> None:
         self._frames, self._keys, self._recolour = frames, keys, fitted_map(frames, keys)
         share = min(1.0, _KEPT_SIDE / max(frames.shape[1:3]))
-        self.grid = max(1, round(frames.shape[2] * share)), max(1, round(frames.shape[1] * share))
+        self._grid = max(1, round(frames.shape[2] * share)), max(1, round(frames.shape[1] * share))
         self._regression: LocalRegression | None = None
         self._screen: Float32[np.ndarray, "H W 3"] | None = None
         self._known = {i: self._recolour(frames[i]) for i in keys}
+        self._told = dict[int, np.ndarray]()
         self._fit_tints()
-        details = {i: self._detail(i, 1.0) for i in keys}
-        if np.mean([np.square(detail).mean() for detail in details.values()]) > _NOTHING**2:
-            self._left.clear()
-            self._screen = screen_layer(frames, details)
-            if self._screen is not None:
-                details = {i: detail - self._screen for i, detail in details.items()}
-            regression = LocalRegression({i: frames[i] for i in keys}, details)
+        if np.mean([np.square(self._detail(i)).mean() for i in keys]) > _NOTHING**2:
+            screen = screen_layer(frames, [*keys], self._detail)
+            added = self._detail if screen is None else lambda i: self._detail(i) - screen
+            regression = LocalRegression({i: frames[i] for i in keys}, added)
             if regression.belief > 0:
                 self._regression = regression
+                self._told = {i: regression.told(frames[i]) for i in keys}
+            self._screen = screen
             self._fit_tints()
+
+    def room(self, count: int, out: Video | None = None) -> Estimate:
+        """An estimate of so many frames, to be filled in."""
+        frames = np.empty((count, *self._frames.shape[1:]), np.uint8) if out is None else out
+        return Estimate(frames, np.empty((count, *self._grid[::-1]), np.float32), self.tint)
 
     def painted(self) -> Iterator[tuple[int, Frame, Float32[np.ndarray, "h w"]]]:
         """Each frame in order, with its index and its confidence; at a keyframe, that as far as keyframes agree."""
         disagreement = 1 - _agreement(self.tint)
-        left = dict[int, np.ndarray]()
-        for i in self._keys:
-            left[i] = self._detail(i, disagreement)
-            del self._left[i]
-        risk = np.float32(min(1.0, np.mean([np.square(one).mean() for one in left.values()]) / _UNEXPLAINED**2))
-        apart = painted_anew(self._frames, left, self._keys)
-        # Half of it around mid grey fits a picture.
-        details = {i: np.rint(left.pop(i) / 2 + _HALF).clip(0, 255).astype(np.uint8) for i in self._keys}
-        wholes = {
-            i: np.rint(image - disagreement * self._tinted(i)).clip(0, 255).astype(np.uint8)
-            for i, image in self._keys.items()
-        }
+        powers, details, wholes = list[np.float32](), dict[int, Frame](), dict[int, Frame]()
+        for i, image in self._keys.items():
+            left = self._detail(i, disagreement)
+            powers.append(np.square(left).mean())
+            details[i] = _as_picture(left / 2 + _HALF)  # half of it around mid grey fits a picture
+            wholes[i] = _as_picture(image - disagreement * self._tinted(i))
+            del left
+        power = np.mean(powers)
+        risk = np.float32(min(1.0, power / _UNEXPLAINED**2))
+        apart = painted_anew(self._frames, partial(self._detail, dropped=disagreement), self._keys, power)
+        self._known.clear()
         sharpness = _SHARPEST + (_SOFTEST - _SHARPEST) * disagreement
-        for i, (detail, whole) in carry(self._frames, [details, wholes], apart):
-            painted = whole.frame if i in self._keys else self._paint(i, detail, whole, sharpness)
-            confidence = cv2.resize(detail.confidence, self.grid, interpolation=cv2.INTER_AREA)
-            yield i, painted, 1 - (1 - confidence) * risk
+        return map(partial(self._finished, sharpness, risk), carry(self._frames, [details, wholes], apart))
+
+    def _finished(
+        self, sharpness: float, risk: np.float32, one: tuple[int, list[Carried]]
+    ) -> tuple[int, Frame, Float32[np.ndarray, "h w"]]:
+        """A frame, with its index and confidence."""
+        i, (detail, whole) = one
+        painted = whole.frame if i in self._keys else self._paint(i, detail, whole, sharpness)
+        confidence = cv2.resize(detail.confidence, self._grid, interpolation=cv2.INTER_AREA)
+        return i, painted, 1 - (1 - confidence) * risk
 
     def _fit_tints(self) -> None:
         """The affine change of the recoloured frame's colours nearest to what the maps leave of each keyframe."""
-        self._left = {i: image - self._base(i) for i, image in self._keys.items()}
         self._tints, powers = dict[int, np.ndarray](), list[float]()
-        for i, left in self._left.items():
+        for i in self._keys:
+            left = self._left(i)
             thin = slice(None, None, max(1, left[..., 0].size // _FIT_PIXELS))
             terms = np.insert(self._known[i].reshape(-1, 3)[thin] / 255, 3, 1.0, axis=1)
             gram = terms.T @ terms / len(terms) + _TINT_RIDGE / 255**2 * np.eye(4)
@@ -218,16 +229,25 @@ class _Style:
         known = self._known[i] if i in self._known else self._recolour(self._frames[i])
         coloured = known.astype(np.float32, order="C")  # OpenCV writes to no other layout
         if self._regression is not None:
-            cv2.add(coloured, self._regression(self._frames[i]), dst=coloured)
+            told = self._told[i] if i in self._told else self._regression.told(self._frames[i])
+            cv2.add(coloured, cv2.resize(told, coloured.shape[1::-1]), dst=coloured)
         return coloured if self._screen is None else cv2.add(coloured, self._screen, dst=coloured)
 
     def _tinted(self, i: int) -> Float32[np.ndarray, "H W 3"]:
         """What a keyframe's own tint adds to it."""
         return cv2.transform(self._known[i].astype(np.float32), self._tints[i])
 
-    def _detail(self, i: int, dropped: float) -> Float32[np.ndarray, "H W 3"]:
+    def _left(self, i: int) -> Float32[np.ndarray, "H W 3"]:
+        """What the maps leave of a keyframe, in 8-bit levels."""
+        base = self._base(i)
+        return np.subtract(self._keys[i], base, out=base)
+
+    def _detail(self, i: int, dropped: float = 1.0) -> Float32[np.ndarray, "H W 3"]:
         """What the maps, and a share of its own tint, leave of a keyframe, in 8-bit levels."""
-        return self._left[i] - np.float32(dropped) * self._tinted(i)
+        left, tinted = self._left(i), self._tinted(i)
+        tinted *= np.float32(dropped)
+        left -= tinted
+        return left
 
     def _paint(self, i: int, detail: Carried, whole: Carried, sharpness: float) -> Frame:
         """The carried detail on the base, as far as it is trusted, or the carried keyframe where that is surer."""
@@ -280,6 +300,10 @@ def _power(picture: Float32[np.ndarray, "h w 3"], coarse: int) -> Float32[np.nda
     power = cv2.transform(cv2.multiply(picture, picture), np.full((1, 3), 1 / 3, np.float32))
     size = (max(1, picture.shape[1] // coarse), max(1, len(picture) // coarse))
     return cv2.resize(power, size, interpolation=cv2.INTER_AREA)
+
+
+def _as_picture(levels: Float32[np.ndarray, "H W 3"]) -> Frame:
+    return np.rint(levels).clip(0, 255).astype(np.uint8)
 
 
 def _threefold(plane: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:

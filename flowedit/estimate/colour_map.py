@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64, UInt8
 from flowedit.errors import KeyframeError
 
 Frame = UInt8[np.ndarray, "H W 3"]
+Video = UInt8[np.ndarray, "F H W 3"]
 
 DEGREE = 4
 """Of the polynomial in red, green and blue."""
@@ -25,7 +26,7 @@ AT_ONCE = 1 << 13
 """Pixels whose monomials are computed at a time: they stay in the processor's cache."""
 
 
-def checked_keyframes(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> dict[int, Frame]:
+def checked_keyframes(frames: Video, keyframes: Mapping[int, Frame]) -> dict[int, Frame]:
     """The keyframes in order of time.
 
     Raises:
@@ -43,7 +44,7 @@ def checked_keyframes(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[i
     return dict(sorted(keyframes.items()))
 
 
-def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> UInt8[np.ndarray, "F H W 3"]:
+def colour_map(frames: Video, keyframes: Mapping[int, Frame], out: Video | None = None) -> Video:
     """Recolour every frame by one polynomial map, fitted on all keyframes together.
 
     One map for the whole clip sees every colour that any keyframe shows, and averages keyframes that disagree, so it
@@ -52,17 +53,18 @@ def colour_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Fra
     Args:
         frames: the source, uint8 (F, H, W, 3).
         keyframes: styled images, uint8 (H, W, 3), by pixel index.
+        out: where the result is written; `frames` itself will do. None takes new memory.
 
     Raises:
         KeyframeError: no keyframe, or one outside the clip, or of another size.
     """
-    recolour, made = fitted_map(frames, keyframes), np.empty_like(frames)
+    recolour, made = fitted_map(frames, keyframes), np.empty_like(frames) if out is None else out
     for i, frame in enumerate(frames):
         made[i] = recolour(frame)
     return made
 
 
-def fitted_map(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> Callable[[Frame], Frame]:
+def fitted_map(frames: Video, keyframes: Mapping[int, Frame]) -> Callable[[Frame], Frame]:
     """The map of `colour_map`, which takes one frame at a time: ridge regression of styled on source colours."""
     gram = _RIDGE * np.eye(MONOMIALS)
     moment, keys = np.zeros((len(gram), 3)), checked_keyframes(frames, keyframes)

@@ -7,7 +7,7 @@ its few keyframes is Texler et al.'s (2020, few-shot patch-based training). How 
 keyframe is predicted from the others, and the map is shrunk to what that explains. Large frames are shrunk for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -48,15 +48,15 @@ class LocalRegression:
 
     Args:
         sources: the *source* at the keyframes, uint8 (H, W, 3), by pixel index.
-        added: what the style adds to each, (H, W, 3) in 8-bit levels.
+        added: what the style adds to each, (H, W, 3) in 8-bit levels, made when it is asked for.
 
     Attributes:
         belief: share of the prediction that is used, in [0, 1]; 0 when the keyframes do not bear one another out.
     """
 
-    def __init__(self, sources: Mapping[int, Frame], added: Mapping[int, Added]) -> None:
+    def __init__(self, sources: Mapping[int, Frame], added: Callable[[int], Added]) -> None:
         halves, most = 1 + (len(sources) == 1), min(_FIT_PIXELS, _ALL_PIXELS // len(sources))
-        parts = [part for i, source in sources.items() for part in _thinned(source, added[i], halves, most)]
+        parts = [part for i, source in sources.items() for part in _thinned(source, added(i), halves, most)]
         # In double precision: thousands of values of very different size are added.
         known = np.concatenate([features for features, _ in parts], axis=1).astype(np.float64)
         centre, spread = known.mean(axis=1), known.std(axis=1) + 1e-3
@@ -73,8 +73,8 @@ class LocalRegression:
         self.belief = _belief(terms, targets, moments, ridge)
         self._weights = np.float32(self.belief) * _solved(moments, ridge)
 
-    def __call__(self, frame: Frame) -> Added:
-        """What the style adds at every pixel of a frame of the source, in 8-bit levels."""
+    def told(self, frame: Frame) -> Float32[np.ndarray, "_h _w 3"]:
+        """What the style adds to a frame of the source, in 8-bit levels, on the smaller grid that it is told on."""
         small = _shrunk(frame)
         features = _features(small)
         told = np.empty((features.shape[1], 3), np.float32)
@@ -82,7 +82,7 @@ class LocalRegression:
             part = features[:, start : start + _AT_ONCE]
             of_hidden = weighted(self._weights[:, :HIDDEN], self._hidden(part))
             told[start : start + _AT_ONCE] = (of_hidden + weighted(self._weights[:, HIDDEN:], part)).T
-        return cv2.resize(told.reshape(small.shape), frame.shape[1::-1])
+        return told.reshape(small.shape)
 
     def _hidden(self, features: _Terms) -> _Terms:
         """The random features."""

@@ -126,13 +126,14 @@ class Motion:
 def full_places(flow: Flow, size: tuple[int, int]) -> Float32[np.ndarray, "H W 2"]:
     """Where each pixel of a (height, width) lies by a flow of any grid, x then y, in pixels."""
     height, width = size
-    ratio = np.asarray([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    return _places(cv2.resize(flow, (width, height)) * ratio)
+    places = cv2.resize(flow, (width, height))
+    places *= np.asarray([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    return _moved(places)
 
 
 def sample(image: np.ndarray, flow: Flow) -> np.ndarray:
     """`image` read where `flow` points: pixel p of the result is `image[p + flow[p]]`, bilinear, edges repeated."""
-    return read_at(image, _places(flow))
+    return read_at(image, _moved(flow.copy()))
 
 
 def read_at(image: np.ndarray, places: Float32[np.ndarray, "h w 2"], how: int = cv2.INTER_LINEAR) -> np.ndarray:
@@ -141,9 +142,9 @@ def read_at(image: np.ndarray, places: Float32[np.ndarray, "h w 2"], how: int = 
     return cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _places(flow: Flow) -> Flow:
+def _moved(flow: Flow) -> Flow:
+    """Every pixel's own place added to a flow, in place."""
     height, width = flow.shape[:2]
-    flow = flow.copy()
     flow[..., 0] += np.arange(width, dtype=np.float32)
     flow[..., 1] += np.arange(height, dtype=np.float32)[:, None]
     return flow

@@ -1,16 +1,16 @@
 """Classical: carry the keyframes along the source's motion, from both sides, and know where that cannot be trusted."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
-from flowedit.estimate.colour_map import Frame, checked_keyframes
+from flowedit.estimate.colour_map import Frame, Video, checked_keyframes
 from flowedit.estimate.motion import Motion, Motions, full_places, read_at
 
 _COLOUR_TOLERANCE = 255 / 60
@@ -40,35 +40,45 @@ class Carried(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One way to fill a frame: the keyframe, where its pixels lie, how sure that is, and how much it counts."""
+    """One way to fill a frame: the keyframe, where its pixels lie, and how sure that is."""
 
     keyframe: int
     places: Float32[np.ndarray, "H W 2"]
     surety: Float32[np.ndarray, "h w"]
-    nearness: Float32[np.ndarray, "H _"]
-
-    def preferred(self, odds: Float32[np.ndarray, "H W"]) -> "Candidate":
-        """The same with more weight, by the logarithm of the odds."""
-        return self._replace(nearness=self.nearness * np.exp(odds))
 
 
-def propagation(frames: UInt8[np.ndarray, "F H W 3"], keyframes: Mapping[int, Frame]) -> UInt8[np.ndarray, "F H W 3"]:
-    """Carry the styled keyframes to every other frame along the source's optical flow; see `carry`."""
-    made = np.empty_like(frames)
-    for i, (one,) in carry(frames, [checked_keyframes(frames, keyframes)]):
-        made[i] = one.frame
+def propagation(frames: Video, keyframes: Mapping[int, Frame], out: Video | None = None) -> Video:
+    """Carry the styled keyframes to every other frame along the source's optical flow; see `carry`.
+
+    The result is written to `out`, where that is given; `frames` itself will do.
+    """
+    made, carried = np.empty_like(frames) if out is None else out, carry(frames, [checked_keyframes(frames, keyframes)])
+    write_frames(made, ((i, one.frame) for i, (one,) in carried), keyframes)
     return made
 
 
+def write_frames(out: Video, painted: Iterable[tuple[int, Frame]], keyframes: Container[int]) -> None:
+    """Write frames as they come, those at keyframes last: where `out` is the source, it is read there to the end."""
+    last = dict[int, Frame]()
+    for i, frame in painted:
+        if i in keyframes:
+            last[i] = frame
+        else:
+            out[i] = frame
+    for i, frame in last.items():
+        out[i] = frame
+
+
 def carry(
-    frames: UInt8[np.ndarray, "F H W 3"], sets: Sequence[Mapping[int, Frame]], apart: float = 0.0
+    frames: Video, sets: Sequence[Mapping[int, Frame]], apart: float = 0.0
 ) -> Iterator[tuple[int, list[Carried]]]:
     """Fill each frame, in order, with pixels of the nearest keyframe before and after it, for several sets of pictures.
 
     Each keyframe is reached by two motions: small steps put together, and one stroke. A pixel mixes these candidates by
     `exp(-e / tolerance - p / tolerance) / (1 + d)`: e is the forward-backward error of the flow, p the colour
     difference of the *source* along it (both large behind an occlusion), d the distance in frames. One keyframe is
-    enough; frames outside the first and last keyframe use the nearest one.
+    enough; frames outside the first and last keyframe use the nearest one. Of the source, a frame that was given is
+    not read again, unless it is a keyframe's.
 
     Memory: four flows for each of 20 frames, and two for every 20 frames between two keyframes, at 1024 pixels a side
     at most.
@@ -86,12 +96,12 @@ def carry(
             sure = np.ones(size, np.float32)
             yield before, [Carried(images[before], sure) for images in sets]
         for i, ways in _stretch(motion, len(frames), before, after):
-            candidates = [candidate(motion, i, k, each, size) for k, each in ways]
+            nearness = {k: np.full((size[0], 1), 1 / (1 + abs(i - k)), np.float32) for k, _ in ways}
             if times is not None and before is not None and after is not None:
-                later = math.log((1 + i - before) / (1 + after - i)) + times
-                odds = apart / 2 * np.clip(_HASTE * later, -_MOST_ODDS, _MOST_ODDS)
-                candidates = [each.preferred(odds if each.keyframe == after else -odds) for each in candidates]
-            yield i, _mixed(frames, i, candidates, sets)
+                odds = apart / 2 * _odds(times, i - before, after - i)
+                nearness = {before: nearness[before] * np.exp(-odds), after: nearness[after] * np.exp(odds)}
+            # Candidates have no name here: they are large, and go before the next frame's are there.
+            yield i, _mixed(frames, i, [candidate(motion, k, each, size) for k, each in ways], nearness, sets)
 
 
 def _times(size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
@@ -99,6 +109,11 @@ def _times(size: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
     height, width = size
     drawn = np.random.default_rng(0).random((height // _PATCH + 2, width // _PATCH + 2), dtype=np.float32)
     return _TIMES * (cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC) - np.float32(0.5))
+
+
+def _odds(times: Float32[np.ndarray, "H W"], since: int, until: int) -> Float32[np.ndarray, "H W"]:
+    """By what logarithm the later keyframe is preferred, so many frames since the earlier one and until the later."""
+    return np.clip(_HASTE * (math.log((1 + since) / (1 + until)) + times), -_MOST_ODDS, _MOST_ODDS)
 
 
 def _stretch(
@@ -131,24 +146,28 @@ def _stretch(
     motion.forget()
 
 
-def candidate(motion: Motion, i: int, keyframe: int, motions: Motions, size: tuple[int, int]) -> Candidate:
-    """Fill frame `i` of a (height, width) from a keyframe, along the motions between the two."""
+def candidate(motion: Motion, keyframe: int, motions: Motions, size: tuple[int, int]) -> Candidate:
+    """Fill a frame of a (height, width) from a keyframe, along the motions between the two."""
     surety = cv2.resize(cv2.exp(motions.gap * (-1 / motion.tolerance)), size[::-1])
-    nearness = np.full((size[0], 1), 1 / (1 + abs(i - keyframe)), np.float32)
-    return Candidate(keyframe, full_places(motions.there, size), surety, nearness)
+    return Candidate(keyframe, full_places(motions.there, size), surety)
 
 
 def _mixed(
-    frames: np.ndarray, i: int, candidates: Sequence[Candidate], sets: Sequence[Mapping[int, Frame]]
+    frames: np.ndarray,
+    i: int,
+    candidates: Sequence[Candidate],
+    nearness: Mapping[int, Float32[np.ndarray, "H _"]],
+    sets: Sequence[Mapping[int, Frame]],
 ) -> list[Carried]:
-    """A frame of each set from all candidates, a strip of rows at a time."""
+    """A frame of each set from all candidates, which count by their keyframe's nearness, a strip of rows at a time."""
     height, width = frames.shape[1:3]
     made = [Carried(np.empty_like(frames[i]), np.empty((height, width), np.float32)) for _ in sets]
     step = max(1, _STRIP // width)
     for rows in (slice(top, top + step) for top in range(0, height, step)):
         trusts = [trust(frames, i, each, rows) for each in candidates]
         # The floor leaves a plain average where no candidate can be trusted.
-        weights = [one * each.nearness[rows] + np.float32(1e-6) for one, each in zip(trusts, candidates, strict=True)]
+        near = [nearness[each.keyframe][rows] for each in candidates]
+        weights = [one * each + np.float32(1e-6) for one, each in zip(trusts, near, strict=True)]
         whole, best = reduce(np.add, weights), reduce(np.maximum, trusts)
         shares = [weight / whole for weight in weights]
         for one, images in zip(made, sets, strict=True):

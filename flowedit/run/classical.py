@@ -10,64 +10,51 @@ from jaxtyping import UInt8
 
 from flowedit.edit.masks import apply_mask
 from flowedit.edit.result import EditResult
+from flowedit.environment import return_memory
 from flowedit.estimate import CLASSICAL, Estimate, estimate
 from flowedit.frames import slots_of
-from flowedit.media.images import resize_video
-from flowedit.run.advice import advise
-from flowedit.run.inputs import Inputs, read_inputs
-from flowedit.run.outputs import Announce, EditOutcome, Watch, each_claimed, write_outputs
+from flowedit.run.inputs import Inputs
+from flowedit.run.outputs import EditOutcome, Watch, write_outputs
 from flowedit.run.request import EditRequest
-from flowedit.settings import EditSettings
 from flowedit.trace import Trace
 
 
-def run_classical(
-    request: EditRequest,
-    runs: Sequence[tuple[str, EditSettings]],
-    watch: Watch,
-    announce: Announce,
-    inputs: Inputs | None = None,
-) -> list[EditOutcome]:
-    """`flowedit.run.job.run_edits` for methods that need no model: at the source's own size, without torch."""
-    inputs = inputs or read_inputs(request)
-    for line in inputs.summary():
-        announce(line)
-    with each_claimed(request, runs) as requests:
-        return [_run(each, inputs, watch) for each in requests]
-
-
-def _run(request: EditRequest, inputs: Inputs, watch: Watch) -> EditOutcome:
-    settings, clock = request.settings, time.perf_counter()
-    watch(f"running {settings.method}", 0, 0, None)
+def edit_without_model(requests: Sequence[EditRequest], inputs: Inputs, watch: Watch) -> list[EditOutcome]:
+    """Edit at the source's own size by a classical method, once for all requests, and write it for each."""
+    settings, clock = requests[0].settings, time.perf_counter()
+    begin(f"running {settings.method}", watch)
     images = {keyframe.index: keyframe.image for keyframe in inputs.full_keyframes}
     slots = slots_of(list(images), len(inputs.frames))
+    edited = CLASSICAL[settings.method](inputs.clip.frames, images, inputs.canvas(inputs.shown))
     result = EditResult(
-        frames=CLASSICAL[settings.method](inputs.clip.frames, images),
-        source=inputs.clip.frames,
+        frames=masked(edited, inputs),
+        source=inputs.shown,
         keyframes=inputs.full_keyframes,
         settings=settings,
         model="none",
         trace=Trace(keyframes=tuple(images), slots=slots, method=settings.method),
         seconds={"steps": time.perf_counter() - clock},
     )
-    result = masked(result, inputs)
-    watch("writing the results", 0, 0, None)
-    manifest = write_outputs(request, inputs, result, advise(result), "no model", inputs.begun)
-    return EditOutcome(result=result, folder=request.output, manifest=manifest)
+    begin("writing the results", watch)
+    return [
+        write_outputs(each, inputs, replace(result, settings=each.settings), [], "no model", inputs.begun)
+        for each in requests
+    ]
 
 
 def reference_of(inputs: Inputs) -> Estimate:
     """What an edit is laid on at the source's own size: the estimate; the source where there are no keyframes."""
     images = {keyframe.index: keyframe.image for keyframe in inputs.full_keyframes}
+    frames, canvas = inputs.clip.frames, inputs.canvas(inputs.shown, inputs.frames)
     if images:
-        return estimate(inputs.clip.frames, images)
-    return Estimate(inputs.clip.frames.copy(), np.ones(inputs.frames.shape[:3], np.float32))
+        return estimate(frames, images, canvas)
+    return Estimate(frames.copy() if canvas is None else canvas, np.ones(inputs.frames.shape[:3], np.float32))
 
 
-def at_full_size(result: EditResult, reference: Estimate, inputs: Inputs) -> EditResult:
-    """An edit of the smaller copy as one of the clip: the reference, and on it what the edit changed of its copy."""
-    frames = laid_on(reference.frames, resize_video(reference.frames, inputs.frames.shape[1:3]), result.frames)
-    return masked(replace(result, frames=frames, source=inputs.clip.frames, keyframes=inputs.full_keyframes), inputs)
+def at_full_size(result: EditResult, small: Estimate, reference: Estimate, inputs: Inputs) -> EditResult:
+    """An edit of a smaller copy as one of the clip: the reference, and on it what the edit changed of its copy."""
+    frames = masked(laid_on(reference.frames, small.frames, result.frames), inputs)
+    return replace(result, frames=frames, source=inputs.shown, keyframes=inputs.full_keyframes)
 
 
 def laid_on(
@@ -84,12 +71,18 @@ def laid_on(
     for frame, before, after in zip(reference, small, edited, strict=True):
         change = after.astype(np.float32) - before
         if change.any():
-            frame[:] = np.rint(frame + cv2.resize(change, width_height, interpolation=how)).clip(0, 255)
+            laid = cv2.resize(change, width_height, interpolation=how)
+            laid += frame
+            frame[:] = np.rint(laid, out=laid).clip(0, 255, out=laid)
     return reference
 
 
-def masked(result: EditResult, inputs: Inputs) -> EditResult:
+def masked(frames: UInt8[np.ndarray, "F H W 3"], inputs: Inputs) -> UInt8[np.ndarray, "F H W 3"]:
     """The source, to the last bit, where the mask keeps it."""
-    if inputs.clip_mask is None:
-        return result
-    return replace(result, frames=apply_mask(result.source, result.frames, inputs.clip_mask))
+    return frames if inputs.clip_mask is None else apply_mask(inputs.clip.frames, frames, inputs.clip_mask)
+
+
+def begin(stage: str, watch: Watch) -> None:
+    """Say what comes now, which has the memory that the stage before let go of."""
+    return_memory()
+    watch(stage, 0, 0, None)

@@ -34,13 +34,18 @@ if TYPE_CHECKING:
     from flowedit.wan.lora import CheckedLora
 
 
+SHOWN = 640
+"""Longer side that an edit is measured and shown beside its source at; the edited video has its own size."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """A clip, its keyframes and its mask at the model's size, with the record of how they got there.
 
     Attributes:
-        clip: the window of the source at its own size.
+        clip: the window of the source at its own size; an edit may be painted over its frames, see `canvas`.
         frames: the same frames at the model's size, uint8 (F, H, W, 3).
+        shown: the same at the size that they are measured and shown at.
         keyframes: styled keyframes at the model's size, by clip index.
         full_keyframes: the same at the clip's own size.
         window: source frame of every clip frame.
@@ -54,6 +59,7 @@ class Inputs:
 
     clip: Clip
     frames: np.ndarray
+    shown: np.ndarray
     keyframes: tuple[Keyframe, ...]
     full_keyframes: tuple[Keyframe, ...]
     window: range
@@ -64,6 +70,14 @@ class Inputs:
     notes: tuple[str, ...] = ()
     loras: "Sequence[CheckedLora]" = ()
     begun: float = 0.0
+
+    def canvas(self, *read: np.ndarray) -> np.ndarray | None:
+        """The clip's own frames, to paint the edit on: one full-size video in memory, not two.
+
+        None where a mask needs them to the end, or where they are themselves among what will be `read` again.
+        """
+        own = self.clip.frames
+        return None if self.clip_mask is not None or any(frames is own for frames in read) else own
 
     @cached_property
     def lora_records(self) -> list[dict[str, Any]]:
@@ -108,6 +122,7 @@ def read_inputs(request: EditRequest) -> Inputs:
     return Inputs(
         clip=clip,
         frames=resize_video(clip.frames, size),
+        shown=resize_video(clip.frames, _shown_size(*own)),
         keyframes=keyframes,
         full_keyframes=full,
         window=window,
@@ -119,6 +134,11 @@ def read_inputs(request: EditRequest) -> Inputs:
         loras=loras,
         begun=begun,
     )
+
+
+def _shown_size(height: int, width: int) -> tuple[int, int]:
+    share = min(1.0, SHOWN / max(height, width))
+    return max(1, round(height * share)), max(1, round(width * share))
 
 
 def planned(request: EditRequest, info: VideoInfo) -> tuple[range, tuple[int, int]]:

@@ -22,6 +22,7 @@ from flowedit.media.clip import resize_image, resize_video, write_image, write_v
 from flowedit.media.sequence import is_sequence, picture_files
 from flowedit.metrics import colour_drift, colour_offsets, edge_agreement, keyframe_flicker, psnr
 from flowedit.models import checkpoint_files
+from flowedit.run.advice import advise
 from flowedit.run.inputs import Inputs, sha256
 from flowedit.run.report import comparison_frames, contact_sheet, render_report
 from flowedit.run.request import EditRequest
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from flowedit.edit.windows import LongEdit
     from flowedit.methods.branches import Step
 
-SHOWN = 640
-"""Longer side that an edit is measured and shown beside its source at; the edited video has its own size."""
 Watch = Callable[[str, int, int, "Step | None"], None]
 """(what is being done, steps done, steps in all, the step just done): called before and after everything slow."""
 Announce = Callable[[str], object]
@@ -42,9 +41,8 @@ Announce = Callable[[str], object]
 
 @dataclass(frozen=True, kw_only=True)
 class EditOutcome:
-    """What a run left behind: the edit itself, the folder with its files, and the contents of `run.json`."""
+    """What a run left behind: the folder with its files, and the contents of `run.json`."""
 
-    result: EditResult
     folder: Path
     manifest: dict[str, Any]
 
@@ -67,38 +65,32 @@ def each_claimed(
 
 
 def write_outputs(
-    request: EditRequest, inputs: Inputs, result: EditResult, advice: list[str], ran: str, begun: float
-) -> dict[str, Any]:
+    request: EditRequest, inputs: Inputs, result: EditResult, said: list[str], ran: str, begun: float
+) -> EditOutcome:
     """Write everything into the request's folder; an earlier run in it stays whole until all of this one is there.
 
-    `ran` says where and how the model ran. The run began at `begun`, on the clock of `time.perf_counter`; the result's
-    seconds get their total.
-
-    Returns:
-        The manifest.
+    `said` is what was warned of meanwhile; `ran` says where and how the model ran. The run began at `begun`, on the
+    clock of `time.perf_counter`; the result's seconds get their total.
     """
     with trace_kept(request, result), runfolder.replacing(request.output) as folder:
         write_text(folder / runfolder.TRACE, result.trace.to_csv())
-        shown = _shrunk(result)
+        shown = _shown(result, inputs)
         _write_media(folder, request, inputs, result, shown)
         result.seconds["total"] = time.perf_counter() - begun
         offsets = colour_offsets(shown.frames, shown.source).round(2).tolist()
         found = {"metrics": measure(shown), "colour_offsets": offsets}
-        manifest = {**manifest_of(request, inputs, result, advice, ran), **found}
+        manifest = {**manifest_of(request, inputs, result, [*advise(shown), *said], ran), **found}
         files = {"video": folder / runfolder.COMPARISON, "sheet": folder / runfolder.SHEET}
         write_text(folder / runfolder.REPORT, render_report(manifest, result.trace, **files))
         write_json(folder / runfolder.MANIFEST, manifest)
-    return manifest
+    return EditOutcome(folder=request.output, manifest=manifest)
 
 
-def _shrunk(result: EditResult) -> EditResult:
-    """An edit at a size that it is shown at."""
-    height, width = result.frames.shape[1:3]
-    share = min(1.0, SHOWN / max(height, width))
-    size = max(1, round(height * share)), max(1, round(width * share))
+def _shown(result: EditResult, inputs: Inputs) -> EditResult:
+    """An edit at the size that it is shown at, beside its source."""
+    size = inputs.shown.shape[1:3]
     keyframes = tuple(Keyframe(one.index, resize_image(one.image, size)) for one in result.keyframes)
-    frames, source = resize_video(result.frames, size), resize_video(result.source, size)
-    return replace(result, frames=frames, source=source, keyframes=keyframes)
+    return replace(result, frames=resize_video(result.frames, size), source=inputs.shown, keyframes=keyframes)
 
 
 def _write_media(folder: Path, request: EditRequest, inputs: Inputs, result: EditResult, small: EditResult) -> None:

@@ -89,14 +89,14 @@ class Sharing(Worker):
     def __init__(self, *given, **how):
         super().__init__(*given, **how)
         from flowedit.agent import run
-        from flowedit.run import job
+        from flowedit.run import editing
 
         def styled(video, settings, folder, **more):
             note(folder.parents[1] / "painted.txt", folder.parent.name)
             return style(video, settings, folder, **more)
 
         style, run.style_video = run.style_video, styled
-        job.placements, job.load_at = placed, self._load
+        editing.placements, editing.load_at = placed, self._load
 
     def _load(self, placement, request):
         import torch

@@ -12,7 +12,7 @@ from test_cli import run
 from flowedit.edit.result import EditResult
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import write_image, write_video
-from flowedit.run import job as runner
+from flowedit.run import editing
 from flowedit.run.advice import advise
 from flowedit.settings import EditSettings
 from flowedit.trace import FIELDS, StepTrace, Trace
@@ -107,7 +107,7 @@ def test_advice_reaches_the_terminal_and_the_report(tmp_path, monkeypatch, capsy
     """Catches advice that is figured and shown nowhere."""
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr(
-        runner, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
+        editing, "load_model", lambda name, **_: WanVideo(random_pipeline(0), name=name, trained=Trained(refines=True))
     )
     clip = scene(size=8).repeat(8, axis=1).repeat(8, axis=2)
     write_video(tmp_path / "clip.mp4", clip, 25, lossless=True)

@@ -10,7 +10,7 @@ from small_tiny import random_pipeline
 from test_cli import run
 
 from flowedit.estimate import CLASSICAL
-from flowedit.run import job as runner
+from flowedit.run import editing
 from flowedit.wan.adapter import Trained, WanVideo
 
 NO_KEY = "No Gemini key in GOOGLE_API_KEY; the keyframes are painted offline."
@@ -39,7 +39,7 @@ def page(video):
 def test_both_steps_in_one_go(video, capsys, monkeypatch):
     """By the small model, untrained; the styler's own words are not held against the user, the user's are."""
     model = WanVideo(random_pipeline(0), name="tiny", trained=Trained(refines=True))
-    monkeypatch.setattr(runner, "load_model", lambda name, **_: model)
+    monkeypatch.setattr(editing, "load_model", lambda name, **_: model)
     assert edit(video, "--steps", 1, "--cfg", 2, method="refine") == 0
     manifest = made(video, "style/keyframes.json")
     assert [row["index"] for row in manifest["keyframes"]] == [0, 8, 16]

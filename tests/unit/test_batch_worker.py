@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ from flowedit.batch.jobs import lowered
 from flowedit.batch.record import read_record
 from flowedit.batch.worker import Worker, budget_of, wait_for_gpu
 from flowedit.files import unwritten
-from flowedit.run import job
+from flowedit.run import editing
 from flowedit.run.job import run_edit
 from flowedit.runfolder import STATE
 
@@ -43,14 +44,14 @@ def loads(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return named(Curved()), "pace plain"
 
-    monkeypatch.setattr(job, "load_at", load_at)
+    monkeypatch.setattr(editing, "load_at", load_at)
     return seen
 
 
 @pytest.fixture
 def levels(monkeypatch):
     """A machine where the model is resident, or as low as is asked for."""
-    monkeypatch.setattr(job, "placements", placed)
+    monkeypatch.setattr(editing, "placements", placed)
 
 
 def worker(**given):
@@ -122,8 +123,8 @@ def test_a_larger_clip_is_placed_anew_and_a_smaller_one_is_not(clips, tmp_path, 
     """Catches: a model that was placed for small clips, and runs out of memory with the first large one."""
     one, entry = worker(), entries_in(clips, tmp_path, **STEPS)[0]
     for name, size in (("a", (64, 64)), ("b", (64, 96)), ("c", (64, 64))):
-        request = job.replace(entry.request, size=size, output=tmp_path / name)
-        assert one.work(job.replace(entry, request=request), 0).state == "done"
+        request = replace(entry.request, size=size, output=tmp_path / name)
+        assert one.work(replace(entry, request=request), 0).state == "done"
     assert loads.levels == ["resident", "resident"]
 
 
@@ -133,7 +134,7 @@ def test_a_full_disk_is_no_failure_of_the_clip_and_a_broken_file_is(clips, tmp_p
     record = worker(edit=Pretended({("c0", 1): "disk"})).work(entry, 0)
     assert (record.state, record.cause, read_record(entry).failures) == ("failed", "disk", 0)
     (tmp_path / "broken.mp4").write_bytes(broken.request.video.read_bytes()[:2000])
-    broken = job.replace(broken, request=job.replace(broken.request, video=tmp_path / "broken.mp4"))
+    broken = replace(broken, request=replace(broken.request, video=tmp_path / "broken.mp4"))
     assert [worker().work(broken, 1).state for _ in range(2)] == ["failed", "quarantined"]
     assert "broken.mp4" in read_record(broken).reason
     assert "\n" not in read_record(broken).reason

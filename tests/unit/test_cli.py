@@ -12,7 +12,7 @@ from flowedit.cli.main import main
 from flowedit.cli.options import options_of
 from flowedit.estimate import CLASSICAL
 from flowedit.media.clip import write_image, write_video
-from flowedit.run import job as runner
+from flowedit.run import editing
 from flowedit.run.request import EditRequest
 
 
@@ -21,7 +21,7 @@ def model(monkeypatch):
     """A model that is a formula, in place of the small one: it is not the subject."""
     made = Curved()
     made.name = "tiny"
-    monkeypatch.setattr(runner, "load_at", lambda placement, request: (made, "pace plain"))
+    monkeypatch.setattr(editing, "load_at", lambda placement, request: (made, "pace plain"))
 
 
 @pytest.fixture(scope="module")

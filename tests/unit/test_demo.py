@@ -11,7 +11,7 @@ from test_cli import run
 
 import flowedit
 from flowedit.media.clip import probe, read_image, read_video, write_image, write_video
-from flowedit.run import job as runner
+from flowedit.run import editing
 from flowedit.wan.adapter import Trained, WanVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "edit_clip.py"
@@ -26,7 +26,7 @@ def untrained(name="tiny", **_):
 
 def test_the_demo_leaves_a_sheet_and_a_report_where_it_says(tmp_path, monkeypatch, capsys):
     """Catches a printed path that nothing was written to, and a demo without its own inputs."""
-    monkeypatch.setattr(runner, "load_model", untrained)
+    monkeypatch.setattr(editing, "load_model", untrained)
     folder = tmp_path / "shown"
     assert run("demo", "-o", folder, "--clip", "coffee", "--style", "comic") == 0
     printed = [Path(line) for line in capsys.readouterr().out.splitlines()]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowedit.errors import KeyframeError, VideoShapeError
-from flowedit.estimate import WindowEstimates, estimate
+from flowedit.estimate import CLASSICAL, WindowEstimates, estimate
 from flowedit.estimate.colour_map import colour_map
 from flowedit.estimate.propagation import propagation
 from flowedit.metrics import psnr
@@ -131,6 +131,18 @@ def test_windows_have_the_estimate_of_the_whole_clip_to_the_bit(indices, style):
         assert made.tint == whole.tint
     with pytest.raises(VideoShapeError, match="the last began at frame 8, this one at 4"):
         windows.window(slice(4, 13))
+
+
+@pytest.mark.parametrize("method", CLASSICAL)
+@pytest.mark.parametrize("indices", [(0, 24, 32), (6,), (40,)], ids=["between", "after", "before"])
+def test_a_clip_is_painted_over_with_the_frames_that_are_made_beside_it(method, indices):
+    """Catches a frame of the source that is read once it is painted over: a keyframe's, or where a block of 20 ends."""
+    frames, _ = scene()
+    clip = np.concatenate([frames, frames[::-1], frames[:7]])
+    keys = {i: recoloured(clip)[i] for i in indices}
+    beside, over = CLASSICAL[method](clip, keys), clip.copy()
+    assert CLASSICAL[method](over, keys, over) is over
+    assert np.array_equal(over, beside)
 
 
 def test_memory_of_windows_does_not_grow_with_the_clip():

@@ -10,7 +10,7 @@ from test_cli import run
 
 from flowedit.media.clip import read_video, write_image, write_video
 from flowedit.models import load_model
-from flowedit.run import job as runner
+from flowedit.run import editing
 from flowedit.run.advice import lora_advice
 from flowedit.run.inputs import sha256
 from flowedit.runfolder import STATE
@@ -87,7 +87,7 @@ def test_nothing_is_painted_for_a_lora_that_does_not_fit(job, capsys, monkeypatc
 
 @pytest.mark.parametrize("again", [(), ("turbo.safetensors:0.4",), ("turbo.safetensors:0.5", "turbo.safetensors:0.5")])
 def test_a_stopped_run_goes_on_with_the_same_loras_only(job, capsys, monkeypatch, again):
-    steps = runner.edit_steps
+    steps = editing.edit_steps
 
     def stopping(prepared, begun=None):
         for step in steps(prepared, begun):
@@ -95,7 +95,7 @@ def test_a_stopped_run_goes_on_with_the_same_loras_only(job, capsys, monkeypatch
             if begun is None and step.trace.step == 4:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "edit_steps", stopping)
+    monkeypatch.setattr(editing, "edit_steps", stopping)
     first = ("--lora", f"{job / 'turbo.safetensors'}:0.5", "--strength", "1")
     assert edit(job, *first) == 130
     assert (job / "out" / STATE).exists()

@@ -74,6 +74,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 import numpy as np
+from flowedit.run import editing
 from flowedit.run import job as runner
 from flowedit.settings import EditSettings
 from safetensors.torch import save_file
@@ -81,7 +82,7 @@ from small_tiny import random_pipeline
 from test_stored_state import mutated
 from flowedit.wan.adapter import WanVideo
 
-runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
+editing.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
 folder, output, kill_at, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
 
 def watch(stage, done, total, step):

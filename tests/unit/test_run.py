@@ -21,8 +21,8 @@ from flowedit.edit.sweep import combinations
 from flowedit.errors import FlowEditError, ModelError, NumericalError, SettingError
 from flowedit.media.clip import probe, read_video, resize_image, resize_video, write_image, write_video
 from flowedit.presets import model_defaults
+from flowedit.run import classical, editing, inputs, outputs
 from flowedit.run import job as runner
-from flowedit.run import outputs
 from flowedit.run.classical import laid_on
 from flowedit.runfolder import ANIMATIONS, RUN_FILES
 from flowedit.settings import EditSettings
@@ -38,7 +38,7 @@ def model(monkeypatch):
     """A model that is a formula, in place of the small one: it is not the subject."""
     made = Curved()
     made.name = "tiny"
-    monkeypatch.setattr(runner, "load_at", lambda placement, request: (made, "pace plain"))
+    monkeypatch.setattr(editing, "load_at", lambda placement, request: (made, "pace plain"))
     return made
 
 
@@ -83,16 +83,17 @@ def test_a_run_leaves_every_file_whole(clip):
 
 def test_a_sweep_loads_and_prepares_once_and_fills_a_folder_per_alpha(clip, monkeypatch, model):
     calls = []
-    monkeypatch.setattr(runner, "load_at", lambda *_: calls.append("load") or (model, "pace plain"))
-    inner = runner.prepare
-    monkeypatch.setattr(runner, "prepare", lambda *given: calls.append("prepare") or inner(*given))
+    monkeypatch.setattr(editing, "load_at", lambda *_: calls.append("load") or (model, "pace plain"))
+    inner = editing.prepare
+    monkeypatch.setattr(editing, "prepare", lambda *given: calls.append("prepare") or inner(*given))
     asked = request(clip)
     outcomes = runner.run_edits(asked, combinations(asked.settings, (2.0, 5.5)))
     assert calls == ["load", "prepare"]
     assert [outcome.folder.name for outcome in outcomes] == ["alpha-2", "alpha-5.5"]
     assert [outcome.manifest["settings"]["alpha"] for outcome in outcomes] == [2.0, 5.5]
     assert all(names(outcome.folder) == WRITTEN for outcome in outcomes)
-    assert not np.array_equal(*(outcome.result.frames for outcome in outcomes))
+    first, second = (read_video(outcome.folder / "edited.mp4").frames for outcome in outcomes)
+    assert not np.array_equal(first, second)
 
 
 NOT_FINITE = NumericalError("values that are not finite")
@@ -115,8 +116,8 @@ def stop_in(monkeypatch, module, name, error=KeyboardInterrupt):
 
 
 STAGES = [
-    (runner, "edit_steps", 1, NOT_FINITE),
-    (runner, "finish", 4, KeyboardInterrupt),
+    (editing, "edit_steps", 1, NOT_FINITE),
+    (editing, "finish", 4, KeyboardInterrupt),
     *((outputs, name, 4, KeyboardInterrupt) for name in ("write_video", "contact_sheet", "render_report")),
 ]
 
@@ -149,12 +150,12 @@ def test_a_run_that_is_stopped_keeps_its_trace_and_an_earlier_run_whole(clip, mo
 @pytest.fixture
 def windowed(monkeypatch):
     """A clip of 21 frames takes several windows."""
-    monkeypatch.setattr(runner, "model_defaults", lambda name: replace(model_defaults(name), window=13))
+    monkeypatch.setattr(editing, "model_defaults", lambda name: replace(model_defaults(name), window=13))
 
 
 def test_a_long_clip_runs_in_windows_and_keeps_its_trace_when_interrupted(clip, windowed, monkeypatch):
     """Catches readings lost with the loop, and a resumption that begins somewhere else."""
-    assert len(runner.run_edit(request(clip, "whole")).result.frames) == 21
+    assert probe(runner.run_edit(request(clip, "whole")).folder / "edited.mp4").num_frames == 21
     with pytest.raises(SettingError, match="--resume goes on with clips of up to 13 frames"):
         runner.run_edit(request(clip, resume=True))
     stop_in(monkeypatch, windows, "edit_steps")
@@ -181,8 +182,8 @@ def test_outside_the_mask_the_source_is_kept_to_the_last_bit(clip, request, seve
 def test_latents_outside_the_mask_stay_the_sources(clip, monkeypatch):
     """Catches a mask that only hides the edit, so that what lies outside still leads it astray."""
     write_image(clip.with_name("mask.png"), np.zeros((64, 64, 3), np.uint8))
-    ends, finish = [], runner.finish
-    monkeypatch.setattr(runner, "finish", lambda edit, latents: ends.append((edit, latents)) or finish(edit, latents))
+    ends, finish = [], editing.finish
+    monkeypatch.setattr(editing, "finish", lambda edit, latents: ends.append((edit, latents)) or finish(edit, latents))
     runner.run_edit(request(clip, mask=clip.with_name("mask.png")))
     ((prepared, latents),) = ends
     np.testing.assert_allclose(latents, prepared.problem.source, atol=1e-5)
@@ -194,7 +195,6 @@ def test_the_source_has_its_own_size_back_and_the_manifest_holds_all_that_was_as
     info, made = probe(outcome.folder / "edited.mp4"), outcome.manifest
     assert (info.height, info.width) == (made["output"]["height"], made["output"]["width"]) == (64, 64)
     assert (made["height"], made["width"]) == (32, 32)
-    assert outcome.result.frames.shape == outcome.result.source.shape == (21, 64, 64, 3)
     assert made["request"]["mask"]["name"] == "mask.png"
     assert len(made["request"]["mask"]["sha256"]) == 64
     asked = {name: made["request"][name] for name in ("lossless", "pace", "placement", "size")}
@@ -218,7 +218,31 @@ def test_runs_of_a_sweep_are_laid_on_the_same_reference(clip):  # catches: a run
     asked = request(clip, size=(32, 32), lossless=True)
     swept = runner.run_edits(asked, combinations(asked.settings, seeds=(0, 1)))
     alone = runner.run_edit(replace(asked, settings=asked.settings.with_(seed=1), output=clip.with_name("alone")))
-    assert np.array_equal(swept[1].result.frames, alone.result.frames)
+    second, only = (read_video(run.folder / "edited.mp4").frames for run in (swept[1], alone))
+    assert np.array_equal(second, only)
+
+
+@pytest.mark.parametrize("method", ["colour-map", "propagation", "estimate", "refine"])
+def test_an_edit_is_painted_over_the_source_where_nothing_reads_it_again(clip, monkeypatch, method):
+    """Catches two full-size videos in memory, and a mask, or what is shown of the source, that reads the edit."""
+    held = []
+
+    def write_outputs(request, taken, result, *_):
+        held.append((taken, result))
+        return outputs.EditOutcome(folder=request.output, manifest={})
+
+    for module in (classical, editing):
+        monkeypatch.setattr(module, "write_outputs", write_outputs)
+    write_image(clip.with_name("mask.png"), np.zeros((64, 64, 3), np.uint8))
+    asked = request(clip, size=(32, 32), settings=EditSettings(method=method, steps=4))
+    for side, mask in ((32, None), (64, None), (32, clip.with_name("mask.png"))):
+        monkeypatch.setattr(inputs, "SHOWN", side)
+        runner.run_edit(replace(asked, mask=mask))
+    assert [np.shares_memory(taken.clip.frames, result.frames) for taken, result in held] == [True, False, False]
+    source = read_video(clip, num_frames=21).frames
+    assert all(np.array_equal(taken.shown, resize_video(source, taken.shown.shape[1:3])) for taken, _ in held)
+    assert np.array_equal(held[0][1].frames, held[1][1].frames)
+    assert np.array_equal(held[2][1].frames, source)
 
 
 @pytest.mark.parametrize("size", [(65, 47), (90, 64)], ids=["odd", "upright"])
@@ -273,8 +297,8 @@ def placed(monkeypatch, model):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return model, f"{at}; pace plain"
 
-    monkeypatch.setattr(runner, "placements", placements)
-    monkeypatch.setattr(runner, "load_at", loaded)
+    monkeypatch.setattr(editing, "placements", placements)
+    monkeypatch.setattr(editing, "load_at", loaded)
     monkeypatch.setattr(outputs, "checkpoint_files", lambda name: [])
     return seen
 
@@ -297,7 +321,7 @@ def test_out_of_memory_is_tried_once_more_one_level_lower_and_said_at_the_last(c
 
 
 def test_another_error_is_not_tried_again_and_the_placement_knows_the_clip_and_the_tokens(clip, placed, monkeypatch):
-    monkeypatch.setattr(runner, "prepare", lambda *_: 1 / 0)
+    monkeypatch.setattr(editing, "prepare", lambda *_: 1 / 0)
     settings = EditSettings(steps=4, conditioning="tokens")
     with pytest.raises(ZeroDivisionError):
         runner.run_edit(request(clip, **LARGE, settings=settings, placement="offload"))
@@ -309,10 +333,10 @@ def test_another_error_is_not_tried_again_and_the_placement_knows_the_clip_and_t
 def test_the_loader_knows_the_words_and_the_place(clip, monkeypatch):
     monkeypatch.undo()
     seen = {}
-    monkeypatch.setattr(runner, "load_model", lambda name, **asked: seen.update(asked) or Curved())
+    monkeypatch.setattr(editing, "load_model", lambda name, **asked: seen.update(asked) or Curved())
     monkeypatch.setattr("flowedit.wan.pace.set_pace", lambda *_, **__: "pace plain")
     at = placement_on_cpu("offload")
-    _, ran = runner.load_at(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
+    _, ran = editing.load_at(at, request(clip, settings=EditSettings(prompt="a", source_prompt="b")))
     assert ran == "level offload on cpu in float32; pace plain"  # catches: a choice that nobody is told of
     assert (set(seen["prompts"]), seen["level"]) == ({"a", "b", ""}, at)
 

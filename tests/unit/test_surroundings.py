@@ -1,5 +1,6 @@
 """The map from a pixel's surroundings: it draws lines where no keyframe shows them, and knows when to keep quiet."""
 
+import cv2
 import numpy as np
 
 from flowedit.estimate.local_regression import LocalRegression
@@ -29,14 +30,18 @@ def added(lines):
 def explained(style, seed):
     """Share of a style's power that the map tells on a picture of its own."""
     frame, lines = picture(seed)
-    return 1 - np.square(style(frame) - added(lines)).mean() / np.square(added(lines)).mean()
+    return 1 - np.square(told(style, frame) - added(lines)).mean() / np.square(added(lines)).mean()
 
 
 def learned(seeds, style):
     """From pictures, of what a style adds to each: a function of seed and lines."""
     shown = {i: picture(i) for i in seeds}
-    frames = {i: frame for i, (frame, _) in shown.items()}
-    return LocalRegression(frames, {i: style(i, lines) for i, (_, lines) in shown.items()})
+    return LocalRegression({i: frame for i, (frame, _) in shown.items()}, lambda i: style(i, shown[i][1]))
+
+
+def told(style, frame):
+    """What a map tells of a picture, at its own size."""
+    return cv2.resize(style.told(frame), frame.shape[1::-1])
 
 
 def noise(seed, lines):
@@ -55,7 +60,7 @@ def test_what_one_keyframe_does_not_tell_of_another_is_not_believed():
     against = {1: 40.0, 2: -40.0, 3: 0.0}
     style = learned((1, 2, 3), lambda i, lines: np.full((*lines.shape, 3), against[i], np.float32))
     assert style.belief == 0
-    assert not style(picture(1)[0]).any()
+    assert not style.told(picture(1)[0]).any()
 
 
 def test_a_single_keyframe_is_judged_by_its_halves():
@@ -66,6 +71,6 @@ def test_a_single_keyframe_is_judged_by_its_halves():
 def test_large_frames_are_told_small():  # catches: features of pixels in place of the picture's own scale
     style = learned((1, 2, 3), lambda _, lines: added(lines))
     frame, lines = (np.kron(part, np.ones((8, 8, *[1] * (part.ndim - 2)), part.dtype)) for part in picture(9))
-    told = style(frame)
-    assert told.shape == frame.shape
-    assert told[lines].mean() < told[~lines].mean() - 20
+    assert style.told(frame).shape[0] < len(frame)
+    drawn = told(style, frame)
+    assert drawn[lines].mean() < drawn[~lines].mean() - 20

@@ -123,12 +123,12 @@ def test_what_does_not_suit_is_refused(family, pace, spread, kind, words):
 SCRIPT = f"""
 import sys
 sys.path.append({str(Path(__file__).parent)!r})
-from flowedit.run import job as runner
+from flowedit.run import editing
 from flowedit.cli.main import main
 from small_tiny import random_pipeline
 from flowedit.wan.adapter import WanVideo
 
-runner.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
+editing.load_model = lambda name, **_: WanVideo(random_pipeline(1), name="tiny")
 main(sys.argv[1:])
 """
 

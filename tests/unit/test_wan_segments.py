@@ -30,7 +30,7 @@ from flowedit.errors import ModelError
 from flowedit.keyframes import Keyframe
 from flowedit.media.clip import write_image, write_video
 from flowedit.model import ClipShape, Condition, to_pixels
-from flowedit.run import job
+from flowedit.run import editing
 from flowedit.settings import EditSettings
 from flowedit.wan import files, loading, memory, segments
 from flowedit.wan.adapter import Trained, WanVideo
@@ -332,7 +332,7 @@ def on_cpu(small_bernini, tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(loading, "load_pipeline", loaded)
-    monkeypatch.setattr(job, "placements", lambda *_, **asked: asked_for.update(asked) or [placement_on_cpu("cpu")])
+    monkeypatch.setattr(editing, "placements", lambda *_, **asked: asked_for.update(asked) or [placement_on_cpu("cpu")])
     monkeypatch.setattr(models, "_words", lambda name, prompts, place: (said.extend(prompts), Known(prompts))[1])
     write_video(tmp_path / "clip.mp4", CLIP, 16)
     for index, image in IMAGES.items():
