@@ -109,13 +109,19 @@ def test_hover_reads_out_the_frame_and_shows_it(book):
 
 
 def test_hover_moves_nothing(book):
-    """Catches a pointer that passes by: it took the keyboard's place with it, and wrote a trait without a gesture."""
+    """Catches a pointer that passes by: it took the keyboard's place with it, wrote a trait without a gesture, or moved
+    the button that it was on its way to."""
     root, second = book.root("slot-map"), book.root("slot-map", 1)
     root.locator("[data-frame='23']").hover()
     root.get_by_role("listbox").press("Home")
     book.wait_for_kernel("print(widget.index)", "0")
+    root.locator(".fe-slotread").evaluate("(one) => { one.style.width = '650px'; }")  # one line of frame 0, two of 23
+    root.locator(".fe-slotread strong").hover()
+    shows(root, drawn=0)
+    below = root.get_by_role("button", name="Clear all keyframes").bounding_box()
     root.locator("[data-frame='23']").hover(position={"x": 6, "y": 6})
     shows(root, drawn=23)
+    assert root.get_by_role("button", name="Clear all keyframes").bounding_box() == below
     book.page.wait_for_timeout(400)  # longer than a gesture takes to be sent
     assert book.kernel("print(widget.index)") == "0"
     assert second.get_attribute("data-frame") == "0"
