@@ -33,7 +33,7 @@ from flowedit.wan.parallel import Spread
 
 PLAIN, FAST = "vendor's plain path", "fast path (compiled)"
 FEW = EditSettings(conditioning="tokens", steps=8)
-DEFAULT_LAZY = "default preset, guided, at the pace lazy"
+UNGUIDED, DEFAULT_LAZY = "edit of 8 steps, unguided", "default preset, guided, at the pace lazy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def edit_rows(bench: Bench) -> Iterator[Found]:
     """A short edit with joint keyframes at the pace fast, and a preset's at the pace lazy: a row for each stage."""
     preset = preset_settings(bench.checkpoint.name)
     edits = {
-        "edit of 8 steps, unguided": ("fast", FEW),
+        UNGUIDED: ("fast", FEW),
         DEFAULT_LAZY: ("lazy", preset.with_(steps=2) if bench.small else preset),
     }
     model = synthetic_model(bench)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class EditResult(Displayed):
     """An edited clip, uint8 (F, H, W, 3), with its source and all that the run recorded; a notebook shows frames of it.
 
+    A run from files gives a large clip's source at the size that it is measured and shown at.
+
     The trace is empty for a classical method; `seconds` is the wall-clock time of each stage, by name.
     """
 

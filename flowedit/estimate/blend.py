@@ -109,7 +109,13 @@ def estimate(frames: Video, keyframes: Mapping[int, Frame], out: Video | None = 
     """
     style = _Style(frames, checked_keyframes(frames, keyframes))
     made = style.room(len(frames), out)
-    write_frames(made.frames, ((i, frame) for i, frame, made.confidence[i] in style.painted()), keyframes)
+
+    def frames_alone() -> Iterator[tuple[int, Frame]]:
+        for i, frame, confidence in style.painted():
+            made.confidence[i] = confidence
+            yield i, frame
+
+    write_frames(made.frames, frames_alone(), keyframes)
     return made
 
 

@@ -51,9 +51,11 @@ def reference_of(inputs: Inputs) -> Estimate:
     return Estimate(frames.copy() if canvas is None else canvas, np.ones(inputs.frames.shape[:3], np.float32))
 
 
-def at_full_size(result: EditResult, small: Estimate, reference: Estimate, inputs: Inputs) -> EditResult:
-    """An edit of a smaller copy as one of the clip: the reference, and on it what the edit changed of its copy."""
-    frames = masked(laid_on(reference.frames, small.frames, result.frames), inputs)
+def at_full_size(
+    result: EditResult, small: Estimate, reference: UInt8[np.ndarray, "F H W 3"], inputs: Inputs
+) -> EditResult:
+    """An edit of a smaller copy as one of the clip: on the reference, in place, what the edit changed of its copy."""
+    frames = masked(laid_on(reference, small.frames, result.frames), inputs)
     return replace(result, frames=frames, source=inputs.shown, keyframes=inputs.full_keyframes)
 
 
@@ -83,6 +85,6 @@ def masked(frames: UInt8[np.ndarray, "F H W 3"], inputs: Inputs) -> UInt8[np.nda
 
 
 def begin(stage: str, watch: Watch) -> None:
-    """Say what comes now, which has the memory that the stage before let go of."""
+    """Give freed memory back to the system, then say what comes now."""
     return_memory()
     watch(stage, 0, 0, None)

@@ -3,11 +3,9 @@
 import gc
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from itertools import zip_longest
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowedit.edit.preparation import clip_shape
@@ -45,21 +43,93 @@ def edit_with_model(
     loaded: Loaded | None,
 ) -> list[EditOutcome]:
     """Edit and write requests that differ in gain and seed, laid on a reference at the clip's own size where given."""
-    if loaded is not None:
-        return _run_with(lambda: loaded, requests, inputs, reference, watch, announce)
-    levels = placements_of(requests[0], inputs)
-    for placement, lower in zip_longest(levels, levels[1:]):
-        try:
-            load = partial(load_at, placement, requests[0])
-            return _run_with(load, requests, inputs, reference, watch, announce)
-        except Exception as error:
-            if placement is None or not is_out_of_memory(error):
-                raise
-            if lower is None:
-                raise exhausted(placement, error) from error
-        free_memory()
-        announce(f"Out of memory at level {placement.level}; trying once more at level {lower.level}.")
-    raise AssertionError("the last placement returns or raises")
+    small = None if reference is None else resized(reference, inputs.frames.shape[1:3])
+    outcomes, begun = list[EditOutcome](), inputs.begun
+    with _caught(requests[0]) as said:
+        editor = _Editor(requests[0], inputs, small, watch, announce, loaded)
+        for i, request in enumerate(requests, start=1):
+            result = editor.edit(request)
+            if i == len(requests):
+                editor.close()
+            # The edit is laid on the reference in place: nothing from here on is tried again, and others need a copy.
+            if reference is None or small is None:
+                result = replace(result, frames=masked(result.frames, inputs))
+            else:
+                frames = reference.frames if i == len(requests) else reference.frames.copy()
+                result = at_full_size(result, small, frames, inputs)
+            begin("writing the results", watch)
+            outcomes.append(write_outputs(request, inputs, result, said(), editor.ran, begun))
+            begun = time.perf_counter()
+            del result
+    return outcomes
+
+
+@dataclass
+class _Editor:
+    """A model at the fastest level that has room for the edit, and the clip encoded by it.
+
+    Attributes:
+        first: the request that says which model, and where and how it runs.
+        small: what edits of a smaller copy are laid on.
+        loaded: a model that is there already, and is used as it is.
+        ran: a line that says where and how the model runs.
+    """
+
+    first: EditRequest
+    inputs: Inputs
+    small: Estimate | None
+    watch: Watch
+    announce: Announce
+    loaded: Loaded | None
+    ran: str = ""
+    _model: VideoModel | None = None
+    _prepared: PreparedEdit | None = None
+    _seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        self._levels = [None] if self.loaded else placements_of(self.first, self.inputs)
+
+    def edit(self, request: EditRequest) -> EditResult:
+        """The edit of the smaller copy, by a model one level lower where memory runs out."""
+        while True:
+            placement, lower = self._levels[0], self._levels[1] if len(self._levels) > 1 else None
+            try:
+                result = self._edited(request, self._model or self._load(placement))
+                result.seconds.update(self._seconds)
+                self._seconds = {}
+                return result
+            except Exception as error:
+                if placement is None or not is_out_of_memory(error):
+                    raise
+                if lower is None:
+                    raise exhausted(placement, error) from error
+            self._model = self._prepared = None
+            free_memory()
+            self._levels = self._levels[1:]
+            self.announce(f"Out of memory at level {placement.level}; trying once more at level {lower.level}.")
+
+    def close(self) -> None:
+        """Let go of the model, to make room for what is written."""
+        self._model = self._prepared = self.loaded = None
+        gc.collect()  # the vendor's models hold on to themselves in circles
+
+    def _load(self, placement: "Placement | None") -> VideoModel:
+        begin("loading the model", self.watch)
+        begun = time.perf_counter()
+        self._model, self.ran = self.loaded or load_at(placement, self.first)
+        self.announce(self.ran)
+        self._seconds = {"load": time.perf_counter() - begun}
+        return self._model
+
+    def _edited(self, request: EditRequest, model: VideoModel) -> EditResult:
+        window = model_defaults(request.model).window
+        if len(self.inputs.frames) > window:
+            return _edit_windows(request, self.inputs, model, window, self.small, self.watch)
+        begin("encoding", self.watch)
+        if self._prepared is None:
+            frames, keyframes, mask = self.inputs.frames, self.inputs.keyframes, self.inputs.mask
+            self._prepared = prepare(frames, keyframes, model, request.settings, mask, self.small)
+        return _edit_prepared(request, self.inputs, varied(self._prepared, request.settings), self.watch)
 
 
 def placements_of(request: EditRequest, inputs: Inputs) -> "list[Placement] | list[None]":
@@ -75,50 +145,6 @@ def placements_of(request: EditRequest, inputs: Inputs) -> "list[Placement] | li
     return found or [None]
 
 
-def _run_with(
-    load: Callable[[], Loaded],
-    requests: Sequence[EditRequest],
-    inputs: Inputs,
-    reference: Estimate | None,
-    watch: Watch,
-    announce: Announce,
-) -> list[EditOutcome]:
-    """Load the model, then edit and write one request after the other."""
-    outcomes: list[EditOutcome] = []
-    begun = inputs.begun
-    with _caught(requests[0]) as said:
-        begin("loading the model", watch)
-        loading = time.perf_counter()
-        model, ran = load()
-        announce(ran)
-        seconds = {"load": time.perf_counter() - loading}
-        edits = _edited(requests, inputs, model, reference, watch)
-        del model, reference  # the last edit lets go of them
-        for request, result in zip(requests, edits, strict=True):
-            result.seconds.update(seconds)
-            begin("writing the results", watch)
-            outcomes.append(write_outputs(request, inputs, result, said(), ran, begun))
-            begun, seconds = time.perf_counter(), {}
-            del result
-    return outcomes
-
-
-def _edited(
-    requests: Sequence[EditRequest], inputs: Inputs, model: VideoModel, reference: Estimate | None, watch: Watch
-) -> Iterator[EditResult]:
-    """The results one after the other; the model is let go of before the last one, to make room for what is written."""
-    prepared = None
-    for request in requests[:-1]:
-        # An edit is laid on the reference in place, so that a long clip is in memory as seldom as can be.
-        own = None if reference is None else replace(reference, frames=reference.frames.copy())
-        result, prepared = _edit(request, inputs, model, prepared, own, watch)
-        yield result
-    result, prepared = _edit(requests[-1], inputs, model, prepared, reference, watch)
-    del model, prepared, reference
-    gc.collect()  # the vendor's models hold on to themselves in circles
-    yield result
-
-
 def load_at(placement: "Placement | None", request: EditRequest) -> Loaded:
     """Load the model of a request at a placement."""
     from flowedit.wan.pace import set_pace
@@ -128,33 +154,6 @@ def load_at(placement: "Placement | None", request: EditRequest) -> Loaded:
     model = load_model(request.model, level=placement or "auto", prompts=tuple(said), loras=request.loras)
     pace = set_pace(model, request.pace, spread=request.spread)
     return model, f"{placement}; {pace}" if placement else pace
-
-
-def _edit(
-    request: EditRequest,
-    inputs: Inputs,
-    model: VideoModel,
-    prepared: PreparedEdit | None,
-    reference: Estimate | None,
-    watch: Watch,
-) -> tuple[EditResult, PreparedEdit | None]:
-    """The edit, inside its mask, and its clip encoded: None of a clip in several windows.
-
-    `prepared` is the same clip, encoded under another gain or seed.
-    """
-    window = model_defaults(request.model).window
-    small = None if reference is None else resized(reference, inputs.frames.shape[1:3])
-    if len(inputs.frames) > window:
-        result = _edit_windows(request, inputs, model, window, small, watch)
-    else:
-        begin("encoding", watch)
-        if prepared is None:
-            prepared = prepare(inputs.frames, inputs.keyframes, model, request.settings, inputs.mask, small)
-        prepared = varied(prepared, request.settings)
-        result = _edit_prepared(request, inputs, prepared, watch)
-    if reference is None or small is None:
-        return replace(result, frames=masked(result.frames, inputs)), prepared
-    return at_full_size(result, small, reference, inputs), prepared
 
 
 def _edit_prepared(request: EditRequest, inputs: Inputs, prepared: PreparedEdit, watch: Watch) -> EditResult:

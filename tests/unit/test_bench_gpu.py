@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import app, main
 from benchmarks.gpu import FAST, PLAIN, Record, Row, read_record, rows_of, run_gpu, where
 from benchmarks.synthetic import Bench, forward_operations, synthetic_model, velocities
+from benchmarks.targets import asked_of_a_gpu
 from flowedit.errors import FlowEditError, SettingError
 from flowedit.wan import vendor
 from flowedit.wan.checkpoints import resolve
@@ -128,3 +129,4 @@ def test_the_command_rehearses_every_section(tmp_path):
     assert all(row.seconds > 0 and not math.isnan(row.error or 0) for row in record.rows)
     assert record.rows[0].name in measured.output
     assert "rehearsal" in where(record)
+    assert "not measured" not in asked_of_a_gpu(record)

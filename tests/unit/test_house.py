@@ -54,9 +54,8 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def test_rooms_stand_on_few_floors(
-    imports,
-):  # catches: a file on top of all others, rooms that lean on each other
+def test_rooms_stand_on_few_floors(imports):
+    """Catches: a file on top of all others, rooms that lean on each other."""
     assert max(floors(imports).values()) <= FLOORS
     # Rooms are counted, and all their imports: not files, or the first import alone.
     three = floors({"p.a": set(), "p.b.x": {"p.b.y", "p.a"}, "p.b.y": set(), "p.c": {"p.b.x", "p.a"}})

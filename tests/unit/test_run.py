@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -318,6 +319,14 @@ def test_out_of_memory_is_tried_once_more_one_level_lower_and_said_at_the_last(c
     assert placed.loads == ["resident", "offload"]
     assert any("trying once more at level offload" in line for line in said)
     assert outcome.manifest["ran"] == said[-1] == "level offload on cpu in float32; pace plain"
+
+
+def test_what_was_laid_on_the_clip_is_not_edited_again(clip, placed, monkeypatch):
+    """Catches: memory that runs out after an edit was painted over its source, and a second edit of painted frames."""
+    monkeypatch.setattr(classical, "masked", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        runner.run_edit(request(clip, **LARGE))
+    assert placed.loads == ["resident"]
 
 
 def test_another_error_is_not_tried_again_and_the_placement_knows_the_clip_and_the_tokens(clip, placed, monkeypatch):

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from official import lay_out
@@ -51,8 +52,8 @@ torch.cpu.mem_get_info = lambda device=None: (0, 80 * 2**30)
 made = HuggingfaceTokenizer.__init__
 HuggingfaceTokenizer.__init__ = lambda self, name, seq_len=None, clean=None, **more: made(self, name, 8, clean, **more)
 
-placement = Placement(level="offload", device="cpu", dtype_name="bfloat16", text_on_disk=True, tiled=True,
-          vram_limit=0.0, needs=Needs(gpu=0, host=0))
+placement = Placement(level="offload", device="cpu", dtype_name="bfloat16", text_on_disk=sys.argv[2] == "disk",
+          tiled=True, vram_limit=0.0, needs=Needs(gpu=0, host=0))
 shape = ClipShape(num_frames=5, height=32, width=32)
 with torch.inference_mode():
     model = models.load_model("1.3B", level=placement, prompts=("a cat",))
@@ -64,9 +65,9 @@ print(f"peak {held / 1e9:.2f} GB, weights {sum(p.numel() for p in model.pipe.dit
 """
 
 
-@pytest.fixture
-def models(tmp_path):
-    root = tmp_path / "models"
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
     lay_out(resolve("1.3B"), root)
     words = {"<pad>": 0, "</s>": 1, "<unk>": 2, "a": 3, "cat": 4}
     folder = root / TOKENIZER[0] / TOKENIZER[1]
@@ -80,11 +81,22 @@ def models(tmp_path):
     return root
 
 
-@pytest.mark.timeout(1000)
-def test_it_fits_with_the_text_encoder_streamed_from_disk(models, tmp_path):
-    command = [sys.executable, "-c", SCRIPT, str(LIMIT)]
+def run(models, tmp_path, place):
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(LIMIT), place]
     given = {files.BASE_PATH_VARIABLE: str(models), "XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     given["PYTHONPATH"] = os.pathsep.join(sys.path)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=given)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=given)
+
+
+@pytest.mark.timeout(1000)
+def test_it_fits_with_the_text_encoder_streamed_from_disk(models, tmp_path):
+    done = run(models, tmp_path, "disk")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "weights 1.56 bn" in done.stdout
+
+
+@pytest.mark.timeout(1000)
+def test_the_limit_is_one_that_the_encoder_in_memory_does_not_keep(models, tmp_path):
+    done = run(models, tmp_path, "host")
+    assert done.returncode == 137
+    assert "memory limit was passed" in done.stderr

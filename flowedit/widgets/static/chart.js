@@ -21,7 +21,7 @@ fe.domain = (values) => {
 };
 
 // The range of a reading: from 0 to 1 for every run, so that 0.08 never looks like 1; only larger values stretch it.
-fe.readingDomain = (values) => [0, Math.max(1, fe.roundDomain(fe.domain([0, ...values]))[1])];
+fe.readingDomain = (values, top = 1) => [0, Math.max(top, fe.roundDomain(fe.domain([0, ...values]))[1])];
 
 // Maps a value to [0, 1]; null where it has no place on the scale.
 fe.scale = ([low, high]) => (value) => (fe.isNumber(value) ? (value - low) / (high - low) : null);

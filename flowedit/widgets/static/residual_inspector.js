@@ -91,7 +91,7 @@ export default fe.widget("residual-inspector", (ctx) => {
     const series = keyframes.map((_, k) => ({ name: nameOf(k), ...fe.lineStyle(k), faint: column() >= 0 && column() !== k && keyframes.length > 4,
       points: steps.map((_, s) => [s, value(s, k)]) }));
     const ruled = ctx.get("reading") === "r_k_norm";
-    lines.update({ series, cursor: row(), y: { domain: fe.readingDomain(series.flatMap((line) => line.points.map(([, y]) => y))) }, x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] },
+    lines.update({ series, cursor: row(), y: { domain: fe.readingDomain(series.flatMap((line) => line.points.map(([, y]) => y)), ruled ? 10 * RULE : 1) }, x: { whole: true, domain: steps.length > 1 ? [0, steps.length - 1] : [-0.5, 0.5] },
       lines: ruled ? [{ y: RULE, text: `${RULE}: a rule of thumb, not a proof` }] : [] });
     legend.replaceChildren(fe.legend(series));
   };
