@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+from playwright.sync_api import expect
 
 from flowedit.trace import READINGS, StepTrace, Trace
 from flowedit.widgets import ResidualInspector
@@ -159,5 +160,6 @@ def test_colours_and_heights_are_the_same_in_every_run(drawn, reading):
     red, green, blue = map(int, re.findall(r"\d+", cell(root, 0, 0).get_attribute("fill")))
     assert red + green + blue < 200
     root.get_by_role("button", name="lines").click()
-    ticks = root.locator(".fe-plot .fe-ticktext[text-anchor=end]").all_text_contents()
-    assert (ticks[0], ticks[-1]) == ("0", "0.1" if reading == "r_k_norm" else "1")  # of r_k, a rule at 0.01 is read
+    ticks = root.locator(".fe-plot .fe-ticktext[text-anchor=end]")
+    expect(ticks.first).to_have_text("0")
+    expect(ticks.last).to_have_text("0.1" if reading == "r_k_norm" else "1")  # of r_k, a rule at 0.01 is read
